@@ -1,0 +1,82 @@
+"""A pool of connections to the ledger's database. Opened by its user, never at import."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, errors
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
+from sqlalchemy.sql.elements import ClauseElement
+
+from ledger.errors import DatabaseUnavailable
+
+# Core renders these once per statement; on the hot path psycopg runs the text as it is.
+_DIALECT = psycopg_dialect()  # type: ignore[no-untyped-call]
+
+Connection = AsyncConnection[DictRow]
+
+# The server is going away, or will not have us now: the same call may succeed later.
+UNAVAILABLE = (
+    psycopg.InterfaceError,
+    psycopg.OperationalError,
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.CannotConnectNow,
+    errors.TooManyConnections,
+    PoolTimeout,
+)
+
+
+def compiled(statement: ClauseElement) -> str:
+    """The SQL text of a Core statement, with psycopg's named parameters."""
+    return str(statement.compile(dialect=_DIALECT))
+
+
+class Database:
+    """Connections to one PostgreSQL database, each in autocommit: transactions are explicit."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection of the pool. Raises DatabaseUnavailable when none can be had."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except UNAVAILABLE as error:
+            raise DatabaseUnavailable(describe(error)) from error
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, *, size: int = 8, wait_s: float = 5.0, configure: Callable[..., Any] | None = None
+) -> AsyncIterator[Database]:
+    """A pool of up to `size` connections; a caller waits at most `wait_s` for one.
+
+    The database need not be up when the pool opens: each use says when it is not.
+    """
+    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=wait_s,
+        open=False,
+        kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 5},
+        configure=configure,
+    )
+    await pool.open(wait=False)
+    try:
+        yield Database(pool)
+    finally:
+        await pool.close()
+
+
+def describe(error: Exception) -> str:
+    """What happened, without values: the class and the SQLSTATE, never the server's detail."""
+    state = getattr(error, "sqlstate", None)
+    name = type(error).__name__
+    return f"PostgreSQL: {name} ({state})" if state else f"PostgreSQL: {name}"

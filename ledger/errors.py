@@ -1,0 +1,53 @@
+"""What can go wrong in the ledger. Two kinds: try again, or it will never work.
+
+    LedgerError
+    ├── TryAgain                the same call may succeed later
+    │   ├── DatabaseUnavailable the database can't be reached or is shutting down
+    │   └── TooMuchContention   the commit lost every race it was allowed to lose
+    └── NeverWorks              the same call will always fail
+        ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
+        ├── InputChanged        the step or saga is known, with another input
+        ├── StateRefused        the state does not allow it (already captured, not pending, ...)
+        └── NotFound            there is no such aggregate
+Messages carry names, versions and numbers, never the data of a person.
+"""
+
+
+class LedgerError(Exception):
+    """The root of the tree."""
+
+
+class TryAgain(LedgerError):
+    """Do the same again, later."""
+
+
+class DatabaseUnavailable(TryAgain):
+    """Look at the database; the commit did not happen, or will be recognised when repeated."""
+
+
+class TooMuchContention(TryAgain):
+    """Many commits meet on the same aggregate; repeat it, or spread the load."""
+
+
+class NeverWorks(LedgerError):
+    """Do not repeat it: change what you ask for."""
+
+
+class Fenced(NeverWorks):
+    """The saga is compensating or another run took it over. Nothing was written; stop."""
+
+
+class InputChanged(NeverWorks):
+    """The name was used with another input. Use a new operation id."""
+
+
+class StateRefused(NeverWorks):
+    """The state does not allow it. `reason` is a word a program may compare."""
+
+    def __init__(self, message: str, reason: str = "state_refused") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotFound(NeverWorks):
+    """No event of that aggregate exists. Check the name (`amends log` lists them)."""

@@ -1,0 +1,65 @@
+"""The table of all events, and how one event becomes a row and a hash."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
+from sqlalchemy import Uuid as UuidColumn
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ledger.canonical import canonical
+from ledger.noun import Xid8, metadata
+
+# The hash that stands before the first event of an aggregate.
+NO_HASH = bytes(32)
+
+event_log = Table(
+    "event_log",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("xid", Xid8, nullable=False),
+    Column("event_id", UuidColumn, nullable=False),
+    Column("aggregate_id", UuidColumn, primary_key=True),
+    Column("aggregate", Text, nullable=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("event_type", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("timestamp", DateTime(timezone=True), primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("saga_id", Text),
+    Column("step", Text),
+    Column("payload", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+# Position and xid are given by the database and differ after a dump and restore: outside the hash.
+HASHED = (
+    "event_id",
+    "aggregate_id",
+    "aggregate",
+    "version",
+    "event_type",
+    "schema_version",
+    "user_id",
+    "saga_id",
+    "step",
+    "payload",
+    "metadata",
+)
+
+
+def instant(moment: datetime) -> str:
+    """A moment as the hash sees it: UTC, microseconds, `2026-11-22T09:00:00.000000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def event_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
+    """SHA-256 that links an event, as the database returns it, to the one before it."""
+    record = {name: row[name] for name in HASHED}
+    record["event_id"], record["aggregate_id"] = str(row["event_id"]), str(row["aggregate_id"])
+    record["timestamp"] = instant(row["timestamp"])
+    record["previous"] = previous.hex()
+    return hashlib.sha256(canonical(record)).digest()

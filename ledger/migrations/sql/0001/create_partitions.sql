@@ -1,0 +1,14 @@
+-- Makes the partitions of this month and of the `ahead` months after it. The worker calls it.
+CREATE FUNCTION ledger.create_partitions(ahead integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+BEGIN
+    IF ahead NOT BETWEEN 0 AND 24 THEN
+        RAISE EXCEPTION 'between 0 and 24 months ahead, not %', ahead USING ERRCODE = 'ZA010';
+    END IF;
+    PERFORM pg_advisory_xact_lock(4107220002);
+    FOR month IN 0 .. ahead LOOP
+        PERFORM ledger.create_partition(
+            ((now() AT TIME ZONE 'UTC') + make_interval(months => month))::date);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,22 @@
+-- The log of everything: append-only, partitioned by month of `timestamp`.
+CREATE TABLE ledger.event_log (
+    position       bigint GENERATED ALWAYS AS IDENTITY,
+    xid            xid8 NOT NULL,
+    event_id       uuid NOT NULL,
+    aggregate_id   uuid NOT NULL,
+    aggregate      text NOT NULL,
+    version        integer NOT NULL CHECK (version > 0),
+    event_type     text NOT NULL,
+    schema_version integer NOT NULL CHECK (schema_version > 0),
+    "timestamp"    timestamptz NOT NULL,
+    user_id        text NOT NULL CHECK (user_id ~ '^(user|agent|system):.+$'),
+    saga_id        text,
+    step           text,
+    payload        jsonb NOT NULL,
+    metadata       jsonb NOT NULL,
+    hash           bytea NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (aggregate_id, version, "timestamp")
+) PARTITION BY RANGE ("timestamp");
+
+CREATE INDEX event_log_position ON ledger.event_log (position);
+CREATE INDEX event_log_saga ON ledger.event_log (saga_id, position) WHERE saga_id IS NOT NULL;

@@ -1,0 +1,12 @@
+-- Least privilege. The worker appends and moves state rows forward; the auditor reads.
+REVOKE ALL ON SCHEMA ledger FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
+GRANT USAGE ON SCHEMA ledger TO amends_worker, amends_auditor;
+GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO amends_worker, amends_auditor;
+-- Not position and xid: COPY walks past GENERATED ALWAYS.
+GRANT INSERT (event_id, aggregate_id, aggregate, version, event_type, schema_version, "timestamp",
+    user_id, saga_id, step, payload, metadata, hash) ON ledger.event_log TO amends_worker;
+GRANT INSERT, UPDATE ON ledger.sagas, ledger.saga_steps, ledger.authorizations, ledger.transfers,
+    ledger.agents, ledger.policies, ledger.resources, ledger.spend_windows TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.create_partitions(integer) TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.head_of(text, uuid) TO amends_worker;

@@ -1,0 +1,31 @@
+-- A state row carries the transaction that wrote it, and its version before that transaction.
+CREATE FUNCTION ledger.stamp_row() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.xid := pg_current_xact_id();
+    IF TG_OP = 'INSERT' THEN
+        NEW.base := 0;
+    ELSE
+        IF OLD.xid = NEW.xid THEN
+            RAISE EXCEPTION '% was already written in this transaction: one commit writes it once',
+                OLD.aggregate USING ERRCODE = 'ZA003';
+        END IF;
+        IF NEW.aggregate_id <> OLD.aggregate_id OR NEW.aggregate <> OLD.aggregate THEN
+            RAISE EXCEPTION '% can''t become another aggregate', OLD.aggregate
+                USING ERRCODE = 'ZA003';
+        END IF;
+        NEW.base := OLD.version;
+    END IF;
+    IF NEW.version <= NEW.base THEN
+        RAISE EXCEPTION '% has version %: the next must be higher, not %',
+            NEW.aggregate, NEW.base, NEW.version USING ERRCODE = 'ZA003';
+    END IF;
+    -- After the clock stepped back, the old time may stand again, and nothing else from the future.
+    IF NEW.head_at < now() OR (NEW.head_at > clock_timestamp()
+            AND (TG_OP = 'INSERT' OR NEW.head_at <> OLD.head_at)) THEN
+        RAISE EXCEPTION '% at % is not within this transaction', NEW.aggregate, NEW.head_at
+            USING ERRCODE = 'ZA003';
+    END IF;
+    RETURN NEW;
+END
+$$;

@@ -1,0 +1,22 @@
+-- The rules, put in force.
+CREATE TRIGGER stamp_event BEFORE INSERT ON ledger.event_log
+    FOR EACH ROW EXECUTE FUNCTION ledger.stamp_event();
+CREATE CONSTRAINT TRIGGER require_row AFTER INSERT ON ledger.event_log
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.require_row();
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.event_log
+    FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.event_log
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+CALL ledger.guard_state_table('sagas');
+CALL ledger.guard_state_table('saga_steps');
+CALL ledger.guard_state_table('authorizations');
+CALL ledger.guard_state_table('transfers');
+CALL ledger.guard_state_table('agents');
+CALL ledger.guard_state_table('policies');
+CALL ledger.guard_state_table('resources');
+
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.spend_windows
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+SELECT ledger.create_partitions(3);

@@ -1,0 +1,33 @@
+"""Money: an integer count of minor units and an ISO 4217 code. No floats anywhere."""
+
+from typing import Annotated
+
+from iso4217 import Currency as IsoCurrency
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
+
+# Ten billion units of a two-decimal currency; far below 2^53, so JSON carries it exactly.
+MAX_MINOR = 1_000_000_000_000
+
+
+def check_currency(code: str) -> str:
+    """An ISO 4217 code in capitals, as it came. Raises ValueError, without the value."""
+    try:
+        known = IsoCurrency(code).code == code
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("not an ISO 4217 currency code, such as ARS")
+    return code
+
+
+CurrencyCode = Annotated[str, AfterValidator(check_currency)]
+MinorUnits = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
+
+
+class Money(BaseModel):
+    """An amount above zero: `minor` units (cents) of `currency` (ISO 4217)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minor: Annotated[StrictInt, Field(gt=0, le=MAX_MINOR)]
+    currency: CurrencyCode

@@ -1,0 +1,108 @@
+"""What every noun of the ledger is made of: events, a state, a table and a pure `evolve`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+metadata = MetaData(schema="ledger")
+
+# Fixed for ever: every aggregate_id is a UUIDv5 in this namespace.
+NAMESPACE = UUID("6f1c9d0a-52f5-5b0e-9f7e-3f2f6a4f9f10")
+
+
+def aggregate_id(aggregate: str) -> UUID:
+    """The id of an aggregate by its name (`agent/expense-bot`): UUIDv5, so names never collide."""
+    return uuid5(NAMESPACE, aggregate)
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "XID8"
+
+
+class Event(BaseModel):
+    """Something that happened, in the past tense. The class name is its `event_type` for ever."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: ClassVar[int] = 1
+
+
+class State(BaseModel):
+    """What the events of one aggregate fold into; each field is a column of the state row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UnknownEvent(Exception):
+    """An event that this version does not know: never skipped, since the fold would lie."""
+
+
+@dataclass(frozen=True)
+class Noun:
+    """One kind of aggregate: `name` is the first part of the aggregate's name."""
+
+    name: str
+    table: Table
+    state: type[State]
+    events: tuple[type[Event], ...]
+    evolve: Callable[[Any, Any], State]
+
+    def event(self, event_type: str, schema_version: int, payload: Mapping[str, Any]) -> Event:
+        """The event as it was written. Raises UnknownEvent for a type or version not known here."""
+        for known in self.events:
+            if known.__name__ == event_type and known.schema_version == schema_version:
+                return known.model_validate(payload)
+        raise UnknownEvent(
+            f"{event_type} version {schema_version} of {self.name} is not known to this version "
+            f"of Amends: it was written by a newer one; upgrade before reading it"
+        )
+
+    def row(self, state: State) -> dict[str, Any]:
+        """The columns of a state, JSON columns as JSON values."""
+        plain, as_json = state.model_dump(), state.model_dump(mode="json")
+        return {
+            name: as_json[name] if is_json(self.table.c[name].type) else plain[name]
+            for name in type(state).model_fields
+        }
+
+    def state_of(self, row: Mapping[str, Any]) -> State:
+        """The state a row holds."""
+        return self.state.model_validate({name: row[name] for name in self.state.model_fields})
+
+
+def is_json(column_type: TypeEngine[Any]) -> bool:
+    """Whether a column holds JSON."""
+    return isinstance(column_type, JSONB)
+
+
+def state_table(name: str, *columns: Column[Any], key: tuple[str, ...] = ()) -> Table:
+    """A state table: the head that the database's rules watch, then the noun's own columns.
+
+    The head: `version` events so far, `base` of them before the transaction `xid` that wrote last,
+    `head_at` their time, `head_hash` the hash of the last.
+    """
+    primary = key or ("aggregate_id",)
+    for column in columns:
+        column.primary_key = column.name in primary
+    return Table(
+        name,
+        metadata,
+        Column("aggregate_id", Uuid, primary_key="aggregate_id" in primary, nullable=False),
+        Column("aggregate", Text, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("base", Integer, nullable=False),
+        Column("head_at", DateTime(timezone=True), nullable=False),
+        Column("head_hash", LargeBinary, nullable=False),
+        Column("xid", Xid8, nullable=False),
+        *columns,
+    )

@@ -1,0 +1,222 @@
+"""What a saga may do to its own record: claim its id, be taken over, turn round, end."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, select
+
+from ledger.commit import Author, Decision, Loaded, Ref, commit
+from ledger.database import Database, compiled
+from ledger.errors import Fenced, NotFound, StateRefused
+from ledger.noun import Event
+from ledger.saga_steps import STEP, StepState
+from ledger.sagas import (
+    SagaCompensated,
+    SagaCompensating,
+    SagaCompleted,
+    SagaDuplicateReceived,
+    SagaFailed,
+    SagaReuseRefused,
+    SagaStarted,
+    SagaState,
+    SagaTakenOver,
+    saga_name,
+)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A request that passed validation, and the run that carries it."""
+
+    saga_id: str
+    kind: str
+    operation_id: str
+    input: Json
+    input_hash: str
+    namespace: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What became of a request: `new`, `same_run` (asked again by its own run), `duplicate` (it
+    has ended; its result stands in `saga`), `other_run` (open in another run), or `reused` (the
+    operation id belongs to another request)."""
+
+    how: Literal["new", "same_run", "duplicate", "other_run", "reused"]
+    saga: SagaState
+
+
+async def open_saga(database: Database, author: Author, opening: Opening) -> Opened:
+    """Claim the operation id, or find who has it. Every attempt is in the log."""
+    saga_ref = saga_name(opening.saga_id)
+
+    def decide(loaded: Loaded) -> Decision[Opened]:
+        saga: SagaState | None = loaded[saga_ref]
+        if saga is None:
+            started = _started(opening, loaded)
+            state = SagaState(state="running", epoch=1, **started.model_dump())
+            return Decision(Opened("new", state), [(saga_ref, started)])
+        return _meet(saga_ref, saga, opening.input_hash, opening.run_id)
+
+    return await commit(database, author, [Ref(saga_ref)], decide)
+
+
+def _started(opening: Opening, loaded: Loaded) -> SagaStarted:
+    return SagaStarted(
+        kind=opening.kind,
+        operation_id=opening.operation_id,
+        input_hash=opening.input_hash,
+        input=opening.input,
+        namespace=opening.namespace,
+        workflow_id=opening.saga_id,
+        run_id=opening.run_id,
+        started_at=loaded.now,
+    )
+
+
+def _meet(aggregate: str, saga: SagaState, input_hash: str, repeat: str) -> Decision[Opened]:
+    """A request meets a saga that has its operation id."""
+    if saga.input_hash != input_hash:
+        refused: Event = SagaReuseRefused(repeat=repeat, input_hash=input_hash)
+        return Decision(Opened("reused", saga), _once(aggregate, saga, repeat, refused))
+    if saga.closed:
+        repeated = SagaDuplicateReceived(repeat=repeat)
+        return Decision(Opened("duplicate", saga), _once(aggregate, saga, repeat, repeated))
+    return Decision(Opened("same_run" if saga.run_id == repeat else "other_run", saga))
+
+
+def _once(aggregate: str, saga: SagaState, repeat: str, event: Event) -> list[tuple[str, Event]]:
+    # The activity that records a repeat may itself be repeated.
+    return [] if saga.last_repeat == repeat else [(aggregate, event)]
+
+
+async def record_repeat(
+    database: Database, author: Author, saga_id: str, input_hash: str, repeat: str
+) -> Opened:
+    """A request came to a saga while it runs: record it, as duplicate or as refused reuse."""
+    saga_ref = saga_name(saga_id)
+
+    def decide(loaded: Loaded) -> Decision[Opened]:
+        saga = _existing(loaded, saga_id)
+        if saga.input_hash == input_hash:
+            event: Event = SagaDuplicateReceived(repeat=repeat)
+            return Decision(Opened("duplicate", saga), _once(saga_ref, saga, repeat, event))
+        return _meet(saga_ref, saga, input_hash, repeat)
+
+    return await commit(database, author, [Ref(saga_ref)], decide)
+
+
+async def take_over(
+    database: Database, author: Author, saga_id: str, found: SagaState, namespace: str, run_id: str
+) -> SagaState:
+    """Carry on an open saga whose run is closed, in this run and a new epoch.
+
+    Raises Fenced if another run was quicker.
+    """
+    saga_ref = saga_name(saga_id)
+
+    def decide(loaded: Loaded) -> Decision[SagaState]:
+        saga = _existing(loaded, saga_id)
+        if saga.run_id == run_id:
+            return Decision(saga)
+        if (saga.run_id, saga.epoch) != (found.run_id, found.epoch) or saga.closed:
+            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, carried by another run")
+        taken = SagaTakenOver(
+            namespace=namespace,
+            run_id=run_id,
+            epoch=saga.epoch + 1,
+            previous_run_id=saga.run_id,
+        )
+        changed = {"namespace": namespace, "run_id": run_id, "epoch": taken.epoch}
+        return Decision(saga.model_copy(update=changed), [(saga_ref, taken)])
+
+    return await commit(database, author, [Ref(saga_ref)], decide)
+
+
+@dataclass(frozen=True)
+class TurnedRound:
+    """The saga compensates: under this epoch, and these steps are to be undone, in this order."""
+
+    epoch: int
+    cause: str
+    reason: str | None
+    steps: list[StepState]
+
+
+async def begin_compensation(
+    database: Database, author: Author, saga_id: str, epoch: int, cause: str, reason: str | None
+) -> TurnedRound:
+    """Raise the epoch, so that no forward commit lands any more, and say what was started.
+
+    Of a saga that compensates already, the first cause stands. Raises Fenced for an old epoch,
+    StateRefused for a saga that has ended.
+    """
+    saga_ref = saga_name(saga_id)
+
+    def decide(loaded: Loaded) -> Decision[SagaState]:
+        saga = _existing(loaded, saga_id)
+        if saga.closed:
+            raise StateRefused(f"{saga_id} has ended as {saga.state}", "saga_ended")
+        if saga.state == "compensating" and saga.epoch in (epoch, epoch + 1):
+            return Decision(saga)
+        if saga.epoch != epoch:
+            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
+        turned = SagaCompensating(epoch=epoch + 1, cause=cause, reason=reason)
+        changed = {"epoch": turned.epoch, "cause": cause, "cause_reason": reason}
+        return Decision(saga.model_copy(update=changed), [(saga_ref, turned)])
+
+    saga = await commit(database, author, [Ref(saga_ref)], decide)
+    steps = await _to_undo(database, saga_id)
+    return TurnedRound(saga.epoch, saga.cause or cause, saga.cause_reason, steps)
+
+
+async def _to_undo(database: Database, saga_id: str) -> list[StepState]:
+    """The steps that may have had an effect, the last started first."""
+    steps = reversed(await steps_of(database, saga_id))
+    return [step for step in steps if step.undo and step.state in ("started", "done")]
+
+
+async def steps_of(database: Database, saga_id: str) -> list[StepState]:
+    """The steps of a saga in the order in which they were started."""
+    table = STEP.table.c
+    statement = select(STEP.table).where(table.saga_id == bindparam("saga_id"))
+    query = compiled(statement.order_by(table.ordinal))
+    async with database.connection() as connection:
+        cursor = await connection.execute(query, {"saga_id": saga_id})
+        return [StepState.model_validate(STEP.state_of(row)) for row in await cursor.fetchall()]
+
+
+End = Literal["completed", "compensated", "failed"]
+_ENDS: dict[End, type[SagaCompleted] | type[SagaCompensated] | type[SagaFailed]] = {
+    "completed": SagaCompleted,
+    "compensated": SagaCompensated,
+    "failed": SagaFailed,
+}
+
+
+async def close_saga(
+    database: Database, author: Author, saga_id: str, epoch: int, end: End, result: Json
+) -> Json:
+    """End the saga; returns the result that stands, which is the first one."""
+    saga_ref = saga_name(saga_id)
+
+    def decide(loaded: Loaded) -> Decision[Json]:
+        saga = _existing(loaded, saga_id)
+        if saga.closed:
+            return Decision(saga.result or {})
+        if saga.epoch != epoch:
+            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
+        event = _ENDS[end](result=result, ended_at=loaded.now)
+        return Decision(result, [(saga_ref, event)])
+
+    return await commit(database, author, [Ref(saga_ref)], decide)
+
+
+def _existing(loaded: Loaded, saga_id: str) -> SagaState:
+    saga: SagaState | None = loaded[saga_name(saga_id)]
+    if saga is None:
+        raise NotFound(f"the ledger knows no saga {saga_id}")
+    return saga

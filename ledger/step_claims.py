@@ -1,0 +1,208 @@
+"""How a step is carried out exactly once: claimed with its undo, stored with its result.
+
+A step that only touches our database is one commit (`commit_step`). One that calls the outside is
+`start_step`, the call, `finish_step`. Its undo is `undo_step`. All of them take the saga's row for
+share and check its epoch: once compensation began, no forward commit lands.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ledger.commit import Author, Decide, Decision, Loaded, Ref, commit
+from ledger.database import Database
+from ledger.errors import Fenced, InputChanged, NotFound
+from ledger.noun import Event
+from ledger.saga_steps import (
+    StepCommitted,
+    StepDone,
+    StepFailed,
+    StepRefused,
+    StepStarted,
+    StepState,
+    StepUndone,
+    UndoPlan,
+    evolve,
+    step_name,
+)
+from ledger.sagas import SagaCommitRefused, SagaState, saga_name
+
+Json = dict[str, Any]
+StepOutcome = StepDone | StepRefused | StepFailed
+
+
+@dataclass(frozen=True)
+class StepClaim:
+    """Which step of which saga, in which epoch; `input_hash` tells two inputs apart."""
+
+    saga_id: str
+    step: str
+    ordinal: int
+    epoch: int
+    activity: str
+    input_hash: str
+    undo: UndoPlan | None = None
+
+    @property
+    def aggregate(self) -> str:
+        return step_name(self.saga_id, self.step)
+
+    @property
+    def refs(self) -> list[Ref]:
+        return [Ref(saga_name(self.saga_id), "share"), Ref(self.aggregate)]
+
+    def columns(self) -> Json:
+        """The fields that every first event of a step carries."""
+        return {
+            "saga_id": self.saga_id,
+            "name": self.step,
+            "ordinal": self.ordinal,
+            "epoch": self.epoch,
+            "activity": self.activity,
+            "input_hash": self.input_hash,
+            "undo": self.undo,
+        }
+
+
+async def commit_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Decide[Json],
+    *,
+    windows_of: str | None = None,
+) -> Json:
+    """Carry out a step that only touches our database; a repeat gets the stored result.
+
+    `decide` gives the step's result and its domain events. Raises Fenced (recorded), InputChanged,
+    and what `decide` raises.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[Json]:
+        step = _forward(loaded, claim)
+        if step is not None:
+            return Decision(step.result or {})
+        decision = decide(loaded)
+        done = StepCommitted(result=decision.result, **claim.columns())
+        events = [*decision.events, (claim.aggregate, done)]
+        return Decision(decision.result, events, decision.limits)
+
+    work = commit(database, author, [*claim.refs, *refs], claimed, windows_of=windows_of)
+    return await _recording(database, author, claim, work)
+
+
+async def start_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Decide[Json | None],
+    *,
+    within: timedelta,
+) -> StepState:
+    """Write `started`, with undo and deadline, before the outside is called.
+
+    `decide` gives the facts to store and the domain events. A repeat gets the step as it stands:
+    the caller looks at `state` and, when that is `started`, at the outside, before it calls again.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[StepState]:
+        step = _forward(loaded, claim)
+        if step is not None:
+            return Decision(step)
+        decision = decide(loaded)
+        started = StepStarted(
+            deadline=loaded.now + within, facts=decision.result, **claim.columns()
+        )
+        state = StepState(state="started", **started.model_dump())
+        return Decision(state, [*decision.events, (claim.aggregate, started)], decision.limits)
+
+    work = commit(database, author, [*claim.refs, *refs], claimed)
+    return await _recording(database, author, claim, work)
+
+
+async def finish_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Callable[[Loaded], Decision[StepOutcome]],
+) -> StepState:
+    """Write the outcome of the outside call. A step that has one keeps it."""
+
+    def claimed(loaded: Loaded) -> Decision[StepState]:
+        step = _forward(loaded, claim)
+        if step is None:
+            raise NotFound(f"{claim.aggregate} was never started")
+        if step.state != "started":
+            return Decision(step)
+        decision = decide(loaded)
+        outcome = decision.result
+        events: list[tuple[str, Event]] = [*decision.events, (claim.aggregate, outcome)]
+        return Decision(evolve(step, outcome), events, decision.limits)
+
+    work = commit(database, author, [*claim.refs, *refs], claimed)
+    return await _recording(database, author, claim, work)
+
+
+async def undo_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Decide[str],
+) -> str:
+    """Write that a step is undone; `decide` gives the note and the domain events.
+
+    Raises Fenced unless the saga compensates under the claim's epoch.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[str]:
+        _fence(loaded, claim, "compensating")
+        step: StepState | None = loaded[claim.aggregate]
+        if step is None:
+            raise NotFound(f"{claim.aggregate} was never started")
+        if step.state == "undone":
+            return Decision(step.reason or "")
+        decision = decide(loaded)
+        undone = StepUndone(note=decision.result)
+        return Decision(decision.result, [*decision.events, (claim.aggregate, undone)])
+
+    return await commit(database, author, [*claim.refs, *refs], claimed)
+
+
+def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
+    _fence(loaded, claim, "running")
+    step: StepState | None = loaded[claim.aggregate]
+    if step is not None and step.input_hash != claim.input_hash:
+        raise InputChanged(f"{claim.aggregate} was claimed with another input")
+    return step
+
+
+def _fence(loaded: Loaded, claim: StepClaim, phase: str) -> None:
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    if saga is None:
+        raise NotFound(f"the ledger knows no saga {claim.saga_id}")
+    if saga.epoch != claim.epoch or saga.state != phase:
+        raise Fenced(
+            f"{claim.aggregate} is of epoch {claim.epoch} ({phase}), "
+            f"the saga is at epoch {saga.epoch} ({saga.state})"
+        )
+
+
+async def _recording(database: Database, author: Author, claim: StepClaim, work: Any) -> Any:
+    """Await a commit; a refusal by the fence is itself an event, on the saga."""
+    try:
+        return await work
+    except Fenced:
+        saga_ref = saga_name(claim.saga_id)
+
+        def refused(loaded: Loaded) -> Decision[None]:
+            saga: SagaState = loaded[saga_ref]
+            event = SagaCommitRefused(step=claim.step, epoch=claim.epoch, current_epoch=saga.epoch)
+            return Decision(None, [(saga_ref, event)])
+
+        await commit(database, author, [Ref(saga_ref)], refused)
+        raise
