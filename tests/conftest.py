@@ -1,0 +1,40 @@
+"""Real servers for all tests: one set per run, in a folder of its own."""
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from worker.embedded import databases
+from worker.embedded.servers import EmbeddedServers
+
+CloneDatabase = Callable[[str], Awaitable[str]]
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """Not pytest's own folder: when root runs the tests, PostgreSQL's user must reach it."""
+    with tempfile.TemporaryDirectory(prefix="amends-tests-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+async def servers(session_folder: Path) -> AsyncIterator[EmbeddedServers]:
+    """PostgreSQL (two clusters) and Temporal, running; without fsync."""
+    async with EmbeddedServers(session_folder / "servers", durable=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def clone_database(servers: EmbeddedServers) -> CloneDatabase:
+    """`await clone_database(template)` gives the name of a new database like it, of its owner."""
+    numbers = count(1)
+
+    async def clone(template: str) -> str:
+        name = f"{template}_{next(numbers)}"
+        await databases.clone_database(servers.main.url(), template, name, "amends_owner")
+        return name
+
+    return clone

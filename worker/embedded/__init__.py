@@ -1,0 +1,1 @@
+"""PostgreSQL and Temporal as child processes, from wheels: for `amends up`, the demo, the tests."""

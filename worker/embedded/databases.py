@@ -1,0 +1,73 @@
+"""The roles and databases of the embedded clusters. Done again at each start: nothing doubles."""
+
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+LEDGER_DATABASE = "amends"
+MOCK_BANK_DATABASE = "mock_bank"
+_LEDGER_ROLES = ("amends_owner", "amends_worker", "amends_auditor")
+_MOCK_BANK_ROLE = "mock_bank"
+PROVISIONER = "amends_provisioner"
+
+
+async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
+    """The three roles of the ledger, the mock bank's role, and a database for each of the two."""
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+        for role in (*_LEDGER_ROLES, _MOCK_BANK_ROLE):
+            await _create_role(connection, role, passwords[role])
+        await _create_database(connection, LEDGER_DATABASE, "amends_owner", _LEDGER_ROLES)
+        await _create_database(connection, MOCK_BANK_DATABASE, _MOCK_BANK_ROLE, (_MOCK_BANK_ROLE,))
+
+
+async def create_target(superuser_url: str, passwords: Mapping[str, str]) -> None:
+    """The provisioner: it makes roles and databases on the target server, and owns no data."""
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+        await _create_role(connection, PROVISIONER, passwords[PROVISIONER])
+        # With CREATEROLE alone it could create a role but not a database that the role owns.
+        for statement in (
+            "ALTER ROLE {} CREATEDB CREATEROLE",
+            "ALTER ROLE {} SET createrole_self_grant = 'set, inherit'",
+        ):
+            await connection.execute(sql.SQL(statement).format(sql.Identifier(PROVISIONER)))
+
+
+async def _create_role(connection: AsyncConnection, role: str, password: str) -> None:
+    found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+    if await found.fetchone() is None:
+        # Hashed here, so that the password itself can't come into the server's log.
+        verifier = connection.pgconn.encrypt_password(
+            password.encode(), role.encode(), b"scram-sha-256"
+        )
+        await connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(role), sql.Literal(verifier.decode())
+            )
+        )
+
+
+async def _create_database(
+    connection: AsyncConnection, database: str, owner: str, users: tuple[str, ...]
+) -> None:
+    name = sql.Identifier(database)
+    found = await connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
+    if await found.fetchone() is None:
+        await connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(owner))
+        )
+    await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    for user in users:
+        await connection.execute(
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, sql.Identifier(user))
+        )
+
+
+async def clone_database(superuser_url: str, template: str, name: str, owner: str) -> None:
+    """A database like `template`, on which no connection may be open."""
+    async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+        await connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(template), sql.Identifier(owner)
+            )
+        )

@@ -1,0 +1,141 @@
+"""The data folder (`.amends/`): who holds it, its secrets, and the files others read."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from worker.embedded.errors import BadRequest, EmbeddedError, FolderHeld
+
+SECRET_NAMES = (
+    "postgres",
+    "amends_owner",
+    "amends_worker",
+    "amends_auditor",
+    "mock_bank",
+    "target_postgres",
+    "amends_provisioner",
+)
+
+
+class DataFolder:
+    """One data folder, held by one process at a time.
+
+    `hold` takes it, `release` gives it back. Between them `record` keeps up.json, which tells
+    others who holds the folder and which processes to stop if the holder is killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.logs = self.path / "logs"
+        self.env_file = self.path / "env"
+        self.up_file = self.path / "up.json"
+        self._lock: int | None = None
+        self._up: dict[str, Any] = {}
+
+    def hold(self) -> dict[str, Any]:
+        """Take the folder; returns what a killed holder left in up.json ({} after a clean stop).
+
+        Raises FolderHeld when another process has it, BadRequest when it can't be written.
+        """
+        lock = self._open_lock()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            holder = self.read_up()
+            raise FolderHeld(f"{self.path} is held by another process", holder or None) from None
+        self._lock = lock
+        left = self.read_up()
+        self.env_file.unlink(missing_ok=True)
+        self._up = {
+            "supervisor": mark(os.getpid()),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "ready": False,
+            # Kept until they are stopped, so that a second kill in between loses none of them.
+            "processes": dict(left.get("processes", {})),
+        }
+        self._write_up()
+        return left
+
+    def _open_lock(self) -> int:
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+            # An OS lock and not a pid file: the kernel frees it however its holder dies.
+            return os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise BadRequest(
+                f"the data folder {self.path} can't be written ({error.strerror}): "
+                f"choose another one with --data"
+            ) from None
+
+    def release(self) -> None:
+        """Give the folder back after a clean stop: nothing of a running holder remains."""
+        if self._lock is None:
+            return
+        self.env_file.unlink(missing_ok=True)
+        self.up_file.unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = None
+
+    def record(self, **facts: Any) -> None:
+        """Add facts to up.json."""
+        self._up.update(facts)
+        self._write_up()
+
+    def record_process(self, name: str, pid: int | None) -> None:
+        """Note a child by name, or (None) that it is gone."""
+        processes: dict[str, Any] = self._up["processes"]
+        processes.pop(name, None)
+        if pid is not None:
+            # It may have died at once.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                processes[name] = mark(pid)
+        self._write_up()
+
+    def _write_up(self) -> None:
+        write_private(self.up_file, json.dumps(self._up, indent=1) + "\n")
+
+    def read_up(self) -> dict[str, Any]:
+        """The up.json of the holder, {} when there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            found: dict[str, Any] = json.loads(self.up_file.read_text())
+            return found
+        return {}
+
+    def secrets(self, *, new_data: bool) -> dict[str, str]:
+        """The generated passwords by role. Made once, with the data they belong to."""
+        file = self.path / "secrets.json"
+        if not file.exists():
+            if not new_data:
+                raise EmbeddedError(
+                    f"{file} is missing, and with it the passwords of the data in {self.path}: "
+                    f"put it back, or move the folder away to start anew"
+                )
+            made = {name: secrets.token_urlsafe(24) for name in SECRET_NAMES}
+            write_private(file, json.dumps(made, indent=1) + "\n")
+        known: dict[str, str] = json.loads(file.read_text())
+        return known
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file in one step (a reader sees the old or the new one), mode 0600."""
+    new = file.with_name(file.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+
+
+def mark(pid: int) -> dict[str, Any]:
+    """A process for ever: its id alone may be given to another one later."""
+    return {"pid": pid, "created": psutil.Process(pid).create_time()}

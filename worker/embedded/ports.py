@@ -1,0 +1,75 @@
+"""Ports on 127.0.0.1: asked for by the user, kept from the last run, or free ones."""
+
+import json
+import random
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from worker.embedded.errors import BadRequest, EmbeddedError
+from worker.embedded.folder import write_private
+
+HOST = "127.0.0.1"
+
+# Below the range from which Linux (32768) and macOS (49152) give ports to outgoing connections,
+# so that a kept port is not taken by chance when we come back for it.
+_FREE_PORTS = range(20_000, 32_000)
+
+
+class Ports:
+    """The ports of one data folder by name (`postgres`, `target`, `temporal`, `ui`, `health`)."""
+
+    def __init__(self, file: Path, asked: Mapping[str, int]) -> None:
+        self._file = file
+        self._asked = dict(asked)
+        self._kept: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._given: dict[str, int] = {}
+
+    def take(self, name: str) -> int:
+        """The port asked for, else the one of the last run, else a free one.
+
+        Raises BadRequest when the port asked for is taken.
+        """
+        if name in self._asked:
+            port = self._asked[name]
+            if not is_free(port):
+                raise BadRequest(
+                    f"port {port} is taken by another program: "
+                    f"choose another --{name}-port, or leave it out to get a free one"
+                )
+        else:
+            port = self._kept.get(name, 0)
+            if not port or port in self._others(name) or not is_free(port):
+                port = self._free_port()
+        self._given[name] = port
+        self._kept[name] = port
+        write_private(self._file, json.dumps(self._kept) + "\n")
+        return port
+
+    def forget(self, name: str) -> bool:
+        """Someone was quicker: don't take this one again. False when it was asked for."""
+        self._kept.pop(name, None)
+        return name not in self._asked
+
+    def _others(self, name: str) -> set[int]:
+        return {port for other, port in self._given.items() if other != name}
+
+    def _free_port(self) -> int:
+        taken = {*self._given.values(), *self._asked.values()}
+        for port in random.sample(_FREE_PORTS, k=200):
+            if port not in taken and is_free(port):
+                return port
+        raise EmbeddedError(
+            f"no free port was found between {_FREE_PORTS.start} and {_FREE_PORTS.stop}"
+        )
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port now (another may be quicker)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True

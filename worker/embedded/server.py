@@ -1,0 +1,126 @@
+"""A server that runs as our child: started on its ports, waited for until it answers, stopped."""
+
+import asyncio
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from worker.embedded import child
+from worker.embedded.errors import BadRequest, EmbeddedError
+from worker.embedded.folder import DataFolder
+from worker.embedded.ports import Ports
+
+_POLL_S = 0.02
+# Crash recovery after a kill replays up to max_wal_size of log; on a slow disk that takes a while.
+_START_DEADLINE_S = 120.0
+# A port may be taken between our look and the server's bind; three times in a row is no chance.
+_PORT_ATTEMPTS = 3
+_TAIL_BYTES = 4_000
+
+
+class Server(ABC):
+    """One child process that listens on one or more ports."""
+
+    stop_signals: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGTERM,)
+    grace_s: float = 20.0
+
+    def __init__(self, name: str, port_names: Sequence[str], folder: DataFolder, ports: Ports):
+        self.name = name
+        self.folder = folder
+        self.log = folder.logs / f"{name}.log"
+        self.port: dict[str, int] = {}
+        self.process: asyncio.subprocess.Process | None = None
+        self._port_names = port_names
+        self._ports = ports
+
+    async def prepare(self) -> None:
+        """What must be there before the first start."""
+        return None
+
+    @abstractmethod
+    def command(self) -> Sequence[str | Path]:
+        """The program and its arguments, for the ports in `self.port`."""
+
+    @abstractmethod
+    def environment(self) -> Mapping[str, str]:
+        """The environment of the process."""
+
+    @abstractmethod
+    async def answers(self) -> bool:
+        """Whether it does its work yet."""
+
+    @property
+    def user(self) -> str | None:
+        """The system user it runs as; None: ours."""
+        return None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers. Raises EmbeddedError with its last words."""
+        await self.prepare()
+        for attempt in range(_PORT_ATTEMPTS):
+            self.port = {name: self._ports.take(name) for name in self._port_names}
+            if await self._launch(last=attempt == _PORT_ATTEMPTS - 1):
+                return
+
+    async def restart(self) -> None:
+        """Start it again on the ports that others know it by."""
+        await self._launch(last=True)
+
+    async def _launch(self, last: bool) -> bool:
+        written = self.log.stat().st_size if self.log.exists() else 0
+        process = await child.spawn(
+            self.command(),
+            log=self.log,
+            environment=self.environment(),
+            user=self.user,
+            folder=self.folder.path,
+        )
+        self.process = process
+        self.folder.record_process(self.name, process.pid)
+        try:
+            async with asyncio.timeout(_START_DEADLINE_S):
+                while process.returncode is None:
+                    if await self.answers():
+                        return True
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            await self.stop()
+            raise EmbeddedError(
+                f"{self.name} did not answer within {_START_DEADLINE_S:.0f} s: see {self.log}"
+            ) from None
+        return self._died_at_start(process.returncode, self._words_since(written), last)
+
+    def _died_at_start(self, status: int | None, words: str, last: bool) -> bool:
+        self.process = None
+        self.folder.record_process(self.name, None)
+        if "address already in use" in words.lower():
+            renewable = [self._ports.forget(name) for name in self._port_names]
+            if not last and any(renewable):
+                return False
+            ports = ", ".join(map(str, self.port.values()))
+            raise BadRequest(f"{self.name} can't listen on {ports}: another program does")
+        raise EmbeddedError(
+            f"{self.name} ended with status {status} while starting: "
+            f"{_last_line(words)} (see {self.log})"
+        )
+
+    def _words_since(self, offset: int) -> str:
+        with self.log.open("rb") as log:
+            size = log.seek(0, 2)
+            log.seek(max(offset if offset <= size else 0, size - _TAIL_BYTES))
+            return log.read().decode(errors="replace")
+
+    async def stop(self) -> None:
+        """Stop it; nothing happens when it does not run."""
+        if self.process is not None:
+            await child.stop(self.process, *self.stop_signals, grace_s=self.grace_s)
+            self.process = None
+            self.folder.record_process(self.name, None)
+
+
+def _last_line(words: str) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    telling = [line for line in lines if "FATAL" in line or "rror" in line]
+    return (telling or lines or ["it said nothing"])[-1][:300]
