@@ -1,0 +1,1 @@
+"""Payment adapters: the outside that moves money, behind one small Protocol."""

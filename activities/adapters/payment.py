@@ -1,0 +1,123 @@
+"""What a payment provider does for a saga, and the ways in which it can fail to say so.
+
+A report is what the provider said. What is not a report is an exception:
+
+    PaymentError
+    ├── OutcomeUnknown       it may have landed: `find` it, never assume
+    ├── NothingSent          this call did nothing: make it again, later
+    └── NotTheSameTransfer   the key belongs to another transfer: never repeat it
+Messages never carry an account number.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+TransferStatus = Literal["executed", "refused", "cancelled", "reversed"]
+
+
+class PaymentError(Exception):
+    """The root of the tree."""
+
+
+class OutcomeUnknown(PaymentError):
+    """A timeout, a dropped connection, a 5xx: the call may or may not have been carried out.
+
+    Keep the money reserved, ask `find` with growing pauses; `transfer`, `cancel` and `reverse`
+    may be called again with the same key while the provider remembers keys.
+    """
+
+
+class NothingSent(PaymentError):
+    """The provider could not be reached: this call certainly did nothing. Make it again later.
+
+    It speaks of this call alone, never of an earlier one with the same key.
+    """
+
+
+class NotTheSameTransfer(PaymentError):
+    """The provider knows the key with another amount, currency or destination.
+
+    Nothing was done. Repeating can't help: a person has to look at who used the key.
+    """
+
+
+@dataclass(frozen=True)
+class TransferOrder:
+    """Pay `amount_minor` minor units of `currency` (ISO 4217) to `destination`, a checked CBU.
+
+    `key` names the transfer for ever: the same key is the same transfer.
+    """
+
+    key: str
+    amount_minor: int
+    currency: str
+    destination: str = field(repr=False)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """What the provider says of a key.
+
+    executed   the money moved; `reference` is the provider's own id of the transfer
+    refused    the provider said no, for `reason`; nothing moved, and the key stays refused
+    cancelled  nothing moved, and nothing will ever move under this key
+    reversed   the money moved and came back; `reference` is still the transfer's
+
+    Amount, currency and destination are the provider's record; None where it has none: the key
+    was cancelled before any order with it arrived.
+    """
+
+    key: str
+    status: TransferStatus
+    reference: str | None
+    reason: str | None
+    amount_minor: int | None
+    currency: str | None
+    destination: str | None = field(repr=False)
+
+
+class PaymentAdapter(Protocol):
+    """A payment provider. Every call is idempotent by key and may be repeated or raced."""
+
+    @property
+    def name(self) -> str:
+        """The word that settings and events use for it."""
+        ...
+
+    @property
+    def can_reverse(self) -> bool:
+        """Whether `reverse` exists. Where it does not, an executed transfer is final."""
+        ...
+
+    async def transfer(self, order: TransferOrder) -> TransferReport:
+        """Carry out the order once, however often it is called, and say how the key stands.
+
+        A repeat gives the first answer; a cancelled key stays `cancelled`.
+        Raises OutcomeUnknown, NothingSent, NotTheSameTransfer.
+        """
+        ...
+
+    async def find(self, key: str) -> TransferReport | None:
+        """What the provider knows of the key; None when it says that it does not know it.
+
+        None is no promise for the future: an order under way may still arrive. Only `cancel`
+        makes absence final. Raises OutcomeUnknown when the provider can't tell.
+        """
+        ...
+
+    async def cancel(self, key: str) -> TransferReport:
+        """Make sure that no order with this key is carried out from now on, known or not yet.
+
+        An executed transfer is reported `executed` and left alone: it takes `reverse`.
+        Raises OutcomeUnknown, NothingSent.
+        """
+        ...
+
+    async def reverse(self, key: str) -> TransferReport:
+        """Bring the money of an executed transfer back, once.
+
+        A key under which nothing moved ends as after `cancel`, so this alone is a whole undo.
+        Never called where `can_reverse` is false. Raises OutcomeUnknown, NothingSent.
+        """
+        ...

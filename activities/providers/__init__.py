@@ -1,0 +1,1 @@
+"""Infrastructure providers: the outside that holds resources, behind one small Protocol."""

@@ -1,0 +1,302 @@
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
+from activities.adapters.payment import (
+    NothingSent,
+    NotTheSameTransfer,
+    OutcomeUnknown,
+    PaymentAdapter,
+    TransferOrder,
+)
+
+Fact = TypeVar("Fact")
+CBU = "2850590940090418135201"
+
+
+@pytest.fixture
+def order() -> TransferOrder:
+    return TransferOrder(f"payment/{uuid4()}", 4_500_000, "ARS", CBU, "building expenses")
+
+
+async def booked(url: str, key: str) -> dict[str, object] | None:
+    """The bank's own row, read past the adapter."""
+    async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row) as books:
+        cursor = await books.execute("SELECT * FROM mock_bank.transfers WHERE key = %s", [key])
+        return await cursor.fetchone()
+
+
+async def fault_is_spent(url: str, key: str) -> bool | None:
+    async with await psycopg.AsyncConnection.connect(url) as books:
+        cursor = await books.execute(
+            "SELECT remaining = 0 FROM mock_bank.faults WHERE key = %s", [key]
+        )
+        row = await cursor.fetchone()
+        return row[0] if row else None
+
+
+async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
+    """What the fact becomes, within ten seconds."""
+    async with asyncio.timeout(10):
+        while True:
+            if found := await fact():
+                return found
+            await asyncio.sleep(0.01)
+
+
+def test_the_mock_bank_is_a_payment_adapter(bank: MockBank) -> None:
+    adapter: PaymentAdapter = bank
+    assert (adapter.name, adapter.can_reverse) == ("mock", True)
+
+
+async def test_the_schema_may_be_applied_again_and_by_two_at_once(mock_bank_url: str) -> None:
+    await asyncio.gather(create_mock_bank(mock_bank_url), create_mock_bank(mock_bank_url))
+    async with await psycopg.AsyncConnection.connect(mock_bank_url) as books:
+        cursor = await books.execute("SELECT to_regclass('mock_bank.faults') IS NOT NULL")
+        assert await cursor.fetchone() == (True,)
+
+
+async def test_a_transfer_is_executed_with_a_reference(
+    bank: MockBank, order: TransferOrder
+) -> None:
+    report = await bank.transfer(order)
+    assert report.status == "executed"
+    assert report.reference is not None
+    assert report.reference.startswith("TRF-20")
+    assert (report.amount_minor, report.currency, report.destination) == (4_500_000, "ARS", CBU)
+
+
+async def test_find_knows_what_was_sent_and_nothing_else(
+    bank: MockBank, order: TransferOrder
+) -> None:
+    assert await bank.find(order.key) is None
+    report = await bank.transfer(order)
+    assert await bank.find(order.key) == report
+
+
+async def test_a_repeated_order_gets_the_first_answer(
+    bank: MockBank, order: TransferOrder, mock_bank_url: str
+) -> None:
+    first = await bank.transfer(order)
+    assert await bank.transfer(order) == first
+    row = await booked(mock_bank_url, order.key)
+    assert row is not None
+    assert row["deliveries"] == 2
+
+
+async def test_two_orders_with_one_key_at_once_are_one_transfer(
+    bank: MockBank, order: TransferOrder
+) -> None:
+    reports = await asyncio.gather(*(bank.transfer(order) for _ in range(8)))
+    assert len({report.reference for report in reports}) == 1
+    assert {report.status for report in reports} == {"executed"}
+
+
+@pytest.mark.parametrize(
+    "other", [{"amount_minor": 4_500_001}, {"currency": "USD"}, {"destination": CBU[::-1]}]
+)
+async def test_a_key_used_for_another_transfer_is_refused_and_changes_nothing(
+    bank: MockBank, order: TransferOrder, other: dict[str, str]
+) -> None:
+    first = await bank.transfer(order)
+    with pytest.raises(NotTheSameTransfer) as refusal:
+        await bank.transfer(replace(order, **other))  # type: ignore[arg-type]
+    assert CBU not in str(refusal.value)
+    assert CBU[::-1] not in str(refusal.value)
+    assert await bank.find(order.key) == first
+
+
+async def test_no_text_of_an_order_or_report_shows_the_account(
+    bank: MockBank, order: TransferOrder
+) -> None:
+    assert CBU not in repr(order)
+    assert CBU not in repr(await bank.transfer(order))
+
+
+class TestCancel:
+    async def test_a_cancelled_key_is_refused_for_ever(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        cancelled = await bank.cancel(order.key)
+        assert (cancelled.status, cancelled.amount_minor) == ("cancelled", None)
+        for _ in range(2):
+            assert (await bank.transfer(order)).status == "cancelled"
+        assert await bank.find(order.key) == cancelled
+
+    async def test_an_executed_transfer_is_said_to_be_executed(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        report = await bank.transfer(order)
+        assert await bank.cancel(order.key) == report
+        assert await bank.find(order.key) == report
+
+    async def test_racing_a_transfer_one_wins_and_both_know_which(
+        self, bank: MockBank, mock_bank_url: str
+    ) -> None:
+        ends: Counter[str] = Counter()
+        for attempt in range(60):
+            order = TransferOrder(f"payment/{uuid4()}", 100, "ARS", CBU)
+            calls = [bank.transfer(order), bank.cancel(order.key)]
+            first, second = await asyncio.gather(*(calls if attempt % 2 else calls[::-1]))
+            row = await booked(mock_bank_url, order.key)
+            assert row is not None
+            assert first.status == second.status == row["status"]
+            ends[first.status] += 1
+        assert set(ends) <= {"executed", "cancelled"}
+        assert ends.total() == 60
+
+
+class TestReverse:
+    async def test_twice_brings_the_money_back_once(
+        self, bank: MockBank, order: TransferOrder, mock_bank_url: str
+    ) -> None:
+        sent = await bank.transfer(order)
+        first = await bank.reverse(order.key)
+        assert first == replace(sent, status="reversed")
+        row = await booked(mock_bank_url, order.key)
+        assert await bank.reverse(order.key) == first
+        assert await booked(mock_bank_url, order.key) == row
+
+    async def test_a_late_order_after_the_reversal_moves_nothing(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        await bank.transfer(order)
+        await bank.reverse(order.key)
+        assert (await bank.transfer(order)).status == "reversed"
+
+    async def test_of_what_never_arrived_prevents_it(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        assert (await bank.reverse(order.key)).status == "cancelled"
+        assert (await bank.transfer(order)).status == "cancelled"
+
+    async def test_racing_a_transfer_leaves_no_money_with_the_destination(
+        self, bank: MockBank
+    ) -> None:
+        for _ in range(30):
+            order = TransferOrder(f"payment/{uuid4()}", 100, "ARS", CBU)
+            await asyncio.gather(bank.transfer(order), bank.reverse(order.key))
+            found = await bank.find(order.key)
+            assert found is not None
+            assert found.status in ("cancelled", "reversed")
+
+
+class TestFaults:
+    async def test_refuse_moves_nothing_and_the_refusal_stays(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        await bank.inject(Fault(order.key, "refuse", note="account closed"))
+        report = await bank.transfer(order)
+        assert (report.status, report.reason) == ("refused", "account closed")
+        assert report.reference is None
+        assert await bank.transfer(order) == report
+        assert await bank.cancel(order.key) == report
+        assert await bank.reverse(order.key) == report
+
+    async def test_timeout_before_does_nothing(self, bank: MockBank, order: TransferOrder) -> None:
+        await bank.inject(Fault(order.key, "timeout_before"))
+        with pytest.raises(OutcomeUnknown):
+            await bank.transfer(order)
+        assert await bank.find(order.key) is None
+        assert (await bank.transfer(order)).status == "executed"
+
+    async def test_timeout_after_has_done_the_work(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        await bank.inject(Fault(order.key, "timeout_after"))
+        with pytest.raises(OutcomeUnknown):
+            await bank.transfer(order)
+        found = await bank.find(order.key)
+        assert found is not None
+        assert await bank.transfer(order) == found
+        assert found.status == "executed"
+
+    @pytest.mark.parametrize("fault", ["timeout_after", "slow_after"])
+    async def test_a_caller_that_dies_in_the_delay_leaves_the_work_done(
+        self, bank: MockBank, order: TransferOrder, fault: FaultName
+    ) -> None:
+        await bank.inject(Fault(order.key, fault, delay_ms=60_000))
+        caller = asyncio.create_task(bank.transfer(order))
+        found = await until(lambda: bank.find(order.key))
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert found.status == "executed"
+
+    async def test_a_caller_that_dies_before_slow_work_leaves_none(
+        self, bank: MockBank, order: TransferOrder, mock_bank_url: str
+    ) -> None:
+        await bank.inject(Fault(order.key, "slow", delay_ms=60_000))
+        caller = asyncio.create_task(bank.transfer(order))
+        await until(lambda: fault_is_spent(mock_bank_url, order.key))
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert await bank.find(order.key) is None
+
+    @pytest.mark.parametrize("fault", ["slow", "slow_after"])
+    async def test_slow_answers_after_the_delay(
+        self, bank: MockBank, order: TransferOrder, fault: FaultName
+    ) -> None:
+        await bank.inject(Fault(order.key, fault, delay_ms=80))
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        assert (await bank.transfer(order)).status == "executed"
+        assert clock() - began >= 0.08
+
+    async def test_answer_twice_is_one_transfer_that_arrived_twice(
+        self, bank: MockBank, order: TransferOrder, mock_bank_url: str
+    ) -> None:
+        await bank.inject(Fault(order.key, "answer_twice"))
+        report = await bank.transfer(order)
+        row = await booked(mock_bank_url, order.key)
+        assert row is not None
+        assert (row["deliveries"], row["reference"]) == (2, report.reference)
+
+    async def test_each_hits_as_many_calls_as_it_says_though_they_come_at_once(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        await bank.inject(Fault(order.key, "timeout_before", remaining=2))
+        await bank.inject(Fault(order.key, "timeout_before"))
+        answers = await asyncio.gather(
+            *(bank.transfer(order) for _ in range(6)), return_exceptions=True
+        )
+        assert sum(isinstance(answer, OutcomeUnknown) for answer in answers) == 3
+
+    async def test_they_hit_their_own_key_and_operation_only(
+        self, bank: MockBank, order: TransferOrder
+    ) -> None:
+        await bank.inject(Fault(order.key, "timeout_before", operation="find"))
+        await bank.inject(Fault(order.key, "timeout_after", operation="reverse"))
+        other = replace(order, key=f"{order.key}/other")
+        assert (await bank.transfer(order)).status == "executed"
+        assert (await bank.transfer(other)).status == "executed"
+        with pytest.raises(OutcomeUnknown):
+            await bank.find(order.key)
+        with pytest.raises(OutcomeUnknown):
+            await bank.reverse(order.key)
+        found = await bank.find(order.key)
+        assert found is not None
+        assert found.status == "reversed"
+
+
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+async def test_a_bank_that_is_away_got_nothing_and_can_tell_nothing(
+    order: TransferOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.adapters.mock.ANSWER_WITHIN_S", 0.2)
+    async with MockBank("postgresql://nobody@127.0.0.1:1/nowhere") as away:
+        with pytest.raises(NothingSent):
+            await away.transfer(order)
+        with pytest.raises(NothingSent):
+            await away.cancel(order.key)
+        with pytest.raises(OutcomeUnknown):
+            await away.find(order.key)
