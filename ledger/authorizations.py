@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
 from sqlalchemy import BigInteger, Column, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -112,7 +113,7 @@ class AuthorizationState(State):
     expires_at: datetime | None = None
     policy_version: int | None
     binding: str | None = None
-    reserved: list[SpendChange] = []
+    reserved: list[SpendChange] = Field(default_factory=list)
     transfer_id: str | None = None
     provider_reference: str | None = None
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from psycopg import errors
 from psycopg.types.json import Jsonb
-from sqlalchemy import bindparam, insert, literal_column, select, update
+from sqlalchemy import Date, bindparam, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ledger.database import Connection, Database, compiled
@@ -280,7 +280,7 @@ def _head_statement(noun_name: str, lock: str) -> str:
 @cache
 def _windows_statement() -> str:
     windows = spend_windows.c
-    recent = literal_column(f"current_date - {RECENT_DAYS}")
+    recent = literal_column(f"current_date - {RECENT_DAYS}", Date)
     statement = select(spend_windows).where(
         windows.agent_id == bindparam("agent_id"), windows.starts_on >= recent
     )

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
 from sqlalchemy import Column, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -66,8 +67,8 @@ class ResourceState(State):
     kind: str
     state: Literal["absent", "present"]
     spec: Json | None = None
-    depends_on: list[str] = []
-    outputs: Json = {}
+    depends_on: list[str] = Field(default_factory=list)
+    outputs: Json = Field(default_factory=dict)
     claimed_by: str | None = None
     changed_by: str | None = None
 

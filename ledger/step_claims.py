@@ -5,10 +5,10 @@ A step that only touches our database is one commit (`commit_step`). One that ca
 share and check its epoch: once compensation began, no forward commit lands.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ledger.commit import Author, Decide, Decision, Loaded, Ref, commit
 from ledger.database import Database
@@ -29,6 +29,7 @@ from ledger.saga_steps import (
 from ledger.sagas import SagaCommitRefused, SagaState, saga_name
 
 Json = dict[str, Any]
+T = TypeVar("T")
 StepOutcome = StepDone | StepRefused | StepFailed
 
 
@@ -192,7 +193,7 @@ def _fence(loaded: Loaded, claim: StepClaim, phase: str) -> None:
         )
 
 
-async def _recording(database: Database, author: Author, claim: StepClaim, work: Any) -> Any:
+async def _recording(database: Database, author: Author, claim: StepClaim, work: Awaitable[T]) -> T:
     """Await a commit; a refusal by the fence is itself an event, on the saga."""
     try:
         return await work

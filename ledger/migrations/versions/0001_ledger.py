@@ -35,9 +35,10 @@ OBJECTS = (
 
 def upgrade() -> None:
     # The driver itself: several statements in a file, and no meaning in a percent sign.
-    with op.get_bind().connection.cursor() as cursor:
-        for name in OBJECTS:
-            cursor.execute(read_sql("0001", name))
+    cursor = op.get_bind().connection.cursor()
+    for name in OBJECTS:
+        cursor.execute(read_sql("0001", name))
+    cursor.close()
 
 
 def downgrade() -> None:
