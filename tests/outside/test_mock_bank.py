@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
+from activities.adapters.mock import TAKE_FAULT, Fault, FaultName, MockBank, create_mock_bank
 from activities.adapters.payment import (
     NothingSent,
     NotTheSameTransfer,
@@ -41,6 +41,15 @@ async def fault_is_spent(url: str, key: str) -> bool | None:
         )
         row = await cursor.fetchone()
         return row[0] if row else None
+
+
+async def someone_waits_for_a_lock(url: str) -> bool:
+    async with await psycopg.AsyncConnection.connect(url) as books:
+        cursor = await books.execute(
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return await cursor.fetchone() is not None
 
 
 async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
@@ -271,6 +280,18 @@ class TestFaults:
         )
         assert sum(isinstance(answer, OutcomeUnknown) for answer in answers) == 3
 
+    async def test_two_calls_never_take_the_same_stroke(
+        self, bank: MockBank, order: TransferOrder, mock_bank_url: str
+    ) -> None:
+        await bank.inject(Fault(order.key, "timeout_before"))
+        stroke = {"key": order.key, "operation": "transfer"}
+        async with await psycopg.AsyncConnection.connect(mock_bank_url) as first:
+            assert (await first.execute(TAKE_FAULT, stroke)).rowcount == 1
+            second = asyncio.create_task(bank.transfer(order))
+            await until(lambda: someone_waits_for_a_lock(mock_bank_url))
+            await first.commit()
+        assert (await second).status == "executed"
+
     async def test_they_hit_their_own_key_and_operation_only(
         self, bank: MockBank, order: TransferOrder
     ) -> None:
@@ -288,7 +309,6 @@ class TestFaults:
         assert found.status == "reversed"
 
 
-@pytest.mark.filterwarnings("default::RuntimeWarning")
 async def test_a_bank_that_is_away_got_nothing_and_can_tell_nothing(
     order: TransferOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

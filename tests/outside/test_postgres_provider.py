@@ -168,7 +168,11 @@ class TestDatabase:
         self, with_database: Shop
     ) -> None:
         shop, spec = with_database, DatabaseSpec(owner=with_database.app)
-        url = make_conninfo(shop.superuser_url, user=shop.app, dbname=shop.db)
+        # The provider gives no password: whoever runs the server does.
+        await shop.sql("ALTER ROLE {app} PASSWORD 'of-the-shop'")
+        url = make_conninfo(
+            shop.superuser_url, user=shop.app, password="of-the-shop", dbname=shop.db
+        )
         connection = await psycopg.AsyncConnection.connect(url)
         with pytest.raises(ProviderRefused, match="1 other session") as refusal:
             await shop.delete(DATABASE, shop.db, spec)
@@ -338,6 +342,12 @@ class TestOutOfReach:
             await away.read(ROLE, "shop-app", RoleSpec())
         assert "refused" in str(outage.value)
         assert "s3cret" not in str(outage.value)
+
+    async def test_a_wrong_password_is_unavailable_and_says_why(self, target_url: str) -> None:
+        locked_out = PostgresProvider(make_conninfo(target_url, password="wr0ng"))
+        with pytest.raises(ProviderUnavailable, match="password authentication") as outage:
+            await locked_out.read(ROLE, "shop-app", RoleSpec())
+        assert "wr0ng" not in str(outage.value)
 
     def test_a_url_that_is_none_is_refused_without_showing_it(self) -> None:
         with pytest.raises(ValueError, match="not a PostgreSQL URL") as refusal:

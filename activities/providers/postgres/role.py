@@ -27,7 +27,8 @@ class Role:
         row = await fetch(session, READ, self._name)
         if row is None:
             return None
-        return Observed(managed_by=Marker.parse(row.pop("comment")), spec=row)
+        marker = Marker.parse(row.pop("comment"))
+        return Observed(row, marker)
 
     async def create(self, session: Session, marker: Marker) -> None:
         """See Thing."""
