@@ -29,6 +29,9 @@ UNAVAILABLE = (
     PoolTimeout,
 )
 
+# Another transaction was in the way, and the server is well; psycopg calls these operational too.
+RACES = (errors.SerializationFailure, errors.DeadlockDetected)
+
 
 def compiled(statement: ClauseElement) -> str:
     """The SQL text of a Core statement, with psycopg's named parameters."""
@@ -47,6 +50,8 @@ class Database:
         try:
             async with self._pool.connection() as connection:
                 yield connection
+        except RACES:
+            raise
         except UNAVAILABLE as error:
             raise DatabaseUnavailable(describe(error)) from error
 

@@ -8,7 +8,8 @@
         ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
-        └── NotFound            there is no such aggregate
+        ├── NotFound            there is no such aggregate
+        └── Ambiguous           a short name may mean several aggregates
 Messages carry names, versions and numbers, never the data of a person.
 """
 
@@ -51,3 +52,7 @@ class StateRefused(NeverWorks):
 
 class NotFound(NeverWorks):
     """No event of that aggregate exists. Check the name (`amends log` lists them)."""
+
+
+class Ambiguous(NeverWorks):
+    """The short name fits several aggregates: use one of the full names in the message."""

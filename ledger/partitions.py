@@ -1,0 +1,24 @@
+"""The partitions of event_log, made ahead of need."""
+
+from psycopg import errors
+
+from ledger.database import Database
+
+# The function waits at most 2 s for its lock; six tries outlast any commit and most reports.
+_TRIES = 6
+
+
+async def create_partitions(database: Database, months: int = 3) -> None:
+    """Make the partitions of this month and of `months` (0 to 24) after it. Safe to repeat.
+
+    Raises DatabaseUnavailable when the log stays locked: try again later, events still go to the
+    partitions there are.
+    """
+    async with database.connection() as connection:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                await connection.execute("SELECT ledger.create_partitions(%s)", (months,))
+                return
+            except errors.LockNotAvailable:
+                if not tries_left:
+                    raise

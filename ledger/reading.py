@@ -1,0 +1,35 @@
+"""How readers look at the ledger: one moment of it, a stretch of rows at a time."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.sql.elements import ClauseElement
+
+from ledger.database import Connection, Database, compiled
+
+Row = Mapping[str, Any]
+# Rows fetched at once from a server-side cursor: what a reader of any number of rows holds.
+STRETCH = 1000
+
+
+@asynccontextmanager
+async def reading(database: Database) -> AsyncIterator[Connection]:
+    """One moment: all statements inside see the same, and neither wait for writers nor stop them.
+
+    Raises DatabaseUnavailable.
+    """
+    async with database.connection() as connection:
+        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield connection
+
+
+async def rows(
+    connection: Connection, name: str, statement: ClauseElement, values: Row | None = None
+) -> AsyncGenerator[Row, None]:
+    """The rows of a query through the server-side cursor `name`, unique within its transaction."""
+    async with connection.cursor(name=name) as cursor:
+        cursor.itersize = STRETCH
+        await cursor.execute(compiled(statement), values)
+        async for row in cursor:
+            yield row

@@ -1,0 +1,134 @@
+"""Replays one aggregate from its events and holds its state row against the outcome."""
+
+from typing import Any
+
+from ledger.event_log import NO_HASH, event_hash
+from ledger.findings import Finding, Kind, finding
+from ledger.noun import Noun, State, UnknownEvent, aggregate_id
+from ledger.nouns import NOUNS
+from ledger.reading import Row
+
+
+class Replay:
+    """The events of one aggregate, one by one and in order, then its row; then `findings`.
+
+    One damage gives one finding where its consequences are not damage of their own: behind a
+    missing event neither the hash link nor the fold can be judged.
+    """
+
+    def __init__(self, first: Row) -> None:
+        self.findings: list[Finding] = []
+        self.id = first["aggregate_id"]
+        self.name: str = first["aggregate"]
+        self._noun: Noun | None = NOUNS.get(self.name.split("/", 1)[0])
+        self._state: State | None = None
+        # False from the first event on that can't be folded.
+        self._whole = True
+        self._last: Row | None = None
+        # What the next event may link to: after a wrong hash either the stored or the right one.
+        self._links = {NO_HASH}
+        if self._noun is None:
+            self._find("unknown_noun", f"this version of Amends knows no {self.name}", first)
+
+    def add(self, event: Row) -> None:
+        """The next event by version."""
+        self._check_name(event)
+        self._check_order(event)
+        self._check_hash(event)
+        self._fold(event)
+        self._last = event
+
+    def close(self, row: Row | None, table: str | None) -> None:
+        """All events were added; `row` is the state row of this id, from the table named so."""
+        if self._noun is None:
+            return
+        if row is None:
+            self._find("row_missing", "there are events and no state row", self._last)
+            return
+        if row["aggregate"] != self.name or table != self._noun.table.name:
+            self._find("name", f"its row in {table} has another name or stands in a wrong table")
+            return
+        self._check_head(row)
+
+    def _find(self, kind: Kind, what: str, event: Row | None = None) -> None:
+        position, since = (event["position"], event["timestamp"]) if event else (None, None)
+        self.findings.append(finding(kind, self.name, what, position, since))
+
+    def _check_name(self, event: Row) -> None:
+        known = self._last is not None and self._last["aggregate"] == event["aggregate"]
+        if not known and aggregate_id(event["aggregate"]) != self.id:
+            what = f"event {event['version']} has an aggregate_id that is not of its name"
+            self._find("name", what, event)
+
+    def _check_order(self, event: Row) -> None:
+        previous = 0 if self._last is None else self._last["version"]
+        if event["version"] == previous:
+            self._whole = False
+            self._find("version_twice", f"version {previous} exists more than once", event)
+        elif event["version"] > previous + 1:
+            self._whole = False
+            self._links = set()
+            what = f"version {previous} is followed by version {event['version']}"
+            self._find("version_gap", what, event)
+        elif self._last is not None and (
+            event["timestamp"] < self._last["timestamp"]
+            or event["position"] <= self._last["position"]
+        ):
+            what = f"version {event['version']} stands before the one it follows"
+            self._find("order", what, event)
+
+    def _check_hash(self, event: Row) -> None:
+        twice = self._last is not None and self._last["version"] == event["version"]
+        stored, right = bytes(event["hash"]), self._right_hashes(event)
+        if self._links and stored not in right and not twice:
+            self._find("hash", f"the hash of version {event['version']} is wrong", event)
+        # Of two events of one version either may be the one that the next links to.
+        self._links = {stored, *right} | (self._links if twice else set())
+
+    def _right_hashes(self, event: Row) -> set[bytes]:
+        try:
+            return {event_hash(link, event) for link in self._links}
+        except (TypeError, ValueError):
+            # Not canonical JSON, such as a float: no event of ours looks like that.
+            return set()
+
+    def _fold(self, event: Row) -> None:
+        if self._noun is None or not self._whole:
+            return
+        try:
+            known = self._noun.event(event["event_type"], event["schema_version"], event["payload"])
+            self._state = self._noun.evolve(self._state, known)
+        except (UnknownEvent, ValueError):
+            self._whole = False
+            what = f"{event['event_type']} version {event['schema_version']} can't be replayed"
+            self._find("unreadable_event", what, event)
+
+    def _check_head(self, row: Row) -> None:
+        assert self._last is not None
+        last = self._last
+        if row["version"] > last["version"]:
+            what = f"its row is at version {row['version']}, its events end at {last['version']}"
+            self._find("events_missing", what, last)
+            return
+        wrong = [
+            column
+            for column, right in (
+                ("version", row["version"] == last["version"]),
+                ("base", row["base"] < row["version"]),
+                ("head_at", row["head_at"] == last["timestamp"]),
+                ("head_hash", bytes(row["head_hash"]) in self._links),
+            )
+            if not right
+        ]
+        if wrong:
+            self._find("head", f"{', '.join(wrong)} of its row differ from its last event", last)
+        self._check_state(row)
+
+    def _check_state(self, row: Row) -> None:
+        if self._state is None or self._noun is None or not self._whole:
+            return
+        folded: dict[str, Any] = self._noun.row(self._state)
+        wrong = [name for name, value in folded.items() if row[name] != value]
+        if wrong:
+            what = f"{', '.join(wrong)} of its row differ from what its events say"
+            self._find("state", what, self._last)
