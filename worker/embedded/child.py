@@ -5,11 +5,14 @@ import contextlib
 import os
 import pwd
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+# The environment variable by which we know our children again.
+TOKEN = "AMENDS_UP_TOKEN"
 
 # psutil derives the creation time from the boot time, which a clock correction moves a little.
 _CLOCK_TOLERANCE_S = 2.0
@@ -58,22 +61,45 @@ def _open_log(log: Path) -> Any:
 async def stop(
     process: asyncio.subprocess.Process, *signals: signal.Signals, grace_s: float
 ) -> None:
-    """Send the signals in turn, each with its grace, then SIGKILL; returns when it is gone."""
-    for number in (*signals, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), grace_s)
-            return
-
-
-def left_over(mark: Mapping[str, Any]) -> psutil.Process | None:
-    """The process of a mark in up.json, if that very process still runs."""
+    """Stop a child and all it started; returns when they are gone."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(mark["pid"])
-        if abs(process.create_time() - mark["created"]) < _CLOCK_TOLERANCE_S:
-            return process if is_alive(process) else None
-    return None
+        if process.returncode is None:
+            await end(psutil.Process(process.pid), *signals, grace_s=grace_s)
+    await process.wait()
+
+
+async def end(process: psutil.Process, *signals: signal.Signals, grace_s: float) -> None:
+    """Stop any process: the signals in turn, each with its grace, then SIGKILL, also for what it
+    started. Returns when they are gone.
+    """
+    family = _family(process)
+    for number in signals:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        if await _gone([process], grace_s):
+            break
+    for member in (*family, *_family(process)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    await _gone(family, grace_s)
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+async def _gone(processes: Sequence[psutil.Process], within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            # Some are not our children, so nobody tells us: look.
+            while any(is_alive(process) for process in processes):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        return False
+    return True
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -84,17 +110,33 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-async def stop_left_over(process: psutil.Process, *signals: signal.Signals, grace_s: float) -> None:
-    """Stop a process that is not our child: the signals in turn, then SIGKILL."""
-    for number in (*signals, signal.SIGKILL):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_gone(process), grace_s)
-            return
+def by_mark(mark: Mapping[str, Any]) -> psutil.Process | None:
+    """The process that up.json names, if that very process still runs."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(mark["pid"])
+        if abs(process.create_time() - mark["created"]) < _CLOCK_TOLERANCE_S:
+            return process if is_alive(process) else None
+    return None
 
 
-async def _gone(process: psutil.Process) -> None:
-    # Not our child, so nobody tells us: look.
-    while is_alive(process):  # noqa: ASYNC110
-        await asyncio.sleep(_POLL_S)
+def left_over(tokens: Collection[str]) -> list[psutil.Process]:
+    """What still runs with one of these tokens in its environment, clients before servers.
+
+    A process is listed without those it started.
+    """
+    found = {p.pid: p for p in psutil.process_iter() if _token(p) in tokens}
+    top = [process for process in found.values() if process.ppid() not in found]
+    return sorted(top, key=is_postgres)
+
+
+def _token(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(TOKEN)
+    except (psutil.Error, OSError):
+        # Gone, or another user's: none of ours.
+        return None
+
+
+def is_postgres(process: psutil.Process) -> bool:
+    """Whether it is PostgreSQL, or about to make a cluster."""
+    return process.name() in ("postgres", "initdb")

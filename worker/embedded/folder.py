@@ -28,7 +28,7 @@ class DataFolder:
     """One data folder, held by one process at a time.
 
     `hold` takes it, `release` gives it back. Between them `record` keeps up.json, which tells
-    others who holds the folder and which processes to stop if the holder is killed.
+    others who holds the folder, and the next holder which processes to stop if this one is killed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,11 +36,14 @@ class DataFolder:
         self.logs = self.path / "logs"
         self.env_file = self.path / "env"
         self.up_file = self.path / "up.json"
+        # In the environment of every child, and in up.json before the first one starts: so that
+        # none is lost to a kill between its start and the note of its process id.
+        self.token = secrets.token_hex(16)
         self._lock: int | None = None
         self._up: dict[str, Any] = {}
 
-    def hold(self) -> dict[str, Any]:
-        """Take the folder; returns what a killed holder left in up.json ({} after a clean stop).
+    def hold(self) -> list[str]:
+        """Take the folder; returns the tokens of killed holders, none after a clean stop.
 
         Raises FolderHeld when another process has it, BadRequest when it can't be written.
         """
@@ -52,14 +55,15 @@ class DataFolder:
             holder = self.read_up()
             raise FolderHeld(f"{self.path} is held by another process", holder or None) from None
         self._lock = lock
-        left = self.read_up()
         self.env_file.unlink(missing_ok=True)
+        left: list[str] = self.read_up().get("tokens", [])
         self._up = {
             "supervisor": mark(os.getpid()),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "ready": False,
-            # Kept until they are stopped, so that a second kill in between loses none of them.
-            "processes": dict(left.get("processes", {})),
+            # The old ones stay until their processes are stopped: we may be killed before.
+            "tokens": [self.token, *left],
+            "processes": {},
         }
         self._write_up()
         return left
@@ -91,13 +95,11 @@ class DataFolder:
         self._write_up()
 
     def record_process(self, name: str, pid: int | None) -> None:
-        """Note a child by name, or (None) that it is gone."""
-        processes: dict[str, Any] = self._up["processes"]
+        """Note the process id of a child by name, or (None) that it is gone."""
+        processes: dict[str, int] = self._up["processes"]
         processes.pop(name, None)
         if pid is not None:
-            # It may have died at once.
-            with contextlib.suppress(psutil.NoSuchProcess):
-                processes[name] = mark(pid)
+            processes[name] = pid
         self._write_up()
 
     def _write_up(self) -> None:

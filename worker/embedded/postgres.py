@@ -133,7 +133,7 @@ class Cluster(Server):
                 *(() if self._durable else ("--no-sync",)),
             ),
             log=self.log,
-            environment=self.environment(),
+            environment={**self.environment(), child.TOKEN: self.folder.token},
             user=self._user,
             folder=self.folder.path,
         )
@@ -170,7 +170,7 @@ class Cluster(Server):
         with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
             process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
             if self._is_ours(process):
-                await child.stop_left_over(process, *self.stop_signals, grace_s=self.grace_s)
+                await child.end(process, *self.stop_signals, grace_s=self.grace_s)
             else:
                 # PostgreSQL would refuse to start while any process of its user has this id.
                 pid_file.unlink()

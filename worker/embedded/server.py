@@ -52,6 +52,11 @@ class Server(ABC):
         """Whether it does its work yet."""
 
     @property
+    def working_folder(self) -> Path | None:
+        """Where it runs: a folder that its user can enter. None: where we run."""
+        return self.folder.path
+
+    @property
     def user(self) -> str | None:
         """The system user it runs as; None: ours."""
         return None
@@ -73,9 +78,9 @@ class Server(ABC):
         process = await child.spawn(
             self.command(),
             log=self.log,
-            environment=self.environment(),
+            environment={**self.environment(), child.TOKEN: self.folder.token},
             user=self.user,
-            folder=self.folder.path,
+            folder=self.working_folder,
         )
         self.process = process
         self.folder.record_process(self.name, process.pid)

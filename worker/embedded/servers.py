@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from worker.embedded import child, databases
 from worker.embedded.folder import DataFolder
@@ -14,9 +14,8 @@ from worker.embedded.ports import HOST, Ports
 from worker.embedded.postgres import Cluster
 from worker.embedded.temporal import NAMESPACE, DevServer
 
-# What a killed supervisor may have left: stopped before anything starts, clients first.
-# PostgreSQL is found by its own pid file instead, which also knows servers we never recorded.
-_LEFT_OVER = ("worker", "temporal")
+# The worker of a killed supervisor may finish what it does, on servers that still run.
+_LEFT_OVER_GRACE_S = 10
 
 
 class EmbeddedServers:
@@ -46,7 +45,8 @@ class EmbeddedServers:
         left = self.folder.hold()
         self._stack.callback(self.folder.release)
         try:
-            await self._stop_left_over(left.get("processes", {}))
+            if left:
+                await self._stop_left_over(left)
             self._configure()
             await self._start()
         except BaseException:
@@ -90,11 +90,12 @@ class EmbeddedServers:
             await self.target.start()
             await databases.create_target(self.target.url(), self.passwords)
 
-    async def _stop_left_over(self, processes: Mapping[str, Any]) -> None:
-        for name in _LEFT_OVER:
-            process = child.left_over(processes[name]) if name in processes else None
-            if process is not None:
-                await child.stop_left_over(process, signal.SIGTERM, grace_s=10)
+    async def _stop_left_over(self, tokens: list[str]) -> None:
+        for process in child.left_over(tokens):
+            # PostgreSQL takes SIGTERM for "when all clients have left", SIGINT for "now".
+            number = signal.SIGINT if child.is_postgres(process) else signal.SIGTERM
+            await child.end(process, number, grace_s=_LEFT_OVER_GRACE_S)
+        self.folder.record(tokens=[self.folder.token])
 
     @property
     def clusters(self) -> list[Cluster]:

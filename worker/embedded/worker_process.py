@@ -1,0 +1,54 @@
+"""The worker of `amends up`: `python -m worker run` as our child process."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from worker.embedded.ports import HOST
+from worker.embedded.server import Server
+from worker.embedded.servers import EmbeddedServers
+
+
+class WorkerProcess(Server):
+    """A worker on the embedded servers; up when its `GET /health` says so."""
+
+    # It finishes what runs before it leaves.
+    grace_s = 40.0
+
+    def __init__(self, servers: EmbeddedServers) -> None:
+        super().__init__("worker", ("health",), servers.folder, servers.ports)
+        self._servers = servers
+
+    @property
+    def health_address(self) -> str:
+        """host:port of its HTTP endpoints."""
+        return f"{HOST}:{self.port['health']}"
+
+    @property
+    def working_folder(self) -> Path | None:
+        return None
+
+    def command(self) -> Sequence[str | Path]:
+        return (sys.executable, "-m", "worker", "run")
+
+    def environment(self) -> Mapping[str, str]:
+        # The user's TEMPORAL_* may hold keys and TLS of another server.
+        ours = {
+            name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")
+        }
+        return ours | self._servers.environment() | {"AMENDS_HEALTH_ADDRESS": self.health_address}
+
+    async def answers(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(HOST, self.port["health"])
+        except OSError:
+            return False
+        try:
+            writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+            return b" 200 " in await reader.readline()
+        except OSError:
+            return False
+        finally:
+            writer.close()

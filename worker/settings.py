@@ -1,0 +1,132 @@
+"""The settings of a worker: read once at the start, from the environment, into one frozen object.
+
+Temporal's own settings (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, TLS, ...) are
+not here: the SDK reads them itself (`temporalio.envconfig`).
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+RUN_NEEDS = ("AMENDS_DATABASE_URL",)
+MIGRATE_NEEDS = ("AMENDS_MIGRATION_URL",)
+
+_POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
+_ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+
+
+class SettingsError(Exception):
+    """Set or correct the settings that the message names. Values are never shown."""
+
+
+def _setting(name: str, default: str | None = None) -> Any:
+    return field(default=default, metadata={"name": name})
+
+
+def _secret(name: str) -> Any:
+    return field(default=None, repr=False, metadata={"name": name, "secret": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a worker needs to know. Its repr shows no secret."""
+
+    database_url: str | None = _secret("AMENDS_DATABASE_URL")  # role amends_worker
+    migration_url: str | None = _secret("AMENDS_MIGRATION_URL")  # role amends_owner
+    audit_url: str | None = _secret("AMENDS_AUDIT_URL")  # role amends_auditor
+    target_url: str | None = _secret("AMENDS_POSTGRES_TARGET_URL")  # role amends_provisioner
+    mock_bank_url: str | None = _secret("AMENDS_MOCK_BANK_URL")
+    environment: str = _setting("AMENDS_ENV", "production")
+    health_address: str = _setting("AMENDS_HEALTH_ADDRESS", "127.0.0.1:8080")
+    log_format: str = _setting("AMENDS_LOG_FORMAT", "console")
+    payment_adapter: str = _setting("AMENDS_PAYMENT_ADAPTER", "mock")
+    payments_queue: str = _setting("AMENDS_PAYMENTS_QUEUE", "amends-payments")
+    infrastructure_queue: str = _setting("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
+    web_ui_url: str | None = _setting("AMENDS_WEB_UI_URL")
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str], needs: Collection[str] = RUN_NEEDS
+    ) -> Self:
+        """The settings in `environment`; a secret may also be in the file that NAME_FILE names.
+
+        Raises SettingsError with one sentence that names all that is missing or wrong.
+        """
+        found = {item.name: _read(item, environment) for item in fields(cls)}
+        settings = cls(**{name: value for name, value in found.items() if value is not None})
+        problems = [*settings._missing(needs), *settings._wrong()]
+        if problems:
+            raise SettingsError("settings: " + "; ".join(problems))
+        return settings
+
+    def _missing(self, needs: Collection[str]) -> list[str]:
+        needed = set(needs)
+        if self.payment_adapter == "mock" and "AMENDS_DATABASE_URL" in needed:
+            needed.add("AMENDS_MOCK_BANK_URL")
+        return [
+            f"{_name(item)} is not set"
+            for item in fields(self)
+            if _name(item) in needed and getattr(self, item.name) is None
+        ]
+
+    def _wrong(self) -> list[str]:
+        wrong = [
+            f"{_name(item)} is not a postgresql:// URL"
+            for item in fields(self)
+            if item.metadata.get("secret")
+            and (url := getattr(self, item.name)) is not None
+            and not _POSTGRES_URL.fullmatch(url)
+        ]
+        for name, value, allowed in (
+            ("AMENDS_ENV", self.environment, ("development", "production")),
+            ("AMENDS_LOG_FORMAT", self.log_format, ("console", "json")),
+            ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, ("mock",)),
+        ):
+            if value not in allowed:
+                wrong.append(f"{name} is none of: {', '.join(allowed)}")
+        if not _ADDRESS.fullmatch(self.health_address) or self.health_port > 65_535:
+            wrong.append("AMENDS_HEALTH_ADDRESS is not host:port")
+        return wrong
+
+    @property
+    def health_host(self) -> str:
+        """Where `GET /health` listens."""
+        return self.health_address.rpartition(":")[0].strip("[]")
+
+    @property
+    def health_port(self) -> int:
+        """Where `GET /health` listens."""
+        return int(self.health_address.rpartition(":")[2])
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """Every environment variable that is read."""
+        names = {_name(item) for item in fields(cls)}
+        return names | {f"{_name(i)}_FILE" for i in fields(cls) if i.metadata.get("secret")}
+
+
+def needed(value: str | None, name: str) -> str:
+    """The value of a setting that only some commands need. Raises SettingsError without it."""
+    if value is None:
+        raise SettingsError(f"settings: {name} is not set")
+    return value
+
+
+def _name(item: Field[Any]) -> str:
+    name: str = item.metadata["name"]
+    return name
+
+
+def _read(item: Field[Any], environment: Mapping[str, str]) -> str | None:
+    name = _name(item)
+    if value := environment.get(name):
+        return value
+    file = environment.get(f"{name}_FILE") if item.metadata.get("secret") else None
+    if not file:
+        return None
+    try:
+        return Path(file).read_text().strip() or None
+    except OSError as error:
+        raise SettingsError(f"settings: {name}_FILE can't be read ({error.strerror})") from None
