@@ -68,11 +68,13 @@ class Spec(BaseModel):
 
     `identity` names the fields that say which thing it is: to change one is to replace the thing.
     `references` names the fields that hold the name of another resource.
+    `holds_data`: what is deleted with such a thing, no undo brings back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     identity: ClassVar[frozenset[str]] = frozenset()
     references: ClassVar[frozenset[str]] = frozenset()
+    holds_data: ClassVar[bool] = False
 
     @classmethod
     def check_name(cls, name: str) -> str:

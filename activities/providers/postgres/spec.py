@@ -67,6 +67,7 @@ class DatabaseSpec(PostgresSpec):
     """A database and the role that owns it. `connection_limit` is -1 for no limit."""
 
     references: ClassVar[frozenset[str]] = frozenset({"owner"})
+    holds_data: ClassVar[bool] = True
 
     owner: Identifier
     connection_limit: Annotated[ConnectionLimit, AfterValidator(_room_for_us)] = UNLIMITED
@@ -77,6 +78,7 @@ class SchemaSpec(PostgresSpec):
 
     identity: ClassVar[frozenset[str]] = frozenset({"database"})
     references: ClassVar[frozenset[str]] = frozenset({"database", "owner"})
+    holds_data: ClassVar[bool] = True
 
     database: Identifier
     owner: Identifier

@@ -1,0 +1,256 @@
+"""What an environment holds, and what it held before a change, at a time or at a position."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from ledger.database import Connection, Database
+from ledger.errors import NotFound, StateRefused
+from ledger.noun import Event, State
+from ledger.reading import reading
+from ledger.resources import RESOURCE, ResourceApplied, ResourceDeleted, ResourceState, evolve
+
+Json = dict[str, Any]
+
+
+class Shape(State):
+    """What a resource shall be or is. `spec` is as its kind's model writes it."""
+
+    kind: str
+    spec: Json
+    depends_on: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: ResourceState | None) -> "Shape | None":
+        """The shape a resource has in this state; None for an absent one."""
+        if state is None or state.state == "absent":
+            return None
+        return cls(kind=state.kind, spec=state.spec or {}, depends_on=state.depends_on)
+
+    def mentions(self) -> set[str]:
+        """All that may be the name of another resource: depends_on, and the texts of the spec."""
+        return set(self.depends_on) | set(_texts(self.spec))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
+
+
+class KnownResource(State):
+    """A resource as the ledger has it: `shape` is None when it is absent.
+
+    `version` counts its events. `claimed_by` is the saga that is changing it and has not ended.
+    """
+
+    name: str
+    version: int
+    shape: Shape | None
+    claimed_by: str | None = None
+    changed_by: str | None = None
+
+
+class PastResource(State):
+    """What a resource was, and whose changes (sagas, oldest first) made it what it is now.
+
+    A change that was undone or rolled back is not among them.
+    """
+
+    name: str
+    was: Shape | None
+    changed_since: list[str]
+
+
+class Rewound(State):
+    """What was touched since a point, as it was there, and what a plan to return to it needs to
+    know of the resources now. Both are of one moment."""
+
+    past: list[PastResource]
+    known: list[KnownResource]
+
+
+_KNOWN = """
+    SELECT resources.*, sagas.operation_id IS NOT NULL AS claimed
+    FROM ledger.resources
+    LEFT JOIN ledger.sagas
+      ON sagas.workflow_id = resources.claimed_by AND sagas.ended_at IS NULL
+    WHERE environment = %(environment)s
+      AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s) OR depends_on ?| %(names)s)
+    ORDER BY name"""
+
+
+async def resources(
+    database: Database, environment: str, names: Collection[str] | None = None
+) -> list[KnownResource]:
+    """The resources that the ledger knows in an environment, absent ones too, ordered by name.
+
+    `names` limits it to these and to what depends on them directly.
+    """
+    async with database.connection() as connection:
+        return await _read_known(connection, environment, names)
+
+
+async def _read_known(
+    connection: Connection, environment: str, names: Collection[str] | None
+) -> list[KnownResource]:
+    values = {"environment": environment, "names": None if names is None else sorted(names)}
+    cursor = await connection.execute(_KNOWN, values)
+    return [_known(row) for row in await cursor.fetchall()]
+
+
+def _known(row: Mapping[str, Any]) -> KnownResource:
+    state = ResourceState.model_validate(RESOURCE.state_of(row))
+    return KnownResource(
+        name=state.name,
+        version=row["version"],
+        shape=Shape.of(state),
+        claimed_by=state.claimed_by if row["claimed"] else None,
+        changed_by=state.changed_by,
+    )
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the log: before a change's first event on each resource, or after a position or
+    a moment. Exactly one is set."""
+
+    before_saga: str | None = None
+    position: int | None = None
+    moment: datetime | None = None
+
+    @classmethod
+    def parse(cls, to: str) -> "Point":
+        """From `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises ValueError."""
+        if to.startswith("before:"):
+            return cls(before_saga="change/" + to.removeprefix("before:"))
+        if re.fullmatch(r"\d{1,18}", to):
+            return cls(position=int(to))
+        moment = datetime.fromisoformat(to)
+        if moment.tzinfo is None:
+            raise ValueError("a time needs a zone")
+        return cls(moment=moment)
+
+
+_SAGA = "SELECT input, ended_at FROM ledger.sagas WHERE workflow_id = %(before_saga)s"
+
+# Only what was touched after the point: of all else the state then is the state now.
+_TOUCHED = """
+    SELECT event_log.*
+    FROM ledger.event_log
+    WHERE aggregate_id IN (
+        SELECT resources.aggregate_id FROM ledger.resources
+        WHERE environment = %(environment)s
+          AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s))
+          AND EXISTS (
+            SELECT FROM ledger.event_log AS touch
+            WHERE touch.aggregate_id = resources.aggregate_id
+              AND (touch.saga_id = %(before_saga)s OR touch.position > %(position)s
+                   OR touch."timestamp" > %(moment)s)))
+    ORDER BY aggregate, version"""
+
+
+async def resources_at(
+    database: Database, environment: str, to: str, names: Collection[str] | None = None
+) -> Rewound:
+    """What the resources that were touched since the point `to` (see Point.parse) were there.
+
+    Raises ValueError for a point that is none, NotFound for a change that the ledger does not know
+    in this environment, StateRefused for one that has not ended.
+    """
+    point = Point.parse(to)
+    async with reading(database) as connection:
+        past = await _read_past(connection, environment, point, names)
+        mentioned = {resource.name for resource in past}
+        for resource in past:
+            mentioned |= resource.was.mentions() if resource.was else set()
+        return Rewound(past=past, known=await _read_known(connection, environment, mentioned))
+
+
+async def _read_past(
+    connection: Connection, environment: str, point: Point, names: Collection[str] | None
+) -> list[PastResource]:
+    values = {
+        "environment": environment,
+        "names": None if names is None else sorted(names),
+        "before_saga": point.before_saga,
+        "position": point.position,
+        "moment": point.moment,
+    }
+    if point.before_saga is not None:
+        saga = await (await connection.execute(_SAGA, values)).fetchone()
+        _require_ended(point.before_saga, saga, environment)
+    cursor = await connection.execute(_TOUCHED, values)
+    return [history.past() for history in _histories(await cursor.fetchall(), point)]
+
+
+def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> None:
+    # An input leaves its defaults out, and `dev` is one.
+    if saga is None or saga["input"].get("environment", "dev") != environment:
+        raise NotFound(f"the ledger knows no {saga_id} in environment {environment}")
+    if saga["ended_at"] is None:
+        raise StateRefused(f"{saga_id} has not ended: cancel it instead", "not_ended")
+
+
+@dataclass
+class _History:
+    """One resource on its way through its events.
+
+    `before` keeps, for each change, whose changes stood when it began: to take a change back is to
+    return to them, also when what is taken back is itself a rollback.
+    """
+
+    name: str
+    state: ResourceState | None = None
+    was: Shape | None = None
+    is_past: bool = False
+    standing: list[str] = field(default_factory=list)
+    before: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, event: Event, is_after: bool) -> None:
+        if is_after and not self.is_past:
+            self.is_past, self.was = True, Shape.of(self.state)
+        self.state = evolve(self.state, event)
+        if self.is_past:
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        change: str = getattr(event, "change")  # noqa: B009 - every event of a resource has one
+        self.before.setdefault(change, self.standing)
+        if isinstance(event, ResourceApplied | ResourceDeleted):
+            if event.undoes is None:
+                self.standing = [*self.standing, change]
+            else:
+                # What was begun before the point is not ours to return to: a change like others.
+                self.standing = self.before.get(event.undoes, [change])
+
+    def past(self) -> PastResource:
+        return PastResource(name=self.name, was=self.was, changed_since=self.standing)
+
+
+def _histories(rows: Sequence[Mapping[str, Any]], point: Point) -> Iterable[_History]:
+    histories: dict[str, _History] = {}
+    for row in rows:
+        name = row["aggregate"].split("/", 2)[2]
+        history = histories.setdefault(name, _History(name))
+        event = RESOURCE.event(row["event_type"], row["schema_version"], row["payload"])
+        history.add(event, _is_after(row, point))
+    return histories.values()
+
+
+def _is_after(row: Mapping[str, Any], point: Point) -> bool:
+    if point.before_saga is not None:
+        return bool(row["saga_id"] == point.before_saga)
+    if point.position is not None:
+        return bool(row["position"] > point.position)
+    return bool(row["timestamp"] > point.moment)

@@ -1,0 +1,281 @@
+"""Facts of the planner: pure, so without servers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.providers.postgres.spec import KINDS
+from ledger.resource_history import KnownResource, Shape
+from workflows.change_problems import InvalidChange, problems_in
+from workflows.inputs import ChangeRequest, Resource
+from workflows.plan import Operation, Plan
+from workflows.planner import names_of, plan
+
+World = dict[str, Shape]
+
+ROLES, DATABASES, SCHEMAS = ("ra", "rb", "rc"), ("da", "db"), ("sa", "sb", "sc")
+
+
+def change(**parts: Any) -> ChangeRequest:
+    return ChangeRequest.model_validate({"operation_id": "c-1", "actor": "user:ana"} | parts)
+
+
+def role(name: str, **spec: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "postgres.role", "spec": spec}
+
+
+def database(name: str, owner: str, **parts: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "postgres.database", "spec": {"owner": owner}} | parts
+
+
+def schema(name: str, database: str, owner: str) -> dict[str, Any]:
+    spec = {"database": database, "owner": owner}
+    return {"name": name, "kind": "postgres.schema", "spec": spec}
+
+
+def known(world: Mapping[str, Shape]) -> dict[str, KnownResource]:
+    return {name: KnownResource(name=name, version=3, shape=world[name]) for name in world}
+
+
+def apply(world: Mapping[str, Shape], planned: Plan) -> World:
+    """What an environment is after a plan, done in its order; each step stands on what is there."""
+    now = dict(world)
+    for operation in planned.to_do:
+        assert now.get(operation.name) == operation.before
+        if operation.action in ("delete", "replace"):
+            assert not [n for n, shape in now.items() if operation.name in shape.depends_on]
+            del now[operation.name]
+        if operation.after:
+            assert set(operation.after.depends_on) <= set(now) - {operation.name}
+            now[operation.name] = operation.after
+    return now
+
+
+def applied(*resources: dict[str, Any]) -> World:
+    return apply({}, plan(change(present=list(resources)), {}, KINDS))
+
+
+def towards(world: Mapping[str, Shape], now: Mapping[str, Shape]) -> ChangeRequest:
+    """The change that makes the environment be `world`."""
+    present = [Resource(name=name, **shape.model_dump()) for name, shape in world.items()]
+    return change(present=present, absent=sorted(set(now) - set(world)))
+
+
+def actions(planned: Plan) -> dict[str, str]:
+    return {operation.name: operation.action for operation in planned.operations}
+
+
+def reasons(planned: Plan) -> list[str]:
+    return [refusal.reason for refusal in planned.refusals]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    roles = draw(st.lists(st.sampled_from(ROLES), min_size=1, unique=True))
+    databases = draw(st.lists(st.sampled_from(DATABASES), unique=True))
+    schemas = draw(st.lists(st.sampled_from(SCHEMAS), unique=True)) if databases else []
+    owner = st.sampled_from(roles)
+    resources = [
+        *(role(name, login=draw(st.booleans())) for name in roles),
+        *(database(name, draw(owner)) for name in databases),
+        *(schema(name, draw(st.sampled_from(databases)), draw(owner)) for name in schemas),
+    ]
+    return applied(*draw(st.permutations(resources)))
+
+
+@given(worlds())
+def test_the_plan_of_what_is_already_there_is_empty(world: World) -> None:
+    assert plan(towards(world, world), known(world), KINDS).to_do == []
+
+
+@given(worlds(), worlds())
+def test_the_order_respects_every_dependency_and_ends_at_what_was_asked(
+    before: World, after: World
+) -> None:
+    planned = plan(towards(after, before), known(before), KINDS)
+    assert planned.refusals == []
+    assert apply(before, planned) == after
+
+
+@given(worlds(), worlds())
+def test_a_change_and_the_change_back_end_where_they_began(before: World, after: World) -> None:
+    there = plan(towards(after, before), known(before), KINDS)
+    back = plan(towards(before, after), known(after), KINDS)
+    assert apply(apply(before, there), back) == before
+
+
+@given(worlds(), worlds())
+def test_an_operation_waits_only_for_operations_that_stand_before_it(
+    before: World, after: World
+) -> None:
+    done: set[str] = set()
+    for operation in plan(towards(after, before), known(before), KINDS).to_do:
+        assert set(operation.waits_for) <= done
+        done.add(operation.name)
+
+
+@given(worlds(), worlds())
+def test_a_plan_needs_no_more_of_the_ledger_than_what_it_names(before: World, after: World) -> None:
+    request = towards(after, before)
+    names = names_of(request)
+    near = {n: s for n, s in before.items() if n in names or names & set(s.depends_on)}
+    assert plan(request, known(near), KINDS) == plan(request, known(before), KINDS)
+
+
+def test_independent_branches_do_not_wait_for_each_other() -> None:
+    planned = plan(
+        change(present=[role("ra"), role("rb"), database("da", "ra"), database("db", "rb")]),
+        {},
+        KINDS,
+    )
+    waits = {operation.name: operation.waits_for for operation in planned.operations}
+    assert waits == {"ra": [], "rb": [], "da": ["ra"], "db": ["rb"]}
+
+
+def test_a_name_in_a_spec_that_is_in_the_ledger_counts_as_depends_on() -> None:
+    world = applied(role("ra"))
+    planned = plan(change(present=[database("da", "ra")]), known(world), KINDS)
+    [operation] = planned.operations
+    assert operation.after
+    assert operation.after.depends_on == ["ra"]
+    assert operation.waits_for == []
+
+
+def test_a_database_may_have_the_name_of_a_role_that_is_no_resource() -> None:
+    planned = plan(change(present=[database("shop", "shop")]), {}, KINDS)
+    assert [o.after.depends_on for o in planned.operations if o.after] == [[]]
+
+
+def test_an_absent_name_the_ledger_does_not_know_is_a_no_op_and_says_so() -> None:
+    planned = plan(change(absent=["old-db"]), {}, KINDS)
+    assert planned.to_do == []
+    assert planned.notes == ["old-db is not known in dev: nothing to do"]
+
+
+def test_another_kind_or_another_place_is_a_replacement() -> None:
+    world = applied(
+        role("ra"), database("da", "ra"), database("db", "ra"), schema("sa", "da", "ra")
+    )
+    request = change(present=[role("db"), schema("sa", "da", "ra"), schema("sb", "da", "ra")])
+    assert actions(plan(request, known(world), KINDS)) == {
+        "db": "replace",
+        "sa": "none",
+        "sb": "create",
+    }
+    moved = plan(change(present=[schema("sa", "db", "ra")]), known(world), KINDS)
+    assert actions(moved) == {"sa": "replace"}
+
+
+def test_the_plan_names_the_data_that_is_lost() -> None:
+    world = applied(role("ra"), database("da", "ra"), schema("sa", "da", "ra"))
+    planned = plan(change(absent=["ra", "da", "sa"]), known(world), KINDS)
+    assert planned.losses == [
+        "the data in postgres.schema sa is lost for ever",
+        "the data in postgres.database da is lost for ever",
+    ]
+
+
+def test_what_another_resource_depends_on_does_not_end() -> None:
+    world = applied(role("ra"), database("da", "ra"))
+    planned = plan(change(absent=["ra"]), known(world), KINDS)
+    assert reasons(planned) == ["depended_on"]
+    assert planned.refusals[0].sentence == "ra can't end: da depends on it"
+
+
+def test_what_stays_as_it_is_keeps_what_it_depends_on_from_being_replaced() -> None:
+    world = applied(role("ra"), database("da", "ra"), schema("sa", "da", "ra"))
+    request = change(present=[role("da"), schema("sa", "da", "ra")])
+    assert reasons(plan(request, known(world), KINDS)) == ["depended_on"]
+
+
+def test_replacements_that_wait_for_each_other_are_refused() -> None:
+    world = applied(role("ra"), role("rb"), database("da", "ra"), schema("sa", "da", "ra"))
+    request = change(present=[role("da"), schema("sa", "da", "rb")])
+    assert reasons(plan(request, known(world), KINDS)) == ["circular_replacement"]
+
+
+def test_a_dependency_that_nobody_knows_is_refused() -> None:
+    planned = plan(change(present=[database("da", "ra", depends_on=["nobody"])]), {}, KINDS)
+    assert reasons(planned) == ["unknown_dependency"]
+
+
+def test_a_resource_that_an_open_saga_changes_is_refused() -> None:
+    world = {"ra": KnownResource(name="ra", version=1, shape=None, claimed_by="change/shop-41")}
+    planned = plan(change(present=[role("ra")]), world, KINDS)
+    assert planned.refusals[0].sentence.startswith("ra is being changed by change/shop-41")
+
+
+def test_a_later_change_is_taken_back_only_with_force_and_is_named_either_way() -> None:
+    world = known(applied(role("ra")))
+    later = {"ra": ["change/shop-43"]}
+    refused = plan(change(absent=["ra"]), world, KINDS, later)
+    assert reasons(refused) == ["later_change"]
+    forced = plan(change(absent=["ra"], force=True), world, KINDS, later)
+    assert forced.refusals == []
+    assert forced.notes == ["ra was changed later by change/shop-43"]
+
+
+def test_what_is_not_touched_needs_no_force() -> None:
+    planned = plan(change(present=[role("ra")]), known(applied(role("ra"))), KINDS, {"ra": ["x"]})
+    assert planned.refusals == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "field", "reason"),
+    [
+        ({"present": [role("ra"), role("ra")]}, "present[1].name", "another resource"),
+        ({"present": [role("ra")], "absent": ["ra"]}, "absent[0]", "also present"),
+        ({"absent": ["ra", "ra"]}, "absent[1]", "also present or absent"),
+        ({"present": [role("ra") | {"kind": "x.y"}]}, "present[0].kind", "unknown kind"),
+        ({"present": [role("pg_x")]}, "present[0].name", "reserved"),
+        ({"present": [role("ra", secret="s3cr3t")]}, "present[0].spec.secret", "not permitted"),
+        ({"present": [role("ra", login="s3cr3t")]}, "present[0].spec.login", "boolean"),
+        (
+            {"present": [database("da", "ra", depends_on=["rb"])], "absent": ["rb"]},
+            "present[0].depends_on[0]",
+            "is to be absent",
+        ),
+        (
+            {"present": [database("da", "ra")], "absent": ["ra"]},
+            "present[0].spec",
+            "is to be absent",
+        ),
+        (
+            {"present": [role("ra") | {"depends_on": ["ra"]}]},
+            "present[0].depends_on",
+            "ra -> ra",
+        ),
+    ],
+)
+def test_a_request_that_is_wrong_by_itself_names_field_and_reason_and_no_value(
+    parts: dict[str, Any], field: str, reason: str
+) -> None:
+    request = change(**parts)
+    [(found, why)] = problems_in(request, KINDS)
+    assert found == field
+    assert reason in why
+    assert "s3cr3t" not in why
+    with pytest.raises(InvalidChange):
+        plan(request, {}, KINDS)
+
+
+def test_a_cycle_is_named_from_its_start_to_its_start() -> None:
+    request = change(
+        present=[
+            role("ra") | {"depends_on": ["da"]},
+            database("da", "ra"),
+            role("rb"),
+        ]
+    )
+    [(field, reason)] = problems_in(request, KINDS)
+    assert field in ("present[0].depends_on", "present[1].depends_on")
+    assert reason in ("a cycle: ra -> da -> ra", "a cycle: da -> ra -> da")
+
+
+def test_a_plan_survives_its_way_through_json() -> None:
+    planned = plan(change(present=[role("ra"), database("da", "ra")]), {}, KINDS)
+    assert Plan.model_validate_json(planned.model_dump_json()) == planned
+    assert all(isinstance(operation, Operation) for operation in planned.operations)
