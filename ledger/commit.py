@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 from uuid import uuid4
 
 from psycopg import errors
@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Date, bindparam, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ledger.database import Connection, Database, compiled
+from ledger.database import RACES, Connection, Database, compiled
 from ledger.errors import TooMuchContention
 from ledger.event_log import NO_HASH, event_hash, event_log
 from ledger.noun import Event, Noun, State, aggregate_id, is_json
@@ -122,12 +122,7 @@ async def commit(
         try:
             async with database.connection() as connection:
                 return await _once(connection, author, refs, decide, windows_of)
-        except (
-            _Raced,
-            errors.SerializationFailure,
-            errors.DeadlockDetected,
-            errors.UniqueViolation,
-        ):
+        except (_Raced, *RACES, errors.UniqueViolation):
             # Jitter, so that the losers of one race don't meet again in the next.
             await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt) if attempt < 8 else 0.5)
     names = ", ".join(ref.aggregate for ref in refs)
@@ -267,7 +262,9 @@ async def _spend(connection: Connection, change: SpendChange, limit: int | None)
         "count": change.count,
         "limit_minor": limit,
     }
-    return await connection.execute(_spend_statement(), values)
+    # A release is an update: the CHECK of an upsert refuses a negative row before it finds the old.
+    statement = _release_statement() if change.amount_minor < 0 else _spend_statement()
+    return await connection.execute(statement, values)
 
 
 @cache
@@ -310,15 +307,36 @@ def _row_statement(noun_name: str, new: bool) -> str:
 
 @cache
 def _spend_statement() -> str:
-    """Add to a window if that keeps its limit: no row comes back if it would not."""
-    new = upsert(spend_windows).values(
-        {column.name: bindparam(column.name, type_=column.type) for column in spend_windows.c}
-    )
-    total = spend_windows.c.amount_minor + new.excluded.amount_minor
+    """Add to a window, or begin it, if that keeps its limit: no row comes back if it would not."""
     limit = bindparam("limit_minor", type_=spend_windows.c.amount_minor.type)
+    given = {column.name: bindparam(column.name, type_=column.type) for column in spend_windows.c}
+    first = select(*given.values()).where(limit.is_(None) | (given["amount_minor"] <= limit))
+    new = upsert(spend_windows).from_select(list(given), first)
+    total = spend_windows.c.amount_minor + new.excluded.amount_minor
     statement = new.on_conflict_do_update(
         index_elements=list(spend_windows.primary_key),
         set_={"amount_minor": total, "count": spend_windows.c.count + new.excluded.count},
         where=limit.is_(None) | (total <= limit),
     ).returning(spend_windows.c.amount_minor)
     return compiled(statement)
+
+
+@cache
+def _release_statement() -> str:
+    """Take back what was reserved in a window, which therefore exists."""
+    window = [column == bindparam(column.name) for column in spend_windows.primary_key]
+    changed = {
+        name: spend_windows.c[name] + bindparam(name, type_=spend_windows.c[name].type)
+        for name in ("amount_minor", "count")
+    }
+    released = update(spend_windows).where(*window).values(changed)
+    return compiled(released.returning(spend_windows.c.amount_minor))
+
+
+async def database_time(database: Database) -> datetime:
+    """The database's clock now: the one that deadlines are measured by."""
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT clock_timestamp() AS now")
+        row = await cursor.fetchone()
+    assert row is not None
+    return cast(datetime, row["now"])

@@ -110,9 +110,15 @@ async def record_repeat(
 
 
 async def take_over(
-    database: Database, author: Author, saga_id: str, found: SagaState, namespace: str, run_id: str
+    database: Database,
+    author: Author,
+    saga_id: str,
+    previous_run_id: str,
+    previous_epoch: int,
+    namespace: str,
+    run_id: str,
 ) -> SagaState:
-    """Carry on an open saga whose run is closed, in this run and a new epoch.
+    """Carry on an open saga whose previous run is closed, in this run and a new epoch.
 
     Raises Fenced if another run was quicker.
     """
@@ -122,7 +128,7 @@ async def take_over(
         saga = _existing(loaded, saga_id)
         if saga.run_id == run_id:
             return Decision(saga)
-        if (saga.run_id, saga.epoch) != (found.run_id, found.epoch) or saga.closed:
+        if (saga.run_id, saga.epoch) != (previous_run_id, previous_epoch) or saga.closed:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, carried by another run")
         taken = SagaTakenOver(
             namespace=namespace,
@@ -138,12 +144,17 @@ async def take_over(
 
 @dataclass(frozen=True)
 class TurnedRound:
-    """The saga compensates: under this epoch, and these steps are to be undone, in this order."""
+    """The saga compensates: under this epoch, and these steps are to be undone, in this order.
+
+    `held`: whether any step ever had an undo; `residuals`: what undone steps left behind so far.
+    """
 
     epoch: int
     cause: str
     reason: str | None
     steps: list[StepState]
+    held: bool
+    residuals: list[str]
 
 
 async def begin_compensation(
@@ -169,14 +180,16 @@ async def begin_compensation(
         return Decision(saga.model_copy(update=changed), [(saga_ref, turned)])
 
     saga = await commit(database, author, [Ref(saga_ref)], decide)
-    steps = await _to_undo(database, saga_id)
-    return TurnedRound(saga.epoch, saga.cause or cause, saga.cause_reason, steps)
-
-
-async def _to_undo(database: Database, saga_id: str) -> list[StepState]:
-    """The steps that may have had an effect, the last started first."""
-    steps = reversed(await steps_of(database, saga_id))
-    return [step for step in steps if step.undo and step.state in ("started", "done")]
+    # Read after the epoch was raised: from now on no step of an older epoch can be added.
+    steps = [step for step in reversed(await steps_of(database, saga_id)) if step.undo]
+    return TurnedRound(
+        epoch=saga.epoch,
+        cause=saga.cause or cause,
+        reason=saga.cause_reason,
+        steps=[step for step in steps if step.state in ("started", "done")],
+        held=any(step.state in ("started", "done", "undone") for step in steps),
+        residuals=[step.residual for step in steps if step.residual],
+    )
 
 
 async def steps_of(database: Database, saga_id: str) -> list[StepState]:

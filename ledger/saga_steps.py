@@ -64,9 +64,11 @@ class StepFailed(Event):
 
 
 class StepUndone(Event):
-    """Undone, or found never to have happened and prevented; `note` says which."""
+    """Undone, or found never to have happened and prevented; `note` says which, `residual` what
+    is left that could not be undone."""
 
     note: str
+    residual: str | None = None
 
 
 class StepState(State):
@@ -82,6 +84,7 @@ class StepState(State):
     facts: Json | None = None
     result: Json | None = None
     reason: str | None = None
+    residual: str | None = None
 
 
 def evolve(state: StepState | None, event: Event) -> StepState:
@@ -101,7 +104,8 @@ def evolve(state: StepState | None, event: Event) -> StepState:
         case StepFailed():
             return state.model_copy(update={"state": "failed", "reason": event.reason})
         case StepUndone():
-            return state.model_copy(update={"state": "undone", "reason": event.note})
+            changed = {"state": "undone", "reason": event.note, "residual": event.residual}
+            return state.model_copy(update=changed)
         case _:
             raise UnknownEvent(f"{type(event).__name__} is no event of a started step")
 
@@ -122,6 +126,7 @@ STEP = Noun(
         Column("facts", JSONB(none_as_null=True)),
         Column("result", JSONB(none_as_null=True)),
         Column("reason", Text),
+        Column("residual", Text),
     ),
     state=StepState,
     events=(StepCommitted, StepStarted, StepDone, StepRefused, StepFailed, StepUndone),

@@ -66,6 +66,14 @@ class StepClaim:
         }
 
 
+@dataclass(frozen=True)
+class Started:
+    """A step that was started: by this call, or `again`, by an earlier one."""
+
+    step: StepState
+    again: bool
+
+
 async def commit_step(
     database: Database,
     author: Author,
@@ -102,23 +110,24 @@ async def start_step(
     decide: Decide[Json | None],
     *,
     within: timedelta,
-) -> StepState:
+) -> Started:
     """Write `started`, with undo and deadline, before the outside is called.
 
-    `decide` gives the facts to store and the domain events. A repeat gets the step as it stands:
-    the caller looks at `state` and, when that is `started`, at the outside, before it calls again.
+    `decide` gives the facts to store and the domain events. A repeat gets the step as it stands,
+    with `again`: then the caller looks at the outside before it calls it.
     """
 
-    def claimed(loaded: Loaded) -> Decision[StepState]:
+    def claimed(loaded: Loaded) -> Decision[Started]:
         step = _forward(loaded, claim)
         if step is not None:
-            return Decision(step)
+            return Decision(Started(step, again=True))
         decision = decide(loaded)
         started = StepStarted(
             deadline=loaded.now + within, facts=decision.result, **claim.columns()
         )
         state = StepState(state="started", **started.model_dump())
-        return Decision(state, [*decision.events, (claim.aggregate, started)], decision.limits)
+        events = [*decision.events, (claim.aggregate, started)]
+        return Decision(Started(state, again=False), events, decision.limits)
 
     work = commit(database, author, [*claim.refs, *refs], claimed)
     return await _recording(database, author, claim, work)
@@ -153,23 +162,23 @@ async def undo_step(
     author: Author,
     claim: StepClaim,
     refs: Sequence[Ref],
-    decide: Decide[str],
-) -> str:
+    decide: Decide[StepUndone],
+) -> StepUndone:
     """Write that a step is undone; `decide` gives the note and the domain events.
 
     Raises Fenced unless the saga compensates under the claim's epoch.
     """
 
-    def claimed(loaded: Loaded) -> Decision[str]:
+    def claimed(loaded: Loaded) -> Decision[StepUndone]:
         _fence(loaded, claim, "compensating")
         step: StepState | None = loaded[claim.aggregate]
         if step is None:
             raise NotFound(f"{claim.aggregate} was never started")
         if step.state == "undone":
-            return Decision(step.reason or "")
+            return Decision(StepUndone(note=step.reason or "", residual=step.residual))
         decision = decide(loaded)
-        undone = StepUndone(note=decision.result)
-        return Decision(decision.result, [*decision.events, (claim.aggregate, undone)])
+        undone = decision.result
+        return Decision(undone, [*decision.events, (claim.aggregate, undone)])
 
     return await commit(database, author, [*claim.refs, *refs], claimed)
 

@@ -20,6 +20,7 @@ CREATE TABLE ledger.saga_steps (
     facts          jsonb,
     result         jsonb,
     reason         text,
+    residual       text,
     PRIMARY KEY (aggregate_id)
 );
 CREATE INDEX saga_steps_saga ON ledger.saga_steps (saga_id, ordinal);

@@ -1,0 +1,80 @@
+"""Agents and their policies: who may ask, and how much it may spend."""
+
+from typing import Any, Literal
+
+from temporalio import activity
+
+from activities.step import Claim, Request
+from ledger.agents import AgentRegistered, AgentRevoked, AgentState, agent_name
+from ledger.commit import Decision, Loaded, Ref
+from ledger.database import Database
+from ledger.errors import StateRefused
+from ledger.noun import Event
+from ledger.policies import PolicySet, policy_name
+from ledger.step_claims import commit_step
+
+Json = dict[str, Any]
+
+
+class ChangeAgent(Request):
+    """Register an agent for a user, or revoke it."""
+
+    action: Literal["register", "revoke"]
+    agent_id: str
+    user: str | None = None
+    reason: str | None = None
+
+
+class SetPolicy(Request):
+    """What an agent may spend, in minor units of `currency`."""
+
+    agent_id: str
+    currency: str
+    max_per_transaction_minor: int
+    daily_limit_minor: int
+    approval_threshold_minor: int
+    time_zone: str
+
+
+class PolicyVersion(Request):
+    """The version that decisions will name."""
+
+    policy_version: int
+
+
+class AgentActivities:
+    """Agents and policies. All of them touch only our database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn
+    async def change_agent(self, claim: Claim, request: ChangeAgent) -> None:
+        """Register or revoke; revoking an agent that nobody registered is refused."""
+        name = agent_name(request.agent_id)
+
+        def change(loaded: Loaded) -> Decision[Json]:
+            agent: AgentState | None = loaded[name]
+            if request.action == "register":
+                event: Event = AgentRegistered(agent_id=request.agent_id, user=request.user or "")
+            elif agent is None:
+                raise StateRefused(f"no agent {request.agent_id} is registered", "unknown_agent")
+            else:
+                event = AgentRevoked(reason=request.reason)
+            return Decision({}, [(name, event)])
+
+        step = claim.step_claim(request)
+        await commit_step(self._database, claim.author(), step, [Ref(name)], change)
+
+    @activity.defn
+    async def set_policy(self, claim: Claim, request: SetPolicy) -> PolicyVersion:
+        """In force for the next request."""
+        name = policy_name(request.agent_id)
+
+        def change(loaded: Loaded) -> Decision[Json]:
+            event = PolicySet(**request.model_dump())
+            return Decision({"policy_version": loaded.version(name) + 1}, [(name, event)])
+
+        step = claim.step_claim(request)
+        stored = await commit_step(self._database, claim.author(), step, [Ref(name)], change)
+        return PolicyVersion.model_validate(stored)

@@ -1,0 +1,293 @@
+"""Authorizations: the policy decides and the spend is reserved in one commit; a person decides
+above the threshold; all ends but a capture give the spend back to the window it came from."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+from temporalio import activity
+
+from activities.step import Claim, Request
+from ledger.agents import AgentState, agent_name
+from ledger.authorizations import (
+    ApprovalRequested,
+    AuthorizationApproved,
+    AuthorizationCaptured,
+    AuthorizationCompensated,
+    AuthorizationDenied,
+    AuthorizationExpired,
+    AuthorizationRejected,
+    AuthorizationReleased,
+    AuthorizationRequested,
+    AuthorizationState,
+    AuthorizationVoided,
+    authorization_name,
+)
+from ledger.canonical import digest
+from ledger.commit import Decision, Loaded, Ref
+from ledger.database import Database
+from ledger.errors import StateRefused
+from ledger.noun import Event
+from ledger.policies import PolicyState, policy_name
+from ledger.saga_steps import StepUndone
+from ledger.sagas import SagaState, saga_name
+from ledger.spend import SpendChange, SpendWindow
+from ledger.state import state_of
+from ledger.step_claims import commit_step, undo_step
+
+Json = dict[str, Any]
+
+
+class Authorize(Request):
+    """What an agent asks to pay: minor units, ISO 4217, a checked CBU."""
+
+    agent_id: str
+    amount_minor: int
+    currency: str
+    destination: str
+    description: str
+    approve_within: timedelta
+
+
+class Authorized(Request):
+    """How the authorization stands now."""
+
+    authorization_id: str
+    state: str
+    reason: str | None = None
+    expires_at: datetime | None = None
+    transfer_id: str | None = None
+
+
+class Approve(Request):
+    """A person's yes."""
+
+    authorization_id: str
+    reason: str | None = None
+
+
+class Settle(Request):
+    """The transfer that was executed for an authorization."""
+
+    authorization_id: str
+    provider_reference: str
+
+
+def authorization_of(saga_id: str) -> str:
+    """The id of the one authorization of a payment: derived, so a repeat finds the same."""
+    return str(uuid5(NAMESPACE_OID, f"amends:authorization:{saga_id}"))
+
+
+class AuthorizationActivities:
+    """Decisions on payments. All of them touch only our database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn
+    async def authorize(self, claim: Claim, request: Authorize) -> Authorized:
+        """Let the policy decide, and reserve the spend in the same commit."""
+        authorization_id = authorization_of(claim.saga_id)
+        refs = [
+            Ref(authorization_name(authorization_id)),
+            Ref(agent_name(request.agent_id), "share"),
+            Ref(policy_name(request.agent_id), "share"),
+        ]
+        await commit_step(
+            self._database,
+            claim.author(),
+            claim.step_claim(request),
+            refs,
+            lambda loaded: decide(loaded, claim.saga_id, authorization_id, request),
+            windows_of=request.agent_id,
+        )
+        return await self._standing(authorization_id)
+
+    async def _standing(self, authorization_id: str) -> Authorized:
+        # Read anew: a run that took over must see what a person decided in the meantime.
+        state = await state_of(self._database, authorization_name(authorization_id))
+        assert isinstance(state, AuthorizationState)
+        return Authorized(
+            authorization_id=authorization_id,
+            state=state.state,
+            reason=state.reason,
+            expires_at=state.expires_at,
+            transfer_id=state.transfer_id,
+        )
+
+    @activity.defn
+    async def read_authorization(self, saga_id: str) -> Authorized:
+        """How the authorization of a payment stands."""
+        return await self._standing(authorization_of(saga_id))
+
+    @activity.defn
+    async def approve_authorization(self, claim: Claim, request: Approve) -> Authorized:
+        """A person approves what waits: this amount, this destination, under this policy."""
+        name = authorization_name(request.authorization_id)
+
+        def approve(loaded: Loaded) -> Decision[Json]:
+            authorization: AuthorizationState = loaded[name]
+            require(authorization, "pending_approval", "approve")
+            if authorization.expires_at and loaded.now >= authorization.expires_at:
+                raise StateRefused("the deadline for the approval has passed", "approval_expired")
+            approved = AuthorizationApproved(
+                automatic=False,
+                spend=[],
+                binding=authorization.binding or "",
+                reason=request.reason,
+            )
+            return Decision({"state": "approved"}, [(name, approved)])
+
+        await commit_step(
+            self._database, claim.author(), claim.step_claim(request), [Ref(name)], approve
+        )
+        return await self._standing(request.authorization_id)
+
+    @activity.defn
+    async def settle_authorization(self, claim: Claim, request: Settle) -> Authorized:
+        """The money moved: the authorization is captured, its spend is spent."""
+        name = authorization_name(request.authorization_id)
+
+        def settle(loaded: Loaded) -> Decision[Json]:
+            require(loaded[name], "capturing", "settle")
+            captured = AuthorizationCaptured(provider_reference=request.provider_reference)
+            return Decision({"state": "captured"}, [(name, captured)])
+
+        await commit_step(
+            self._database, claim.author(), claim.step_claim(request), [Ref(name)], settle
+        )
+        return await self._standing(request.authorization_id)
+
+    @activity.defn
+    async def release_authorization(self, claim: Claim, request: Authorize) -> StepUndone:
+        """Undo of `authorize`: give the spend back; how it ends follows from the saga's cause."""
+        name = authorization_name(authorization_of(claim.saga_id))
+
+        def release(loaded: Loaded) -> Decision[StepUndone]:
+            authorization: AuthorizationState | None = loaded[name]
+            if authorization is None or authorization.state == "denied":
+                return Decision(StepUndone(note="nothing was reserved"))
+            event = released(authorization, loaded[saga_name(claim.saga_id)])
+            return Decision(StepUndone(note="the spend is released"), [(name, event)])
+
+        step = claim.step_claim(request)
+        return await undo_step(self._database, claim.author(), step, [Ref(name)], release)
+
+
+def decide(
+    loaded: Loaded, saga_id: str, authorization_id: str, request: Authorize
+) -> Decision[Json]:
+    """The policy's word on a request: denied, approved, or left to a person. Pure."""
+    agent: AgentState | None = loaded[agent_name(request.agent_id)]
+    policy: PolicyState | None = loaded[policy_name(request.agent_id)]
+    version = loaded.version(policy_name(request.agent_id)) or None
+    window = daily_window(request.agent_id, policy, loaded.now) if policy else None
+    spent = loaded.spent(window) if window else None
+    reason = denial(request, agent, policy, spent)
+    asked = AuthorizationRequested(
+        **request.model_dump(exclude={"approve_within"}),
+        authorization_id=authorization_id,
+        saga_id=saga_id,
+        requested_at=loaded.now,
+        policy_version=version,
+        inputs=_inputs(agent, policy, spent),
+    )
+    name = authorization_name(authorization_id)
+    if reason or policy is None or window is None:
+        reason = reason or "no_policy"
+        denied = AuthorizationDenied(reason=reason)
+        return Decision({"state": "denied", "reason": reason}, [(name, asked), (name, denied)])
+    change = SpendChange(window=window, amount_minor=request.amount_minor, count=1)
+    verdict = _reserve(request, policy, version, change, loaded.now)
+    state = "approved" if isinstance(verdict, AuthorizationApproved) else "pending_approval"
+    limits = {window: policy.daily_limit_minor}
+    return Decision({"state": state}, [(name, asked), (name, verdict)], limits)
+
+
+def denial(
+    request: Authorize,
+    agent: AgentState | None,
+    policy: PolicyState | None,
+    spent: SpendChange | None,
+) -> str | None:
+    """The first reason to deny, in the contract's order; None when the policy allows it."""
+    if agent is None:
+        return "unknown_agent"
+    if agent.state == "revoked":
+        return "agent_revoked"
+    if policy is None or spent is None:
+        return "no_policy"
+    if request.currency != policy.currency:
+        return "currency_not_allowed"
+    if request.amount_minor > policy.max_per_transaction_minor:
+        return "exceeded_max_transaction_limit"
+    if spent.amount_minor + request.amount_minor > policy.daily_limit_minor:
+        return "exceeded_daily_limit"
+    return None
+
+
+def _reserve(
+    request: Authorize,
+    policy: PolicyState,
+    version: int | None,
+    change: SpendChange,
+    now: datetime,
+) -> Event:
+    binding = digest(
+        {
+            "amount_minor": request.amount_minor,
+            "currency": request.currency,
+            "destination": request.destination,
+            "policy_version": version,
+        }
+    )
+    if request.amount_minor <= policy.approval_threshold_minor:
+        return AuthorizationApproved(automatic=True, spend=[change], binding=binding)
+    expires_at = now + request.approve_within
+    return ApprovalRequested(spend=[change], expires_at=expires_at, binding=binding)
+
+
+def daily_window(agent_id: str, policy: PolicyState, now: datetime) -> SpendWindow:
+    """The day in the policy's time zone that contains `now`."""
+    today: date = now.astimezone(ZoneInfo(policy.time_zone)).date()
+    return SpendWindow(agent_id=agent_id, currency=policy.currency, period="daily", starts_on=today)
+
+
+def _inputs(
+    agent: AgentState | None, policy: PolicyState | None, spent: SpendChange | None
+) -> Json:
+    def as_json(state: BaseModel | None) -> Json | None:
+        return state.model_dump(mode="json") if state else None
+
+    return {"agent": as_json(agent), "policy": as_json(policy), "spent": as_json(spent)}
+
+
+_ENDS: dict[str, type[AuthorizationReleased]] = {
+    "rejected": AuthorizationRejected,
+    "approval_expired": AuthorizationExpired,
+    "cancelled": AuthorizationVoided,
+}
+
+
+def released(authorization: AuthorizationState, saga: SagaState) -> AuthorizationReleased:
+    """The event that gives the reserved spend back. Money that had begun to move was
+    `compensated`, whatever the cause."""
+    end = _ENDS.get(saga.cause or "", AuthorizationCompensated)
+    if authorization.state in ("capturing", "captured"):
+        end = AuthorizationCompensated
+    back = [
+        SpendChange(window=held.window, amount_minor=-held.amount_minor, count=-held.count)
+        for held in authorization.reserved
+    ]
+    return end(spend=back, reason=saga.cause_reason or saga.cause)
+
+
+def require(authorization: AuthorizationState | None, state: str, verb: str) -> None:
+    """Refuse a verb that the authorization's state does not allow."""
+    found = authorization.state if authorization else "unknown"
+    if found != state:
+        raise StateRefused(
+            f"can't {verb}: the authorization is {found}, not {state}", "not_allowed"
+        )

@@ -1,0 +1,131 @@
+"""The one place that says what a failed activity means.
+
+    type of the failure        | retried | it means
+    ---------------------------+---------+---------------------------------------------------------
+    refused                    | no      | business says no; `details` is the reason, a single word
+    failed                     | no      | it will never work, and it is known not to have happened
+    InvalidInput               | no      | details name field and reason, never the value
+    operation_id_reused        | no      | another request has this operation id
+    operation_in_progress      | no      | another run that is still open carries this saga
+    Fenced                     | no      | the attempt is late: the saga turned round without it
+    unknown                    | yes     | it may have happened: the next attempt looks first
+    unavailable                | yes     | not now: a server is away or busy
+    anything else              | yes     | a bug: fix it and the retry goes on; class name only
+
+Messages of errors that are not ours never leave: they may carry values of the request.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pydantic
+from temporalio.exceptions import ApplicationError, CancelledError, FailureError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+
+from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
+from activities.providers.provider import ProviderRefused, ProviderUnavailable
+from ledger.database import UNAVAILABLE, describe
+from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, TryAgain
+
+REFUSED, FAILED = "refused", "failed"
+INVALID_INPUT = "InvalidInput"
+REUSED, IN_PROGRESS = "operation_id_reused", "operation_in_progress"
+UNKNOWN, UNAVAILABLE_NOW = "unknown", "unavailable"
+
+
+class Refused(Exception):
+    """Business says no, and it is on record. `reason` is a word a program may compare."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Failed(Exception):
+    """It will never work, it did not happen, and that is on record."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
+    """The failure for bad input: each problem a field (dotted path) and a reason."""
+    text = "; ".join(f"{field}: {reason}" for field, reason in problems)
+    details = [{"field": field, "reason": reason} for field, reason in problems]
+    return ApplicationError(
+        f"InvalidInput: {text}", *details, type=INVALID_INPUT, non_retryable=True
+    )
+
+
+def problems_of(error: pydantic.ValidationError) -> list[tuple[str, str]]:
+    """Field and reason of each problem, without the value."""
+    return [
+        (".".join(str(part) for part in problem["loc"]) or "input", _reason(problem["msg"]))
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def classify(error: Exception) -> FailureError:
+    """What Temporal is told of an error that left an activity."""
+    match error:
+        case FailureError():
+            return error
+        case Refused():
+            return _final(REFUSED, error.reason, error.reason)
+        case Failed() | NotTheSameTransfer():
+            return _final(FAILED, str(error), "provider_failed")
+        case StateRefused() | ProviderRefused():
+            return _final(REFUSED, str(error), error.reason)
+        case pydantic.ValidationError():
+            return invalid_input(problems_of(error))
+        case InputChanged():
+            return _final(REUSED, str(error))
+        case Fenced() | NeverWorks():
+            return _final(type(error).__name__, str(error))
+        case OutcomeUnknown():
+            return ApplicationError(str(error), type=UNKNOWN)
+        case NothingSent() | ProviderUnavailable() | TryAgain():
+            return ApplicationError(str(error), type=UNAVAILABLE_NOW)
+        case _ if isinstance(error, UNAVAILABLE):
+            return ApplicationError(describe(error), type=UNAVAILABLE_NOW)
+        case _:
+            name = type(error).__name__
+            state = getattr(error, "sqlstate", None)
+            return ApplicationError(f"{name} {state or ''}".strip(), type=name)
+
+
+def _final(kind: str, message: str, *details: Any) -> ApplicationError:
+    return ApplicationError(message, *details, type=kind, non_retryable=True)
+
+
+class ClassifyErrors(Interceptor):
+    """Puts `classify` around every activity of a worker."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Classifying(next)
+
+
+class _Classifying(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        try:
+            return await super().execute_activity(input)
+        except CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one classifier
+            # `from None`: the cause would carry the driver's message, and with it values.
+            raise classify(error) from None
+
+
+# How long a single try of an outside call may take, and how often it must show that it lives.
+OUTSIDE_TRY = timedelta(seconds=30)
+HEARTBEAT = timedelta(seconds=6)

@@ -1,0 +1,198 @@
+"""The saga's own record: open it, take it over, turn it round, close it."""
+
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.step import Claim, Request, running_in
+from ledger import saga_claims
+from ledger.commit import Author
+from ledger.database import Database
+from ledger.saga_claims import End, Opened, Opening
+from ledger.saga_steps import UndoPlan
+
+
+class OpenSaga(Request):
+    """A request that passed validation; `fingerprint` tells it from another one."""
+
+    saga_id: str
+    kind: str
+    operation_id: str
+    actor: str
+    input: dict[str, JsonValue]
+    fingerprint: str
+    context: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class SagaOpened(Request):
+    """What became of it; see `ledger.saga_claims.Opened`."""
+
+    how: Literal["new", "same_run", "duplicate", "other_run", "reused"]
+    state: str
+    epoch: int
+    namespace: str
+    run_id: str
+    result: dict[str, JsonValue] | None
+
+    @classmethod
+    def of(cls, opened: Opened) -> "SagaOpened":
+        saga = opened.saga
+        return cls(
+            how=opened.how,
+            state=saga.state,
+            epoch=saga.epoch,
+            namespace=saga.namespace,
+            run_id=saga.run_id,
+            result=saga.result,
+        )
+
+
+class Repeat(Request):
+    """A request that met the saga while it runs; `repeat` names the update that brought it."""
+
+    fingerprint: str
+    repeat: str
+
+
+class OtherRun(Request):
+    """The run that the ledger says carries the saga."""
+
+    namespace: str
+    run_id: str
+    epoch: int
+
+
+class Turn(Request):
+    """Why a saga turns round: `cause` is a word of the contract, `reason` a person's sentence."""
+
+    cause: str
+    reason: str | None = None
+
+
+class StepToUndo(Request):
+    name: str
+    ordinal: int
+    undo: UndoPlan
+
+
+class Turned(Request):
+    """The epoch under which to undo, and what, in this order; `held` and `residuals` as in
+    `ledger.saga_claims.TurnedRound`."""
+
+    epoch: int
+    cause: str
+    reason: str | None
+    steps: list[StepToUndo]
+    held: bool
+    residuals: list[str]
+
+
+class Ending(Request):
+    """How a saga ends, and the result that stands for ever."""
+
+    end: End
+    result: dict[str, JsonValue]
+
+
+class SagaActivities:
+    """The record of sagas in the ledger, and one look at Temporal."""
+
+    def __init__(self, database: Database, client: Client) -> None:
+        self._database, self._client = database, client
+
+    @activity.defn
+    async def open_saga(self, request: OpenSaga) -> SagaOpened:
+        """Claim the operation id for ever, or find who has it."""
+        info = activity.info()
+        opening = Opening(
+            saga_id=request.saga_id,
+            kind=request.kind,
+            operation_id=request.operation_id,
+            input=dict(request.input),
+            input_hash=request.fingerprint,
+            namespace=info.workflow_namespace or "",
+            run_id=info.workflow_run_id or "",
+        )
+        author = Author(request.actor, request.saga_id, None, running_in(request.context))
+        return SagaOpened.of(await saga_claims.open_saga(self._database, author, opening))
+
+    @activity.defn
+    async def record_repeat(self, claim: Claim, request: Repeat) -> SagaOpened:
+        """Write that the same request, or another one under its id, came again."""
+        opened = await saga_claims.record_repeat(
+            self._database, claim.author(), claim.saga_id, request.fingerprint, request.repeat
+        )
+        return SagaOpened.of(opened)
+
+    @activity.defn
+    async def is_run_open(self, request: OtherRun) -> bool:
+        """Whether Temporal still runs it: asked of the run itself, not of the visibility index.
+
+        A run that this namespace does not know has been deleted or is past its retention: closed.
+        Of a run in another namespace nothing can be said here, so it counts as open.
+        """
+        if request.namespace != activity.info().workflow_namespace:
+            return True
+        handle = self._client.get_workflow_handle(
+            activity.info().workflow_id or "", run_id=request.run_id
+        )
+        try:
+            status = (await handle.describe()).status
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return status in (
+            WorkflowExecutionStatus.RUNNING,
+            WorkflowExecutionStatus.CONTINUED_AS_NEW,
+        )
+
+    @activity.defn
+    async def take_over(self, claim: Claim, other: OtherRun) -> SagaOpened:
+        """Carry on, in this run and a new epoch, what a closed run left open."""
+        info = activity.info()
+        saga = await saga_claims.take_over(
+            self._database,
+            claim.author(),
+            claim.saga_id,
+            other.run_id,
+            other.epoch,
+            info.workflow_namespace or "",
+            info.workflow_run_id or "",
+        )
+        return SagaOpened.of(Opened("same_run", saga))
+
+    @activity.defn
+    async def begin_compensation(self, claim: Claim, turn: Turn) -> Turned:
+        """Raise the epoch and read from the ledger what was started."""
+        turned = await saga_claims.begin_compensation(
+            self._database, claim.author(), claim.saga_id, claim.epoch, turn.cause, turn.reason
+        )
+        steps = [
+            StepToUndo(name=step.name, ordinal=step.ordinal, undo=step.undo)
+            for step in turned.steps
+            if step.undo
+        ]
+        return Turned(
+            epoch=turned.epoch,
+            cause=turned.cause,
+            reason=turned.reason,
+            steps=steps,
+            held=turned.held,
+            residuals=turned.residuals,
+        )
+
+    @activity.defn
+    async def close_saga(self, claim: Claim, ending: Ending) -> dict[str, Any]:
+        """End it; the first result stands."""
+        return await saga_claims.close_saga(
+            self._database,
+            claim.author(),
+            claim.saga_id,
+            claim.epoch,
+            ending.end,
+            dict(ending.result),
+        )

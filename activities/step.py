@@ -1,0 +1,78 @@
+"""What every activity of a saga gets: which step it carries out, for whom, in which epoch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from temporalio import activity
+
+from activities.errors import HEARTBEAT
+from ledger.canonical import digest
+from ledger.commit import Author
+from ledger.saga_steps import UndoPlan
+from ledger.step_claims import StepClaim
+
+
+class Request(BaseModel):
+    """What goes into an activity: frozen, and no field that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Claim(Request):
+    """The step that an activity carries out: `ordinal` orders the steps of a saga by their start,
+    `actor` is who wanted it, `context` what the caller said of itself (ip, session)."""
+
+    saga_id: str
+    step: str = ""
+    ordinal: int = 0
+    epoch: int
+    actor: str
+    undo: UndoPlan | None = None
+    context: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def author(self) -> Author:
+        """Who writes the events of this activity, and where it runs."""
+        return Author(self.actor, self.saga_id, self.step or None, running_in(self.context))
+
+    def step_claim(self, request: Request) -> StepClaim:
+        """The claim as the ledger takes it; another request is another input."""
+        return StepClaim(
+            saga_id=self.saga_id,
+            step=self.step,
+            ordinal=self.ordinal,
+            epoch=self.epoch,
+            activity=activity.info().activity_type,
+            input_hash=digest(request.model_dump(mode="json", exclude_defaults=True)),
+            undo=self.undo,
+        )
+
+
+def running_in(context: dict[str, JsonValue]) -> dict[str, Any]:
+    """The metadata of an event: the run, the activity, the attempt, and the caller's context."""
+    info = activity.info()
+    metadata: dict[str, Any] = {
+        "workflow_id": info.workflow_id,
+        "run_id": info.workflow_run_id,
+        "activity": info.activity_type,
+        "attempt": info.attempt,
+    }
+    return metadata | ({"context": context} if context else {})
+
+
+@asynccontextmanager
+async def heartbeat() -> AsyncIterator[None]:
+    """Show that the activity lives while the block waits for the outside."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(HEARTBEAT.total_seconds() / 3)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

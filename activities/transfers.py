@@ -1,0 +1,200 @@
+"""Transfers: `started` is on record before the provider is called, the outcome after it."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from temporalio import activity
+
+from activities.adapters.payment import (
+    NotTheSameTransfer,
+    PaymentAdapter,
+    TransferOrder,
+    TransferReport,
+)
+from activities.authorizations import require
+from activities.errors import Failed, Refused
+from activities.step import Claim, Request, heartbeat
+from ledger.agents import AgentState, agent_name
+from ledger.authorizations import AuthorizationCaptureStarted, authorization_name
+from ledger.commit import Decision, Loaded, Ref, database_time
+from ledger.database import Database
+from ledger.errors import StateRefused
+from ledger.noun import Event
+from ledger.saga_steps import StepDone, StepFailed, StepRefused, StepState, StepUndone
+from ledger.step_claims import Started, StepOutcome, finish_step, start_step, undo_step
+from ledger.transfers import (
+    TransferCancelled,
+    TransferExecuted,
+    TransferRefused,
+    TransferReversed,
+    TransferStarted,
+    TransferState,
+    transfer_name,
+)
+
+# How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
+# cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.
+SEND_WITHIN = timedelta(minutes=5)
+
+
+class Transfer(Request):
+    """Move the money of an approved authorization."""
+
+    authorization_id: str
+    agent_id: str
+    amount_minor: int
+    currency: str
+    destination: str
+    description: str
+
+
+class Transferred(Request):
+    """The money moved; `provider_reference` is the provider's name for it."""
+
+    transfer_id: str
+    provider_reference: str
+
+
+def transfer_of(saga_id: str) -> str:
+    """The id of the one transfer of a payment: derived, so a repeat finds the same."""
+    return str(uuid5(NAMESPACE_OID, f"amends:transfer:{saga_id}"))
+
+
+class TransferActivities:
+    """Money through a payment adapter. The key is the saga's id: never the caller's retry."""
+
+    def __init__(self, database: Database, adapter: PaymentAdapter) -> None:
+        self._database, self._adapter = database, adapter
+
+    @activity.defn
+    async def execute_transfer(self, claim: Claim, request: Transfer) -> Transferred:
+        """Send the transfer once and put on record what the provider says.
+
+        Raises Refused (the provider or a revocation says no), Failed (not sent in time), and the
+        adapter's OutcomeUnknown and NothingSent: the next attempt looks before it sends.
+        """
+        started = await self._start(claim, request)
+        step = started.step
+        if step.state == "started":
+            async with heartbeat():
+                report = await self._send_once(claim, request, started)
+            step = await self._finish(claim, request, report)
+        return self._answer(step)
+
+    async def _start(self, claim: Claim, request: Transfer) -> Started:
+        transfer_id = transfer_of(claim.saga_id)
+        authorization, transfer = (
+            authorization_name(request.authorization_id),
+            transfer_name(transfer_id),
+        )
+        agent = agent_name(request.agent_id)
+
+        def start(loaded: Loaded) -> Decision[dict[str, Any] | None]:
+            require(loaded[authorization], "approved", "capture")
+            owner: AgentState | None = loaded[agent]
+            if owner is None or owner.state == "revoked":
+                raise StateRefused("the agent is revoked: nothing is captured", "agent_revoked")
+            begun = TransferStarted(
+                transfer_id=transfer_id,
+                saga_id=claim.saga_id,
+                adapter=self._adapter.name,
+                key=claim.saga_id,
+                **request.model_dump(exclude={"agent_id", "description"}),
+            )
+            capture = AuthorizationCaptureStarted(transfer_id=transfer_id)
+            return Decision(None, [(authorization, capture), (transfer, begun)])
+
+        return await start_step(
+            self._database,
+            claim.author(),
+            claim.step_claim(request),
+            [Ref(authorization), Ref(transfer), Ref(agent, "share")],
+            start,
+            within=SEND_WITHIN,
+        )
+
+    async def _send_once(
+        self, claim: Claim, request: Transfer, started: Started
+    ) -> TransferReport | None:
+        """The provider's report; None when it was not sent in time and never will be."""
+        if started.again:
+            # An earlier attempt may have sent it: look before sending again.
+            known = await self._adapter.find(claim.saga_id)
+            if known is not None:
+                return _same(known, request)
+        deadline = started.step.deadline
+        if deadline is None or await database_time(self._database) > deadline:
+            ended = await self._adapter.cancel(claim.saga_id)
+            return _same(ended, request) if ended.status == "executed" else None
+        order = TransferOrder(
+            key=claim.saga_id,
+            amount_minor=request.amount_minor,
+            currency=request.currency,
+            destination=request.destination,
+            description=request.description,
+        )
+        return _same(await self._adapter.transfer(order), request)
+
+    async def _finish(
+        self, claim: Claim, request: Transfer, report: TransferReport | None
+    ) -> StepState:
+        transfer_id = transfer_of(claim.saga_id)
+        name = transfer_name(transfer_id)
+
+        def finish(loaded: Loaded) -> Decision[StepOutcome]:
+            event, outcome = _outcome(transfer_id, report)
+            return Decision(outcome, [(name, event)])
+
+        return await finish_step(
+            self._database, claim.author(), claim.step_claim(request), [Ref(name)], finish
+        )
+
+    def _answer(self, step: StepState) -> Transferred:
+        if step.state == "refused":
+            raise Refused("provider_refused")
+        if step.state != "done" or step.result is None:
+            raise Failed(step.reason or "provider_failed")
+        return Transferred.model_validate(step.result)
+
+    @activity.defn
+    async def reverse_transfer(self, claim: Claim, request: Transfer) -> StepUndone:
+        """Undo of `execute_transfer`: bring the money back, or make sure it never moves."""
+        async with heartbeat():
+            report = await self._adapter.reverse(claim.saga_id)
+        name = transfer_name(transfer_of(claim.saga_id))
+
+        def undo(loaded: Loaded) -> Decision[StepUndone]:
+            transfer: TransferState = loaded[name]
+            if report.status == "reversed":
+                event: Event = TransferReversed(reference=report.reference or "")
+                return Decision(StepUndone(note="the money came back"), [(name, event)])
+            if transfer.state in ("refused", "cancelled"):
+                return Decision(StepUndone(note="no money had moved"))
+            event = TransferCancelled(reason=report.reason or report.status)
+            note = "no money had moved, and none will"
+            return Decision(StepUndone(note=note), [(name, event)])
+
+        step = claim.step_claim(request)
+        return await undo_step(self._database, claim.author(), step, [Ref(name)], undo)
+
+
+def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, StepOutcome]:
+    if report is not None and report.status == "executed":
+        reference = report.reference or ""
+        done = Transferred(transfer_id=transfer_id, provider_reference=reference)
+        return TransferExecuted(reference=reference), StepDone(result=done.model_dump())
+    if report is not None and report.status == "refused":
+        reason = report.reason or "no reason given"
+        return TransferRefused(reason=reason), StepRefused(reason=reason)
+    reason = report.reason or report.status if report else "not sent before its deadline"
+    return TransferCancelled(reason=reason), StepFailed(reason="provider_failed")
+
+
+def _same(report: TransferReport, request: Transfer) -> TransferReport:
+    """The report, if it speaks of our transfer. A key with another amount is no idempotency."""
+    ours = (request.amount_minor, request.currency, request.destination)
+    theirs = (report.amount_minor, report.currency, report.destination)
+    if report.status in ("executed", "reversed") and theirs != ours:
+        raise NotTheSameTransfer("the provider has another transfer under this key")
+    return report

@@ -1,0 +1,34 @@
+"""Let an agent ask for payments, or stop it."""
+
+from typing import Any
+
+from temporalio import workflow
+
+from activities.agents import AgentActivities, ChangeAgent
+from workflows.inputs import AgentEnd, AgentRequest, AgentResult
+from workflows.saga_workflow import SagaWorkflow
+
+
+@workflow.defn
+class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
+    """See contract: input `AgentRequest`, result `AgentResult`."""
+
+    kind, request_model, result_model = "agent", AgentRequest, AgentResult
+
+    @workflow.run
+    async def run(self, *raw: Any) -> AgentResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: AgentRequest) -> AgentResult:
+        self.pivot()
+        await self.saga.step(
+            f"{request.action} agent",
+            AgentActivities.change_agent,
+            ChangeAgent(**request.model_dump(include={"action", "agent_id", "user", "reason"})),
+        )
+        state: AgentEnd = "registered" if request.action == "register" else "revoked"
+        self.decided(state)
+        return AgentResult(state=state, agent_id=request.agent_id)
+
+    def subjects(self, request: AgentRequest) -> list[str]:
+        return [f"agent/{request.agent_id}"]

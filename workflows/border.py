@@ -1,0 +1,50 @@
+"""Where JSON from outside becomes our models: bad input fails at once, with field and reason.
+
+Left alone the SDK retries the workflow task for ever when an argument is missing or does not
+decode, and prints the value of what is wrong: it may be an account number.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import pydantic
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
+
+from activities.errors import invalid_input, problems_of
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class BorderConverter(PydanticPayloadConverter):
+    """JSON by pydantic; whatever does not decode is InvalidInput, without its value."""
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        try:
+            return super().from_payloads(payloads, type_hints)
+        except pydantic.ValidationError as error:
+            raise invalid_input(problems_of(error)) from None
+        except Exception:  # noqa: BLE001 - whatever the decoder says, it may quote the value
+            raise invalid_input([("input", "not readable as JSON")]) from None
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=BorderConverter)
+
+
+def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
+    """The one argument as a `model`. Raises ApplicationError `InvalidInput`."""
+    if len(raw) != 1:
+        raise invalid_input([("input", f"one JSON object is needed, {len(raw)} arguments came")])
+    if not isinstance(raw[0], dict):
+        raise invalid_input([("input", "a JSON object is needed")])
+    try:
+        return model.model_validate_json(_to_json(raw[0]))
+    except pydantic.ValidationError as error:
+        raise invalid_input(problems_of(error)) from None
+
+
+def _to_json(value: dict[str, Any]) -> bytes:
+    return pydantic.TypeAdapter(dict[str, Any]).dump_json(value)

@@ -1,0 +1,169 @@
+"""A payment: the policy decides, perhaps a person, then the money moves and is settled."""
+
+from typing import Any, cast
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.authorizations import (
+    Approve,
+    AuthorizationActivities,
+    Authorize,
+    Authorized,
+    Settle,
+)
+from activities.saga_records import Turned
+from activities.transfers import Transfer, TransferActivities
+from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
+from workflows.saga import cause_of
+from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound, not_allowed
+
+
+@workflow.defn
+class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
+    """See contract: input `PaymentRequest`, result `PaymentResult`."""
+
+    kind, request_model, result_model = "payment", PaymentRequest, PaymentResult
+
+    @workflow.run
+    async def run(self, *raw: Any) -> PaymentResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: PaymentRequest) -> PaymentResult:
+        hold = await self._authorize(request)
+        if hold.state == "pending_approval":
+            hold = await self._approval(hold)
+        self.decided(hold.state, hold.reason)
+        if hold.state == "denied":
+            return PaymentResult(
+                state="denied", authorization_id=hold.authorization_id, reason=hold.reason
+            )
+        by = await self._agent_captures() if request.capture == "manual" else None
+        sent = await self.saga.call(
+            "execute transfer",
+            TransferActivities.execute_transfer,
+            Transfer(
+                authorization_id=hold.authorization_id,
+                agent_id=request.agent_id,
+                amount_minor=request.amount.minor,
+                currency=request.amount.currency,
+                destination=request.destination.cbu,
+                description=request.description,
+            ),
+            undo=TransferActivities.reverse_transfer,
+            by=by,
+        )
+        self.pivot()
+        await self.saga.step(
+            "settle",
+            AuthorizationActivities.settle_authorization,
+            Settle(
+                authorization_id=hold.authorization_id,
+                provider_reference=sent.provider_reference,
+            ),
+        )
+        self.saga.show(decision="captured")
+        return PaymentResult(
+            state="captured",
+            authorization_id=hold.authorization_id,
+            transfer_id=sent.transfer_id,
+            provider_reference=sent.provider_reference,
+        )
+
+    async def _authorize(self, request: PaymentRequest) -> Authorized:
+        """The policy decides and the spend is reserved, in one commit."""
+        return await self.saga.step(
+            "authorize",
+            AuthorizationActivities.authorize,
+            Authorize(
+                agent_id=request.agent_id,
+                amount_minor=request.amount.minor,
+                currency=request.amount.currency,
+                destination=request.destination.cbu,
+                description=request.description,
+                approve_within=request.approve_within,
+            ),
+            undo=AuthorizationActivities.release_authorization,
+        )
+
+    async def _approval(self, hold: Authorized) -> Authorized:
+        """Wait for a person. Rejecting, or letting the deadline pass, turns the saga round."""
+        self.decided("pending_approval")
+        while True:
+            asked = await self.person("approval", until=hold.expires_at)
+            if asked is None:
+                raise TurnRound("approval_expired", By(actor=SYSTEM))
+            if asked.verb == "reject":
+                asked.answer()
+                raise TurnRound("rejected", asked.by)
+            request = Approve(authorization_id=hold.authorization_id, reason=asked.by.reason)
+            try:
+                approved = await self.saga.step(
+                    "approve",
+                    AuthorizationActivities.approve_authorization,
+                    request,
+                    by=asked.by.actor,
+                )
+            except ActivityError as error:
+                asked.answer(not_allowed(f"can't approve: {cause_of(error)}"))
+                if cause_of(error) == "approval_expired":
+                    raise TurnRound("approval_expired", By(actor=SYSTEM)) from error
+                raise
+            self.decided(approved.state)
+            asked.answer()
+            self.stop_waiting(f"the authorization is {approved.state}")
+            return approved
+
+    async def _agent_captures(self) -> str:
+        """Wait until the agent captures; returns who did."""
+        asked = await self.person("capture")
+        assert asked is not None
+        asked.answer()
+        self.stop_waiting("the capture has begun")
+        return asked.by.actor
+
+    async def amended(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
+        hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
+        self.saga.show(decision=hold.state)
+        return PaymentResult(
+            state=cast(PaymentEnd, hold.state),
+            authorization_id=hold.authorization_id,
+            transfer_id=hold.transfer_id,
+            reason=turned.cause,
+            residuals=turned.residuals,
+        )
+
+    def subjects(self, request: PaymentRequest) -> list[str]:
+        return [f"agent/{request.agent_id}"]
+
+    @workflow.update
+    async def approve(self, *raw: Any) -> Progress:
+        """A person says yes. Refused unless the saga waits for an approval."""
+        return await self._ask("approve", raw)
+
+    @approve.validator
+    def _check_approve(self, *raw: Any) -> None:
+        self._check_ask("approve", "approval", raw)
+
+    @workflow.update
+    async def reject(self, *raw: Any) -> Progress:
+        """A person says no: the reserved spend is released."""
+        return await self._ask("reject", raw)
+
+    @reject.validator
+    def _check_reject(self, *raw: Any) -> None:
+        self._check_ask("reject", "approval", raw)
+
+    @workflow.update
+    async def capture(self, *raw: Any) -> Progress:
+        """The agent takes the money of an approved authorization; answers with the outcome.
+        Repeated, it answers the same."""
+        if self.progress().waits_for == "capture":
+            await self._ask("capture", raw)
+        await workflow.wait_condition(lambda: self._ended)
+        return self.progress()
+
+    @capture.validator
+    def _check_capture(self, *raw: Any) -> None:
+        if self.progress().decision not in ("approved", "captured"):
+            self._check_ask("capture", "capture", raw)

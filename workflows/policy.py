@@ -1,0 +1,35 @@
+"""Set what an agent may spend."""
+
+from typing import Any
+
+from temporalio import workflow
+
+from activities.agents import AgentActivities, SetPolicy
+from workflows.inputs import PolicyRequest, PolicyResult
+from workflows.saga_workflow import SagaWorkflow
+
+
+@workflow.defn
+class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
+    """See contract: input `PolicyRequest`, result `PolicyResult`."""
+
+    kind, request_model, result_model = "policy", PolicyRequest, PolicyResult
+
+    @workflow.run
+    async def run(self, *raw: Any) -> PolicyResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: PolicyRequest) -> PolicyResult:
+        self.pivot()
+        policy = await self.saga.step(
+            "set policy",
+            AgentActivities.set_policy,
+            SetPolicy(**request.model_dump(include=set(SetPolicy.model_fields))),
+        )
+        self.decided("set")
+        return PolicyResult(
+            state="set", agent_id=request.agent_id, policy_version=policy.policy_version
+        )
+
+    def subjects(self, request: PolicyRequest) -> list[str]:
+        return [f"agent/{request.agent_id}", f"policy/{request.agent_id}"]

@@ -1,0 +1,333 @@
+"""What all saga workflows share: the border, cancellation, the updates, how a story ends.
+
+A saga's workflow gives its `story`: what to do, in business verbs. This class admits the input,
+opens the saga, runs the story, and either closes the saga or makes amends.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+
+from pydantic import JsonValue
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
+
+from activities.errors import invalid_input
+from activities.saga_records import OpenSaga, Turn, Turned
+from workflows.border import admit
+from workflows.inputs import By, Input, Progress
+from workflows.saga import Saga, cause_of, reused
+
+
+class SagaRequest(Protocol):
+    """What every saga is asked with: who wants it, and the caller's context (ip, session)."""
+
+    @property
+    def operation_id(self) -> str | None: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def metadata(self) -> dict[str, JsonValue]: ...
+    def fingerprint(self) -> str: ...
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+RequestT = TypeVar("RequestT", bound=SagaRequest)
+ResultT = TypeVar("ResultT", bound=Input)
+
+SYSTEM = "system:amends"
+# The memo that ties a start to the update that brought it: any other `submit` is a repeat.
+SUBMITTED_BY = "submitted_by"
+
+
+class TurnRound(Exception):
+    """A story says: undo everything. `cause` is a word of the contract."""
+
+    def __init__(self, cause: str, by: By) -> None:
+        super().__init__(cause)
+        self.cause, self.by = cause, by
+
+
+@dataclass
+class Asked:
+    """A person's decision on its way to the story, and the answer on its way back."""
+
+    verb: str
+    by: By
+    answered: bool = False
+    refusal: ApplicationError | None = None
+
+    def answer(self, refusal: ApplicationError | None = None) -> None:
+        self.answered, self.refusal = True, refusal
+
+
+@dataclass
+class Inbox:
+    """The decisions that people sent and the story has not looked at."""
+
+    waiting: list[Asked] = field(default_factory=list)
+
+    def close(self, why: str) -> None:
+        """Nobody looks any more: refuse what is left."""
+        for asked in self.waiting:
+            asked.answer(not_allowed(f"can't {asked.verb}: {why}"))
+        self.waiting.clear()
+
+
+class SagaWorkflow(Generic[RequestT, ResultT]):
+    """The base of all sagas. Subclasses set `kind` and the models, and tell the `story`."""
+
+    kind: ClassVar[str]
+    request_model: ClassVar[type[Any]]
+    result_model: ClassVar[type[Any]]
+
+    def __init__(self) -> None:
+        self._saga: Saga | None = None
+        self._story: asyncio.Task[ResultT] | None = None
+        self._cancelled_by: By | None = None
+        self._inbox = Inbox()
+        self._opened = self._decided = self._ended = False
+        self._past_pivot = False
+        self._failure: FailureError | None = None
+
+    # What a saga is: told by the subclass.
+
+    async def story(self, request: RequestT) -> ResultT:
+        """What the saga does. Raises TurnRound, or lets an activity's failure through, to undo."""
+        raise NotImplementedError
+
+    async def amended(self, request: RequestT, turned: Turned) -> ResultT:
+        """The result after everything was undone."""
+        raise NotImplementedError
+
+    def subjects(self, request: RequestT) -> list[str]:
+        """The aggregates it is about, as opaque ids."""
+        raise NotImplementedError
+
+    @property
+    def saga(self) -> Saga:
+        assert self._saga is not None
+        return self._saga
+
+    # How it is carried.
+
+    async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
+        """The whole of a run. Cancellation reaches it here and nowhere deeper: it turns the saga
+        round instead of tearing it down, however often it comes."""
+        request: RequestT = admit(raw, self.request_model)
+        operation_id = self._operation_id(request)
+        whole = asyncio.create_task(self._whole(request, operation_id))
+        while not whole.done():
+            try:
+                await asyncio.shield(whole)
+            except asyncio.CancelledError:
+                self._cancel(By(actor="system:temporal", reason="cancelled in Temporal"))
+            except Exception:  # noqa: BLE001 - raised again by `result` below
+                pass
+        return whole.result()
+
+    def _operation_id(self, request: RequestT) -> str:
+        """The id of the request, or for a run of a schedule, of the workflow."""
+        workflow_id = workflow.info().workflow_id
+        scheduled = workflow_id.removeprefix(f"{self.kind}/").replace(":", ".")
+        operation_id = request.operation_id or scheduled
+        expected = workflow_id if request.operation_id is None else f"{self.kind}/{operation_id}"
+        if not workflow_id.startswith(f"{self.kind}/") or workflow_id != expected:
+            raise invalid_input([("workflow_id", f"must be {self.kind}/ and the operation id")])
+        return operation_id
+
+    async def _whole(self, request: RequestT, operation_id: str) -> ResultT:
+        try:
+            result = await self._from_open_to_close(request, operation_id)
+        except FailureError as error:
+            self._failure = error
+            await self._last_words()
+            raise
+        await self._last_words()
+        return result
+
+    async def _last_words(self) -> None:
+        self._ended = True
+        self._inbox.close("the saga has ended")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _from_open_to_close(self, request: RequestT, operation_id: str) -> ResultT:
+        context = dict(request.metadata)
+        self._saga = Saga(self.kind, request.actor, self.subjects(request), context)
+        opened = await self.saga.open(
+            OpenSaga(
+                saga_id=self.saga.saga_id,
+                kind=self.kind,
+                operation_id=operation_id,
+                actor=request.actor,
+                input=request.model_dump(mode="json"),
+                fingerprint=request.fingerprint(),
+                context=context,
+            )
+        )
+        self._opened = True
+        if opened.how == "duplicate":
+            return self._first_answer(opened.state, opened.result or {})
+        if opened.state == "compensating":
+            return await self._make_amends(request, TurnRound("taken_over", By(actor=SYSTEM)))
+        return await self._tell(request)
+
+    def _first_answer(self, state: str, result: dict[str, Any]) -> ResultT:
+        self.saga.show(state=state, result=result)
+        if state == "failed":
+            raise failed(self.saga.saga_id, str(result.get("reason")))
+        return cast(ResultT, self.result_model.model_validate(result))
+
+    async def _tell(self, request: RequestT) -> ResultT:
+        self._story = asyncio.create_task(self.story(request))
+        if self._cancelled_by:
+            self._story.cancel()
+        try:
+            result = await self._story
+        except (TurnRound, FailureError, asyncio.CancelledError) as error:
+            if isinstance(error, ActivityError) and cause_of(error) == "Fenced":
+                raise
+            return await self._make_amends(request, self._turn(error))
+        stands = await self.saga.close("completed", result.model_dump(mode="json"))
+        return cast(ResultT, self.result_model.model_validate(stands))
+
+    def _turn(self, error: BaseException) -> TurnRound:
+        if isinstance(error, TurnRound):
+            return error
+        if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
+            return TurnRound("cancelled", self._cancelled_by or By(actor=SYSTEM))
+        cause = cause_of(error) if isinstance(error, ActivityError) else "failed"
+        return TurnRound(cause, By(actor=SYSTEM))
+
+    async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
+        self._past_pivot = True
+        self.stop_waiting(f"the saga is being undone ({turn.cause})")
+        asked = Turn(cause=turn.cause, reason=turn.by.reason)
+        turned = await self.saga.turn_round(asked, turn.by.actor)
+        if not turned.held:
+            await self.saga.close("failed", {"reason": turned.cause})
+            raise failed(self.saga.saga_id, turned.cause)
+        result = await self.amended(request, turned)
+        stands = await self.saga.close("compensated", result.model_dump(mode="json"))
+        return cast(ResultT, self.result_model.model_validate(stands))
+
+    # What a story may say.
+
+    def decided(self, decision: str | None = None, reason: str | None = None) -> None:
+        """The decision that whoever submitted waits for is on record."""
+        self._decided = True
+        self.saga.show(decision=decision, reason=reason)
+
+    def pivot(self) -> None:
+        """From here only forward: a cancel comes too late."""
+        self._past_pivot = True
+
+    async def person(self, waits_for: str, until: datetime | None = None) -> Asked | None:
+        """The next decision of a person; None when `until` has passed without one."""
+        self.saga.show(waits_for=waits_for)
+        timeout = max((until - workflow.now()).total_seconds(), 0.0) if until else None
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._inbox.waiting),
+                timeout=timeout,
+                timeout_summary=f"deadline for {waits_for}",
+            )
+        except TimeoutError:
+            return None
+        return self._inbox.waiting.pop(0)
+
+    def stop_waiting(self, why: str) -> None:
+        """Nobody is asked any more."""
+        self.saga.show(waits_for="")
+        self._inbox.close(why)
+
+    # What others may ask.
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Where the saga stands."""
+        if self._saga is None:
+            return Progress(saga_id=workflow.info().workflow_id, kind=self.kind, state="pending")
+        return self._saga.progress
+
+    @workflow.update
+    async def submit(self, *raw: Any) -> Progress:
+        """The request, sent with the start; answers when the decision is known. Sent again, it is
+        recorded and gets the first answer."""
+        request: RequestT = admit(raw, self.request_model)
+        await workflow.wait_condition(lambda: self._opened or self._ended)
+        self._raise_failure()
+        update = workflow.current_update_info()
+        assert update is not None
+        if workflow.memo_value(SUBMITTED_BY, "") != update.id and not self._ended:
+            met = await self.saga.record_repeat(request.fingerprint(), update.id)
+            if met.how == "reused":
+                raise reused(self.saga.saga_id)
+        await workflow.wait_condition(lambda: self._decided or self._ended)
+        self._raise_failure()
+        return self.progress()
+
+    @submit.validator
+    def _check_submit(self, *raw: Any) -> None:
+        admit(raw, self.request_model)
+
+    @workflow.update
+    async def cancel(self, *raw: Any) -> Progress:
+        """Undo the saga, whatever it is doing, unless it is past its pivot. Answers when the
+        undo is on record as begun."""
+        self._cancel(admit(raw, By))
+        await workflow.wait_condition(
+            lambda: self.progress().state not in ("pending", "running") or self._ended
+        )
+        return self.progress()
+
+    @cancel.validator
+    def _check_cancel(self, *raw: Any) -> None:
+        admit(raw, By)
+        if self._past_pivot or self._ended or (self._story and self._story.done()):
+            raise not_allowed(f"can't cancel: the saga is {self.progress().state}, past its pivot")
+
+    def _cancel(self, by: By) -> None:
+        if self._past_pivot or self._cancelled_by:
+            return
+        self._cancelled_by = by
+        if self._story:
+            self._story.cancel()
+
+    async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:
+        """Hand a decision to the story and wait until it is on record."""
+        asked = Asked(verb, admit(raw, By))
+        self._inbox.waiting.append(asked)
+        await workflow.wait_condition(lambda: asked.answered)
+        if asked.refusal:
+            raise asked.refusal
+        return self.progress()
+
+    def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
+        admit(raw, By)
+        now = self.progress()
+        if now.waits_for != waits_for:
+            raise not_allowed(
+                f"can't {verb}: the saga is {now.decision or now.state}"
+                f"{' and waits for ' + now.waits_for if now.waits_for else ''}"
+            )
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise self._failure
+
+
+def not_allowed(message: str) -> ApplicationError:
+    """The refusal of an update that the state does not allow."""
+    return ApplicationError(message, type="not_allowed", non_retryable=True)
+
+
+def failed(saga_id: str, cause: str) -> ApplicationError:
+    """The failure of a saga that ended with nothing held and no decision reached."""
+    return ApplicationError(f"{saga_id} failed: {cause}", type=cause, non_retryable=True)
