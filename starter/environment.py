@@ -1,0 +1,84 @@
+"""Where the servers are: settings of the environment, or of the `amends up` of this folder."""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starter.errors import Unreachable
+
+FOLDER = Path(".amends")
+
+# Whoever sets one of these says where the servers are: then nothing comes from `.amends/env`, so
+# that the Temporal of one installation never meets the ledger of another.
+_NAMES_SERVERS = (
+    "TEMPORAL_ADDRESS",
+    "TEMPORAL_PROFILE",
+    "TEMPORAL_CONFIG_FILE",
+    "AMENDS_DATABASE_URL",
+    "AMENDS_MIGRATION_URL",
+    "AMENDS_AUDIT_URL",
+)
+
+
+def settings(
+    environment: Mapping[str, str] = os.environ, folder: Path = FOLDER
+) -> Mapping[str, str]:
+    """The environment, completed by the running `amends up` of this folder. Names set stay."""
+    if any(_is_set(name, environment) for name in _NAMES_SERVERS) or not is_up(folder):
+        return environment
+    return {**up_settings(folder), **environment}
+
+
+def up_settings(folder: Path = FOLDER) -> dict[str, str]:
+    """The settings of the `amends up` that runs here. Raises Unreachable when none does."""
+    file = folder / "env"
+    try:
+        lines = file.read_text().splitlines() if is_up(folder) else None
+    except OSError as error:
+        raise Unreachable(f"{file} can't be read ({error.strerror})") from None
+    if lines is None:
+        raise Unreachable("no amends up runs in this folder: start it, or go to its folder")
+    words = (shlex.split(line) for line in lines if line.startswith("export "))
+    return dict(pair.split("=", 1) for _, pair in words)
+
+
+def is_up(folder: Path = FOLDER) -> bool:
+    """Whether the process that wrote `env` lives: a killed one leaves its files behind."""
+    if not (folder / "env").exists():
+        return False
+    try:
+        holder = json.loads((folder / "up.json").read_text())["supervisor"]
+        return _lives(holder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _lives(holder: Mapping[str, Any]) -> bool:
+    # Imported here: 20 ms that `amends --help` does not need.
+    import psutil
+
+    try:
+        # The id alone may have been given to another process since.
+        return bool(psutil.Process(holder["pid"]).create_time() == holder["created"])
+    except psutil.Error:
+        return False
+
+
+def setting(name: str, environment: Mapping[str, str]) -> str | None:
+    """A setting, from the environment or from the file that NAME_FILE names. None if not set."""
+    if value := environment.get(name):
+        return value
+    file = environment.get(f"{name}_FILE")
+    if not file:
+        return None
+    try:
+        return Path(file).read_text().strip() or None
+    except OSError as error:
+        raise Unreachable(f"{name}_FILE can't be read ({error.strerror})") from None
+
+
+def _is_set(name: str, environment: Mapping[str, str]) -> bool:
+    return bool(environment.get(name) or environment.get(f"{name}_FILE"))

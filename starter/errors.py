@@ -1,0 +1,72 @@
+"""What can go wrong for a client, and with which exit status the command line ends.
+
+AmendsError               1  the root
+├── BadRequest            2  change what you ask for
+│   ├── InvalidInput         a field is wrong: `field` and `reason`, never the value
+│   ├── OperationIdReused    the operation id belongs to another request
+│   ├── NotAllowed           the state of the saga does not allow it
+│   └── NotKnown             there is no such saga, schedule or aggregate
+├── Unreachable           3  a server can't be reached: the same call may succeed later
+│   └── NoWorker             Temporal is there, and nobody works on this queue
+└── SagaFailed            1  the run ended with a failure
+    └── OperationInProgress  another run that is still open carries this operation
+"""
+
+
+class AmendsError(Exception):
+    """The root of the tree. The message is one line that says what to do."""
+
+    exit_status = 1
+
+
+class BadRequest(AmendsError):
+    """Change what you ask for."""
+
+    exit_status = 2
+
+
+class InvalidInput(BadRequest):
+    """Correct the field and ask again; nothing was written."""
+
+    def __init__(self, field: str, reason: str, more: int = 0) -> None:
+        others = f" (and {more} more)" if more else ""
+        super().__init__(f"{field or 'input'}: {reason}{others}")
+        self.field = field
+        self.reason = reason
+
+
+class OperationIdReused(BadRequest):
+    """The first request under this operation id stands. Use a new id for another request."""
+
+
+class NotAllowed(BadRequest):
+    """Look at the saga (`amends saga ID`): what you ask does not fit where it stands."""
+
+
+class NotKnown(BadRequest):
+    """Check the name: `amends sagas`, `amends schedule list` and `amends log` list them."""
+
+
+class Unreachable(AmendsError):
+    """Start the server or correct the setting that the message names, then ask again.
+
+    A request may have arrived before the connection broke: repeat it under the same operation id.
+    """
+
+    exit_status = 3
+
+
+class NoWorker(Unreachable):
+    """Start a worker (`amends worker`). A saga that Temporal has taken goes on when one comes."""
+
+
+class SagaFailed(AmendsError):
+    """The run failed. `failure_type` is the type of the failure, a word a program may compare."""
+
+    def __init__(self, message: str, failure_type: str) -> None:
+        super().__init__(message)
+        self.failure_type = failure_type
+
+
+class OperationInProgress(SagaFailed):
+    """Another run carries the operation. Follow it, or ask again when it has ended."""

@@ -1,0 +1,131 @@
+"""From Temporal's errors to ours. The one place that reads them."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from temporalio.client import (
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    TerminatedError,
+    TimeoutError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.errors import (
+    AmendsError,
+    InvalidInput,
+    NotAllowed,
+    NotKnown,
+    NoWorker,
+    OperationIdReused,
+    OperationInProgress,
+    SagaFailed,
+    Unreachable,
+)
+
+# What Temporal says of an update that the end of the workflow overtook.
+_OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
+_ENDED = "already completed"
+
+
+class SagaEnded(AmendsError):
+    """The run has ended, so an update or query of it can't be answered: read its result."""
+
+
+@asynccontextmanager
+async def translated(saga_id: str) -> AsyncIterator[None]:
+    """Raises what Temporal's client raises inside as an error of `starter.errors`."""
+    try:
+        yield
+    except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
+        raise _failure(saga_id, error.cause) from None
+    except WorkflowQueryFailedError:
+        raise NotKnown(f"{saga_id} can't be asked how it stands") from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise Unreachable(f"{saga_id}: Temporal did not answer in time; ask again") from None
+    except RPCError as error:
+        raise _rpc_error(saga_id, error) from None
+
+
+def _failure(saga_id: str, cause: BaseException) -> AmendsError:
+    if isinstance(cause, ApplicationError):
+        return _application_error(saga_id, cause)
+    if isinstance(cause, CancelledError):
+        return SagaFailed(f"{saga_id} was cancelled from outside", "cancelled")
+    if isinstance(cause, TerminatedError):
+        return SagaFailed(f"{saga_id} was terminated: submit it again to carry it on", "terminated")
+    if isinstance(cause, TimeoutError):
+        return SagaFailed(f"{saga_id} ran out of time", "timeout")
+    return SagaFailed(f"{saga_id} failed: {type(cause).__name__}", type(cause).__name__)
+
+
+def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
+    match cause.type:
+        case "InvalidInput":
+            return _invalid_input(cause.details)
+        case "operation_id_reused":
+            return OperationIdReused(
+                f"{saga_id} belongs to another request: choose a new operation id"
+            )
+        case "operation_in_progress":
+            return OperationInProgress(
+                f"{saga_id} is carried by another run that is still open: "
+                f"follow it with amends saga {saga_id}",
+                "operation_in_progress",
+            )
+        case kind if kind == _OVERTAKEN:
+            return SagaEnded(f"{saga_id} has ended")
+        case "refused" | "StateRefused" | "not_allowed":
+            return NotAllowed(f"{saga_id}: {cause.message}")
+        case kind:
+            return SagaFailed(f"{saga_id} failed: {cause.message}", kind or "failed")
+
+
+def _invalid_input(details: Any) -> InvalidInput:
+    # Each detail is one problem; a list of them in one detail is read alike.
+    problems = [
+        problem
+        for detail in details
+        for problem in (detail if isinstance(detail, list) else [detail])
+        if isinstance(problem, dict)
+    ]
+    if not problems:
+        return InvalidInput("input", "refused by the saga")
+    # The border writes `present.1.spec`, a person reads `present[1].spec`.
+    field = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", str(problems[0].get("field", "input")))
+    return InvalidInput(field, str(problems[0].get("reason", "refused")), more=len(problems) - 1)
+
+
+def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
+    match error.status:
+        case RPCStatusCode.NOT_FOUND if "amespace" in error.message:
+            return Unreachable("Temporal knows no such namespace: correct TEMPORAL_NAMESPACE")
+        case RPCStatusCode.NOT_FOUND if _ENDED in error.message:
+            return SagaEnded(f"{saga_id} has ended")
+        case RPCStatusCode.NOT_FOUND:
+            return NotKnown(f"Temporal knows no {saga_id}: amends sagas lists what there is")
+        case RPCStatusCode.ALREADY_EXISTS:
+            return NotAllowed(f"{saga_id} exists already: choose another name")
+        case RPCStatusCode.INVALID_ARGUMENT:
+            return NotAllowed(f"Temporal refuses {saga_id}: {error.message}")
+        case RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.PERMISSION_DENIED:
+            return Unreachable("Temporal does not let us in: correct TEMPORAL_API_KEY or TLS")
+        case (
+            RPCStatusCode.DEADLINE_EXCEEDED
+            | RPCStatusCode.CANCELLED
+            | RPCStatusCode.FAILED_PRECONDITION
+        ):
+            return NoWorker(f"no worker answers for {saga_id}: start one with amends worker")
+        case status:
+            return Unreachable(
+                f"Temporal can't be reached ({status.name}): run amends up, "
+                f"or correct TEMPORAL_ADDRESS"
+            )

@@ -1,0 +1,43 @@
+"""WHEN: a moment as a person writes it, ISO 8601 with a zone or a duration from now."""
+
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, ValidationError
+
+from starter.errors import InvalidInput
+from starter.wrong_fields import invalid_input
+from workflows.inputs import Duration
+
+_DURATION: TypeAdapter[Duration] = TypeAdapter(Duration)
+
+
+def parse_when(text: str, *, now: datetime, field: str = "--at") -> datetime:
+    """The moment in UTC: `2026-12-01T09:00:00-03:00`, `2026-12-01T12:00Z`, or `PT10S` after `now`.
+
+    Raises InvalidInput for another form, a time without a zone, and one that is not after `now`.
+    """
+    moment = _after(text, now, field) if text.startswith("P") else _instant(text, field)
+    if moment <= now:
+        raise InvalidInput(field, "lies in the past")
+    return moment
+
+
+def _after(text: str, now: datetime, field: str) -> datetime:
+    try:
+        return now.astimezone(UTC) + _DURATION.validate_python(text)
+    except ValidationError as error:
+        raise InvalidInput(field, invalid_input(error).reason) from None
+    except OverflowError:
+        raise InvalidInput(field, "lies beyond the year 9999") from None
+
+
+def _instant(text: str, field: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(
+            field, "an ISO 8601 time with a zone, or a duration such as PT10S, is needed"
+        ) from None
+    raise InvalidInput(field, "the zone is missing: end it with Z or an offset such as -03:00")

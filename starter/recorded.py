@@ -1,0 +1,67 @@
+"""Sagas that Temporal has forgotten, as the ledger recorded them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from ledger import show
+from ledger.database import Database, open_database
+from ledger.errors import DatabaseUnavailable, NotFound, TryAgain
+from ledger.saga_steps import StepState
+from ledger.sagas import SagaState
+from starter.errors import NotKnown, Unreachable
+from workflows.inputs import Progress, StepProgress
+
+_SHOWN: dict[str, Literal["running", "done", "refused", "failed", "undoing", "undone"]] = {
+    "started": "running",
+    "done": "done",
+    "refused": "refused",
+    "failed": "failed",
+    "undone": "undone",
+}
+
+
+@asynccontextmanager
+async def reading(url: str) -> AsyncIterator[Database]:
+    """The ledger, for a reader. Raises Unreachable and NotKnown for what fails inside."""
+    try:
+        async with open_database(url, size=2) as database:
+            yield database
+    except DatabaseUnavailable:
+        raise Unreachable(
+            "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
+        ) from None
+    except TryAgain as error:
+        raise Unreachable(f"the ledger is busy: {error}; ask again") from None
+    except NotFound as error:
+        raise NotKnown(f"{error}: amends sagas and amends log list what there is") from None
+
+
+async def recorded_progress(url: str, saga_id: str) -> Progress:
+    """How the ledger says that a saga stands or ended."""
+    async with reading(url) as database:
+        story = await show.saga(database, saga_id)
+    return progress_of(story.saga, story.steps)
+
+
+async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
+    """The result that the ledger keeps. Raises NotKnown for a saga that has not ended."""
+    progress = await recorded_progress(url, saga_id)
+    if progress.result is None:
+        raise NotKnown(f"{saga_id} has no result: it is {progress.state}, and no run carries it")
+    return progress.result
+
+
+def progress_of(saga: SagaState, steps: list[StepState]) -> Progress:
+    """The rows of a saga in the form of the query `progress`."""
+    return Progress(
+        saga_id=saga.workflow_id,
+        kind=saga.kind,
+        state=saga.state,
+        reason=saga.cause,
+        steps=[
+            StepProgress(name=step.name, state=_SHOWN[step.state], detail=step.reason)
+            for step in steps
+        ],
+        result=saga.result,
+    )

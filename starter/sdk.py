@@ -1,0 +1,306 @@
+"""The client SDK: submit sagas, follow them, decide what waits for a person."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.runtime import Runtime
+
+from starter.connection import connect
+from starter.environment import setting
+from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker
+from starter.failures import SagaEnded, translated
+from starter.kinds import GOOD_ENDS, KINDS, Kind, Queue, Request, Result, kind_of, kind_of_saga
+from starter.recorded import recorded_progress, recorded_result
+from starter.schedules import Schedules
+from starter.wording import details, summary
+from starter.wrong_fields import checked
+from workflows.inputs import By, Progress
+
+T = TypeVar("T")
+
+# A query that takes longer finds no worker, or one that is very busy.
+_QUERY_TIMEOUT = timedelta(seconds=3)
+# A healthy saga answers in well under a second; then we look whether anybody works at all.
+_PATIENCE_S = 10.0
+# A worker's poll lasts up to a minute, so one that lives was seen within the last 70 seconds.
+_SEEN_WITHIN = timedelta(seconds=70)
+_FIRST_LOOK_S, _LONGEST_PAUSE_S = 0.1, 1.0
+
+
+class Amends:
+    """A client of Amends. `async with Amends.connect() as amends:` or `await Amends.connect()`.
+
+    A saga is named by its workflow id (`payment/expenses-2026-11`). Every method raises
+    Unreachable when a server can't be reached; see `starter.errors` for the rest.
+    """
+
+    def __init__(self, client: Client, environment: Mapping[str, str] = os.environ) -> None:
+        self.client = client
+        self.schedules = Schedules(client, self._queue)
+        self._environment = environment
+
+    @classmethod
+    def connect(
+        cls, environment: Mapping[str, str] = os.environ, *, runtime: Runtime | None = None
+    ) -> "Connecting":
+        """Connect as `environment` says: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ..., and
+        AMENDS_AUDIT_URL for sagas that Temporal has forgotten."""
+
+        async def connected() -> Amends:
+            return cls(await connect(environment, runtime), environment)
+
+        return Connecting(connected())
+
+    async def submit(self, request: Request) -> Progress:
+        """Ask for a saga; returns once its decision is known or it has properly started.
+
+        Repeat it under the same operation id until it is answered: there is one effect, and each
+        repeat gets the first answer. Raises InvalidInput, OperationIdReused, OperationInProgress,
+        NoWorker, SagaFailed.
+        """
+        kind = kind_of(request)
+        if request.operation_id is None:
+            raise InvalidInput("operation_id", "is needed")
+        saga_id = kind.saga_id(request.operation_id)
+        start: WithStartWorkflowOperation[Any, Result] = WithStartWorkflowOperation(
+            kind.workflow,
+            request,
+            id=saga_id,
+            task_queue=self._queue(kind.queue),
+            result_type=kind.result,
+            # A repeat meets the run that is open, or starts a short one that records it.
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary=summary(request),
+            static_details=details(request),
+        )
+        # A new update each time: an attempt under an old id would not be recorded as a repeat.
+        update = self.client.execute_update_with_start_workflow(
+            "submit",
+            request,
+            start_workflow_operation=start,
+            id=uuid4().hex,
+            result_type=Progress,
+        )
+        try:
+            async with translated(saga_id):
+                progress: Progress = await self._answered(saga_id, update)
+                return progress
+        except SagaEnded:
+            return await self._ended(saga_id)
+
+    async def follow(self, saga_id: str, *, to_the_end: bool = False) -> AsyncIterator[Progress]:
+        """How the saga stands, each time that changes, until it ends or waits for somebody.
+
+        `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, and the failure of the run.
+        """
+        end = asyncio.ensure_future(self._ended(saga_id))
+        last: Progress | None = None
+        pause_s = _FIRST_LOOK_S
+        try:
+            while not end.done():
+                progress = await self._look(saga_id)
+                if progress is not None and progress != last and progress.result is None:
+                    yield progress
+                    last, pause_s = progress, _FIRST_LOOK_S
+                    if progress.waits_for and not to_the_end:
+                        return
+                await asyncio.wait({end}, timeout=pause_s)
+                pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            yield end.result()
+        finally:
+            end.cancel()
+
+    async def _look(self, saga_id: str) -> Progress | None:
+        """The progress, or None while it can't be told. Raises NoWorker when nobody will."""
+        try:
+            return await self._query(saga_id)
+        except NotKnown:
+            return None
+        except NoWorker:
+            # It may be busy, or about to be started again.
+            await self._require_worker(saga_id)
+            return None
+
+    async def approve(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """A person allows the payment. Raises NotAllowed unless it waits for approval."""
+        return await self._update("approve", saga_id, actor, reason)
+
+    async def reject(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """A person refuses the payment. Raises NotAllowed unless it waits for approval."""
+        return await self._update("reject", saga_id, actor, reason)
+
+    async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """Take the money that was approved. A repeat gets the first answer, never a second payment.
+
+        Raises NotAllowed unless it is approved.
+        """
+        try:
+            return await self._update("capture", saga_id, actor, reason)
+        except NotAllowed:
+            progress = await self.progress(saga_id)
+            if progress.result and progress.result.get("state") == "captured":
+                return progress
+            raise
+
+    async def cancel(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """Stop a saga of any kind and undo what it did. Raises NotAllowed when it is too late."""
+        return await self._update("cancel", saga_id, actor, reason)
+
+    async def result(self, saga_id: str) -> Result:
+        """Wait for the end of the saga; its result. Raises SagaFailed when the run failed.
+
+        What Temporal has forgotten comes from the ledger.
+        """
+        kind = kind_of_saga(saga_id)
+        try:
+            async with translated(saga_id):
+                outcome: Result = await self._handle(saga_id, kind).result()
+                return outcome
+        except NotKnown:
+            if (url := self._audit_url()) is None:
+                raise
+            return checked(kind.result, await recorded_result(url, saga_id))
+
+    async def progress(self, saga_id: str) -> Progress:
+        """How the saga stands now; from the ledger if Temporal has forgotten it or nobody works.
+
+        Raises NotKnown, NoWorker.
+        """
+        try:
+            return await self._query(saga_id)
+        except (NotKnown, NoWorker):
+            if (url := self._audit_url()) is None:
+                raise
+            return await recorded_progress(url, saga_id)
+
+    async def find(self, text: str) -> str:
+        """The saga that a person means: its workflow id, or a bare operation id.
+
+        Raises NotKnown, and NotAllowed with the candidates of an ambiguous one.
+        """
+        if "/" in text:
+            kind_of_saga(text)
+            return text
+        candidates = [kind.saga_id(text) for kind in KINDS]
+        known = await asyncio.gather(*(self._exists(saga_id) for saga_id in candidates))
+        found = [saga_id for saga_id, exists in zip(candidates, known, strict=True) if exists]
+        if not found:
+            raise NotKnown(f"Temporal knows no {text}: amends sagas lists what there is")
+        if len(found) > 1:
+            raise NotAllowed(f"{text} may mean {' or '.join(found)}: give the full name")
+        return found[0]
+
+    async def _exists(self, saga_id: str) -> bool:
+        try:
+            async with translated(saga_id):
+                await self.client.get_workflow_handle(saga_id).describe()
+                return True
+        except NotKnown:
+            return False
+
+    async def _update(self, name: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+        handle = self._handle(saga_id, kind_of_saga(saga_id))
+        by = checked(By, {"actor": actor, "reason": reason})
+        try:
+            async with translated(saga_id):
+                update = handle.execute_update(name, by, result_type=Progress)
+                progress: Progress = await self._answered(saga_id, update)
+                return progress
+        except SagaEnded:
+            raise NotAllowed(
+                f"{saga_id} has ended, {name} comes too late: see amends saga {saga_id}"
+            ) from None
+
+    async def _query(self, saga_id: str) -> Progress:
+        handle = self._handle(saga_id, kind_of_saga(saga_id))
+        async with translated(saga_id):
+            progress: Progress = await handle.query(
+                "progress", result_type=Progress, rpc_timeout=_QUERY_TIMEOUT
+            )
+            return progress
+
+    async def _ended(self, saga_id: str) -> Progress:
+        """The progress of a saga at its end, which this awaits."""
+        result = (await self.result(saga_id)).model_dump(mode="json")
+        with suppress(NotKnown, NoWorker):
+            progress = await self._query(saga_id)
+            if progress.result is not None:
+                return progress
+        good = result["state"] in GOOD_ENDS or result["state"] == "denied"
+        return Progress(
+            saga_id=saga_id,
+            kind=kind_of_saga(saga_id).name,
+            state="completed" if good else "compensated",
+            reason=result.get("reason"),
+            result=result,
+        )
+
+    async def _answered(self, saga_id: str, work: Awaitable[T]) -> T:
+        """Wait for an answer, as long as anybody works on the queue. Raises NoWorker."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=_PATIENCE_S))[0]:
+                await self._require_worker(saga_id)
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def _require_worker(self, saga_id: str) -> None:
+        queue = self._queue(kind_of_saga(saga_id).queue)
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        async with translated(saga_id):
+            described = await self.client.workflow_service.describe_task_queue(request)
+        oldest = datetime.now(UTC) - _SEEN_WITHIN
+        seen = (poller.last_access_time.ToDatetime(UTC) for poller in described.pollers)
+        if not any(moment > oldest for moment in seen):
+            raise NoWorker(
+                f"no worker listens on {queue}: start one with amends worker; "
+                f"what Temporal has of {saga_id} goes on then"
+            )
+
+    def _handle(self, saga_id: str, kind: Kind) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(saga_id, result_type=kind.result)
+
+    def _queue(self, queue: Queue) -> str:
+        return setting(queue.setting, self._environment) or queue.default
+
+    def _audit_url(self) -> str | None:
+        return setting("AMENDS_AUDIT_URL", self._environment)
+
+
+class Connecting:
+    """A client on its way: awaitable, and a context."""
+
+    def __init__(self, connected: Coroutine[Any, Any, Amends]) -> None:
+        self._connected = connected
+
+    def __await__(self) -> Generator[Any, Any, Amends]:
+        return self._connected.__await__()
+
+    async def __aenter__(self) -> Amends:
+        return await self._connected
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Temporal's client has nothing to close, and the ledger is opened per question.
+        return None

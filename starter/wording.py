@@ -1,0 +1,99 @@
+"""Sagas in words: what a request asks for, and how a saga stands, each in one line."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from iso4217 import Currency
+
+from ledger.money import Money
+from starter.kinds import Request
+from workflows.inputs import (
+    AgentRequest,
+    ChangeRequest,
+    PaymentRequest,
+    PolicyRequest,
+    Progress,
+    RollbackRequest,
+)
+
+# Temporal refuses details of more than 20,000 bytes.
+_MOST_LINES = 100
+
+
+def money_text(money: Money) -> str:
+    """An amount for people: `45,000.00 ARS`."""
+    return amount_text(money.minor, money.currency)
+
+
+def amount_text(minor: int, currency: str) -> str:
+    """Minor units for people, with the currency's own count of decimals."""
+    decimals = Currency(currency).exponent or 0
+    return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency}"
+
+
+def summary(request: Request) -> str:
+    """What is asked for, as the Web UI's list shows it. No personal data: Temporal keeps it."""
+    match request:
+        case PaymentRequest():
+            return f"{money_text(request.amount)} for {request.agent_id}"
+        case AgentRequest():
+            return f"{request.action} agent {request.agent_id}"
+        case PolicyRequest():
+            limit = amount_text(request.max_per_transaction_minor, request.currency)
+            return f"policy of {request.agent_id}: at most {limit} at once"
+        case ChangeRequest():
+            counts = f"{len(request.present)} present, {len(request.absent)} absent"
+            return f"{counts} in {request.environment}"
+        case RollbackRequest():
+            return f"{request.environment} back to {request.to}"
+
+
+def details(request: Request) -> str:
+    """The request in a few lines of Markdown for the Web UI. No personal data."""
+    match request:
+        case PaymentRequest():
+            lines = [f"capture: {request.capture}"]
+        case PolicyRequest():
+            daily = amount_text(request.daily_limit_minor, request.currency)
+            threshold = amount_text(request.approval_threshold_minor, request.currency)
+            lines = [f"daily limit: {daily}", f"a person approves above: {threshold}"]
+        case ChangeRequest():
+            present = [f"`{item.name}` ({item.kind}) present" for item in request.present]
+            lines = [*present, *(f"`{name}` absent" for name in request.absent)]
+        case RollbackRequest():
+            lines = [f"only `{name}`" for name in request.resources or []]
+        case AgentRequest():
+            lines = []
+    operation = f"operation `{request.operation_id}`" if request.operation_id else summary(request)
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more"]
+    return "\n".join([operation, *(f"- {line}" for line in lines)])
+
+
+def standing(progress: Progress) -> str:
+    """How a saga stands or ended, and what a person can do about it."""
+    saga_id = progress.saga_id
+    if progress.result is not None:
+        return f"{saga_id}: {_ending(progress.result)}"
+    if progress.waits_for == "approval":
+        return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
+    if progress.waits_for:
+        return f"{saga_id} waits for {progress.waits_for}: amends {progress.waits_for} {saga_id}"
+    decided = f"{progress.decision}, " if progress.decision else ""
+    return f"{saga_id}: {decided}{progress.state}"
+
+
+def _ending(result: Mapping[str, object]) -> str:
+    words = [str(result.get("state"))]
+    if reason := result.get("reason"):
+        words.append(f"({reason})")
+    if reference := result.get("provider_reference"):
+        words.append(f"as {reference}")
+    changes = result.get("changes")
+    if isinstance(changes, list) and changes:
+        done = (f"{change['action']} {change['name']}" for change in changes)
+        words.append(f"({', '.join(done)})")
+    residuals = result.get("residuals")
+    if isinstance(residuals, list) and residuals:
+        words.append(f"- left over: {'; '.join(map(str, residuals))}")
+    return " ".join(words)
