@@ -58,9 +58,7 @@ def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
     """The failure for bad input: each problem a field (dotted path) and a reason."""
     text = "; ".join(f"{field}: {reason}" for field, reason in problems)
     details = [{"field": field, "reason": reason} for field, reason in problems]
-    return ApplicationError(
-        f"InvalidInput: {text}", *details, type=INVALID_INPUT, non_retryable=True
-    )
+    return ApplicationError(text, *details, type=INVALID_INPUT, non_retryable=True)
 
 
 def problems_of(error: pydantic.ValidationError) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """`python -m worker up|run|migrate`: behind `amends up`, `amends worker`, `amends migrate`."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Coroutine, Mapping
@@ -10,6 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from worker.embedded.errors import EmbeddedError
+from worker.errors import Unreachable
+from worker.logs import configure_logs
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError
 
 Result = TypeVar("Result")
@@ -49,23 +52,39 @@ def up(
 
 
 @main.command()
-def run() -> None:
-    """A worker on the servers that the settings name, until SIGTERM."""
+@click.option("--queue", "queues", multiple=True, type=click.Choice(["payments", "infrastructure"]))
+def run(queues: tuple[str, ...]) -> None:
+    """A worker on the servers that the settings name, until SIGTERM; on both queues by default."""
     from worker import process
+    from worker.wiring import QUEUES
 
-    _run(process.run(_settings(os.environ)))
+    settings = _settings(os.environ)
+    configure_logs(settings.log_format)
+    try:
+        asyncio.run(process.run(settings, queues or QUEUES))
+    except Unreachable as error:
+        _fail(error, 3)
+    except OSError as error:
+        _fail(f"{settings.health_address} can't be listened on ({error.strerror})", 2)
+    # Threads of the SDK's core may still call into an interpreter that is going down, which aborts
+    # it (status 134). All is closed and flushed here, so nothing is lost by not going that way.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @main.command()
 def migrate() -> None:
     """Bring the databases that the settings name to this version."""
-    _run(_migrate(os.environ))
+    revision = _run(_migrate(os.environ))
+    click.echo(f"the ledger is at revision {revision}")
 
 
-async def _migrate(environment: Mapping[str, str]) -> None:
+async def _migrate(environment: Mapping[str, str]) -> str:
     from worker import process
 
-    await process.migrate(Settings.from_environment(environment, needs=MIGRATE_NEEDS))
+    return await process.migrate(Settings.from_environment(environment, needs=MIGRATE_NEEDS))
 
 
 def _settings(environment: Mapping[str, str]) -> Settings:
@@ -82,9 +101,11 @@ def _run(command: Coroutine[Any, Any, Result]) -> Result:
         _fail(error, error.exit_status)
     except SettingsError as error:
         _fail(error, 2)
+    except Unreachable as error:
+        _fail(error, 3)
 
 
-def _fail(error: Exception, status: int) -> NoReturn:
+def _fail(error: Exception | str, status: int) -> NoReturn:
     click.echo(f"amends: {error}", err=True)
     sys.exit(status)
 

@@ -27,7 +27,7 @@ _WELL_AFTER_S = 60.0
 _JOIN_DEADLINE_S = 60.0
 _JOIN_POLL_S = 0.1
 
-Migrate = Callable[[Mapping[str, str]], Awaitable[None]]
+Migrate = Callable[[Mapping[str, str]], Awaitable[object]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,94 @@
+"""`GET /health`: 200 when the database and Temporal answer, 503 when one does not.
+
+A probe asks both every second and the handler only reads what it found, so that the answer comes
+at once even while the database hangs.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+PROBE_EVERY_S = 1.0
+# A server that has not answered a probe for this long is not healthy.
+PROBE_TIMEOUT_S = 2.0
+
+Probe = Callable[[], Awaitable[object]]
+
+
+@dataclass
+class Finding:
+    """What the last probe of one server found."""
+
+    ok: bool = False
+    answered_ms: int | None = None
+    error: str | None = "not asked yet"
+    checked_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def fresh(self) -> bool:
+        # A probe that itself got stuck must not leave an old `ok` standing.
+        return time.monotonic() - self.checked_at < PROBE_EVERY_S + 2 * PROBE_TIMEOUT_S
+
+    def as_json(self) -> dict[str, object]:
+        found: dict[str, object] = {"ok": self.ok and self.fresh}
+        found |= {"answered_ms": self.answered_ms} if self.ok else {"error": self.error}
+        return found
+
+
+class Health:
+    """Probes by name, and what they found."""
+
+    def __init__(self, probes: Mapping[str, Probe]) -> None:
+        self._probes = probes
+        self.findings = {name: Finding() for name in probes}
+
+    async def probe_for_ever(self, name: str) -> None:
+        """Ask one server again and again."""
+        while True:
+            self.findings[name] = await _probe(self._probes[name])
+            await asyncio.sleep(PROBE_EVERY_S)
+
+    async def handle(self, _: web.Request) -> web.Response:
+        """The answer to `GET /health`."""
+        found = {name: finding.as_json() for name, finding in self.findings.items()}
+        well = all(finding["ok"] for finding in found.values())
+        body: dict[str, object] = {"status": "ok" if well else "unavailable", **found}
+        return web.json_response(body, status=200 if well else 503)
+
+
+async def _probe(probe: Probe) -> Finding:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            await probe()
+    except TimeoutError:
+        return Finding(error=f"no answer within {PROBE_TIMEOUT_S:g} s")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not healthy
+        return Finding(error=type(error).__name__)
+    return Finding(ok=True, answered_ms=round((time.monotonic() - began) * 1000), error=None)
+
+
+@asynccontextmanager
+async def serve_health(host: str, port: int, probes: Mapping[str, Probe]) -> AsyncIterator[Health]:
+    """Serve `GET /health` on host and port while the block runs.
+
+    Raises OSError when the port is taken.
+    """
+    health = Health(probes)
+    application = web.Application()
+    application.router.add_get("/health", health.handle)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    probing = [asyncio.create_task(health.probe_for_ever(name)) for name in probes]
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield health
+    finally:
+        for task in probing:
+            task.cancel()
+        await asyncio.gather(*probing, return_exceptions=True)
+        await runner.cleanup()

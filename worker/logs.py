@@ -1,0 +1,37 @@
+"""The log of a worker: a line for a person, or one JSON object a line for a program."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+# What the SDK puts on a record about where it was written; the workflow id is the saga's id.
+_PLACES = ("temporal_activity", "temporal_workflow")
+
+
+class JsonFormatter(logging.Formatter):
+    """Time, level, logger, message, and the saga it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name in _PLACES:
+            if isinstance(place := getattr(record, name, None), dict):
+                line["saga"] = place.get("workflow_id")
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def configure_logs(form: str) -> None:
+    """Log to stderr in `form`: `console` or `json`."""
+    handler = logging.StreamHandler()
+    if form == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

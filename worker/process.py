@@ -1,0 +1,114 @@
+"""The process of a worker: connects, serves its health, works until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from psycopg import OperationalError
+from sqlalchemy.exc import OperationalError as MigrationCutOff
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.adapters.mock import create_mock_bank
+from ledger.database import Database
+from ledger.errors import DatabaseUnavailable
+from ledger.migrate import upgrade
+from ledger.partitions import create_partitions
+from worker.errors import Unreachable
+from worker.health import serve_health
+from worker.settings import Settings, needed
+from worker.wiring import QUEUES, connect, wire
+
+log = logging.getLogger("amends.worker")
+
+# Partitions are made months ahead, so that a day on which this fails does no harm.
+PARTITIONS_AHEAD_MONTHS = 3
+PARTITIONS_EVERY = timedelta(hours=6)
+
+
+async def migrate(settings: Settings) -> str:
+    """Bring the ledger, and the mock bank where one is configured, to this version."""
+    try:
+        url = needed(settings.migration_url, "AMENDS_MIGRATION_URL")
+        revision = await asyncio.to_thread(upgrade, url)
+        if settings.payment_adapter == "mock" and settings.mock_bank_url:
+            await create_mock_bank(settings.mock_bank_url)
+    except (OperationalError, MigrationCutOff) as error:
+        raise Unreachable(
+            "the database of AMENDS_MIGRATION_URL or AMENDS_MOCK_BANK_URL can't be reached "
+            f"({type(error).__name__}): start it or correct the setting"
+        ) from None
+    return revision
+
+
+async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
+    """Work until SIGTERM or SIGINT, then finish what runs and leave."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await _temporal(settings)
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(wire(settings, client, queues))
+        await _first_partitions(running.database)
+        probes = {
+            "database": lambda: _ask_database(running.database),
+            "temporal": lambda: _ask_temporal(client),
+        }
+        host, port = settings.health_host, settings.health_port
+        await stack.enter_async_context(serve_health(host, port, probes))
+        partitions = asyncio.create_task(_keep_partitions(running.database))
+        stack.callback(partitions.cancel)
+        await work(running.workers, stop)
+
+
+async def work(workers: Sequence[Worker], stop: asyncio.Event) -> None:
+    """Run the workers until `stop`; a worker that fails stops the others and is raised."""
+    tasks = [asyncio.create_task(worker.run()) for worker in workers]
+    stopping = asyncio.create_task(stop.wait())
+    log.info("the worker listens on %s", ", ".join(worker.task_queue for worker in workers))
+    await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    log.info("the worker finishes what runs and leaves")
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await asyncio.gather(*tasks)
+
+
+async def _temporal(settings: Settings) -> Client:
+    try:
+        return await connect(settings)
+    except RuntimeError as error:
+        raise Unreachable(
+            "Temporal can't be reached: start it or correct TEMPORAL_ADDRESS"
+        ) from error
+
+
+async def _first_partitions(database: Database) -> None:
+    try:
+        await create_partitions(database, PARTITIONS_AHEAD_MONTHS)
+    except DatabaseUnavailable as error:
+        raise Unreachable(
+            f"the database of AMENDS_DATABASE_URL can't be used ({error}): start it, migrate it "
+            "(`amends migrate`), or correct the setting"
+        ) from None
+
+
+async def _keep_partitions(database: Database) -> None:
+    while True:
+        await asyncio.sleep(PARTITIONS_EVERY.total_seconds())
+        try:
+            await create_partitions(database, PARTITIONS_AHEAD_MONTHS)
+        except Exception as error:  # noqa: BLE001 - tried again long before they are needed
+            log.warning("partitions were not made (%s); tried again later", type(error).__name__)
+
+
+async def _ask_database(database: Database) -> None:
+    async with database.connection() as connection:
+        await connection.execute("SELECT 1")
+
+
+async def _ask_temporal(client: Client) -> None:
+    await client.workflow_service.get_system_info(GetSystemInfoRequest())

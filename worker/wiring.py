@@ -1,0 +1,118 @@
+"""What a worker is made of, in one place that can be read from top to bottom."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.adapters.mock import MockBank
+from activities.agents import AgentActivities
+from activities.authorizations import AuthorizationActivities
+from activities.errors import ClassifyErrors
+from activities.providers.postgres import PostgresProvider
+from activities.providers.provider import Provider
+from activities.saga_records import SagaActivities
+from activities.transfers import TransferActivities
+from ledger.database import Database, open_database
+from worker.settings import Settings, needed
+from workflows.agent import AgentSaga
+from workflows.border import DATA_CONVERTER
+from workflows.payment import PaymentSaga
+from workflows.policy import PolicySaga
+
+# What runs is finished before the worker leaves: an outside call may take this long.
+GRACE = timedelta(seconds=30)
+# A workflow whose worker was killed waits this long before another worker may have it.
+STICKY = timedelta(seconds=5)
+# Everything but the workflow files: the sandbox would import it anew for every run.
+PASSED_THROUGH = (
+    "activities",
+    "ledger",
+    "workflows.border",
+    "workflows.inputs",
+    "workflows.page",
+    "annotated_types",
+    "iso4217",
+    "psycopg",
+    "psycopg_pool",
+    "pydantic",
+    "pydantic_core",
+    "rfc8785",
+    "sqlalchemy",
+    "typing_inspection",
+)
+QUEUES = ("payments", "infrastructure")
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the worker runs on; health asks both."""
+
+    database: Database
+    client: Client
+    workers: Sequence[Worker]
+
+
+async def connect(settings: Settings) -> Client:
+    """Temporal, as the SDK's environment configuration names it."""
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    return await Client.connect(**config, data_converter=DATA_CONVERTER)
+
+
+@asynccontextmanager
+async def wire(
+    settings: Settings, client: Client, queues: Sequence[str] = QUEUES
+) -> AsyncIterator[Running]:
+    """Everything a worker needs, opened; the workers are made and not yet started."""
+    async with AsyncExitStack() as stack:
+        url = needed(settings.database_url, "AMENDS_DATABASE_URL")
+        database = await stack.enter_async_context(open_database(url, size=20))
+        sagas = SagaActivities(database, client)
+        workers = []
+        if "payments" in queues:
+            bank_url = needed(settings.mock_bank_url, "AMENDS_MOCK_BANK_URL")
+            bank = await stack.enter_async_context(MockBank(bank_url))
+            authorizations = AuthorizationActivities(database)
+            transfers = TransferActivities(database, bank)
+            agents = AgentActivities(database)
+            workers.append(
+                worker(
+                    client,
+                    settings.payments_queue,
+                    [PaymentSaga, AgentSaga, PolicySaga],
+                    [sagas, authorizations, transfers, agents],
+                )
+            )
+        yield Running(database, client, workers)
+
+
+def providers(settings: Settings) -> list[Provider]:
+    """The places in which infrastructure is made."""
+    return [PostgresProvider(settings.target_url)] if settings.target_url else []
+
+
+def worker(client: Client, queue: str, workflows: list[type], rooms: list[object]) -> Worker:
+    """A worker on one task queue; its activities are the methods of `rooms` that say so."""
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=[
+            method
+            for room in rooms
+            for name in dir(room)
+            if hasattr(method := getattr(room, name), "__temporal_activity_definition")
+        ],
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+        ),
+        interceptors=[ClassifyErrors()],
+        graceful_shutdown_timeout=GRACE,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
