@@ -161,7 +161,8 @@ async def _once(
 
 async def _load(connection: Connection, refs: Sequence[Ref], windows_of: str | None) -> Loaded:
     # One order for everybody, or two commits on the same two rows wait for each other.
-    ordered = sorted(set(refs), key=lambda ref: ref.aggregate)
+    # Of an aggregate that is asked for both ways, the one for update stands: it comes last.
+    ordered = sorted(set(refs), key=lambda ref: (ref.aggregate, ref.lock))
     async with connection.pipeline():
         await connection.execute("BEGIN")
         cursors = [

@@ -1,6 +1,6 @@
 -- Least privilege. The worker appends and moves state rows forward; the auditor reads.
 REVOKE ALL ON SCHEMA ledger FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA ledger FROM PUBLIC;
 GRANT USAGE ON SCHEMA ledger TO amends_worker, amends_auditor;
 GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO amends_worker, amends_auditor;
 -- Not position and xid: COPY walks past GENERATED ALWAYS.

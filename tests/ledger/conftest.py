@@ -1,0 +1,103 @@
+"""A migrated ledger for every test: cloned from one template, verified after each writer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection, sql
+
+from ledger import migrate
+from ledger.commit import Author
+from ledger.database import Database, open_database
+from ledger.verify import Verified, verify
+from tests.conftest import CloneDatabase
+from worker.embedded.servers import EmbeddedServers
+
+TEMPLATE = "ledger_template"
+# What the tests write as, unless who writes is the point.
+AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
+
+
+@pytest.fixture(scope="session")
+async def ledger_template(servers: EmbeddedServers) -> str:
+    """The name of a migrated, empty ledger to clone."""
+    await create_database(servers, TEMPLATE)
+    await asyncio.to_thread(migrate.upgrade, servers.ledger_url("amends_owner", TEMPLATE))
+    return TEMPLATE
+
+
+async def create_database(servers: EmbeddedServers, name: str) -> None:
+    """An empty database of the ledger's owner."""
+    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
+        await connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER amends_owner").format(sql.Identifier(name))
+        )
+
+
+@dataclass(frozen=True)
+class Clone:
+    """The URLs of one ledger, by role."""
+
+    worker: str
+    owner: str
+    auditor: str
+    superuser: str
+
+    async def execute(self, url: str, *statements: str) -> None:
+        """All statements in one transaction; each under its own snapshot, as an attacker would."""
+        async with await AsyncConnection.connect(url) as connection:
+            for statement in statements:
+                await connection.execute(statement.encode())
+            # Here and not on leaving: the driver leaves a connection open whose commit is refused.
+            await connection.commit()
+
+    async def damage(self, *statements: str) -> None:
+        """Past all rules, as only a superuser can."""
+        await self.execute(
+            self.superuser, "SET LOCAL session_replication_role = replica", *statements
+        )
+
+    async def fetch(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """What the auditor sees."""
+        async with await AsyncConnection.connect(self.auditor) as connection:
+            cursor = await connection.execute(statement.encode(), values)
+            return await cursor.fetchall()
+
+    async def verify(self) -> Verified:
+        """As the auditor, who only reads."""
+        async with open_database(self.auditor, size=1) as database:
+            return await verify(database)
+
+
+@pytest.fixture
+async def clone(
+    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
+) -> AsyncIterator[Clone]:
+    """An empty ledger that only this test sees."""
+    name = await clone_database(ledger_template)
+    worker, owner, auditor = (
+        servers.ledger_url(f"amends_{role}", name) for role in ("worker", "owner", "auditor")
+    )
+    superuser = psycopg.conninfo.make_conninfo(servers.main.url(), dbname=name)
+    yield Clone(worker, owner, auditor, superuser)
+    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
+        await connection.execute(
+            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+
+@pytest.fixture
+async def database(clone: Clone) -> AsyncIterator[Database]:
+    """The worker's connections to a ledger that may get damaged."""
+    async with open_database(clone.worker, size=24) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
+    """The worker's connections; whatever the test wrote, `verify` finds nothing."""
+    yield database
+    verified = await clone.verify()
+    assert verified.findings == []

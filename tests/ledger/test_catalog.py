@@ -1,0 +1,100 @@
+"""What the catalog says about the rules: no state table goes without them, and none is off."""
+
+from uuid import uuid4
+
+from ledger.nouns import NOUNS
+from tests.ledger.conftest import Clone
+
+# In PostgreSQL's own words: name, function, deferrable, initially deferred, and when it fires.
+RULES = {
+    (
+        "stamp_row",
+        "CREATE TRIGGER stamp_row BEFORE INSERT OR UPDATE ON {} "
+        "FOR EACH ROW EXECUTE FUNCTION ledger.stamp_row()",
+    ),
+    (
+        "require_events",
+        "CREATE CONSTRAINT TRIGGER require_events AFTER INSERT OR UPDATE ON {} "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.require_events()",
+    ),
+    (
+        "refuse_delete",
+        "CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON {} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()",
+    ),
+}
+HEAD = ["version", "base", "head_at"]
+
+
+async def _tables_with_a_head(clone: Clone) -> set[str]:
+    found = await clone.fetch(
+        "SELECT attrelid::regclass::text FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
+        "WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p') "
+        "AND attname = ANY(%s) GROUP BY attrelid HAVING count(*) = 3",
+        HEAD,
+    )
+    return {str(table) for (table,) in found}
+
+
+async def _triggers(clone: Clone, table: str) -> set[tuple[object, ...]]:
+    found = await clone.fetch(
+        "SELECT tgname::text, pg_get_triggerdef(oid) FROM pg_trigger "
+        "WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled = 'O'",
+        table,
+    )
+    return set(found)
+
+
+async def test_every_state_table_has_its_rules(clone: Clone) -> None:
+    tables = await _tables_with_a_head(clone)
+    assert tables == {f"ledger.{noun.table.name}" for noun in NOUNS.values()}
+    for table in tables:
+        rules = {(name, rule.format(table)) for name, rule in RULES}
+        assert await _triggers(clone, table) == rules
+
+
+async def test_a_state_table_without_its_rules_is_seen(clone: Clone) -> None:
+    copy = "CREATE TABLE ledger.invoices (LIKE ledger.agents INCLUDING ALL)"
+    await clone.execute(clone.owner, copy, "GRANT SELECT ON ledger.invoices TO amends_auditor")
+    assert "ledger.invoices" in await _tables_with_a_head(clone)
+    assert await _triggers(clone, "ledger.invoices") == set()
+
+
+async def test_the_log_and_all_its_partitions_have_their_rules(clone: Clone) -> None:
+    tables = await clone.fetch(
+        "SELECT relid::text FROM pg_partition_tree('ledger.event_log') WHERE level <= 1"
+    )
+    assert len(tables) == 5
+    for (table,) in tables:
+        names = {name for name, _ in await _triggers(clone, str(table))}
+        assert names == {"stamp_event", "require_row", "refuse_change", "refuse_truncate"}, table
+
+
+async def test_the_database_finds_the_row_of_every_noun(clone: Clone) -> None:
+    for name in NOUNS:
+        # An unknown noun is an error; an unknown aggregate of a known one is no row.
+        await clone.execute(clone.worker, f"SELECT * FROM ledger.head_of('{name}', '{uuid4()}')")
+        assert await clone.fetch("SELECT FROM ledger.event_log WHERE aggregate = %s", name) == []
+
+
+async def test_only_two_functions_may_be_called_by_the_worker_and_none_by_all(
+    clone: Clone,
+) -> None:
+    callable_by = await clone.fetch(
+        "SELECT proname::text, has_function_privilege('amends_worker', oid, 'EXECUTE'), "
+        "has_function_privilege('amends_auditor', oid, 'EXECUTE') FROM pg_proc "
+        "WHERE pronamespace = 'ledger'::regnamespace ORDER BY 1"
+    )
+    assert len(callable_by) >= 9
+    assert [row for row in callable_by if row[1] or row[2]] == [
+        ("create_partitions", True, False),
+        ("head_of", True, False),
+    ]
+
+
+async def test_every_function_pins_its_search_path(clone: Clone) -> None:
+    loose = await clone.fetch(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace "
+        "AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false)"
+    )
+    assert loose == []

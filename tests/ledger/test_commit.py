@@ -1,0 +1,141 @@
+"""The one way to write: all of a commit happens, or nothing."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from ledger.agents import AgentRegistered, AgentRevoked
+from ledger.commit import Decision, Loaded, Ref, commit
+from ledger.database import Database
+from ledger.noun import Event
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import AUTHOR, BOT, register, reserve, revoke, write
+
+
+async def test_writes_the_row_and_its_event(clone: Clone, ledger: Database) -> None:
+    await register(ledger)
+    assert await clone.fetch("SELECT aggregate, version, state FROM ledger.agents") == [
+        (BOT, 1, "active")
+    ]
+    assert await clone.fetch(
+        "SELECT aggregate, version, event_type, user_id, payload, metadata FROM ledger.event_log"
+    ) == [
+        (
+            BOT,
+            1,
+            "AgentRegistered",
+            "user:u-17",
+            {"agent_id": "expense-bot", "user": "u-17"},
+            {"ip": "203.0.113.7"},
+        )
+    ]
+
+
+async def test_writes_nothing_when_decide_raises(clone: Clone, ledger: Database) -> None:
+    def decide(_: Loaded) -> Decision[None]:
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        await commit(ledger, AUTHOR, [Ref(BOT)], decide)
+    assert await clone.fetch("SELECT FROM ledger.agents") == []
+    assert await clone.fetch("SELECT FROM ledger.event_log") == []
+
+
+async def test_writes_nothing_when_an_event_is_refused(clone: Clone, ledger: Database) -> None:
+    await register(ledger)
+    # The row of the first aggregate is already written when the second is refused.
+    events: list[tuple[str, Event]] = [
+        (BOT, AgentRevoked()),
+        ("agent/zed", AgentRegistered(agent_id="zed", user="nul\0")),
+    ]
+    with pytest.raises(psycopg.DataError):
+        await commit(ledger, AUTHOR, [Ref(n) for n, _ in events], lambda _: Decision(None, events))
+    assert await clone.fetch("SELECT version, state FROM ledger.agents") == [(1, "active")]
+    assert len(await clone.fetch("SELECT FROM ledger.event_log")) == 1
+
+
+async def test_a_decision_without_events_gives_its_result(ledger: Database) -> None:
+    assert await commit(ledger, AUTHOR, [Ref(BOT)], lambda loaded: Decision(loaded[BOT])) is None
+
+
+async def test_events_of_one_commit_share_the_time_of_the_row(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+    await write(ledger, BOT, AgentRevoked(), AgentRegistered(agent_id="expense-bot", user="u-2"))
+    rows = await clone.fetch(
+        'SELECT e.version, e."timestamp" = a.head_at, a.base FROM ledger.event_log e '
+        "JOIN ledger.agents a USING (aggregate_id) ORDER BY 1"
+    )
+    assert rows == [(1, False, 1), (2, True, 1), (3, True, 1)]
+
+
+async def test_time_never_runs_back_for_an_aggregate(clone: Clone, database: Database) -> None:
+    await register(database)
+    # As after a clock that stepped back: the last event stands in the future.
+    await clone.damage(
+        "UPDATE ledger.agents SET head_at = head_at + interval '1 minute'",
+        'UPDATE ledger.event_log SET "timestamp" = "timestamp" + interval \'1 minute\'',
+    )
+    await revoke(database)
+    [(moments,)] = await clone.fetch('SELECT count(DISTINCT "timestamp") FROM ledger.event_log')
+    assert moments == 1
+
+
+async def test_a_row_locked_for_share_is_not_written(ledger: Database) -> None:
+    await register(ledger)
+    decision = Decision(None, [(BOT, AgentRevoked())])
+    with pytest.raises(ValueError, match="for share"):
+        await commit(ledger, AUTHOR, [Ref(BOT, "share")], lambda _: decision)
+
+
+async def test_a_row_asked_for_both_ways_is_locked_for_update(ledger: Database) -> None:
+    await register(ledger)
+    decision = Decision(None, [(BOT, AgentRevoked())])
+    await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref(BOT)], lambda _: decision)
+    await commit(ledger, AUTHOR, [Ref(BOT), Ref(BOT, "share")], lambda _: decision)
+
+
+async def test_twenty_at_once_leave_gapless_versions(clone: Clone, ledger: Database) -> None:
+    await asyncio.gather(*(register(ledger) for _ in range(20)))
+    [(versions,)] = await clone.fetch(
+        "SELECT array_agg(version ORDER BY position) FROM ledger.event_log"
+    )
+    assert versions == list(range(1, 21))
+
+
+async def test_a_deadlock_is_retried(clone: Clone, ledger: Database) -> None:
+    await register(ledger, "a")
+    await register(ledger, "b")
+    async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
+        # So that the commit, and not this session, is the one that the server cancels.
+        await other.execute("SET LOCAL deadlock_timeout = '1min'")
+        await other.execute("SELECT FROM ledger.agents WHERE agent_id = 'b' FOR UPDATE")
+        decision = Decision("done", [("agent/a", AgentRevoked()), ("agent/b", AgentRevoked())])
+        refs = [Ref("agent/a"), Ref("agent/b")]
+        work = asyncio.create_task(commit(ledger, AUTHOR, refs, lambda _: decision))
+        await _until_waiting(clone)
+        await other.execute("SELECT FROM ledger.agents WHERE agent_id = 'a' FOR UPDATE")
+        await other.rollback()
+        assert await work == "done"
+    assert await clone.fetch("SELECT version FROM ledger.agents") == [(2,), (2,)]
+
+
+async def _until_waiting(clone: Clone) -> None:
+    """Until a session waits for a lock of another."""
+    await clone.execute(
+        clone.superuser,
+        "SET LOCAL statement_timeout = '10s'",
+        "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) "
+        "LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
+    )
+
+
+async def test_spend_raced_by_many_never_passes_the_limit(clone: Clone, ledger: Database) -> None:
+    asked = [reserve(ledger, f"a-{number}", 30_000) for number in range(20)]
+    answers = await asyncio.gather(*asked)
+    assert sorted(answers) == ["approved"] * 3 + ["denied"] * 17
+    assert await clone.fetch("SELECT amount_minor, count FROM ledger.spend_windows") == [
+        (90_000, 3)
+    ]

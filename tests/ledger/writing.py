@@ -1,0 +1,133 @@
+"""What the tests write: agents, payment sagas with their steps, and reserved spend."""
+
+from datetime import UTC, date, datetime
+
+import psycopg
+
+from ledger.agents import AgentRegistered, AgentRevoked, agent_name
+from ledger.authorizations import (
+    AuthorizationApproved,
+    AuthorizationDenied,
+    AuthorizationRequested,
+    AuthorizationVoided,
+    authorization_name,
+)
+from ledger.commit import Author, Decision, Loaded, Ref, commit
+from ledger.database import Database
+from ledger.noun import Event
+from ledger.policies import PolicySet, policy_name
+from ledger.saga_claims import Opened, Opening, open_saga
+from ledger.saga_steps import UndoPlan
+from ledger.spend import SpendChange, SpendWindow
+from ledger.step_claims import StepClaim
+
+AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
+LIMIT = 100_000
+BOT = agent_name("expense-bot")
+UNDO = UndoPlan(activity="release_funds", request={"hold": 1}, outside=False)
+
+
+async def write(database: Database, aggregate: str, *events: Event) -> None:
+    """Append events to one aggregate, in one commit."""
+    decision = Decision(None, [(aggregate, event) for event in events])
+    await commit(database, AUTHOR, [Ref(aggregate)], lambda _: decision)
+
+
+async def register(database: Database, agent_id: str = "expense-bot") -> None:
+    await write(database, agent_name(agent_id), AgentRegistered(agent_id=agent_id, user="u-17"))
+
+
+async def revoke(database: Database, agent_id: str = "expense-bot", reason: str = "left") -> None:
+    await write(database, agent_name(agent_id), AgentRevoked(reason=reason))
+
+
+async def set_policy(database: Database, agent_id: str = "expense-bot") -> None:
+    policy = PolicySet(
+        agent_id=agent_id,
+        currency="ARS",
+        max_per_transaction_minor=60_000,
+        daily_limit_minor=LIMIT,
+        approval_threshold_minor=50_000,
+        time_zone="UTC",
+    )
+    await write(database, policy_name(agent_id), policy)
+
+
+def opening(operation_id: str, run_id: str = "run-1", input_hash: str = "first") -> Opening:
+    """A request for a payment."""
+    return Opening(
+        saga_id=f"payment/{operation_id}",
+        kind="payment",
+        operation_id=operation_id,
+        input={"operation_id": operation_id},
+        input_hash=input_hash,
+        namespace="default",
+        run_id=run_id,
+    )
+
+
+async def open_payment(
+    database: Database, operation_id: str = "rent", run_id: str = "run-1", input_hash: str = "first"
+) -> Opened:
+    return await open_saga(database, AUTHOR, opening(operation_id, run_id, input_hash))
+
+
+def claim(
+    step: str = "hold", epoch: int = 1, input_hash: str = "first", ordinal: int = 1
+) -> StepClaim:
+    """A step of payment/rent."""
+    return StepClaim("payment/rent", step, ordinal, epoch, "hold_funds", input_hash, UNDO)
+
+
+def window(agent_id: str = "expense-bot") -> SpendWindow:
+    """Today's spend of an agent."""
+    today: date = datetime.now(UTC).date()
+    return SpendWindow(agent_id=agent_id, currency="ARS", period="daily", starts_on=today)
+
+
+def spend(amount_minor: int, count: int = 1) -> list[SpendChange]:
+    return [SpendChange(window=window(), amount_minor=amount_minor, count=count)]
+
+
+def requested(authorization_id: str, amount_minor: int) -> AuthorizationRequested:
+    return AuthorizationRequested(
+        authorization_id=authorization_id,
+        saga_id="payment/rent",
+        agent_id="expense-bot",
+        amount_minor=amount_minor,
+        currency="ARS",
+        destination="2850590940090418135201",
+        description="rent",
+        requested_at=datetime(2026, 11, 22, 9, tzinfo=UTC),
+        policy_version=1,
+        inputs={},
+    )
+
+
+async def reserve(database: Database, authorization_id: str, amount_minor: int) -> str:
+    """Ask for an amount within the daily LIMIT: `approved` or `denied`."""
+    aggregate = authorization_name(authorization_id)
+
+    def decide(loaded: Loaded) -> Decision[str]:
+        first = requested(authorization_id, amount_minor)
+        total = loaded.spent(window()).amount_minor + amount_minor
+        if total > LIMIT:
+            denied = AuthorizationDenied(reason="exceeded_daily_limit")
+            return Decision("denied", [(aggregate, first), (aggregate, denied)])
+        approved = AuthorizationApproved(automatic=True, spend=spend(amount_minor), binding="b")
+        events: list[tuple[str, Event]] = [(aggregate, first), (aggregate, approved)]
+        return Decision("approved", events, {window(): LIMIT})
+
+    return await commit(database, AUTHOR, [Ref(aggregate)], decide, windows_of="expense-bot")
+
+
+async def release(database: Database, authorization_id: str, amount_minor: int) -> None:
+    """Void it, and give the amount back to the window it came from."""
+    voided = AuthorizationVoided(spend=spend(-amount_minor, -1), reason="cancelled")
+    await write(database, authorization_name(authorization_id), voided)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE by which the database refused."""
+    assert isinstance(error, psycopg.Error)
+    return error.sqlstate
