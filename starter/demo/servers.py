@@ -1,0 +1,107 @@
+"""The servers of the tour: an `amends up` of its own, in a folder of its own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+from rich.console import Console
+
+from starter.environment import is_up, up_settings
+
+# The first start makes two database clusters; on a slow disk that takes its time.
+START_DEADLINE_S = 90
+STOP_DEADLINE_S = 60
+
+
+class DemoServersFailed(Exception):
+    """The servers of the tour did not start; the sentence says where to look."""
+
+
+class DemoServers:
+    """Running inside `async with`: joined if KEEP=1 left them up, else started on empty data."""
+
+    def __init__(self, data: Path, keep: bool, console: Console) -> None:
+        self._data, self._keep, self._console = data, keep, console
+        self._process: asyncio.subprocess.Process | None = None
+        self.environment: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        if is_up(self._data):
+            self._console.print(f"  joined the servers that KEEP=1 left up in {self._data}")
+        else:
+            shutil.rmtree(self._data, ignore_errors=True)
+            await self._start()
+        self.environment = up_settings(self._data)
+        return self
+
+    async def _start(self) -> None:
+        self._data.parent.mkdir(parents=True, exist_ok=True)
+        command = (sys.executable, "-m", "worker", "up", "--data", str(self._data), "--json")
+        # A session of its own: Ctrl-C reaches the tour, which then stops the servers in order.
+        self._process = await asyncio.create_subprocess_exec(
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL if self._keep else None,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if not line:
+            await self._stop()
+            raise DemoServersFailed(f"amends up did not start: see {self._data / 'logs'}")
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._keep:
+            await self._stop()
+            return
+        pid = self.up()["supervisor"]["pid"]
+        self._console.print(
+            f"The servers stay up: {self.web_ui}  (stop them: kill {pid}; use them: "
+            f"source {self._data}/env)"
+        )
+
+    async def _stop(self) -> None:
+        pid = self._process.pid if self._process else self.up()["supervisor"]["pid"]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            supervisor = psutil.Process(pid)
+            supervisor.send_signal(signal.SIGTERM)
+            if self._process:
+                await asyncio.wait_for(self._process.wait(), STOP_DEADLINE_S)
+            else:
+                await asyncio.to_thread(supervisor.wait, STOP_DEADLINE_S)
+
+    def up(self) -> dict[str, Any]:
+        """What the supervisor says of itself."""
+        found: dict[str, Any] = json.loads((self._data / "up.json").read_text())
+        return found
+
+    @property
+    def web_ui(self) -> str:
+        """The address of the Temporal Web UI."""
+        return self.environment["AMENDS_WEB_UI_URL"]
+
+    def kill_worker(self) -> int:
+        """kill -9 of the worker, in the middle of whatever it does; returns its process id."""
+        supervisor = psutil.Process(self.up()["supervisor"]["pid"])
+        for process in supervisor.children(recursive=True):
+            if process.cmdline()[1:4] == ["-m", "worker", "run"]:
+                os.kill(process.pid, signal.SIGKILL)
+                return int(process.pid)
+        raise DemoServersFailed("no worker runs under the supervisor")

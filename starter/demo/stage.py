@@ -1,0 +1,139 @@
+"""What the scenes of the tour are played on: the client, the ledger, the outside, the paper."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+import psycopg
+from rich.console import Console
+from rich.markup import escape
+
+from ledger import show
+from ledger.database import Database
+from ledger.errors import NotFound
+from ledger.verify import Verified, verify
+from starter.demo.servers import DemoServers
+from starter.sdk import Amends
+
+Found = TypeVar("Found")
+
+# Longer than any timeout of the worker by which a killed attempt is found out.
+DEADLINE_S = 45
+
+
+class Surprise(Exception):
+    """Something went otherwise than the tour tells."""
+
+
+class Stage:
+    """Everything a scene needs. `run` makes the operation ids of each run new."""
+
+    def __init__(
+        self, amends: Amends, database: Database, servers: DemoServers, console: Console
+    ) -> None:
+        self.amends, self.servers = amends, servers
+        self._database, self._console = database, console
+        self.run = uuid4().hex[:6]
+        self._scene = 0
+
+    def scene(self, title: str) -> None:
+        """A new scene begins."""
+        self._scene += 1
+        self._console.print(f"\n[bold cyan]{self._scene}. {escape(title)}[/bold cyan]")
+
+    def say(self, text: str) -> None:
+        """A line of the story."""
+        self._console.print(f"   {escape(text)}", soft_wrap=True)
+
+    async def tell(self, saga_id: str) -> None:
+        """The events of a saga, in order, and where to look at it."""
+        story = await show.saga(self._database, saga_id)
+        for event in story.events:
+            when = f"{event.timestamp:%H:%M:%S.%f}"[:-3]
+            name = event.aggregate.removeprefix(f"step/{saga_id}/")
+            what = f"step {name}" if name != event.aggregate else event.aggregate
+            self._console.print(
+                f"   [dim]{when}[/dim] {event.event_type:<28} "
+                f"{escape(short(what)):<36} [dim]{escape(event.user_id)}[/dim]",
+                soft_wrap=True,
+            )
+        self._console.print(f"   [link]{self.link(saga_id)}[/link]", soft_wrap=True)
+
+    def link(self, saga_id: str) -> str:
+        """The page of a saga in the Temporal Web UI."""
+        return f"{self.servers.web_ui}/namespaces/default/workflows/{quote(saga_id, safe='')}"
+
+    def expect(self, what: str, found: Any, expected: Any) -> None:
+        """Stop the tour when something is not as it tells."""
+        if found != expected:
+            raise Surprise(f"{what} is {found!r}, not {expected!r}")
+
+    async def until(self, what: str, look: Callable[[], Awaitable[Found | None]]) -> Found:
+        """Wait for a fact."""
+        deadline = time.monotonic() + DEADLINE_S
+        while (found := await look()) is None:
+            if time.monotonic() > deadline:
+                raise Surprise(f"{what} did not happen within {DEADLINE_S} s")
+            await asyncio.sleep(0.1)
+        return found
+
+    async def ended(self, saga_id: str) -> dict[str, Any] | None:
+        """The result of a saga as the ledger has it; None while it is open or unknown."""
+        try:
+            return (await show.saga(self._database, saga_id)).saga.result
+        except NotFound:
+            return None
+
+    async def newest_saga(self, prefix: str) -> str | None:
+        """The newest saga whose name begins so; None if there is none."""
+        for saga in await show.sagas(self._database, limit=20):
+            if saga.workflow_id.startswith(prefix):
+                return saga.workflow_id
+        return None
+
+    async def verified(self) -> Verified:
+        """The ledger, folded and compared."""
+        return await verify(self._database)
+
+    async def script_bank(self, saga_id: str, fault: str, delay_ms: int = 0) -> None:
+        """Tell the mock bank how to misbehave on the next call for this payment."""
+        await self._bank(
+            "INSERT INTO mock_bank.faults (key, fault, delay_ms) VALUES (%s, %s, %s)",
+            saga_id,
+            fault,
+            delay_ms,
+        )
+
+    async def bank_has(self, saga_id: str) -> tuple[int, str]:
+        """How many transfers the bank has under the payment's key, and the state of the last."""
+        rows = await self._bank("SELECT status FROM mock_bank.transfers WHERE key = %s", saga_id)
+        return len(rows), rows[-1][0] if rows else "none"
+
+    async def _bank(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        return await _query(self.servers.environment["AMENDS_MOCK_BANK_URL"], statement, *values)
+
+    async def target_has(self, *names: str) -> list[str]:
+        """Which of these roles and databases really exist on the target server."""
+        rows = await _query(
+            self.servers.environment["AMENDS_POSTGRES_TARGET_URL"],
+            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) UNION ALL "
+            "SELECT datname FROM pg_database WHERE datname = ANY(%s) ORDER BY 1",
+            list(names),
+            list(names),
+        )
+        return [row[0] for row in rows]
+
+
+async def _query(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(statement, values)
+        return await cursor.fetchall() if cursor.description else []
+
+
+def short(name: str) -> str:
+    """A long id cut to what a person needs to tell it from others."""
+    noun, _, rest = name.partition("/")
+    return f"{noun}/{rest[:8]}…" if noun in ("authorization", "transfer") else name
