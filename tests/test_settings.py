@@ -1,0 +1,65 @@
+"""Settings: read once, complete or one sentence, and never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
+
+WORKER = {
+    "AMENDS_DATABASE_URL": "postgresql://amends_worker:hidden@db/amends",
+    "AMENDS_MOCK_BANK_URL": "postgresql://mock_bank:hidden@db/mock_bank",
+}
+
+
+def test_defaults_are_those_of_production() -> None:
+    settings = Settings.from_environment(WORKER)
+    assert settings.environment == "production"
+    assert (settings.health_host, settings.health_port) == ("127.0.0.1", 8080)
+    assert settings.payments_queue == "amends-payments"
+    assert settings.infrastructure_queue == "amends-infrastructure"
+    assert settings.target_url is None
+
+
+def test_one_sentence_names_all_that_is_missing_or_wrong() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({"AMENDS_ENV": "staging", "AMENDS_HEALTH_ADDRESS": "8080"})
+    message = str(refused.value)
+    for name in ("AMENDS_DATABASE_URL", "AMENDS_MOCK_BANK_URL", "AMENDS_ENV", "AMENDS_HEALTH"):
+        assert name in message
+    assert "\n" not in message
+    assert "staging" not in message
+
+
+def test_a_migration_needs_the_owners_url_alone() -> None:
+    url = "postgresql://amends_owner:hidden@db/amends"
+    settings = Settings.from_environment({"AMENDS_MIGRATION_URL": url}, needs=MIGRATE_NEEDS)
+    assert needed(settings.migration_url, "AMENDS_MIGRATION_URL") == url
+    with pytest.raises(SettingsError, match="AMENDS_DATABASE_URL is not set"):
+        needed(settings.database_url, "AMENDS_DATABASE_URL")
+
+
+def test_no_secret_is_shown() -> None:
+    assert "hidden" not in repr(Settings.from_environment(WORKER))
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment(WORKER | {"AMENDS_DATABASE_URL": "mysql://u:hidden@db/amends"})
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(WORKER["AMENDS_DATABASE_URL"] + "\n")
+    environment = WORKER | {"AMENDS_DATABASE_URL": "", "AMENDS_DATABASE_URL_FILE": str(file)}
+    settings = Settings.from_environment(environment)
+    assert settings.database_url == WORKER["AMENDS_DATABASE_URL"]
+
+
+def test_a_secret_file_that_is_missing_is_named() -> None:
+    with pytest.raises(SettingsError, match="AMENDS_AUDIT_URL_FILE can't be read"):
+        Settings.from_environment(WORKER | {"AMENDS_AUDIT_URL_FILE": "/nowhere/url"})
+
+
+@pytest.mark.parametrize("address", ["8080", "host:", ":8080", "host:99999", "a b:1"])
+def test_an_address_is_host_and_port(address: str) -> None:
+    with pytest.raises(SettingsError, match="AMENDS_HEALTH_ADDRESS is not host:port"):
+        Settings.from_environment(WORKER | {"AMENDS_HEALTH_ADDRESS": address})
