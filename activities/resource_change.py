@@ -1,0 +1,93 @@
+"""What one change of one resource is: request and answer of the activities on resources."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from activities.step import Request
+from ledger.noun import Event
+from ledger.resource_history import KnownResource, Shape
+from ledger.resources import (
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceReplaced,
+    ResourceUpdated,
+    resource_name,
+)
+
+
+class ReadResources(Request):
+    """What a plan needs to know: these names, and what depends on them."""
+
+    environment: str
+    names: list[str]
+
+
+class KnownResources(Request):
+    """What the ledger knew when the plan was made."""
+
+    resources: list[KnownResource]
+
+
+class ReadPast(Request):
+    """What was touched since the point `to`; `names` limits it."""
+
+    environment: str
+    to: str
+    names: list[str] | None = None
+
+
+class ApplyResource(Request):
+    """One operation of a plan: from `before`, at the ledger's `version`, to `after`.
+
+    `undoes` names the saga whose change this takes back.
+    """
+
+    environment: str
+    name: str
+    action: Literal["create", "update", "replace", "delete"]
+    before: Shape | None
+    after: Shape | None
+    version: int
+    undoes: str | None = None
+    allow_irreversible: bool = False
+
+    @property
+    def aggregate(self) -> str:
+        return resource_name(self.environment, self.name)
+
+    @property
+    def kind(self) -> str:
+        """The kind it will have, or had."""
+        shape = self.after or self.before
+        assert shape is not None
+        return shape.kind
+
+
+class Applied(Request):
+    """What others need to use the resource."""
+
+    outputs: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+_MADE = {"create": ResourceCreated, "update": ResourceUpdated, "replace": ResourceReplaced}
+# What brings a resource back is what was done to it, the other way round.
+_MADE_AGAIN = {"delete": ResourceCreated, "update": ResourceUpdated, "replace": ResourceReplaced}
+
+
+def done_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonValue]) -> Event:
+    """It is done as it was asked."""
+    if request.after is None:
+        return ResourceDeleted(change=saga_id, undoes=request.undoes)
+    return _MADE[request.action](
+        change=saga_id, outputs=outputs, undoes=request.undoes, **request.after.model_dump()
+    )
+
+
+def undone_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonValue]) -> Event:
+    """What was done is taken back by the same saga."""
+    if request.before is None:
+        return ResourceDeleted(change=saga_id, undoes=saga_id)
+    return _MADE_AGAIN[request.action](
+        change=saga_id, outputs=outputs, undoes=saga_id, **request.before.model_dump()
+    )
