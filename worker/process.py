@@ -11,6 +11,7 @@ from psycopg import OperationalError
 from sqlalchemy.exc import OperationalError as MigrationCutOff
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.adapters.mock import create_mock_bank
@@ -20,6 +21,7 @@ from ledger.migrate import upgrade
 from ledger.partitions import create_partitions
 from worker.errors import Unreachable
 from worker.health import serve_health
+from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
 from worker.settings import Settings, needed
 from worker.wiring import QUEUES, connect, wire
 
@@ -54,6 +56,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(wire(settings, client, queues))
         await _first_partitions(running.database)
+        await _register(client)
         probes = {
             "database": lambda: _ask_database(running.database),
             "temporal": lambda: _ask_temporal(client),
@@ -93,6 +96,16 @@ async def _first_partitions(database: Database) -> None:
         raise Unreachable(
             f"the database of AMENDS_DATABASE_URL can't be used ({error}): start it, migrate it "
             "(`amends migrate`), or correct the setting"
+        ) from None
+
+
+async def _register(client: Client) -> None:
+    try:
+        await register_search_attributes(client)
+    except RPCError as error:
+        raise Unreachable(
+            f"the search attributes {', '.join(SEARCH_ATTRIBUTES)} can't be registered in the "
+            f"namespace {client.namespace} ({error.status.name}): register them yourself"
         ) from None
 
 

@@ -14,6 +14,7 @@ from activities.authorizations import (
 )
 from activities.saga_records import Turned
 from activities.transfers import Transfer, TransferActivities
+from workflows.border import admit
 from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
 from workflows.saga import cause_of
 from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound, not_allowed
@@ -38,7 +39,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             return PaymentResult(
                 state="denied", authorization_id=hold.authorization_id, reason=hold.reason
             )
-        by = await self._agent_captures() if request.capture == "manual" else None
+        # A run that took over may find the capture begun: nobody is asked twice.
+        manual = request.capture == "manual" and hold.state == "approved"
+        by = await self._agent_captures() if manual else None
         sent = await self.saga.call(
             "execute transfer",
             TransferActivities.execute_transfer,
@@ -129,7 +132,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             state=cast(PaymentEnd, hold.state),
             authorization_id=hold.authorization_id,
             transfer_id=hold.transfer_id,
-            reason=turned.cause,
+            reason=hold.reason if hold.state == "denied" else turned.cause,
             residuals=turned.residuals,
         )
 
@@ -143,7 +146,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @approve.validator
     def _check_approve(self, *raw: Any) -> None:
-        self._check_ask("approve", "approval", raw)
+        self._check_person("approve", raw)
 
     @workflow.update
     async def reject(self, *raw: Any) -> Progress:
@@ -152,7 +155,13 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @reject.validator
     def _check_reject(self, *raw: Any) -> None:
-        self._check_ask("reject", "approval", raw)
+        self._check_person("reject", raw)
+
+    def _check_person(self, verb: str, raw: tuple[Any, ...]) -> None:
+        # Whoever asks for the money does not also allow it.
+        if not admit(raw, By).actor.startswith("user:"):
+            raise not_allowed(f"can't {verb}: a user decides, not an agent or a system")
+        self._check_ask(verb, "approval", raw)
 
     @workflow.update
     async def capture(self, *raw: Any) -> Progress:

@@ -225,8 +225,9 @@ class Saga:
         before = self.progress
         self.progress = before.model_copy(update=changed)
         updates: list[SearchAttributeUpdate[Any]] = []
-        # A saga that is open shows as `running` from its first moment.
-        if self.progress.state != before.state and before.state != "pending":
+        # It showed as `running` from its first moment, before it was open.
+        shown = "running" if before.state == "pending" else before.state
+        if self.progress.state != shown:
             updates.append(STATE.value_set(self.progress.state))
         if self.progress.waits_for != before.waits_for:
             updates.append(STEP.value_set(self.progress.waits_for))

@@ -15,18 +15,9 @@ from worker.embedded.errors import EmbeddedError
 from worker.embedded.folder import DataFolder
 from worker.embedded.ports import HOST, Ports
 from worker.embedded.server import Server
+from worker.search_attributes import SEARCH_ATTRIBUTES
 
 NAMESPACE = "default"
-
-# What a saga shows in Temporal's list, by the server's type names.
-SEARCH_ATTRIBUTES: Mapping[str, str] = {
-    "SagaKind": "Keyword",
-    "SagaState": "Keyword",
-    "SagaStep": "Keyword",
-    "SagaActor": "Keyword",
-    "SagaSubjects": "KeywordList",
-    "SagaNeedsAttention": "Bool",
-}
 
 # The dev server polls its one shard's queues 20 times a second by default, so that after a short
 # burst every workflow task waits up to 50 ms. With these a workflow of five activities takes
