@@ -1,4 +1,4 @@
-"""`python -m worker up --no-worker` as a process of its own, as a person runs it."""
+"""`python -m worker up` as a process of its own, as a person runs it."""
 
 import asyncio
 import json
@@ -45,11 +45,16 @@ class Running:
         return await asyncio.wait_for(self.process.wait(), DEADLINE_S)
 
 
-async def begin(data: Path, *options: str) -> asyncio.subprocess.Process:
+# Without a worker unless a test is about it: the servers alone are up in a fraction of the time.
+_SERVERS_ALONE = ("--no-worker",)
+
+
+async def begin(data: Path, *options: str, worker: bool = False) -> asyncio.subprocess.Process:
     """Start it, without waiting for anything."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker", "up", "--no-worker", "--json"),
-        *("--data", str(data), *options),
+        *(sys.executable, "-m", "worker", "up", "--json", "--data", str(data)),
+        *(() if worker else _SERVERS_ALONE),
+        *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -63,9 +68,9 @@ async def to_the_end(data: Path, *options: str) -> tuple[int | None, str, str]:
 
 
 @asynccontextmanager
-async def amends_up(data: Path, *options: str) -> AsyncIterator[Running]:
+async def amends_up(data: Path, *options: str, worker: bool = False) -> AsyncIterator[Running]:
     """One that is up inside the block, and stopped by Ctrl-C after it if it still runs."""
-    process = await begin(data, *options)
+    process = await begin(data, *options, worker=worker)
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -22,6 +23,7 @@ from tests.embedded.amends_up import (
     until,
     until_answers,
 )
+from worker.embedded import child
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +238,26 @@ async def test_what_a_killed_one_left_is_stopped_and_its_data_kept(data: Path) -
         assert running.summary["supervisor"] != killed.summary["supervisor"]
         assert "before the kill" in await written(running.environment["AMENDS_MIGRATION_URL"])
     assert processes_of(data) == []
+
+
+# With its worker
+
+
+async def test_a_worker_that_is_killed_comes_back_and_leaves_with_the_servers(data: Path) -> None:
+    async with amends_up(data, worker=True) as running:
+        killed = running.servers()["worker"]
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: running.servers().get("worker", killed) != killed)
+        back = psutil.Process(running.servers()["worker"])
+        assert await running.signal(signal.SIGINT) == 0
+        assert not back.is_running()
+        assert processes_of(data) == []
+
+
+async def test_a_worker_that_a_killed_one_left_is_stopped(data: Path) -> None:
+    async with amends_up(data, worker=True) as killed:
+        left = psutil.Process(killed.servers()["worker"])
+        await killed.signal(signal.SIGKILL)
+    assert left.is_running()
+    async with amends_up(data):
+        assert not child.is_alive(left)
