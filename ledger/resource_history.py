@@ -136,9 +136,12 @@ class Point:
             return cls(before_saga="change/" + to.removeprefix("before:"))
         if re.fullmatch(r"\d{1,18}", to):
             return cls(position=int(to))
-        moment = datetime.fromisoformat(to)
-        if moment.tzinfo is None:
-            raise ValueError("a time needs a zone")
+        try:
+            moment = datetime.fromisoformat(to)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise ValueError("before:CHANGE, a position, or an ISO 8601 time with a zone is needed")
         return cls(moment=moment)
 
 
@@ -166,7 +169,7 @@ async def resources_at(
     """What the resources that were touched since the point `to` (see Point.parse) were there.
 
     Raises ValueError for a point that is none, NotFound for a change that the ledger does not know
-    in this environment, StateRefused for one that has not ended.
+    in this environment, StateRefused for one that has not ended and for a time to come.
     """
     point = Point.parse(to)
     async with reading(database) as connection:
@@ -190,8 +193,17 @@ async def _read_past(
     if point.before_saga is not None:
         saga = await (await connection.execute(_SAGA, values)).fetchone()
         _require_ended(point.before_saga, saga, environment)
+    if point.moment is not None:
+        await _require_past(connection, point.moment)
     cursor = await connection.execute(_TOUCHED, values)
     return [history.past() for history in _histories(await cursor.fetchall(), point)]
+
+
+async def _require_past(connection: Connection, moment: datetime) -> None:
+    cursor = await connection.execute("SELECT clock_timestamp() AS now")
+    for row in await cursor.fetchall():
+        if moment > row["now"]:
+            raise StateRefused(f"{moment.isoformat()} is still to come", "in_the_future")
 
 
 def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> None:

@@ -5,11 +5,15 @@ from graphlib import CycleError, TopologicalSorter
 
 import pydantic
 
+from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
 from activities.providers.provider import Spec
 from ledger.resource_history import Shape
 from workflows.inputs import ChangeRequest, Resource
 
 Kinds = Mapping[str, type[Spec]]
+
+# All kinds of resources there are.
+KINDS: Kinds = POSTGRES_KINDS
 
 
 class InvalidChange(Exception):

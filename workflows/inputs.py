@@ -27,6 +27,8 @@ from ledger.money import MAX_MINOR, CurrencyCode, Money
 
 # Caller's context goes to every event of the saga, so it stays small.
 MAX_METADATA_BYTES = 2_048
+# Each resource is a step: the history of one change stays far below Temporal's limit.
+MAX_RESOURCES = 200
 
 
 def _plain_text(text: str) -> str:
@@ -193,8 +195,8 @@ class ChangeRequest(Input):
     environment: Name = "dev"
     actor: Actor
     reason: Line | None = None
-    present: list[Resource] = Field(default_factory=list, max_length=200)
-    absent: list[Name] = Field(default_factory=list, max_length=200)
+    present: list[Resource] = Field(default_factory=list, max_length=MAX_RESOURCES)
+    absent: list[Name] = Field(default_factory=list, max_length=MAX_RESOURCES)
     force: bool = False
     allow_irreversible: bool = False
     metadata: Metadata = Field(default_factory=dict)
@@ -229,12 +231,15 @@ class RollbackRequest(Input):
         return to
 
 
+ChangeAction = Literal["create", "update", "replace", "delete"]
+
+
 class ResourceChange(Input):
     """What was done to one resource."""
 
     name: str
     kind: str
-    action: Literal["create", "update", "replace", "delete"]
+    action: ChangeAction
 
 
 class ChangeResult(Input):

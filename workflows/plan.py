@@ -36,7 +36,16 @@ class Refusal(Input):
     """Why the plan is not allowed: a word that a program may compare, and a sentence."""
 
     reason: Literal[
-        "unknown_dependency", "depended_on", "later_change", "claimed", "circular_replacement"
+        "unknown_dependency",
+        "depended_on",
+        "later_change",
+        "claimed",
+        "circular_replacement",
+        "too_many",
+        "outdated_spec",
+        "unknown_change",
+        "not_ended",
+        "in_the_future",
     ]
     resource: str
     sentence: str

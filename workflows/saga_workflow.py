@@ -106,6 +106,11 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         """The result after everything was undone."""
         raise NotImplementedError
 
+    def admitted(self, raw: tuple[Any, ...]) -> RequestT:
+        """The input as a request. Raises ApplicationError `InvalidInput`."""
+        request: RequestT = admit(raw, self.request_model)
+        return request
+
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates it is about, as opaque ids."""
         raise NotImplementedError
@@ -120,7 +125,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
         """The whole of a run. Cancellation reaches it here and nowhere deeper: it turns the saga
         round instead of tearing it down, however often it comes."""
-        request: RequestT = admit(raw, self.request_model)
+        request = self.admitted(raw)
         operation_id = self._operation_id(request)
         whole = asyncio.create_task(self._whole(request, operation_id))
         while not whole.done():
@@ -181,7 +186,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     def _first_answer(self, state: str, result: dict[str, Any]) -> ResultT:
         self.saga.show(state=state, result=result)
         if state == "failed":
-            raise failed(self.saga.saga_id, str(result.get("reason")))
+            raise failed(self.saga.saga_id, str(result.get("reason")), result.get("detail"))
         return cast(ResultT, self.result_model.model_validate(result))
 
     async def _tell(self, request: RequestT) -> ResultT:
@@ -211,8 +216,8 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         asked = Turn(cause=turn.cause, reason=turn.by.reason)
         turned = await self.saga.turn_round(asked, turn.by.actor)
         if not turned.held:
-            await self.saga.close("failed", {"reason": turned.cause})
-            raise failed(self.saga.saga_id, turned.cause)
+            await self.saga.close("failed", {"reason": turned.cause, "detail": turned.reason})
+            raise failed(self.saga.saga_id, turned.cause, turned.reason)
         result = await self.amended(request, turned)
         stands = await self.saga.close("compensated", result.model_dump(mode="json"))
         return cast(ResultT, self.result_model.model_validate(stands))
@@ -260,7 +265,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     async def submit(self, *raw: Any) -> Progress:
         """The request, sent with the start; answers when the decision is known. Sent again, it is
         recorded and gets the first answer."""
-        request: RequestT = admit(raw, self.request_model)
+        request = self.admitted(raw)
         await workflow.wait_condition(lambda: self._opened or self._ended)
         self._raise_failure()
         update = workflow.current_update_info()
@@ -275,7 +280,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
 
     @submit.validator
     def _check_submit(self, *raw: Any) -> None:
-        admit(raw, self.request_model)
+        self.admitted(raw)
 
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:
@@ -328,6 +333,7 @@ def not_allowed(message: str) -> ApplicationError:
     return ApplicationError(message, type="not_allowed", non_retryable=True)
 
 
-def failed(saga_id: str, cause: str) -> ApplicationError:
+def failed(saga_id: str, cause: str, reason: str | None = None) -> ApplicationError:
     """The failure of a saga that ended with nothing held and no decision reached."""
-    return ApplicationError(f"{saga_id} failed: {cause}", type=cause, non_retryable=True)
+    said = f"{cause} ({reason})" if reason else cause
+    return ApplicationError(f"{saga_id} failed: {said}", type=cause, non_retryable=True)

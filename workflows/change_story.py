@@ -1,0 +1,123 @@
+"""The story that changes and rollbacks share: plan, apply along the graph, or make amends."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeVar, cast
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.resource_change import ApplyResource
+from activities.resources import ResourceActivities
+from activities.saga_records import Turned
+from workflows.inputs import (
+    By,
+    ChangeAction,
+    ChangeRequest,
+    ChangeResult,
+    ResourceChange,
+    RollbackRequest,
+)
+from workflows.plan import Operation, Plan
+from workflows.saga import cause_of
+from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound
+
+RequestT = TypeVar("RequestT", bound=ChangeRequest | RollbackRequest)
+
+
+class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
+    """What is planned is applied, independent branches at once; a failure undoes all of it."""
+
+    result_model = ChangeResult
+
+    async def planned(self, request: RequestT) -> tuple[Plan, Mapping[str, str]]:
+        """The plan, and by resource the saga whose change it takes back."""
+        raise NotImplementedError
+
+    async def story(self, request: RequestT) -> ChangeResult:
+        plan, undoes = await self.planned(request)
+        if plan.refusals:
+            refusal = plan.refusals[0]
+            self.decided("refused", refusal.reason)
+            sentences = [each.sentence for each in plan.refusals]
+            return ChangeResult(
+                state="refused", reason=refusal.reason, notes=[*sentences, *plan.notes]
+            )
+        self.decided("planned")
+        await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
+        return ChangeResult(
+            state="applied" if plan.to_do else "unchanged",
+            changes=[_change(operation) for operation in plan.to_do],
+            notes=plan.notes,
+        )
+
+    async def _apply_along_the_graph(
+        self, plan: Plan, undoes: Mapping[str, str], allow_irreversible: bool
+    ) -> None:
+        """Each operation begins when those it waits for are done."""
+        waiting = {operation.name: operation for operation in plan.to_do}
+        running: dict[str, asyncio.Task[object]] = {}
+        done: set[str] = set()
+        try:
+            while waiting or running:
+                for name in [n for n, each in waiting.items() if done.issuperset(each.waits_for)]:
+                    operation = waiting.pop(name)
+                    request = _request(plan, operation, undoes.get(name), allow_irreversible)
+                    running[name] = asyncio.create_task(self._apply(request))
+                await workflow.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
+                for name in [name for name, task in running.items() if task.done()]:
+                    await running.pop(name)
+                    done.add(name)
+        finally:
+            await _stop(list(running.values()))
+
+    async def _apply(self, request: ApplyResource) -> None:
+        try:
+            await self.saga.call(
+                f"{request.action} {request.name}",
+                ResourceActivities.apply_resource,
+                request,
+                undo=ResourceActivities.undo_resource,
+            )
+        except ActivityError as error:
+            cause = error.cause
+            if is_cancelled_exception(error) or not isinstance(cause, ApplicationError):
+                raise
+            # Its own words go on record as the reason why the saga turns round.
+            reason = " ".join(f"{request.name}: {cause.message}".split())[:200]
+            raise TurnRound(cause_of(error), By(actor=SYSTEM, reason=reason)) from error
+
+    async def amended(self, request: RequestT, turned: Turned) -> ChangeResult:
+        return ChangeResult(
+            state="compensated",
+            reason=turned.cause,
+            notes=[turned.reason] if turned.reason else [],
+            residuals=turned.residuals,
+        )
+
+
+async def _stop(tasks: list[asyncio.Task[object]]) -> None:
+    """Cancel and await what runs: its outcome must be on record before the undo reads it."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _request(
+    plan: Plan, operation: Operation, undoes: str | None, allow_irreversible: bool
+) -> ApplyResource:
+    return ApplyResource(
+        environment=plan.environment,
+        name=operation.name,
+        action=cast(ChangeAction, operation.action),
+        before=operation.before,
+        after=operation.after,
+        version=operation.version,
+        undoes=undoes,
+        allow_irreversible=allow_irreversible,
+    )
+
+
+def _change(operation: Operation) -> ResourceChange:
+    action = cast(ChangeAction, operation.action)
+    return ResourceChange(name=operation.name, kind=operation.kind, action=action)

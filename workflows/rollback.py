@@ -1,0 +1,63 @@
+"""Bring an environment back to a point of the log: a plan, carried out like any other change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.errors import REFUSED, invalid_input
+from activities.resource_change import ReadPast
+from activities.resources import ResourceActivities
+from ledger.resource_history import Point
+from ledger.resources import resource_name
+from workflows.change_problems import KINDS
+from workflows.change_story import ChangeStory
+from workflows.inputs import ChangeResult, RollbackRequest
+from workflows.plan import Plan, Refusal
+from workflows.reversal import plan_rollback
+from workflows.saga import cause_of
+
+
+@workflow.defn
+class RollbackSaga(ChangeStory[RollbackRequest]):
+    """See contract: input `RollbackRequest`, result `ChangeResult`."""
+
+    kind, request_model = "rollback", RollbackRequest
+
+    @workflow.run
+    async def run(self, *raw: Any) -> ChangeResult:
+        return await self.carry_out(raw)
+
+    def admitted(self, raw: tuple[Any, ...]) -> RollbackRequest:
+        request = super().admitted(raw)
+        try:
+            Point.parse(request.to)
+        except ValueError as error:
+            raise invalid_input([("to", str(error))]) from None
+        return request
+
+    async def planned(self, request: RollbackRequest) -> tuple[Plan, Mapping[str, str]]:
+        past = ReadPast(environment=request.environment, to=request.to, names=request.resources)
+        try:
+            rewound = await self.saga.step("plan", ResourceActivities.read_past, past)
+        except ActivityError as error:
+            return _refused(request, error), {}
+        reversal = plan_rollback(request, rewound, KINDS)
+        return reversal.plan, reversal.undoes
+
+    def subjects(self, request: RollbackRequest) -> list[str]:
+        if request.resources:
+            return [resource_name(request.environment, name) for name in request.resources]
+        return [f"environment/{request.environment}", f"to/{request.to}"]
+
+
+def _refused(request: RollbackRequest, error: ActivityError) -> Plan:
+    """There is no such point to go back to."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError) or cause.type != REFUSED:
+        raise error
+    refusal = Refusal.model_validate(
+        {"reason": cause_of(error), "resource": "", "sentence": cause.message}
+    )
+    return Plan(environment=request.environment, operations=[], refusals=[refusal])
