@@ -51,7 +51,8 @@ async def log(
     """
     statement, values = _query(aggregate, saga_id, after, newest_first)
     async with database.connection() as connection:
-        cursor = await connection.execute(compiled(statement.limit(limit)), values)
+        limited = compiled(statement.limit(bindparam("limit")))
+        cursor = await connection.execute(limited, values | {"limit": limit})
         return [LoggedEvent.model_validate(row) for row in await cursor.fetchall()]
 
 

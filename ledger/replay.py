@@ -36,7 +36,11 @@ class Replay:
         self._check_order(event)
         self._check_hash(event)
         self._fold(event)
-        self._last = event
+        if self._last is None or self._last["version"] != event["version"]:
+            self._last = event
+        elif event["position"] < self._last["position"]:
+            # Of two events of one version the first written is the likelier one.
+            self._last = event
 
     def close(self, row: Row | None, table: str | None) -> None:
         """All events were added; `row` is the state row of this id, from the table named so."""

@@ -88,7 +88,8 @@ async def sagas(database: Database, *, open_only: bool = False, limit: int) -> l
     if open_only:
         statement = statement.where(table.ended_at.is_(None))
     async with database.connection() as connection:
-        cursor = await connection.execute(compiled(statement.limit(limit)))
+        limited = compiled(statement.limit(bindparam("limit")))
+        cursor = await connection.execute(limited, {"limit": limit})
         return [SagaState.model_validate(SAGA.state_of(row)) for row in await cursor.fetchall()]
 
 

@@ -1,0 +1,162 @@
+"""Random legal histories of every noun: what the events fold into is what the row holds."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from ledger.agents import AgentRegistered
+from ledger.authorizations import AuthorizationRequested
+from ledger.commit import Decision, Ref, commit
+from ledger.database import Database
+from ledger.noun import Event, Noun, UnknownEvent
+from ledger.nouns import NOUNS
+from ledger.policies import PolicySet
+from ledger.resources import ResourceChangeStarted
+from ledger.saga_steps import StepCommitted, StepStarted
+from ledger.sagas import SagaStarted
+from ledger.show import show
+from ledger.spend import SpendChange
+from ledger.state import state_of
+from ledger.transfers import TransferStarted
+from tests.ledger.writing import AUTHOR, open_payment
+
+FIRST: dict[str, tuple[type[Event], ...]] = {
+    "saga": (SagaStarted,),
+    "step": (StepCommitted, StepStarted),
+    "authorization": (AuthorizationRequested,),
+    "transfer": (TransferStarted,),
+    "agent": (AgentRegistered,),
+    "policy": (PolicySet,),
+    "resource": (ResourceChangeStarted,),
+}
+# What may begin an aggregate and may come again later; of the others only the first event is one.
+AGAIN = (AgentRegistered, PolicySet, ResourceChangeStarted)
+
+# PostgreSQL stores no NUL, and UTF-8 no lone surrogate.
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+whole = st.integers(-(2**62), 2**62)
+jsons = st.recursive(
+    st.none() | st.booleans() | whole | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    str: texts,
+    int: st.integers(1, 2**31 - 1),
+    bool: st.booleans(),
+    datetime: moments,
+    NoneType: st.none(),
+    Any: jsons,
+    # Spend is not free: see test_spend.
+    list[SpendChange]: st.just([]),
+}
+
+
+def values_of(annotation: Any) -> st.SearchStrategy[Any]:
+    """Values of a field, by its type."""
+    if annotation in BY_TYPE:
+        return BY_TYPE[annotation]
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return st.one_of(*map(values_of, inner))
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin is list:
+        return st.lists(values_of(inner[0]), max_size=3)
+    if origin is dict:
+        return st.dictionaries(texts, values_of(inner[1]), max_size=3)
+    assert issubclass(annotation, BaseModel), annotation
+    return instances_of(annotation)
+
+
+def instances_of(model: type[BaseModel]) -> st.SearchStrategy[Any]:
+    fields = {name: values_of(field.annotation) for name, field in model.model_fields.items()}
+    return st.builds(model, **fields)
+
+
+def histories(noun: Noun) -> st.SearchStrategy[list[Event]]:
+    """A first event that may begin the aggregate, and then any that may follow."""
+    first = FIRST[noun.name]
+    later = [event for event in noun.events if event not in first or event in AGAIN]
+    following: st.SearchStrategy[list[Event]] = st.lists(
+        st.one_of(*map(instances_of, later)), max_size=6
+    )
+    begin = st.one_of(*map(instances_of, first))
+    return st.builds(lambda event, rest: [_fresh(event), *rest], begin, following)
+
+
+def _fresh(event: Event) -> Event:
+    match event:
+        case SagaStarted():
+            # An operation id is claimed for ever, and all examples share one ledger.
+            return event.model_copy(update={"operation_id": str(uuid4())})
+        case StepCommitted() | StepStarted():
+            return event.model_copy(update={"saga_id": "payment/rent"})
+        case _:
+            return event
+
+
+def test_every_noun_is_drawn_from() -> None:
+    assert FIRST.keys() == NOUNS.keys()
+
+
+@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+async def test_the_fold_of_the_events_is_the_row(ledger: Database, noun: Noun) -> None:
+    @settings(
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+    )
+    @given(history=histories(noun), cut=st.integers(0, 6))
+    def draw(history: list[Event], cut: int) -> None:
+        drawn.append((history, cut))
+
+    drawn: list[tuple[list[Event], int]] = []
+    draw()
+    await open_payment(ledger, "rent")
+    for history, cut in drawn:
+        aggregate = f"{noun.name}/{uuid4()}"
+        for part in (history[:cut], history[cut:]):
+            await _append(ledger, aggregate, part)
+        state = None
+        for event in history:
+            state = noun.evolve(state, event)
+        shown = await show(ledger, aggregate)
+        assert await state_of(ledger, aggregate) == state
+        assert noun.state.model_validate(shown.state) == state
+        assert shown.version == len(history)
+
+
+async def _append(ledger: Database, aggregate: str, events: list[Event]) -> None:
+    decision = Decision(None, [(aggregate, event) for event in events])
+    await commit(ledger, AUTHOR, [Ref(aggregate)], lambda _: decision)
+
+
+@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+def test_no_other_event_begins_an_aggregate(noun: Noun) -> None:
+    make: Callable[[type[Event]], Event] = lambda event: event.model_construct()  # noqa: E731
+    for event in set(noun.events) - set(FIRST[noun.name]):
+        with pytest.raises(UnknownEvent):
+            noun.evolve(None, make(event))
+
+
+@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+def test_an_event_of_another_noun_is_never_skipped(noun: Noun) -> None:
+    class SomethingElseHappened(Event):
+        pass
+
+    with pytest.raises(UnknownEvent):
+        noun.evolve(None, SomethingElseHappened())
+    with pytest.raises(UnknownEvent):
+        noun.event("SomethingElseHappened", 1, {})
+    for event in noun.events:
+        with pytest.raises(UnknownEvent):
+            noun.event(event.__name__, event.schema_version + 1, {})

@@ -1,0 +1,162 @@
+"""Migrations: what they make is what the code expects, however often and by however many."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from psycopg import AsyncConnection
+from sqlalchemy import create_engine
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.pool import NullPool
+
+from ledger import migrate
+from ledger.database import Database, open_database
+from ledger.errors import DatabaseUnavailable
+from ledger.noun import Xid8, metadata
+from ledger.nouns import NOUNS
+from ledger.partitions import create_partitions
+from tests.ledger.conftest import Clone, create_database
+from tests.ledger.writing import sqlstate
+from worker.embedded.servers import EmbeddedServers
+
+PARTITIONS = """SELECT inhrelid::regclass::text FROM pg_inherits
+    WHERE inhparent = 'ledger.event_log'::regclass ORDER BY 1"""
+
+
+@pytest.fixture
+async def empty(servers: EmbeddedServers) -> AsyncIterator[str]:
+    """The owner's URL of a database that was never migrated."""
+    await create_database(servers, "never_migrated")
+    yield servers.ledger_url("amends_owner", "never_migrated")
+    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
+        await connection.execute("DROP DATABASE never_migrated WITH (FORCE)")
+
+
+async def test_migrating_again_changes_nothing(clone: Clone) -> None:
+    tables = "SELECT oid, relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace"
+    before = await clone.fetch(tables)
+    first, second = [await asyncio.to_thread(migrate.upgrade, clone.owner) for _ in range(2)]
+    assert first == second
+    assert await clone.fetch("SELECT version_num FROM ledger.alembic_version") == [(first,)]
+    assert set(await clone.fetch(tables)) == set(before)
+
+
+async def test_two_migrations_at_once_make_one_schema(empty: str) -> None:
+    revisions = await asyncio.gather(*(asyncio.to_thread(migrate.upgrade, empty) for _ in range(2)))
+    assert len(set(revisions)) == 1
+    async with await AsyncConnection.connect(empty) as connection:
+        cursor = await connection.execute("SELECT version_num FROM ledger.alembic_version")
+        assert await cursor.fetchall() == [(revisions[0],)]
+
+
+async def test_only_the_owner_migrates(empty: str, servers: EmbeddedServers) -> None:
+    worker = servers.ledger_url("amends_worker", "never_migrated")
+    with pytest.raises(Exception, match="permission denied"):
+        await asyncio.to_thread(migrate.upgrade, worker)
+    async with await AsyncConnection.connect(empty) as connection:
+        cursor = await connection.execute("SELECT to_regnamespace('ledger')")
+        assert await cursor.fetchone() == (None,)
+
+
+async def test_tables_are_what_the_code_expects(clone: Clone) -> None:
+    differences = await asyncio.to_thread(_differences, clone.owner)
+    assert differences == []
+    assert set(metadata.tables) >= {f"ledger.{noun.table.name}" for noun in NOUNS.values()}
+
+
+async def test_a_column_too_many_is_seen(clone: Clone) -> None:
+    await clone.execute(clone.owner, "ALTER TABLE ledger.agents ADD COLUMN mood text")
+    [(kind, *_)] = await asyncio.to_thread(_differences, clone.owner)
+    assert kind == "remove_column"
+
+
+def _differences(url: str) -> list[Any]:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
+    # SQLAlchemy reads this type of PostgreSQL only when it is told what it is.
+    known = patch.dict(ischema_names, {"xid8": Xid8})
+    with known, engine.connect() as connection:
+        options = {
+            "include_schemas": True,
+            "include_name": _in_ledger,
+            "include_object": _ours,
+            "version_table_schema": "ledger",
+            "compare_type": True,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        return list(compare_metadata(context, metadata))
+
+
+def _in_ledger(name: str | None, kind: str, _: Mapping[str, Any]) -> bool:
+    return kind != "schema" or name == "ledger"
+
+
+def _ours(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool:
+    """Indexes and incarnations are the database's alone; partitions are like their parent."""
+    if kind == "index":
+        return False
+    database_only = name == "incarnations" or str(name).startswith("event_log_")
+    return not (kind == "table" and reflected and database_only)
+
+
+async def test_the_worker_makes_partitions_ahead(clone: Clone, ledger: Database) -> None:
+    before = await clone.fetch(PARTITIONS)
+    await create_partitions(ledger, 14)
+    await create_partitions(ledger, 14)
+    after = await clone.fetch(PARTITIONS)
+    now = datetime.now(UTC)
+    months = [now.year * 12 + now.month - 1 + ahead for ahead in range(15)]
+    assert [name for (name,) in after] == [
+        f"ledger.event_log_{month // 12}_{month % 12 + 1:02d}" for month in months
+    ]
+    assert set(before) <= set(after)
+
+
+async def test_a_new_partition_has_the_rules_of_the_others(clone: Clone, ledger: Database) -> None:
+    triggers = (
+        "SELECT DISTINCT array_agg(tgname ORDER BY tgname) FROM pg_trigger t "
+        "JOIN pg_inherits ON tgrelid = inhrelid "
+        "WHERE inhparent = 'ledger.event_log'::regclass GROUP BY tgrelid"
+    )
+    await create_partitions(ledger, 6)
+    assert len(await clone.fetch(triggers)) == 1
+
+
+async def test_partitions_made_by_many_at_once(clone: Clone, ledger: Database) -> None:
+    await asyncio.gather(*(create_partitions(ledger, 8) for _ in range(6)))
+    assert len(await clone.fetch(PARTITIONS)) == 9
+
+
+async def test_an_event_goes_to_the_partition_of_its_month_in_utc(clone: Clone) -> None:
+    bounds = await clone.fetch(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relispartition "
+        "AND relname = 'event_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')"
+    )
+    now = datetime.now(UTC)
+    assert f"FROM ('{now:%Y-%m}-01 00:00:00+00')" in str(bounds[0][0])
+
+
+async def test_the_number_of_months_is_bounded(ledger: Database) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        await create_partitions(ledger, 25)
+    assert sqlstate(refused.value) == "ZA010"
+
+
+async def test_a_log_that_stays_locked_is_said_to_be_unavailable(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.partitions._TRIES", 1)
+    async with (
+        await AsyncConnection.connect(clone.superuser) as other,
+        open_database(clone.worker, size=1) as database,
+    ):
+        await other.execute("LOCK TABLE ledger.event_log")
+        with pytest.raises(DatabaseUnavailable, match="55P03"):
+            await create_partitions(database, 6)
+        await other.rollback()
+        await create_partitions(database, 6)

@@ -1,0 +1,209 @@
+"""What people and programs read: the log, one aggregate, one saga, and the name they mean."""
+
+from contextlib import aclosing
+
+import pytest
+
+from ledger import reading
+from ledger.commit import Author
+from ledger.database import Database
+from ledger.errors import Ambiguous, NotFound
+from ledger.log import log, stream
+from ledger.noun import UnknownEvent
+from ledger.resources import ResourceChangeStarted, resource_name
+from ledger.saga_claims import close_saga
+from ledger.show import agents, policy, resolve_id, saga, sagas, show
+from ledger.step_claims import commit_step
+from tests.ledger.conftest import Clone
+from tests.ledger.test_sagas import hold
+from tests.ledger.writing import (
+    AUTHOR,
+    BOT,
+    claim,
+    open_payment,
+    register,
+    reserve,
+    revoke,
+    set_policy,
+    write,
+)
+
+
+async def claim_resource(ledger: Database, environment: str, name: str) -> None:
+    started = ResourceChangeStarted(
+        environment=environment, name=name, kind="postgres.role", change="c", action="create"
+    )
+    await write(ledger, resource_name(environment, name), started)
+
+
+class TestLog:
+    async def test_gives_events_in_the_order_of_their_positions(self, ledger: Database) -> None:
+        await register(ledger)
+        await set_policy(ledger)
+        await revoke(ledger)
+        events = await log(ledger, limit=10)
+        assert [event.event_type for event in events] == [
+            "AgentRegistered",
+            "PolicySet",
+            "AgentRevoked",
+        ]
+        assert [event.version for event in events] == [1, 1, 2]
+        assert events[0].metadata == {"ip": "203.0.113.7"}
+        newest = await log(ledger, limit=10, newest_first=True)
+        assert newest == list(reversed(events))
+
+    async def test_pages_in_both_directions(self, ledger: Database) -> None:
+        for _ in range(7):
+            await register(ledger)
+        for newest_first in (False, True):
+            everything = await log(ledger, limit=100, newest_first=newest_first)
+            paged, after = [], None
+            while page := await log(ledger, limit=3, after=after, newest_first=newest_first):
+                paged += page
+                after = page[-1].position
+            assert paged == everything
+            assert len(paged) == 7
+
+    async def test_of_one_aggregate_or_of_one_saga(self, ledger: Database) -> None:
+        await register(ledger)
+        await register(ledger, "other-bot")
+        await open_payment(ledger)
+        author = Author("user:u-17", "payment/rent", "hold")
+        await commit_step(ledger, author, claim("hold"), [], hold)
+        assert [event.aggregate for event in await log(ledger, aggregate=BOT, limit=9)] == [BOT]
+        [event] = await log(ledger, saga_id="payment/rent", limit=9)
+        assert (event.aggregate, event.step) == ("step/payment/rent/hold", "hold")
+        assert await log(ledger, aggregate="agent/nobody", limit=9) == []
+        assert await log(ledger, saga_id="payment/none", limit=9) == []
+
+    async def test_a_stream_is_the_log_as_of_one_moment(
+        self, ledger: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reading, "STRETCH", 2)
+        for _ in range(5):
+            await register(ledger)
+        before = await log(ledger, limit=100)
+        streamed = []
+        async with aclosing(stream(ledger)) as events:
+            async for event in events:
+                streamed.append(event)
+                await register(ledger, "while-it-streams")
+        assert streamed == before
+        assert len(await log(ledger, limit=100)) == 10
+
+    async def test_a_stream_left_early_gives_its_connection_back(self, ledger: Database) -> None:
+        await register(ledger)
+        for _ in range(40):
+            async with aclosing(stream(ledger)) as events:
+                assert (await anext(events)).aggregate == BOT
+
+
+class TestShow:
+    async def test_folds_the_events_and_not_the_row(self, clone: Clone, database: Database) -> None:
+        await register(database)
+        await revoke(database)
+        await clone.damage("UPDATE ledger.agents SET state = 'active'")
+        shown = await show(database, BOT)
+        assert shown.state == {"agent_id": "expense-bot", "user": "u-17", "state": "revoked"}
+        assert (shown.aggregate, shown.version) == (BOT, 2)
+        assert [(shown.head_at,)] == await clone.fetch("SELECT head_at FROM ledger.agents")
+
+    @pytest.mark.parametrize("name", ["agent/nobody", "nobody", "invoice/1", ""])
+    async def test_of_what_does_not_exist_is_not_found(self, ledger: Database, name: str) -> None:
+        with pytest.raises(NotFound):
+            await show(ledger, name)
+
+    async def test_never_skips_an_event_it_does_not_know(
+        self, clone: Clone, database: Database
+    ) -> None:
+        await register(database)
+        await clone.damage("UPDATE ledger.event_log SET schema_version = 2")
+        with pytest.raises(UnknownEvent, match="upgrade"):
+            await show(database, BOT)
+
+    async def test_a_policy_carries_the_version_that_decisions_name(self, ledger: Database) -> None:
+        await set_policy(ledger)
+        await set_policy(ledger)
+        shown = await policy(ledger, "expense-bot")
+        assert (shown.version, shown.state["daily_limit_minor"]) == (2, 100_000)
+        with pytest.raises(NotFound):
+            await policy(ledger, "nobody")
+
+    async def test_agents_are_listed_by_name(self, ledger: Database) -> None:
+        for name in ("b", "a"):
+            await register(ledger, name)
+        await revoke(ledger, "a")
+        listed = await agents(ledger)
+        assert [(agent.agent_id, agent.state) for agent in listed] == [
+            ("a", "revoked"),
+            ("b", "active"),
+        ]
+
+
+class TestSagas:
+    async def test_are_listed_newest_first(self, ledger: Database) -> None:
+        for name in ("one", "two", "three"):
+            await open_payment(ledger, name)
+        await close_saga(ledger, AUTHOR, "payment/two", 1, "completed", {})
+        everything = [each.operation_id for each in await sagas(ledger, limit=9)]
+        assert everything == ["three", "two", "one"]
+        still_open = await sagas(ledger, open_only=True, limit=1)
+        assert [each.operation_id for each in still_open] == ["three"]
+        assert len(await sagas(ledger, open_only=True, limit=9)) == 2
+
+    async def test_a_saga_is_told_with_its_steps_and_events(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        await commit_step(ledger, AUTHOR, claim("second", ordinal=2), [], hold)
+        await commit_step(ledger, AUTHOR, claim("first", ordinal=1), [], hold)
+        await close_saga(ledger, AUTHOR, "payment/rent", 1, "completed", {"state": "captured"})
+        await register(ledger)
+        story = await saga(ledger, "payment/rent")
+        assert (story.saga.state, story.saga.result) == ("completed", {"state": "captured"})
+        assert [step.name for step in story.steps] == ["first", "second"]
+        assert [event.event_type for event in story.events] == ["SagaStarted", "SagaCompleted"]
+
+    async def test_an_unknown_saga_is_not_found(self, ledger: Database) -> None:
+        with pytest.raises(NotFound):
+            await saga(ledger, "payment/none")
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("text", "meant"),
+        [
+            ("agent/expense-bot", "agent/expense-bot"),
+            ("expense-bot", "agent/expense-bot"),
+            ("policy/expense-bot", "policy/expense-bot"),
+            ("saga/payment/rent", "saga/payment/rent"),
+            ("payment/rent", "saga/payment/rent"),
+            ("rent", "saga/payment/rent"),
+            ("payment/rent/hold", "step/payment/rent/hold"),
+            ("dev/shop-db", "resource/dev/shop-db"),
+            ("shop-db", "resource/dev/shop-db"),
+            ("a-1", "authorization/a-1"),
+        ],
+    )
+    async def test_a_name_means(self, ledger: Database, text: str, meant: str) -> None:
+        await register(ledger)
+        await set_policy(ledger)
+        await open_payment(ledger)
+        await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
+        await claim_resource(ledger, "dev", "shop-db")
+        await reserve(ledger, "a-1", 1)
+        assert await resolve_id(ledger, text) == meant
+
+    async def test_an_ambiguous_name_lists_what_it_may_mean(self, ledger: Database) -> None:
+        await open_payment(ledger, "shop")
+        await register(ledger, "shop")
+        for environment in ("dev", "live"):
+            await claim_resource(ledger, environment, "shop")
+        with pytest.raises(Ambiguous) as refused:
+            await resolve_id(ledger, "shop")
+        names = "agent/shop, resource/dev/shop, resource/live/shop, saga/payment/shop"
+        assert names in str(refused.value)
+
+    async def test_an_unknown_name_is_not_found(self, ledger: Database) -> None:
+        await register(ledger)
+        for text in ("nobody", "", "agent/", "%", "expense"):
+            with pytest.raises(NotFound):
+                await resolve_id(ledger, text)

@@ -1,0 +1,302 @@
+"""A saga's claim of its operation id, its steps, and the fence between forward and back."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ledger.commit import Decision, Loaded
+from ledger.database import Database
+from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.saga_claims import (
+    TurnedRound,
+    begin_compensation,
+    close_saga,
+    record_repeat,
+    take_over,
+)
+from ledger.saga_steps import StepDone, StepRefused, StepUndone
+from ledger.step_claims import (
+    StepOutcome,
+    commit_step,
+    finish_step,
+    start_step,
+    undo_step,
+)
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import AUTHOR, claim, open_payment, register
+
+SAGA = "payment/rent"
+WITHIN = timedelta(minutes=5)
+STATE = "SELECT state, epoch FROM ledger.sagas"
+OF_SAGA = """SELECT array_agg(event_type ORDER BY position) FROM ledger.event_log
+    WHERE aggregate = 'saga/payment/rent'"""
+
+
+def hold(_: Loaded) -> Decision[dict[str, object]]:
+    return Decision({"held": 1})
+
+
+def changed(_: Loaded) -> Decision[Any]:
+    raise AssertionError("what is done is not decided again")
+
+
+def facts(_: Loaded) -> Decision[dict[str, object] | None]:
+    return Decision({"seen": "nothing"})
+
+
+def done(_: Loaded) -> Decision[StepOutcome]:
+    return Decision(StepDone(result={"reference": "r-1"}))
+
+
+RELEASED = StepUndone(note="released", residual="a fee")
+
+
+def undone(_: Loaded) -> Decision[StepUndone]:
+    return Decision(RELEASED)
+
+
+async def turn_round(ledger: Database) -> int:
+    turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "rejected", None)
+    return turned.epoch
+
+
+class TestOperationId:
+    async def test_of_two_claims_at_once_one_is_new(self, clone: Clone, ledger: Database) -> None:
+        opened = await asyncio.gather(
+            *(open_payment(ledger, run_id=f"run-{number}") for number in range(8))
+        )
+        assert Counter(each.how for each in opened) == {"new": 1, "other_run": 7}
+        assert await clone.fetch("SELECT count(*) FROM ledger.event_log") == [(1,)]
+
+    async def test_its_own_run_may_ask_again(self, ledger: Database) -> None:
+        assert (await open_payment(ledger)).how == "new"
+        assert (await open_payment(ledger)).how == "same_run"
+
+    async def test_another_request_is_refused_and_recorded_once(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        await open_payment(ledger)
+        for _ in range(2):
+            again = await open_payment(ledger, run_id="run-2", input_hash="other")
+            assert again.how == "reused"
+        assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaReuseRefused"],)]
+
+    async def test_after_the_end_a_repeat_gets_the_first_result(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        await open_payment(ledger)
+        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {"state": "captured"})
+        for _ in range(2):
+            again = await open_payment(ledger, run_id="run-2")
+            assert (again.how, again.saga.result) == ("duplicate", {"state": "captured"})
+        assert await clone.fetch(OF_SAGA) == [
+            (["SagaStarted", "SagaCompleted", "SagaDuplicateReceived"],)
+        ]
+
+    async def test_a_repeat_while_it_runs_is_recorded(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        same = await record_repeat(ledger, AUTHOR, SAGA, "first", "update-1")
+        other = await record_repeat(ledger, AUTHOR, SAGA, "other", "update-2")
+        assert (same.how, other.how) == ("duplicate", "reused")
+        assert await clone.fetch(OF_SAGA) == [
+            (["SagaStarted", "SagaDuplicateReceived", "SagaReuseRefused"],)
+        ]
+
+    async def test_of_two_that_take_it_over_one_carries_it(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        await open_payment(ledger)
+        taken = await asyncio.gather(
+            *(take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", f"run-{n}") for n in (2, 3)),
+            return_exceptions=True,
+        )
+        assert sorted(type(each).__name__ for each in taken) == ["Fenced", "SagaState"]
+        assert await clone.fetch(STATE) == [("running", 2)]
+
+
+class TestEnd:
+    async def test_the_first_result_stands(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        for state in ("captured", "denied"):
+            result = await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {"state": state})
+            assert result == {"state": "captured"}
+        assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
+
+    async def test_an_ended_saga_does_not_turn_round(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
+        with pytest.raises(StateRefused) as refused:
+            await turn_round(ledger)
+        assert refused.value.reason == "saga_ended"
+
+    async def test_an_older_epoch_does_not_end_it(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        await turn_round(ledger)
+        with pytest.raises(Fenced):
+            await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
+        assert await clone.fetch(STATE) == [("compensating", 2)]
+
+
+class TestStep:
+    async def test_a_repeat_gets_the_stored_result(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        assert await commit_step(ledger, AUTHOR, claim(), [], hold) == {"held": 1}
+        assert await commit_step(ledger, AUTHOR, claim(), [], changed) == {"held": 1}
+
+    async def test_of_many_attempts_at_once_one_is_carried_out(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        await open_payment(ledger)
+        results = await asyncio.gather(
+            *(commit_step(ledger, AUTHOR, claim(), [], hold) for _ in range(12))
+        )
+        assert results == [{"held": 1}] * 12
+        assert await clone.fetch("SELECT version, state FROM ledger.saga_steps") == [(1, "done")]
+
+    async def test_another_input_is_refused(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        await commit_step(ledger, AUTHOR, claim(), [], hold)
+        with pytest.raises(InputChanged):
+            await commit_step(ledger, AUTHOR, claim(input_hash="other"), [], changed)
+        with pytest.raises(InputChanged):
+            await start_step(ledger, AUTHOR, claim(input_hash="other"), [], changed, within=WITHIN)
+        assert await clone.fetch("SELECT version, state FROM ledger.saga_steps") == [(1, "done")]
+
+    async def test_of_an_unknown_saga_is_refused(self, ledger: Database) -> None:
+        with pytest.raises(NotFound):
+            await commit_step(ledger, AUTHOR, claim(), [], hold)
+
+    async def test_a_decision_that_raises_leaves_it_unclaimed(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        def refuse(_: Loaded) -> Decision[dict[str, object]]:
+            raise StateRefused("agent revoked", "agent_revoked")
+
+        await open_payment(ledger)
+        with pytest.raises(StateRefused):
+            await commit_step(ledger, AUTHOR, claim(), [], refuse)
+        assert await clone.fetch("SELECT FROM ledger.saga_steps") == []
+        assert await commit_step(ledger, AUTHOR, claim(), [], hold) == {"held": 1}
+
+    async def test_a_second_start_finds_the_first(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        first = await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
+        second = await start_step(ledger, AUTHOR, claim(), [], changed, within=WITHIN)
+        assert (first.again, second.again) == (False, True)
+        assert first.step == second.step
+        assert second.step.facts == {"seen": "nothing"}
+        assert second.step.undo == claim().undo
+
+    async def test_an_outcome_stands(self, clone: Clone, ledger: Database) -> None:
+        def refused(_: Loaded) -> Decision[StepOutcome]:
+            return Decision(StepRefused(reason="no funds"))
+
+        await open_payment(ledger)
+        await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
+        assert (await finish_step(ledger, AUTHOR, claim(), [], done)).state == "done"
+        again = await finish_step(ledger, AUTHOR, claim(), [], refused)
+        assert (again.state, again.result) == ("done", {"reference": "r-1"})
+        assert await clone.fetch("SELECT version FROM ledger.saga_steps") == [(2,)]
+
+    async def test_without_a_start_there_is_no_outcome(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        with pytest.raises(NotFound):
+            await finish_step(ledger, AUTHOR, claim(), [], done)
+
+
+class TestFence:
+    """After compensation began no forward commit lands, and each refusal is recorded."""
+
+    REFUSED = (["SagaStarted", "SagaCompensating", "SagaCommitRefused"],)
+
+    async def test_refuses_a_step(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        await turn_round(ledger)
+        with pytest.raises(Fenced):
+            await commit_step(ledger, AUTHOR, claim(), [], hold)
+        assert await clone.fetch("SELECT FROM ledger.saga_steps") == []
+        assert await clone.fetch(OF_SAGA) == [self.REFUSED]
+
+    async def test_refuses_a_start(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        await turn_round(ledger)
+        with pytest.raises(Fenced):
+            await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
+        assert await clone.fetch("SELECT FROM ledger.saga_steps") == []
+        assert await clone.fetch(OF_SAGA) == [self.REFUSED]
+
+    async def test_refuses_the_outcome_of_a_slow_call(self, clone: Clone, ledger: Database) -> None:
+        await open_payment(ledger)
+        await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
+        await turn_round(ledger)
+        with pytest.raises(Fenced):
+            await finish_step(ledger, AUTHOR, claim(), [], done)
+        assert await clone.fetch("SELECT state FROM ledger.saga_steps") == [("started",)]
+        assert await clone.fetch(OF_SAGA) == [self.REFUSED]
+
+    async def test_refuses_an_older_run_after_a_takeover(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        await open_payment(ledger)
+        await take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", "run-2")
+        with pytest.raises(Fenced):
+            await commit_step(ledger, AUTHOR, claim(epoch=1), [], hold)
+        assert await commit_step(ledger, AUTHOR, claim(epoch=2), [], hold) == {"held": 1}
+        assert await clone.fetch(OF_SAGA) == [
+            (["SagaStarted", "SagaTakenOver", "SagaCommitRefused"],)
+        ]
+
+    async def test_refuses_an_undo_before_the_saga_turned_round(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        await commit_step(ledger, AUTHOR, claim(), [], hold)
+        with pytest.raises(Fenced):
+            await undo_step(ledger, AUTHOR, claim(), [], undone)
+
+    async def test_a_racing_step_is_either_in_the_list_or_refused(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        steps = [
+            commit_step(ledger, AUTHOR, claim(f"hold-{number}", ordinal=number), [], hold)
+            for number in range(12)
+        ]
+        *landed, turned = await asyncio.gather(
+            *steps,
+            begin_compensation(ledger, AUTHOR, SAGA, 1, "cancelled", None),
+            return_exceptions=True,
+        )
+        assert isinstance(turned, TurnedRound)
+        in_time = [f"hold-{n}" for n, result in enumerate(landed) if result == {"held": 1}]
+        refused = [result for result in landed if isinstance(result, Fenced)]
+        assert len(in_time) + len(refused) == 12
+        assert [step.name for step in turned.steps] == list(reversed(in_time))
+
+
+class TestCompensation:
+    async def test_lists_what_had_an_effect_the_last_first(self, ledger: Database) -> None:
+        def refused(_: Loaded) -> Decision[StepOutcome]:
+            return Decision(StepRefused(reason="no"))
+
+        await open_payment(ledger)
+        await commit_step(ledger, AUTHOR, claim("a", ordinal=1), [], hold)
+        await start_step(ledger, AUTHOR, claim("b", ordinal=2), [], facts, within=WITHIN)
+        await start_step(ledger, AUTHOR, claim("c", ordinal=3), [], facts, within=WITHIN)
+        await finish_step(ledger, AUTHOR, claim("b", ordinal=2), [], refused)
+        turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "refused", "no")
+        assert [(step.name, step.state) for step in turned.steps] == [
+            ("c", "started"),
+            ("a", "done"),
+        ]
+        again = await begin_compensation(ledger, AUTHOR, SAGA, 1, "another", None)
+        assert (again.epoch, again.cause, again.reason) == (2, "refused", "no")
+        for step in turned.steps:
+            undo = claim(step.name, epoch=2, ordinal=step.ordinal)
+            assert await undo_step(ledger, AUTHOR, undo, [], undone) == RELEASED
+            assert await undo_step(ledger, AUTHOR, undo, [], changed) == RELEASED
+        assert (await begin_compensation(ledger, AUTHOR, SAGA, 2, "x", None)).steps == []
+
+    async def test_of_a_saga_that_does_not_exist_is_refused(self, ledger: Database) -> None:
+        await register(ledger)
+        with pytest.raises(NotFound):
+            await turn_round(ledger)
