@@ -99,6 +99,14 @@ async def test_lost_passwords_are_one_sentence(data: Path) -> None:
     assert "secrets.json is missing" in err
 
 
+async def test_a_file_of_it_that_can_not_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").mkdir()
+    status, _, err = await to_the_end(tmp_path)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "ports.json can't be used" in err
+
+
 # While it starts
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from worker.embedded import child, databases
+from worker.embedded.errors import BadRequest
 from worker.embedded.folder import DataFolder
 from worker.embedded.ports import HOST, Ports
 from worker.embedded.postgres import Cluster
@@ -42,17 +43,26 @@ class EmbeddedServers:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        left = self.folder.hold()
-        self._stack.callback(self.folder.release)
         try:
-            if left:
-                await self._stop_left_over(left)
-            self._configure()
-            await self._start()
+            await self._enter()
+        except OSError as error:
+            await self._stack.aclose()
+            raise BadRequest(
+                f"{error.filename or self.folder.path} can't be used ({error.strerror}): make room "
+                f"or run as the user it belongs to, or choose another folder with --data"
+            ) from error
         except BaseException:
             await self._stack.aclose()
             raise
         return self
+
+    async def _enter(self) -> None:
+        self._stack.callback(self.folder.release)
+        left = self.folder.hold()
+        if left:
+            await self._stop_left_over(left)
+        self._configure()
+        await self._start()
 
     async def __aexit__(
         self,
