@@ -19,7 +19,7 @@ async def connect(environment: Mapping[str, str], runtime: Runtime | None = None
     Raises Unreachable, with what to do.
     """
     try:
-        config = ClientConfig.load_client_connect_config(override_env_vars=environment)
+        config = ClientConfig.load_client_connect_config(override_env_vars=dict(environment))
     except (RuntimeError, ValueError, OSError) as error:
         raise Unreachable(f"Temporal's settings are wrong: {_first_line(error)}") from None
     config.setdefault("target_host", _DEFAULT_ADDRESS)

@@ -12,6 +12,9 @@ AmendsError               1  the root
     └── OperationInProgress  another run that is still open carries this operation
 """
 
+# A line that names more fields is not read to its end.
+_TOLD = 5
+
 
 class AmendsError(Exception):
     """The root of the tree. The message is one line that says what to do."""
@@ -26,13 +29,16 @@ class BadRequest(AmendsError):
 
 
 class InvalidInput(BadRequest):
-    """Correct the field and ask again; nothing was written."""
+    """Correct the fields and ask again; nothing was written. `problems` holds field and reason of
+    each; `field` and `reason` are the first."""
 
-    def __init__(self, field: str, reason: str, more: int = 0) -> None:
-        others = f" (and {more} more)" if more else ""
-        super().__init__(f"{field or 'input'}: {reason}{others}")
-        self.field = field
-        self.reason = reason
+    def __init__(self, field: str, reason: str, *others: tuple[str, str]) -> None:
+        self.problems = [(field or "input", reason), *others]
+        self.field, self.reason = self.problems[0]
+        told = [f"{name}: {why}" for name, why in self.problems[:_TOLD]]
+        if len(self.problems) > _TOLD:
+            told.append(f"and {len(self.problems) - _TOLD} more")
+        super().__init__("; ".join(told))
 
 
 class OperationIdReused(BadRequest):

@@ -34,6 +34,8 @@ from starter.errors import (
 # What Temporal says of an update that the end of the workflow overtook.
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
 _ENDED = "already completed"
+# The border writes `present.1.spec`, a person reads `present[1].spec`.
+_INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 
 
 class SagaEnded(AmendsError):
@@ -83,25 +85,23 @@ def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
             )
         case kind if kind == _OVERTAKEN:
             return SagaEnded(f"{saga_id} has ended")
-        case "refused" | "StateRefused" | "not_allowed":
+        case "not_allowed":
             return NotAllowed(f"{saga_id}: {cause.message}")
         case kind:
-            return SagaFailed(f"{saga_id} failed: {cause.message}", kind or "failed")
+            return SagaFailed(f"{saga_id} failed: {kind or 'failed'}", kind or "failed")
 
 
 def _invalid_input(details: Any) -> InvalidInput:
-    # Each detail is one problem; a list of them in one detail is read alike.
     problems = [
-        problem
+        (
+            _INDEX.sub(r"[\1]", str(detail.get("field", "input"))),
+            str(detail.get("reason", "refused")),
+        )
         for detail in details
-        for problem in (detail if isinstance(detail, list) else [detail])
-        if isinstance(problem, dict)
-    ]
-    if not problems:
-        return InvalidInput("input", "refused by the saga")
-    # The border writes `present.1.spec`, a person reads `present[1].spec`.
-    field = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", str(problems[0].get("field", "input")))
-    return InvalidInput(field, str(problems[0].get("reason", "refused")), more=len(problems) - 1)
+        if isinstance(detail, dict)
+    ] or [("input", "refused by the saga")]
+    (field, reason), *others = problems
+    return InvalidInput(field, reason, *others)
 
 
 def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:

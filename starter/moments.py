@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter, ValidationError
 
 from starter.errors import InvalidInput
-from starter.wrong_fields import invalid_input
 from workflows.inputs import Duration
 
 _DURATION: TypeAdapter[Duration] = TypeAdapter(Duration)
@@ -25,8 +24,10 @@ def parse_when(text: str, *, now: datetime, field: str = "--at") -> datetime:
 def _after(text: str, now: datetime, field: str) -> datetime:
     try:
         return now.astimezone(UTC) + _DURATION.validate_python(text)
-    except ValidationError as error:
-        raise InvalidInput(field, invalid_input(error).reason) from None
+    except ValidationError:
+        raise InvalidInput(
+            field, "a duration such as PT10S, of more than 0 and at most 366 days, is needed"
+        ) from None
     except OverflowError:
         raise InvalidInput(field, "lies beyond the year 9999") from None
 

@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+from psycopg.errors import InvalidSchemaName, UndefinedTable
+
 from ledger import show
 from ledger.database import Database, open_database
-from ledger.errors import DatabaseUnavailable, NotFound, TryAgain
+from ledger.errors import Ambiguous, DatabaseUnavailable, NotFound, StateRefused, TryAgain
+from ledger.noun import UnknownEvent
 from ledger.saga_steps import StepState
 from ledger.sagas import SagaState
-from starter.errors import NotKnown, Unreachable
+from starter.errors import AmendsError, NotAllowed, NotKnown, Unreachable
 from workflows.inputs import Progress, StepProgress
 
 _SHOWN: dict[str, Literal["running", "done", "refused", "failed", "undoing", "undone"]] = {
@@ -35,6 +38,12 @@ async def reading(url: str) -> AsyncIterator[Database]:
         raise Unreachable(f"the ledger is busy: {error}; ask again") from None
     except NotFound as error:
         raise NotKnown(f"{error}: amends sagas and amends log list what there is") from None
+    except (Ambiguous, StateRefused) as error:
+        raise NotAllowed(str(error)) from None
+    except UnknownEvent as error:
+        raise AmendsError(str(error)) from None
+    except (UndefinedTable, InvalidSchemaName):
+        raise Unreachable("there is no ledger in this database: run amends migrate") from None
 
 
 async def recorded_progress(url: str, saga_id: str) -> Progress:

@@ -1,7 +1,8 @@
 """Rollbacks ahead of time: Temporal Schedules, which a person sees and pauses in the Web UI."""
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,8 +20,8 @@ from temporalio.client import (
     ScheduleState,
 )
 
-from starter.errors import InvalidInput, NotAllowed
-from starter.failures import translated
+from starter.errors import InvalidInput, NotAllowed, NotKnown
+from starter.failures import SagaEnded, translated
 from starter.kinds import KINDS, Queue
 from starter.wording import details, summary
 from workflows.inputs import RollbackRequest
@@ -110,19 +111,19 @@ class Schedules:
     async def pause(self, name: str, *, actor: str, reason: str | None = None) -> None:
         """Let nothing start until `resume`. Raises NotKnown."""
         why = f": {reason}" if reason else ""
-        async with translated(f"schedule {name}"):
+        async with _known(name):
             handle = self._client.get_schedule_handle(name)
             await handle.pause(note=f"{await self._what(handle)}. Paused by {actor}{why}")
 
     async def resume(self, name: str) -> None:
         """Go on. What was due while it was paused does not run. Raises NotKnown."""
-        async with translated(f"schedule {name}"):
+        async with _known(name):
             handle = self._client.get_schedule_handle(name)
             await handle.unpause(note=await self._what(handle))
 
     async def delete(self, name: str) -> None:
         """Take the schedule away; a saga that it has started goes on. Raises NotKnown."""
-        async with translated(f"schedule {name}"):
+        async with _known(name):
             await self._client.get_schedule_handle(name).delete()
 
     async def _what(self, handle: ScheduleHandle) -> str:
@@ -131,10 +132,20 @@ class Schedules:
         return str(await described.memo_value(_WHAT, described.schedule.state.note or handle.id))
 
 
+@asynccontextmanager
+async def _known(name: str) -> AsyncIterator[None]:
+    try:
+        async with translated(f"schedule {name}"):
+            yield
+    except (NotKnown, SagaEnded):
+        # A deleted schedule answers for a while as one that has ended.
+        raise NotKnown(f"there is no schedule {name}: amends schedule list lists them") from None
+
+
 def _note(request: RollbackRequest) -> str:
     only = f" ({', '.join(request.resources)})" if request.resources else ""
     why = f": {request.reason}" if request.reason else ""
-    return f"Roll back {summary(request)}{only}, asked by {request.actor}{why}"
+    return f"Bring {summary(request)}{only}, asked by {request.actor}{why}"
 
 
 def _whole_second(at: datetime) -> datetime:

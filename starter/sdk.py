@@ -4,14 +4,11 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.runtime import Runtime
@@ -21,20 +18,18 @@ from starter.environment import setting
 from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker
 from starter.failures import SagaEnded, translated
 from starter.kinds import GOOD_ENDS, KINDS, Kind, Queue, Request, Result, kind_of, kind_of_saga
+from starter.patience import answered, require_worker
 from starter.recorded import recorded_progress, recorded_result
 from starter.schedules import Schedules
 from starter.wording import details, summary
 from starter.wrong_fields import checked
 from workflows.inputs import By, Progress
+from workflows.saga_workflow import SUBMITTED_BY
 
 T = TypeVar("T")
 
 # A query that takes longer finds no worker, or one that is very busy.
 _QUERY_TIMEOUT = timedelta(seconds=3)
-# A healthy saga answers in well under a second; then we look whether anybody works at all.
-_PATIENCE_S = 10.0
-# A worker's poll lasts up to a minute, so one that lives was seen within the last 70 seconds.
-_SEEN_WITHIN = timedelta(seconds=70)
 _FIRST_LOOK_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 
@@ -73,6 +68,8 @@ class Amends:
         if request.operation_id is None:
             raise InvalidInput("operation_id", "is needed")
         saga_id = kind.saga_id(request.operation_id)
+        # A new update each time: an attempt under an old id would not be recorded as a repeat.
+        attempt = uuid4().hex
         start: WithStartWorkflowOperation[Any, Result] = WithStartWorkflowOperation(
             kind.workflow,
             request,
@@ -82,15 +79,15 @@ class Amends:
             # A repeat meets the run that is open, or starts a short one that records it.
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            memo={SUBMITTED_BY: attempt},
             static_summary=summary(request),
             static_details=details(request),
         )
-        # A new update each time: an attempt under an old id would not be recorded as a repeat.
         update = self.client.execute_update_with_start_workflow(
             "submit",
             request,
             start_workflow_operation=start,
-            id=uuid4().hex,
+            id=attempt,
             result_type=Progress,
         )
         try:
@@ -130,7 +127,7 @@ class Amends:
             return None
         except NoWorker:
             # It may be busy, or about to be started again.
-            await self._require_worker(saga_id)
+            await require_worker(self.client, saga_id, self._queue_of(saga_id))
             return None
 
     async def approve(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
@@ -248,37 +245,16 @@ class Amends:
         )
 
     async def _answered(self, saga_id: str, work: Awaitable[T]) -> T:
-        """Wait for an answer, as long as anybody works on the queue. Raises NoWorker."""
-        task = asyncio.ensure_future(work)
-        try:
-            while not (await asyncio.wait({task}, timeout=_PATIENCE_S))[0]:
-                await self._require_worker(saga_id)
-            return task.result()
-        finally:
-            task.cancel()
-
-    async def _require_worker(self, saga_id: str) -> None:
-        queue = self._queue(kind_of_saga(saga_id).queue)
-        request = DescribeTaskQueueRequest(
-            namespace=self.client.namespace,
-            task_queue=TaskQueue(name=queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-        async with translated(saga_id):
-            described = await self.client.workflow_service.describe_task_queue(request)
-        oldest = datetime.now(UTC) - _SEEN_WITHIN
-        seen = (poller.last_access_time.ToDatetime(UTC) for poller in described.pollers)
-        if not any(moment > oldest for moment in seen):
-            raise NoWorker(
-                f"no worker listens on {queue}: start one with amends worker; "
-                f"what Temporal has of {saga_id} goes on then"
-            )
+        return await answered(work, self.client, saga_id, self._queue_of(saga_id))
 
     def _handle(self, saga_id: str, kind: Kind) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(saga_id, result_type=kind.result)
 
     def _queue(self, queue: Queue) -> str:
         return setting(queue.setting, self._environment) or queue.default
+
+    def _queue_of(self, saga_id: str) -> str:
+        return self._queue(kind_of_saga(saga_id).queue)
 
     def _audit_url(self) -> str | None:
         return setting("AMENDS_AUDIT_URL", self._environment)

@@ -11,7 +11,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(model: type[Model], fields: Mapping[str, Any] | Any) -> Model:
-    """The model of these fields. Raises InvalidInput for the first that is wrong."""
+    """The model of these fields. Raises InvalidInput with all that is wrong."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
@@ -19,11 +19,14 @@ def checked(model: type[Model], fields: Mapping[str, Any] | Any) -> Model:
 
 
 def invalid_input(error: ValidationError) -> InvalidInput:
-    """The first of pydantic's errors; its own text would print the value."""
+    """Field and reason of each of pydantic's errors; its own text would print the value."""
     # The value may be an account number: it must not reach a terminal or a log.
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    reason = details[0]["msg"].removeprefix("Value error, ")
-    return InvalidInput(field_path(details[0]["loc"]), reason, more=len(details) - 1)
+    (field, reason), *others = [
+        (field_path(detail["loc"]), detail["msg"].removeprefix("Value error, "))
+        for detail in details
+    ]
+    return InvalidInput(field, reason, *others)
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

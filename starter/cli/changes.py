@@ -1,0 +1,176 @@
+"""`amends plan`, `apply`, `rollback`: what an environment shall hold, or shall hold again."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from starter.cli import options, output
+from starter.errors import BadRequest
+
+if TYPE_CHECKING:
+    from ledger.database import Database
+    from starter.schedules import Scheduled
+    from starter.sdk import Amends
+    from workflows.inputs import ChangeRequest, RollbackRequest
+    from workflows.plan import Plan
+
+
+@click.command()
+@click.argument("file")
+@options.environment
+@options.force
+@options.allow_irreversible
+@options.as_json
+def plan(file: str, as_json: bool, **asked: Any) -> int:
+    """Show what the change in FILE (YAML; - reads stdin) would do. Nothing is written.
+
+    Exit status 1 if the change would be refused.
+    """
+    from starter.cli.client import with_ledger
+    from starter.planning import change_plan
+
+    request = _change(file, asked)
+
+    async def work(database: "Database") -> "Plan":
+        return await change_plan(database, request)
+
+    return _show_plan(with_ledger(work), request.allow_irreversible, as_json)
+
+
+@click.command()
+@click.argument("file")
+@options.environment
+@options.force
+@options.allow_irreversible
+@options.operation_id
+@options.actor
+@options.reason
+@options.following
+@options.as_json
+def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> int:
+    """Make the change in FILE (YAML; - reads stdin), and follow it."""
+    from starter.cli.story import submit
+
+    return submit(_change(file, asked), as_json=as_json, detach=detach, wait=wait)
+
+
+def _change(file: str, asked: dict[str, Any]) -> "ChangeRequest":
+    """The change in a file; what the command line says stands above it."""
+    from starter.documents import read_yaml
+    from starter.planning import check_change
+    from starter.wrong_fields import checked
+    from workflows.inputs import ChangeRequest
+
+    fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
+    request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
+    check_change(request)
+    return request
+
+
+def _said(asked: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as fields of a request."""
+    given = {name: value for name, value in asked.items() if value}
+    if "actor" in given:
+        given["actor"] = options.person(given["actor"])
+    return given
+
+
+@click.command()
+@click.option("--to", required=True, metavar="POINT", help="before:CHANGE, a time or a position.")
+@click.option("--resource", "resources", multiple=True, metavar="NAME", help="Only this one.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what it would do, and do nothing.")
+@click.option("--at", metavar="WHEN", help="Later: ISO 8601 with a zone, or PT10S from now.")
+@options.environment
+@options.force
+@options.allow_irreversible
+@options.operation_id
+@options.actor
+@options.reason
+@options.following
+@options.as_json
+def rollback(
+    resources: tuple[str, ...],
+    plan_only: bool,
+    at: str | None,
+    operation_id: str | None,
+    detach: bool,
+    wait: bool,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Bring resources back to what they were, as a change of its own.
+
+    With --at a schedule does it, whether or not you are there; its name is the operation id.
+    """
+    from starter.cli.story import submit
+    from starter.planning import check_rollback
+    from starter.wrong_fields import checked
+    from workflows.inputs import RollbackRequest
+
+    if plan_only and at:
+        raise BadRequest("--plan shows what a rollback would do now: leave out --at")
+    fields = {"actor": options.person(None), **_said(asked), "resources": list(resources) or None}
+    name = operation_id or options.new_operation_id()
+    request = checked(RollbackRequest, fields if at else {"operation_id": name, **fields})
+    check_rollback(request)
+    if at:
+        return _schedule(name, request, at, as_json)
+    if plan_only:
+        return _plan_rollback(request, as_json)
+    return submit(request, as_json=as_json, detach=detach, wait=wait)
+
+
+def _plan_rollback(request: "RollbackRequest", as_json: bool) -> int:
+    from starter.cli.client import with_ledger
+    from starter.planning import rollback_plan
+
+    async def work(database: "Database") -> "Plan":
+        return await rollback_plan(database, request)
+
+    return _show_plan(with_ledger(work), request.allow_irreversible, as_json)
+
+
+def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> int:
+    from starter.cli.client import with_amends
+    from starter.cli.schedules import document_of
+    from starter.moments import parse_when
+    from starter.schedules import check_name
+
+    check_name(name, "--operation-id")
+    moment = parse_when(at, now=datetime.now(UTC))
+
+    async def work(amends: "Amends") -> "Scheduled":
+        return await amends.schedules.rollback(name, request, moment)
+
+    scheduled = with_amends(work)
+    if as_json:
+        output.document(document_of(scheduled))
+    else:
+        output.line(f"{scheduled.note}; at {document_of(scheduled)['next_run']}")
+        output.line(f"amends schedule pause {name} holds it back")
+    return 0
+
+
+def _show_plan(plan: "Plan", allow_irreversible: bool, as_json: bool) -> int:
+    if as_json:
+        output.document(plan.model_dump(mode="json"))
+        return 1 if plan.refusals else 0
+    rows = [(each.action, each.name, each.kind, _difference(each)) for each in plan.operations]
+    output.table(("action", "resource", "kind", "what"), rows, empty="nothing to do")
+    for note in plan.notes:
+        output.line(f"note: {note}")
+    for loss in plan.losses:
+        needed = "" if allow_irreversible else "; a database with tables needs --allow-irreversible"
+        output.line(f"irreversible: {loss}{needed}")
+    for refusal in plan.refusals:
+        output.line(f"refused: {refusal.sentence}")
+    return 1 if plan.refusals else 0
+
+
+def _difference(operation: Any) -> str:
+    """The fields of the spec that change, with the value after."""
+    before = operation.before.spec if operation.before else {}
+    after = operation.after.spec if operation.after else {}
+    changed = [name for name in after if after[name] != before.get(name)]
+    return ", ".join(f"{name}={after[name]}" for name in changed)

@@ -1,0 +1,44 @@
+"""Runs a command's work with a client or with the ledger, as the settings say."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from starter.environment import setting, settings
+from starter.errors import Unreachable
+
+if TYPE_CHECKING:
+    from ledger.database import Database
+    from starter.sdk import Amends
+
+T = TypeVar("T")
+
+
+def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
+    """What `work` gives, called with a connected client."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from starter.sdk import Amends
+
+    async def connected() -> T:
+        # Temporal's core logs to stdout, which belongs to the answer.
+        quiet = Runtime(telemetry=TelemetryConfig(logging=None))
+        async with Amends.connect(settings(), runtime=quiet) as amends:
+            return await work(amends)
+
+    return asyncio.run(connected())
+
+
+def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
+    """What `work` gives, called with the ledger as its auditor reads it."""
+    from starter.recorded import reading
+
+    url = setting("AMENDS_AUDIT_URL", settings())
+    if url is None:
+        raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
+
+    async def connected() -> T:
+        async with reading(url) as database:
+            return await work(database)
+
+    return asyncio.run(connected())

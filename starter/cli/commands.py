@@ -1,0 +1,35 @@
+"""All commands of `amends`."""
+
+import click
+
+from starter.cli import changes, ledger, payments, rules, schedules, schema, servers
+
+COMMANDS = (
+    *(servers.up, servers.env, servers.migrate, servers.worker),
+    *(rules.agent, rules.policy),
+    *(payments.pay, payments.approve, payments.reject, payments.capture, payments.cancel),
+    *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
+    *(ledger.sagas, ledger.saga, ledger.log, ledger.show, ledger.verify),
+    schema.schema,
+)
+
+
+class _InOrder(click.Group):
+    """Lists the commands by what they are about, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="amends")
+def amends() -> None:
+    """Durable sagas that make amends.
+
+    Exit status: 0 done; 1 the saga ended otherwise (denied, rejected, compensated, failed); 2 bad
+    usage or input; 3 a server can't be reached; 4 it waits for a person.
+    """
+
+
+for command in COMMANDS:
+    amends.add_command(command)

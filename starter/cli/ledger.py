@@ -1,0 +1,189 @@
+"""`amends sagas`, `saga`, `log`, `show`, `verify`: what the ledger says."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from starter.cli import options, output
+
+if TYPE_CHECKING:
+    from ledger.database import Database
+    from ledger.log import LoggedEvent
+    from ledger.sagas import SagaState
+    from ledger.show import SagaStory, Shown
+    from ledger.verify import Verified
+
+_LIMIT = click.IntRange(min=1, max=100_000)
+
+
+@click.command()
+@click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
+@click.option("--limit", type=_LIMIT, default=50, show_default=True)
+@options.as_json
+def sagas(open_only: bool, limit: int, as_json: bool) -> None:
+    """List the newest sagas."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "list[SagaState]":
+        from ledger.show import sagas
+
+        return await sagas(database, open_only=open_only, limit=limit)
+
+    found = with_ledger(work)
+    if as_json:
+        output.document([_saga_document(saga) for saga in found])
+        return
+    rows = [
+        (saga.workflow_id, saga.state, _end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}")
+        for saga in found
+    ]
+    output.table(("saga", "state", "ended as", "started"), rows, empty="there is no saga yet")
+
+
+@click.command()
+@click.argument("saga", metavar="ID")
+@options.as_json
+def saga(saga: str, as_json: bool) -> None:
+    """Show the saga ID: how it stands, its steps, its events."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "SagaStory":
+        from ledger.show import saga as saga_story
+
+        return await saga_story(database, await _saga_id(database, saga))
+
+    story = with_ledger(work)
+    if as_json:
+        steps = [step.model_dump(mode="json") for step in story.steps]
+        events = [event.model_dump(mode="json") for event in story.events]
+        output.document({**_saga_document(story.saga), "steps": steps, "events": events})
+        return
+    _tell(story)
+
+
+async def _saga_id(database: "Database", text: str) -> str:
+    from ledger.show import resolve_id
+    from starter.errors import NotKnown
+
+    found = await resolve_id(database, text)
+    if not found.startswith("saga/"):
+        raise NotKnown(f"{found} is no saga: amends sagas lists them, amends show shows it")
+    return found.removeprefix("saga/")
+
+
+def _saga_document(saga: "SagaState") -> dict[str, object]:
+    return {"saga_id": saga.workflow_id, **saga.model_dump(mode="json", exclude={"workflow_id"})}
+
+
+def _end(saga: "SagaState") -> str:
+    result = saga.result or {}
+    reason = result.get("reason")
+    return f"{result.get('state', '')} ({reason})" if reason else str(result.get("state", ""))
+
+
+def _tell(story: "SagaStory") -> None:
+    from starter.recorded import progress_of
+    from starter.wording import standing
+
+    output.line(standing(progress_of(story.saga, story.steps)))
+    steps = [(step.ordinal, step.name, step.state, step.reason) for step in story.steps]
+    output.table(("#", "step", "state", ""), steps, empty="no step yet")
+    _events(story.events)
+
+
+@click.command()
+@click.argument("aggregate", metavar="[ID]", required=False)
+@click.option("--limit", type=_LIMIT, default=100, show_default=True)
+@click.option("--after", type=int, metavar="POSITION", help="Only events after this one.")
+@click.option("--newest-first", is_flag=True)
+@options.as_json
+def log(
+    aggregate: str | None, limit: int, after: int | None, newest_first: bool, as_json: bool
+) -> None:
+    """Print the events of the aggregate ID, of a saga with its steps, or of all."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "list[LoggedEvent]":
+        from ledger.log import log
+        from ledger.show import resolve_id
+
+        found = await resolve_id(database, aggregate) if aggregate else None
+        # A saga's own events and those that it wrote elsewhere are one story.
+        saga_id = found.removeprefix("saga/") if found and found.startswith("saga/") else None
+        return await log(
+            database,
+            aggregate=None if saga_id else found,
+            saga_id=saga_id,
+            limit=limit,
+            after=after,
+            newest_first=newest_first,
+        )
+
+    found = with_ledger(work)
+    if as_json:
+        output.document([event.model_dump(mode="json") for event in found])
+    else:
+        _events(found)
+
+
+def _events(events: "list[LoggedEvent]") -> None:
+    rows = [
+        (
+            event.position,
+            f"{event.timestamp:%Y-%m-%d %H:%M:%S}",
+            event.user_id,
+            event.aggregate,
+            event.version,
+            event.event_type,
+        )
+        for event in events
+    ]
+    headers = ("position", "time", "who", "aggregate", "version", "event")
+    output.table(headers, rows, empty="no event")
+
+
+@click.command()
+@click.argument("aggregate", metavar="ID")
+@options.as_json
+def show(aggregate: str, as_json: bool) -> None:
+    """Show the state of the aggregate ID, folded from its events."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "Shown":
+        from ledger.show import resolve_id, show
+
+        return await show(database, await resolve_id(database, aggregate))
+
+    shown = with_ledger(work)
+    if as_json:
+        output.document(shown.model_dump(mode="json"))
+        return
+    output.line(f"{shown.aggregate}, version {shown.version}, {shown.head_at.isoformat()}")
+    for name, value in shown.state.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        output.line(f"  {name}: {text}")
+
+
+@click.command()
+@options.as_json
+def verify(as_json: bool) -> int:
+    """Replay every aggregate and compare it with its row. Exit status 1 if anything differs."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "Verified":
+        from ledger.verify import verify
+
+        return await verify(database)
+
+    verified = with_ledger(work)
+    if as_json:
+        output.document(verified.model_dump(mode="json"))
+    else:
+        for found in verified.findings:
+            output.line(found.message)
+        output.line(
+            f"{verified.events} events, {verified.aggregates} aggregates, "
+            f"{len(verified.findings)} findings"
+        )
+    return 1 if verified.findings else 0

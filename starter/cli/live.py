@@ -1,0 +1,58 @@
+"""A saga on a terminal: a table of its steps that changes while it runs."""
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from starter.cli.output import plain
+from workflows.inputs import Progress, StepProgress
+
+_STYLES = {
+    "running": "cyan",
+    "done": "green",
+    "refused": "red",
+    "failed": "red",
+    "undoing": "yellow",
+    "undone": "yellow",
+}
+_MARKS = {"done": "✔", "refused": "✘", "failed": "✘", "undone": "↩"}
+
+
+class LiveTable:
+    """Draws the steps anew at each `tell`; what it drew last stays."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=Console(), refresh_per_second=12)
+        # One spinner for each step, or it would jump back to its first frame at each change.
+        self._spinners: dict[str, Spinner] = {}
+
+    def __enter__(self) -> "LiveTable":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def tell(self, progress: Progress) -> None:
+        """Show the steps as they are now."""
+        self._live.update(self._drawn(progress), refresh=True)
+
+    def _drawn(self, progress: Progress) -> RenderableType:
+        steps = Table.grid(padding=(0, 1))
+        for step in progress.steps:
+            detail = Text(plain(step.detail or ""), style="dim")
+            steps.add_row(self._mark(step), plain(step.name), self._state(step), detail)
+        head = Text.assemble((plain(progress.saga_id), "bold"), f"  {progress.state}")
+        if progress.waits_for:
+            head.append(f", waits for {progress.waits_for}", style="yellow")
+        return Group(head, steps)
+
+    def _state(self, step: StepProgress) -> Text:
+        return Text(step.state, style=_STYLES[step.state])
+
+    def _mark(self, step: StepProgress) -> RenderableType:
+        if step.state in ("running", "undoing"):
+            return self._spinners.setdefault(step.name, Spinner("dots"))
+        return Text(_MARKS[step.state], style=_STYLES[step.state])

@@ -1,0 +1,55 @@
+"""Options that several commands take."""
+
+import getpass
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from starter.errors import InvalidInput
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+reason = click.option("--reason", metavar="TEXT", help="Why; it stays in the ledger.")
+actor = click.option("--as", "actor", metavar="user:NAME", help="Who asks (default: you).")
+operation_id = click.option(
+    "--operation-id", metavar="ID", help="Names the operation for ever (default: a new one)."
+)
+environment = click.option(
+    "--environment", metavar="NAME", help="Where the resources are (default: dev)."
+)
+force = click.option("--force", is_flag=True, help="Also over somebody's later change.")
+allow_irreversible = click.option(
+    "--allow-irreversible", is_flag=True, help="Also where data is lost for ever."
+)
+
+
+def following(command: Command) -> Command:
+    """`--detach` and `--wait`: how long the command stays with its saga."""
+    detach = click.option("--detach", is_flag=True, help="Return after the decision.")
+    wait = click.option("--wait", is_flag=True, help="Go on also while it waits for a person.")
+    return detach(wait(command))
+
+
+def person(text: str | None) -> str:
+    """`user:NAME`, from `NAME` too; the login name when nothing is given."""
+    if text is None:
+        # A login name may hold what an actor's name may not.
+        return "user:" + re.sub(r"[^A-Za-z0-9._@+-]", "-", _login())[:64]
+    return text if ":" in text else f"user:{text}"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise InvalidInput("--as", "you have no login name: say --as user:NAME") from None
+
+
+def new_operation_id() -> str:
+    """An operation id of this moment, which no other has."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"

@@ -1,0 +1,126 @@
+"""`amends pay`, and what a person decides: `approve`, `reject`, `capture`, `cancel`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from starter.cli import options
+
+if TYPE_CHECKING:
+    from starter.sdk import Amends
+    from workflows.inputs import Progress
+
+
+@click.command()
+@click.argument("file")
+@options.operation_id
+@options.actor
+@options.reason
+@options.following
+@options.as_json
+def pay(
+    file: str,
+    operation_id: str | None,
+    actor: str | None,
+    reason: str | None,
+    detach: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Ask for the payment in FILE (JSON; - reads stdin), and follow it.
+
+    The agent that FILE names asks; --as and --reason go to the metadata of its events.
+    """
+    from starter.cli.story import submit
+    from starter.documents import read_json
+    from starter.wrong_fields import checked
+    from workflows.inputs import PaymentRequest
+
+    fields = with_operation_id(read_json(file), operation_id)
+    said = {"submitted_by": actor and options.person(actor), "reason": reason}
+    said = {name: text for name, text in said.items() if text}
+    if said and isinstance(fields.get("metadata", {}), dict):
+        fields["metadata"] = {**fields.get("metadata", {}), **said}
+    return submit(checked(PaymentRequest, fields), as_json=as_json, detach=detach, wait=wait)
+
+
+def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[str, Any]:
+    """The fields with the operation id of the command line, their own, or a new one."""
+    if operation_id is not None:
+        return {**fields, "operation_id": operation_id}
+    return {"operation_id": options.new_operation_id(), **fields}
+
+
+@click.command()
+@click.argument("saga", metavar="ID")
+@options.actor
+@options.reason
+@options.as_json
+def approve(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Allow the payment ID that waits for a person."""
+    progress = _decide("approve", saga, actor, reason, as_json)
+    return _unless_undone(progress)
+
+
+@click.command()
+@click.argument("saga", metavar="ID")
+@options.actor
+@options.reason
+@options.as_json
+def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Refuse the payment ID that waits for a person."""
+    _decide("reject", saga, actor, reason, as_json)
+    return 0
+
+
+@click.command()
+@click.argument("saga", metavar="ID")
+@options.actor
+@options.reason
+@options.as_json
+def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Take the money of the approved payment ID (`"capture": "manual"`)."""
+    progress = _decide("capture", saga, actor, reason, as_json)
+    return _unless_undone(progress)
+
+
+@click.command()
+@click.argument("saga", metavar="ID")
+@options.actor
+@options.reason
+@options.as_json
+def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Stop the saga ID, of any kind, and undo what it did."""
+    _decide("cancel", saga, actor, reason, as_json)
+    return 0
+
+
+def _decide(
+    verb: str, saga: str, actor: str | None, reason: str | None, as_json: bool
+) -> "Progress":
+    from starter.cli.client import with_amends
+    from starter.cli.story import say
+
+    async def work(amends: "Amends") -> "Progress":
+        decide = {
+            "approve": amends.approve,
+            "reject": amends.reject,
+            "capture": amends.capture,
+            "cancel": amends.cancel,
+        }[verb]
+        # Only payments are approved, rejected and captured; any saga is cancelled.
+        found = saga if "/" in saga else f"payment/{saga}"
+        if verb == "cancel":
+            found = await amends.find(saga)
+        return await decide(found, actor=options.person(actor), reason=reason)
+
+    progress = with_amends(work)
+    say(progress, as_json=as_json)
+    return progress
+
+
+def _unless_undone(progress: "Progress") -> int:
+    """The decision is taken: only a saga that ended otherwise is a failure of it."""
+    from starter.cli.story import status_of
+
+    return status_of(progress) if progress.result is not None else 0

@@ -1,0 +1,146 @@
+"""`amends agent` and `amends policy`: who may spend what."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from starter.cli import options, output
+
+if TYPE_CHECKING:
+    from ledger.agents import AgentState
+    from ledger.database import Database
+    from ledger.show import Shown
+
+
+@click.group()
+def agent() -> None:
+    """Who may ask for payments."""
+
+
+@agent.command("register")
+@click.argument("name")
+@click.option("--user", required=True, metavar="USER", help="On whose behalf it asks.")
+@options.actor
+@options.reason
+@options.operation_id
+@options.as_json
+def register(name: str, user: str, as_json: bool, **asked: str | None) -> int:
+    """Let agent NAME ask for payments on behalf of a user."""
+    return _change_agent(
+        as_json, asked, action="register", agent_id=name, user=options.person(user)
+    )
+
+
+@agent.command("revoke")
+@click.argument("name")
+@options.actor
+@options.reason
+@options.operation_id
+@options.as_json
+def revoke(name: str, as_json: bool, **asked: str | None) -> int:
+    """Deny every further request of agent NAME."""
+    return _change_agent(as_json, asked, action="revoke", agent_id=name)
+
+
+def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) -> int:
+    from starter.cli.story import submit
+    from starter.wrong_fields import checked
+    from workflows.inputs import AgentRequest
+
+    request = checked(AgentRequest, {**_asked_by(asked), **fields})
+    return submit(request, as_json=as_json)
+
+
+def _asked_by(asked: dict[str, str | None]) -> dict[str, str | None]:
+    return {
+        "operation_id": asked["operation_id"] or options.new_operation_id(),
+        "actor": options.person(asked["actor"]),
+        "reason": asked["reason"],
+    }
+
+
+@agent.command("list")
+@options.as_json
+def list_agents(as_json: bool) -> None:
+    """List the agents that the ledger knows."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "list[AgentState]":
+        from ledger.show import agents
+
+        return await agents(database)
+
+    found = with_ledger(work)
+    if as_json:
+        output.document([state.model_dump(mode="json") for state in found])
+    else:
+        rows = [(state.agent_id, state.user, state.state) for state in found]
+        output.table(("agent", "user", "state"), rows, empty="no agent is registered")
+
+
+@click.group()
+def policy() -> None:
+    """What an agent may spend."""
+
+
+@policy.command("set")
+@click.argument("agent")
+@click.option("--currency", required=True, metavar="ISO4217")
+@click.option("--max-per-transaction", required=True, type=int, metavar="N", help="Minor units.")
+@click.option("--daily-limit", required=True, type=int, metavar="N", help="Minor units.")
+@click.option(
+    "--approval-threshold", required=True, type=int, metavar="N", help="Above it a person decides."
+)
+@click.option("--time-zone", default="UTC", show_default=True, help="In which a day begins.")
+@options.actor
+@options.reason
+@options.operation_id
+@options.as_json
+def set_policy(
+    agent: str,
+    currency: str,
+    max_per_transaction: int,
+    daily_limit: int,
+    approval_threshold: int,
+    time_zone: str,
+    as_json: bool,
+    **asked: str | None,
+) -> int:
+    """Set what AGENT may spend, from its next request on. Equal to a limit is allowed."""
+    from starter.cli.story import submit
+    from starter.wrong_fields import checked
+    from workflows.inputs import PolicyRequest
+
+    limits = {
+        "agent_id": agent,
+        "currency": currency,
+        "max_per_transaction_minor": max_per_transaction,
+        "daily_limit_minor": daily_limit,
+        "approval_threshold_minor": approval_threshold,
+        "time_zone": time_zone,
+    }
+    return submit(checked(PolicyRequest, {**_asked_by(asked), **limits}), as_json=as_json)
+
+
+@policy.command("show")
+@click.argument("agent")
+@options.as_json
+def show_policy(agent: str, as_json: bool) -> None:
+    """Show what AGENT may spend."""
+    from starter.cli.client import with_ledger
+
+    async def work(database: "Database") -> "Shown":
+        from ledger.show import policy
+
+        return await policy(database, agent)
+
+    shown = with_ledger(work)
+    if as_json:
+        output.document({**shown.state, "policy_version": shown.version})
+        return
+    from starter.wording import amount_text
+
+    output.line(f"policy of {agent}, version {shown.version}, days in {shown.state['time_zone']}")
+    for name in ("max_per_transaction", "daily_limit", "approval_threshold"):
+        amount = amount_text(shown.state[f"{name}_minor"], shown.state["currency"])
+        output.line(f"  {name.replace('_', ' ')}: {amount}")

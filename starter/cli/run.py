@@ -1,0 +1,62 @@
+"""Runs a command and turns what comes of it into an exit status and at most one line of error."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from starter.cli.commands import amends
+from starter.errors import AmendsError
+
+# As shells report them: 128 and the signal's number.
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
+# A defect of ours is none of the contract's statuses (sysexits.h: an internal software error).
+_DEFECT = 70
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit status of `amends ARGUMENTS...`: 0 done, 1 the saga ended otherwise, 2 bad usage
+    or input, 3 a server can't be reached, 4 it waits for a person."""
+    # Libraries that log say in many lines what our one line says.
+    logging.getLogger().addHandler(logging.NullHandler())
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who read us has enough (`amends log | head`); what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        # Not `amends.main`: it ends a broken pipe with status 1, which is a saga's.
+        with amends.make_context("amends", list(arguments)) as context:
+            status = amends.invoke(context)
+        return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as asked:
+        return asked.exit_code
+    except AmendsError as error:
+        return _fail(str(error), error.exit_status)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "amends"
+        return _fail(f"{error.format_message()} See {command} --help", 2)
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; what was submitted goes on: see amends sagas", _INTERRUPTED)
+    except BrokenPipeError:
+        raise
+    except Exception:  # noqa: BLE001 - the status must be ours, also for a defect
+        traceback.print_exc()
+        return _DEFECT
+
+
+def _fail(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    click.echo(f"amends: {line}", err=True)
+    return status

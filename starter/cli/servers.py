@@ -1,0 +1,55 @@
+"""`amends up`, `env`, `migrate`, `worker`: the servers themselves."""
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from starter.cli import options, output
+from starter.environment import settings, up_settings
+
+# What follows belongs to `python -m worker`, `--help` and `--json` too.
+_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@click.command(context_settings=_PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def up(arguments: tuple[str, ...]) -> None:
+    """Start PostgreSQL, Temporal (Web UI on) and a worker, until Ctrl-C."""
+    _become("up", arguments, dict(os.environ))
+
+
+@click.command(context_settings=_PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def migrate(arguments: tuple[str, ...]) -> None:
+    """Bring the ledger's database to this version."""
+    _become("migrate", arguments, dict(settings()))
+
+
+@click.command(context_settings=_PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def worker(arguments: tuple[str, ...]) -> None:
+    """Run a worker against the servers that the settings name, until SIGTERM."""
+    _become("run", arguments, dict(settings()))
+
+
+def _become(command: str, arguments: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
+    # -P: the folder we stand in may hold a `worker` or `ledger` of its own.
+    words = [sys.executable, "-P", "-m", "worker", command, *arguments]
+    sys.stdout.flush()
+    os.execve(sys.executable, words, environment)
+
+
+@click.command()
+@options.as_json
+def env(as_json: bool) -> None:
+    """Print the settings of this folder's `amends up` as export lines, secrets included."""
+    import shlex
+
+    found = up_settings()
+    if as_json:
+        output.document(found)
+        return
+    for name, value in found.items():
+        click.echo(f"export {name}={shlex.quote(value)}")

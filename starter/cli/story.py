@@ -1,0 +1,114 @@
+"""Submits a saga and shows how it goes: a live table of its steps, plain lines, or nothing."""
+
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from starter.cli import output
+from starter.cli.client import with_amends
+
+if TYPE_CHECKING:
+    from starter.kinds import Request
+    from starter.sdk import Amends
+    from workflows.inputs import Progress
+
+_ENDED_OTHERWISE, _WAITS = 1, 4
+
+
+class Teller(Protocol):
+    """Shows the progress of a saga, again and again."""
+
+    def __enter__(self) -> "Teller": ...
+    def __exit__(self, *_: object) -> None: ...
+    def tell(self, progress: "Progress") -> None: ...
+
+
+def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: bool = False) -> int:
+    """Submit, follow until it ends or waits for somebody, say how it stands; the exit status."""
+
+    async def work(amends: "Amends") -> "Progress":
+        with _teller(as_json) as teller:
+            last = await amends.submit(request)
+            teller.tell(last)
+            if detach or last.result is not None or (last.waits_for and not wait):
+                return last
+            async for progress in amends.follow(last.saga_id, to_the_end=wait):
+                teller.tell(progress)
+                last = progress
+            return last
+
+    progress = with_amends(work)
+    say(progress, as_json=as_json)
+    return status_of(progress)
+
+
+def say(progress: "Progress", *, as_json: bool) -> None:
+    """How the saga stands, as the last word of a command."""
+    if as_json:
+        output.document(document_of(progress))
+        return
+    from starter.wording import standing
+
+    output.line(standing(progress))
+
+
+def document_of(progress: "Progress") -> dict[str, Any]:
+    """The result with `saga_id`; of a saga that has not ended, its progress."""
+    if progress.result is not None:
+        return {"saga_id": progress.saga_id, **progress.result}
+    return progress.model_dump(mode="json")
+
+
+def status_of(progress: "Progress") -> int:
+    """The exit status that says how the saga stands."""
+    from starter.kinds import GOOD_ENDS
+
+    if progress.result is not None:
+        return 0 if progress.result.get("state") in GOOD_ENDS else _ENDED_OTHERWISE
+    if progress.waits_for or progress.state == "needs_attention":
+        return _WAITS
+    return 0
+
+
+def _teller(as_json: bool) -> Teller:
+    if as_json:
+        return _Silent()
+    if sys.stdout.isatty():
+        from starter.cli.live import LiveTable
+
+        return LiveTable()
+    return _Lines()
+
+
+class _Silent:
+    """Programs read the answer alone."""
+
+    def __enter__(self) -> "_Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def tell(self, progress: "Progress") -> None:
+        return None
+
+
+class _Lines:
+    """A line for each step, each time its state changes."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def tell(self, progress: "Progress") -> None:
+        for step in progress.steps:
+            if self._told.get(step.name) != step.state:
+                detail = f" ({step.detail})" if step.detail else ""
+                click.echo(f"  {output.plain(step.name)}: {step.state}{output.plain(detail)}")
+                self._told[step.name] = step.state

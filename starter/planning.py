@@ -1,0 +1,38 @@
+"""Plans as the sagas make them, fed by the ledger's readers."""
+
+from ledger.database import Database
+from ledger.resource_history import Point, resources, resources_at
+from starter.errors import InvalidInput
+from workflows.change_problems import KINDS, problems_in
+from workflows.inputs import ChangeRequest, RollbackRequest
+from workflows.plan import Plan
+from workflows.planner import names_of, plan
+from workflows.reversal import plan_rollback
+
+
+def check_change(request: ChangeRequest) -> None:
+    """Raises InvalidInput for what is wrong with a change whatever the ledger knows."""
+    problems = problems_in(request, KINDS)
+    if problems:
+        (field, reason), *others = problems
+        raise InvalidInput(field, reason, *others)
+
+
+def check_rollback(request: RollbackRequest) -> None:
+    """Raises InvalidInput for a point that is none, such as a 30th of February."""
+    try:
+        Point.parse(request.to)
+    except ValueError as error:
+        raise InvalidInput("to", str(error)) from None
+
+
+async def change_plan(database: Database, request: ChangeRequest) -> Plan:
+    """What a checked change would do now."""
+    known = await resources(database, request.environment, names_of(request))
+    return plan(request, {resource.name: resource for resource in known}, KINDS)
+
+
+async def rollback_plan(database: Database, request: RollbackRequest) -> Plan:
+    """What a checked rollback would do now. Raises the ledger's NotFound and StateRefused."""
+    rewound = await resources_at(database, request.environment, request.to, request.resources)
+    return plan_rollback(request, rewound, KINDS).plan

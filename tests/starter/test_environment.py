@@ -1,0 +1,74 @@
+"""Where the servers are: the environment first, then the `amends up` of this folder."""
+
+import json
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from starter.environment import is_up, setting, settings, up_settings
+from starter.errors import Unreachable
+
+LINES = """export AMENDS_AUDIT_URL='postgresql://amends_auditor:a%27b$c@127.0.0.1:1/amends'
+export TEMPORAL_ADDRESS='127.0.0.1:2'
+export AMENDS_ENV='development'
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The data folder of an `amends up` that runs: this very process."""
+    write_up(tmp_path, pid=os.getpid(), created=psutil.Process().create_time())
+    return tmp_path
+
+
+def write_up(folder: Path, pid: int, created: float) -> None:
+    (folder / "env").write_text(LINES)
+    (folder / "up.json").write_text(json.dumps({"supervisor": {"pid": pid, "created": created}}))
+
+
+def test_a_running_up_completes_the_environment(folder: Path) -> None:
+    found = settings({"PATH": "/bin", "AMENDS_ENV": "production"}, folder)
+    assert found["TEMPORAL_ADDRESS"] == "127.0.0.1:2"
+    assert found["AMENDS_AUDIT_URL"] == "postgresql://amends_auditor:a%27b$c@127.0.0.1:1/amends"
+    assert found["AMENDS_ENV"] == "production"
+
+
+@pytest.mark.parametrize(
+    "name", ["TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "AMENDS_AUDIT_URL", "AMENDS_AUDIT_URL_FILE"]
+)
+def test_whoever_names_a_server_gets_none_of_the_folder(folder: Path, name: str) -> None:
+    assert settings({name: "mine"}, folder) == {name: "mine"}
+
+
+def test_an_empty_setting_is_none(folder: Path) -> None:
+    assert settings({"TEMPORAL_ADDRESS": ""}, folder)["AMENDS_AUDIT_URL"]
+
+
+def test_what_a_killed_up_left_behind_does_not_count(tmp_path: Path) -> None:
+    write_up(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 60)
+    assert not is_up(tmp_path)
+    assert settings({}, tmp_path) == {}
+    with pytest.raises(Unreachable, match="no amends up runs"):
+        up_settings(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"supervisor": 1}', '{"supervisor": {"pid": "x"}}'])
+def test_an_unreadable_up_json_does_not_count(folder: Path, text: str) -> None:
+    (folder / "up.json").write_text(text)
+    assert not is_up(folder)
+
+
+def test_a_folder_without_up_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="start it"):
+        up_settings(tmp_path)
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("postgresql://x\n")
+    assert setting("AMENDS_AUDIT_URL", {"AMENDS_AUDIT_URL_FILE": str(file)}) == "postgresql://x"
+    with pytest.raises(Unreachable, match="AMENDS_AUDIT_URL_FILE can't be read"):
+        setting("AMENDS_AUDIT_URL", {"AMENDS_AUDIT_URL_FILE": str(tmp_path / "nothing")})
+    assert setting("AMENDS_AUDIT_URL", {}) is None

@@ -1,0 +1,286 @@
+"""The command line without any server: usage, refusals, exit statuses, one line of error."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from starter.cli.commands import amends
+from starter.cli.run import run
+from starter.kinds import KINDS
+from workflows.inputs import PaymentRequest
+
+CBU = "2850590940090418135201"
+PAYMENT: dict[str, Any] = {
+    "operation_id": "expenses-2026-11",
+    "agent_id": "expense-bot",
+    "amount": {"minor": 4_500_000, "currency": "ARS"},
+    "destination": {"cbu": CBU},
+    "description": "building expenses",
+}
+CHANGE: dict[str, Any] = {
+    "operation_id": "shop-42",
+    "present": [
+        {"name": "shop-db", "kind": "postgres.database", "spec": {"owner": "shop-app"}},
+        {"name": "shop-app", "kind": "postgres.role", "spec": {"login": True}},
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings, and a folder in which nothing runs: what reaches for a server fails as 3."""
+    for name in os.environ:
+        if name.startswith(("AMENDS_", "TEMPORAL_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], status: int) -> str:
+    """The one line of error of a command that ends with this status and prints nothing else."""
+    assert run(arguments) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("amends: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def written(fields: dict[str, Any]) -> str:
+    Path("request").write_text(json.dumps(fields))
+    return "request"
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"amount": {"minor": -1, "currency": "ARS"}}, "amount.minor"),
+        ({"amount": {"minor": 0, "currency": "ARS"}}, "amount.minor"),
+        ({"amount": {"minor": 1.5, "currency": "ARS"}}, "amount.minor"),
+        ({"amount": {"minor": "100", "currency": "ARS"}}, "amount.minor"),
+        ({"amount": {"minor": 10**30, "currency": "ARS"}}, "amount.minor"),
+        ({"amount": {"minor": 100, "currency": "ZZZ"}}, "amount.currency"),
+        ({"destination": {"cbu": CBU[:-1] + "2"}}, "destination.cbu"),
+        ({"destination": CBU}, "destination"),
+        ({"operation_id": "with spaces"}, "operation_id"),
+        ({"operation_id": "x" * 65}, "operation_id"),
+        ({"operation_id": ""}, "operation_id"),
+        ({"operation_id": 7}, "operation_id"),
+        ({"approve_within": "1 day"}, "approve_within"),
+        ({"capture": "later"}, "capture"),
+        ({"surprise": 1}, "surprise"),
+        ({"description": "two\nlines"}, "description"),
+        ({"metadata": {"x": 1.5}}, "metadata"),
+        ({"metadata": 7}, "metadata"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--json"], ["--reason", "because", "--as", "me"]])
+def test_a_bad_payment_is_refused_by_field_and_not_by_value(
+    capsys: pytest.CaptureFixture[str], changed: dict[str, Any], field: str, more: list[str]
+) -> None:
+    error = refused(capsys, ["pay", written(PAYMENT | changed), *more], 2)
+    assert f"amends: {field}: " in error
+    value = str(next(iter(changed.values())))
+    assert len(value) < 5 or value not in error
+    assert CBU[:-1] not in error
+
+
+def test_a_missing_field_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "agent_id: Field required; amount: Field required" in refused(
+        capsys, ["pay", written({"destination": {"cbu": CBU}})], 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"present": [{"name": "a", "kind": "no.such", "spec": {}}]}, "present[0].kind"),
+        ({"present": [{"name": "a", "kind": "nonsense"}]}, "present[0].kind"),
+        ({"present": [{"name": "a b", "kind": "postgres.role"}]}, "present[0].name"),
+        (
+            {
+                "present": [
+                    *CHANGE["present"],
+                    {"name": "x", "kind": "postgres.role", "spec": {"y": 1}},
+                ]
+            },
+            "present[2].spec.y",
+        ),
+        ({"present": [{"name": "x", "kind": "postgres.database"}]}, "present[0].spec.owner"),
+        (
+            {
+                "present": [
+                    {"name": "a", "kind": "postgres.role", "depends_on": ["b"]},
+                    {"name": "b", "kind": "postgres.role", "depends_on": ["a"]},
+                ]
+            },
+            "present[0].depends_on",
+        ),
+        ({"absent": ["shop-app"]}, "absent[0]"),
+        ({"environment": "a/b"}, "environment"),
+        ({"actor": "nobody"}, "actor"),
+        ({"surprise": True}, "surprise"),
+    ],
+)
+@pytest.mark.parametrize("command", ["apply", "plan"])
+def test_a_bad_change_is_refused_by_field(
+    capsys: pytest.CaptureFixture[str], command: str, change: dict[str, Any], field: str
+) -> None:
+    error = refused(capsys, [command, written(CHANGE | change)], 2)
+    assert f"{field}: " in error
+
+
+def test_a_yaml_that_does_not_parse_is_refused_with_its_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("bad.yaml").write_text("present:\n  - {name: a\n")
+    assert "line 3" in refused(capsys, ["apply", "bad.yaml"], 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["pay"],
+        ["pay", "nothing.json"],
+        ["pay", "request", "--surprise"],
+        ["schema", "NoSaga"],
+        ["agent", "register", "bot"],
+        ["agent", "register", "b t", "--user", "u"],
+        ["policy", "set", "bot"],
+        ["rollback"],
+        ["rollback", "--to", "yesterday"],
+        ["rollback", "--to", "before:x", "--at", "yesterday"],
+        ["rollback", "--to", "before:x", "--at", "2020-01-01T00:00:00Z"],
+        ["rollback", "--to", "before:x", "--at", "2099-01-01T00:00:00"],
+        ["rollback", "--to", "before:x", "--at", "PT1H", "--operation-id", "x" * 44],
+        ["rollback", "--to", "before:x", "--at", "PT1H", "--plan"],
+        ["rollback", "--to", "before:x", "--as", "robot:7"],
+        ["sagas", "--limit", "0"],
+        ["log", "--after", "x"],
+    ],
+)
+def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    refused(capsys, arguments, 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["approve", "payment/x"],
+        ["cancel", "x"],
+        ["agent", "register", "bot", "--user", "u"],
+        ["schedule", "list"],
+        ["rollback", "--to", "before:x", "--at", "PT1H"],
+    ],
+)
+def test_without_temporal_the_status_is_3(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    error = refused(capsys, arguments, 3)
+    assert "Temporal at 127.0.0.1:1 can't be reached: run amends up" in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sagas"], ["saga", "x"], ["log"], ["show", "x"], ["verify"], ["agent", "list"]]
+)
+def test_without_the_ledger_the_status_is_3(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert "AMENDS_AUDIT_URL is not set" in refused(capsys, arguments, 3)
+
+
+def test_env_without_up_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no amends up runs in this folder" in refused(capsys, ["env"], 3)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.workflow)
+def test_schema_prints_input_and_result(capsys: pytest.CaptureFixture[str], kind: Any) -> None:
+    assert run(["schema", kind.workflow]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert set(schema) == {"input", "result"}
+    assert schema["input"]["additionalProperties"] is False
+    assert "state" in schema["result"]["properties"]
+
+
+def test_the_schema_of_a_payment_names_the_fields_of_the_contract(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(["schema", "PaymentSaga"])
+    schema = json.loads(capsys.readouterr().out)
+    assert set(schema["input"]["properties"]) == set(PaymentRequest.model_fields)
+    assert {"captured", "denied", "rejected"} <= set(
+        schema["result"]["properties"]["state"]["enum"]
+    )
+
+
+def test_an_unknown_workflow_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "PaymentSaga" in refused(capsys, ["schema", "NoSaga"], 2)
+
+
+def _commands(group: click.Group) -> list[tuple[str, click.Command]]:
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found += [(f"{name} {below}", each) for below, each in _commands(command)]
+        else:
+            found.append((name, command))
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), _commands(amends))
+def test_every_command_takes_json_and_says_what_it_does(name: str, command: click.Command) -> None:
+    passed_on = command.context_settings.get("ignore_unknown_options")
+    assert passed_on or any("--json" in option.opts for option in command.params)
+    assert command.help
+
+
+def test_help_is_quick_and_ends_with_status_0() -> None:
+    took_s = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = in_a_process("--help")
+        took_s.append(time.perf_counter() - begun)
+        assert done.returncode == 0
+    assert "verify" in done.stdout
+    assert min(took_s) < 0.3
+
+
+def test_help_imports_neither_temporal_nor_the_database() -> None:
+    code = (
+        "import sys; from starter.cli.run import run; run(['--help']); "
+        "sys.exit(bool({'temporalio', 'psycopg', 'sqlalchemy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=_environment())
+    assert done.returncode == 0
+
+
+def test_the_process_ends_with_the_status_of_the_command() -> None:
+    assert in_a_process("schema", "PaymentSaga").returncode == 0
+    assert in_a_process("schema", "NoSaga").returncode == 2
+    assert in_a_process("approve", "payment/x").returncode == 3
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m starter.cli schema PaymentSaga"
+    piped = f"set -o pipefail; {command} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, env=_environment())
+    assert done.returncode in (0, 141)
+    assert done.stderr == b""
+
+
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "starter.cli", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,0 +1,81 @@
+"""Sagas in words."""
+
+import pytest
+
+from ledger.money import Money
+from starter.wording import details, money_text, standing, summary
+from workflows.inputs import ChangeRequest, PaymentRequest, Progress, Resource, RollbackRequest
+
+SECRETS = ("2850590940090418135201", "building expenses", "203.0.113.7")
+PAYMENT = PaymentRequest.model_validate(
+    {
+        "operation_id": "expenses-2026-11",
+        "agent_id": "expense-bot",
+        "amount": {"minor": 4_500_000, "currency": "ARS"},
+        "destination": {"cbu": SECRETS[0]},
+        "description": SECRETS[1],
+        "metadata": {"ip": SECRETS[2]},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (4_500_000, "ARS", "45,000.00 ARS"),
+        (1, "USD", "0.01 USD"),
+        (1_234, "JPY", "1,234 JPY"),
+        (1_234, "KWD", "1.234 KWD"),
+        (1_000_000_000_000, "ARS", "10,000,000,000.00 ARS"),
+    ],
+)
+def test_an_amount_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:
+    assert money_text(Money(minor=minor, currency=currency)) == text
+
+
+def test_what_the_web_ui_shows_of_a_payment_is_not_personal() -> None:
+    assert summary(PAYMENT) == "45,000.00 ARS for expense-bot"
+    shown = summary(PAYMENT) + details(PAYMENT)
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+def test_summary_and_details_of_the_largest_change_fit_into_temporals_limits() -> None:
+    many = [Resource(name=f"{n:064}", kind="postgres." + "x" * 60) for n in range(200)]
+    request = ChangeRequest(operation_id="x" * 64, actor="user:u", present=many)
+    assert len(summary(request).encode()) <= 400
+    assert len(details(request).encode()) <= 20_000
+    assert "and 100 more" in details(request)
+
+
+def test_a_rollback_says_what_it_goes_back_to() -> None:
+    request = RollbackRequest(to="before:shop-42", actor="user:u", resources=["shop-db"])
+    assert summary(request) == "dev back to before:shop-42"
+    assert "only `shop-db`" in details(request)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"waits_for": "approval"}, "waits for approval: amends approve payment/x, or amends"),
+        ({"waits_for": "capture"}, "waits for capture: amends capture payment/x"),
+        ({"decision": "approved"}, "payment/x: approved, running"),
+        ({"result": {"state": "denied", "reason": "no_policy"}}, "payment/x: denied (no_policy)"),
+        (
+            {"result": {"state": "captured", "provider_reference": "TRF-1"}},
+            "payment/x: captured as TRF-1",
+        ),
+        (
+            {"result": {"state": "compensated", "residuals": ["shop-db"]}},
+            "payment/x: compensated - left over: shop-db",
+        ),
+        (
+            {"result": {"state": "applied", "changes": [{"name": "a", "action": "create"}]}},
+            "payment/x: applied (create a)",
+        ),
+    ],
+)
+def test_how_a_saga_stands_is_one_line(fields: dict[str, object], line: str) -> None:
+    progress = Progress.model_validate(
+        {"saga_id": "payment/x", "kind": "payment", "state": "running", **fields}
+    )
+    assert line in standing(progress)
