@@ -9,15 +9,12 @@ import pytest
 from psycopg import AsyncConnection, sql
 
 from ledger import migrate
-from ledger.commit import Author
 from ledger.database import Database, open_database
 from ledger.verify import Verified, verify
 from tests.conftest import CloneDatabase
 from worker.embedded.servers import EmbeddedServers
 
 TEMPLATE = "ledger_template"
-# What the tests write as, unless who writes is the point.
-AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,11 @@ from ledger.saga_claims import close_saga
 from ledger.show import agents, policy, resolve_id, saga, sagas, show
 from ledger.step_claims import commit_step
 from tests.ledger.conftest import Clone
-from tests.ledger.test_sagas import hold
 from tests.ledger.writing import (
     AUTHOR,
     BOT,
     claim,
+    hold,
     open_payment,
     register,
     reserve,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,25 +25,16 @@ from ledger.step_claims import (
     undo_step,
 )
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, claim, open_payment, register
+from tests.ledger.writing import AUTHOR, WITHIN, claim, facts, hold, open_payment, register
 
 SAGA = "payment/rent"
-WITHIN = timedelta(minutes=5)
 STATE = "SELECT state, epoch FROM ledger.sagas"
 OF_SAGA = """SELECT array_agg(event_type ORDER BY position) FROM ledger.event_log
     WHERE aggregate = 'saga/payment/rent'"""
 
 
-def hold(_: Loaded) -> Decision[dict[str, object]]:
-    return Decision({"held": 1})
-
-
 def changed(_: Loaded) -> Decision[Any]:
     raise AssertionError("what is done is not decided again")
-
-
-def facts(_: Loaded) -> Decision[dict[str, object] | None]:
-    return Decision({"seen": "nothing"})
 
 
 def done(_: Loaded) -> Decision[StepOutcome]:

@@ -12,11 +12,13 @@ from ledger.saga_claims import close_saga
 from ledger.step_claims import commit_step, start_step
 from ledger.verify import verify
 from tests.ledger.conftest import Clone
-from tests.ledger.test_sagas import WITHIN, facts, hold
 from tests.ledger.writing import (
     AUTHOR,
     BOT,
+    WITHIN,
     claim,
+    facts,
+    hold,
     open_payment,
     register,
     release,

@@ -1,6 +1,6 @@
 """What the tests write: agents, payment sagas with their steps, and reserved spend."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
@@ -23,6 +23,7 @@ from ledger.step_claims import StepClaim
 
 AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
 LIMIT = 100_000
+WITHIN = timedelta(minutes=5)
 BOT = agent_name("expense-bot")
 UNDO = UndoPlan(activity="release_funds", request={"hold": 1}, outside=False)
 
@@ -77,6 +78,16 @@ def claim(
 ) -> StepClaim:
     """A step of payment/rent."""
     return StepClaim("payment/rent", step, ordinal, epoch, "hold_funds", input_hash, UNDO)
+
+
+def hold(_: Loaded) -> Decision[dict[str, object]]:
+    """What a step that only touches our database decides."""
+    return Decision({"held": 1})
+
+
+def facts(_: Loaded) -> Decision[dict[str, object] | None]:
+    """What a step that calls the outside reads there first."""
+    return Decision({"seen": "nothing"})
 
 
 def window(agent_id: str = "expense-bot") -> SpendWindow:
