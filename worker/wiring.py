@@ -16,14 +16,17 @@ from activities.authorizations import AuthorizationActivities
 from activities.errors import ClassifyErrors
 from activities.providers.postgres import PostgresProvider
 from activities.providers.provider import Provider
+from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
 from worker.settings import Settings, needed
 from workflows.agent import AgentSaga
 from workflows.border import DATA_CONVERTER
+from workflows.infrastructure import InfrastructureSaga
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
+from workflows.rollback import RollbackSaga
 
 # What runs is finished before the worker leaves: an outside call may take this long.
 GRACE = timedelta(seconds=30)
@@ -87,6 +90,16 @@ async def wire(
                     settings.payments_queue,
                     [PaymentSaga, AgentSaga, PolicySaga],
                     [sagas, authorizations, transfers, agents],
+                )
+            )
+        if "infrastructure" in queues:
+            resources = ResourceActivities(database, providers(settings))
+            workers.append(
+                worker(
+                    client,
+                    settings.infrastructure_queue,
+                    [InfrastructureSaga, RollbackSaga],
+                    [sagas, resources],
                 )
             )
         yield Running(database, client, workers)
