@@ -8,11 +8,16 @@ undo never comes from memory: a replayed workflow may not know what its activiti
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    RetryState,
+    is_cancelled_exception,
+)
 from temporalio.workflow import ActivityCancellationType
 
 from activities.errors import HEARTBEAT, IN_PROGRESS, OUTSIDE_TRY, REUSED
@@ -193,16 +198,12 @@ class Saga:
                 summary=f"undo {claim.step}",
             )
             return undone
-        undone = await workflow.execute_local_activity(
+        return await self._ours(
             undo.activity,
-            args=[claim, undo.request],
-            result_type=StepUndone,
-            start_to_close_timeout=OURS_TRY,
-            local_retry_threshold=OURS_LONGEST_PAUSE,
-            retry_policy=OURS_RETRIES,
+            *(claim, undo.request),
             summary=f"undo {claim.step}",
+            result_type=StepUndone,
         )
-        return undone
 
     async def close(self, end: End, result: dict[str, Any]) -> dict[str, Any]:
         """End the saga; returns the result that stands, which is the first one."""
@@ -283,19 +284,39 @@ class Saga:
 
     async def _ours(
         self,
-        activity: Callable[..., Awaitable[Answer]],
+        activity: Callable[..., Awaitable[Answer]] | str,
         *args: Any,
         summary: str,
+        result_type: type[Answer] | None = None,
     ) -> Answer:
-        return await workflow.execute_local_activity(
-            activity,
-            args=args,
-            start_to_close_timeout=OURS_TRY,
-            local_retry_threshold=OURS_LONGEST_PAUSE,
-            retry_policy=OURS_RETRIES,
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=summary,
-        )
+        try:
+            answer: Answer = await workflow.execute_local_activity(
+                cast(str, activity),
+                args=args,
+                result_type=result_type,
+                start_to_close_timeout=OURS_TRY,
+                local_retry_threshold=OURS_LONGEST_PAUSE,
+                retry_policy=OURS_RETRIES,
+                cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=summary,
+            )
+        except ApplicationError as error:
+            raise _as_ordinary(error, summary) from error
+        return answer
+
+
+def _as_ordinary(error: ApplicationError, summary: str) -> ActivityError:
+    """The SDK wraps the failure of an ordinary activity and leaves that of a local one bare; here
+    both come as ActivityError, or one `except` would miss half of them."""
+    return ActivityError(
+        f"{summary}: {error.message}",
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type="",
+        activity_id="",
+        retry_state=RetryState.NON_RETRYABLE_FAILURE,
+    )
 
 
 def cause_of(error: ActivityError) -> str:
