@@ -1,0 +1,147 @@
+"""What is on record: the ledger as its auditor reads it, and the books of the mock bank."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from ledger.database import open_database
+from ledger.verify import verify
+from tests.sagas.teller import Json, saga_of
+
+Fact = TypeVar("Fact")
+# Only what is broken takes so long.
+DEADLINE_S = 30.0
+
+
+async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
+    """What the fact is as soon as it is one."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if found := await fact():
+                return found
+            await asyncio.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Books:
+    """Read by SQL, past all of our readers."""
+
+    ledger_url: str = field(repr=False)
+    bank_url: str = field(repr=False)
+    superuser_url: str = field(repr=False)
+
+    async def ledger(self, query: LiteralString, *values: Any) -> list[Json]:
+        return await _fetch(self.ledger_url, query, values)
+
+    async def bank(self, query: LiteralString, *values: Any) -> list[Json]:
+        return await _fetch(self.bank_url, query, values)
+
+    async def booked(self, request: Json) -> Json | None:
+        """The bank's row of a payment's transfer."""
+        rows = await self.bank("SELECT * FROM mock_bank.transfers WHERE key = %s", saga_of(request))
+        return rows[0] if rows else None
+
+    async def deliveries(self, request: Json) -> int:
+        """How often an order with the payment's key arrived at the bank."""
+        row = await self.booked(request)
+        return row["deliveries"] if row else 0
+
+    async def saga(self, request: Json) -> Json | None:
+        """The saga's row."""
+        rows = await self.ledger(
+            "SELECT * FROM ledger.sagas WHERE workflow_id = %s", saga_of(request)
+        )
+        return rows[0] if rows else None
+
+    async def authorization(self, request: Json) -> Json | None:
+        rows = await self.ledger(
+            "SELECT * FROM ledger.authorizations WHERE saga_id = %s", saga_of(request)
+        )
+        return rows[0] if rows else None
+
+    async def step(self, request: Json, name: str) -> Json | None:
+        rows = await self.ledger(
+            "SELECT * FROM ledger.saga_steps WHERE saga_id = %s AND name = %s",
+            *(saga_of(request), name),
+        )
+        return rows[0] if rows else None
+
+    async def events(self, request: Json, aggregate: str = "%") -> list[Json]:
+        """What a saga wrote, in order, of the aggregates that are LIKE `aggregate`."""
+        return await self.ledger(
+            "SELECT * FROM ledger.event_log WHERE saga_id = %s AND aggregate LIKE %s"
+            " ORDER BY position",
+            *(saga_of(request), aggregate),
+        )
+
+    async def told(self, request: Json, aggregate: str = "%") -> list[str]:
+        """The types of these events."""
+        return [event["event_type"] for event in await self.events(request, aggregate)]
+
+    async def event(self, request: Json, event_type: str) -> Json:
+        """The one event of a type that a saga wrote."""
+        (event,) = [e for e in await self.events(request) if e["event_type"] == event_type]
+        return event
+
+    async def spent(self, agent: str) -> tuple[int, int]:
+        """Reserved or spent today, in pesos, and by how many payments."""
+        rows = await self.ledger(
+            "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s", agent
+        )
+        assert len(rows) <= 1, "the test ran over midnight"
+        return (rows[0]["amount_minor"] // 100, rows[0]["count"]) if rows else (0, 0)
+
+    async def size(self) -> int:
+        """How many events the ledger has."""
+        return int((await self.ledger("SELECT count(*) AS n FROM ledger.event_log"))[0]["n"])
+
+    async def someone_waits(self) -> bool:
+        """Whether a session of the worker waits for a lock in the ledger."""
+        rows = await _fetch(
+            self.superuser_url,
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND usename = 'amends_worker' AND wait_event_type = 'Lock'",
+            (),
+        )
+        return bool(rows)
+
+    async def cut_connections(self) -> int:
+        """End every session of the worker in the ledger, as a failover would; returns how many."""
+        rows = await _fetch(
+            self.superuser_url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND usename = 'amends_worker'",
+            (),
+        )
+        return len(rows)
+
+    async def check(self) -> None:
+        """The ledger holds together, and the bank agrees with it about every transfer."""
+        async with open_database(self.ledger_url, size=1) as database:
+            verified = await verify(database)
+        assert verified.findings == []
+        ours = {row["key"]: row for row in await self.ledger(_TRANSFERS)}
+        theirs = {row["key"]: row for row in await self.bank("SELECT * FROM mock_bank.transfers")}
+        assert {key: (row["state"], row["reference"]) for key, row in ours.items()} == {
+            key: (row["status"], row["reference"]) for key, row in theirs.items()
+        }
+        for key, transfer in ours.items():
+            order = ("amount_minor", "currency", "destination")
+            if theirs[key]["amount_minor"] is not None:  # the order did arrive
+                assert [transfer[it] for it in order] == [theirs[key][it] for it in order]
+            assert (transfer["authorization"] == "captured") == (transfer["state"] == "executed")
+
+
+_TRANSFERS: LiteralString = """
+    SELECT t.*, a.state AS authorization
+    FROM ledger.transfers t JOIN ledger.authorizations a USING (authorization_id)"""
+
+
+async def _fetch(url: str, query: LiteralString, values: tuple[Any, ...]) -> list[Json]:
+    async with await AsyncConnection.connect(url, row_factory=dict_row) as connection:
+        cursor = await connection.execute(query, values)
+        return await cursor.fetchall()

@@ -1,0 +1,155 @@
+"""Asks for sagas as a client of any language would: by workflow name, JSON in, JSON out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
+
+from workflows.saga_workflow import SUBMITTED_BY
+
+Json = dict[str, Any]
+Handle = WorkflowHandle[Any, Any]
+
+CBU = "2850590940090418135201"
+USER = {"actor": "user:u-17"}
+# Pesos, as the requirements tell them.
+MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
+
+KINDS = {"payment": "PaymentSaga", "agent": "AgentSaga", "policy": "PolicySaga"}
+
+
+def new_id(what: str) -> str:
+    """A name nobody had before."""
+    return f"{what}-{uuid4().hex[:12]}"
+
+
+def payment(agent: str, pesos: int, **more: Any) -> Json:
+    """A payment of whole pesos, under a new operation id unless `more` gives one."""
+    return {
+        "operation_id": new_id("pay"),
+        "agent_id": agent,
+        "amount": {"minor": pesos * 100, "currency": "ARS"},
+        "destination": {"cbu": CBU},
+        "description": "building expenses",
+        **more,
+    }
+
+
+def registration(agent: str, action: str = "register") -> Json:
+    """Let an agent ask on behalf of user:u-17, or stop it."""
+    who = {"user": "user:u-17"} if action == "register" else {}
+    return {"operation_id": new_id(action), "action": action, "agent_id": agent, **who, **USER}
+
+
+def policy(agent: str, **more: Any) -> Json:
+    """The policy of the requirements, in pesos."""
+    return {
+        "operation_id": new_id("policy"),
+        "agent_id": agent,
+        "currency": "ARS",
+        "max_per_transaction_minor": MAX_PER_TRANSACTION * 100,
+        "daily_limit_minor": DAILY_LIMIT * 100,
+        "approval_threshold_minor": APPROVAL_THRESHOLD * 100,
+        **USER,
+        **more,
+    }
+
+
+def kind_of(request: Mapping[str, Any]) -> str:
+    """`payment`, `agent` or `policy`."""
+    if "amount" in request:
+        return "payment"
+    return "agent" if "action" in request else "policy"
+
+
+def saga_of(request: Mapping[str, Any]) -> str:
+    """The workflow id that the contract gives a request."""
+    return f"{kind_of(request)}/{request['operation_id']}"
+
+
+@dataclass(frozen=True)
+class Teller:
+    """One client of Temporal, and the task queue that the worker under test listens on."""
+
+    client: Client
+    queue: str
+
+    async def start(self, request: Json, **options: Any) -> Handle:
+        """Start the saga of a request by workflow name, as any client may."""
+        return await self.start_raw(
+            KINDS[kind_of(request)], [request], **{"id": saga_of(request), **options}
+        )
+
+    async def start_raw(self, workflow: str, arguments: list[Any], **options: Any) -> Handle:
+        """Start a workflow by name, with whatever arguments."""
+        return await self.client.start_workflow(
+            workflow, args=arguments, **{"task_queue": self.queue, **options}
+        )
+
+    async def run(self, request: Json, **options: Any) -> Json:
+        """Start a saga and wait for its result."""
+        result: Json = await (await self.start(request, **options)).result()
+        return result
+
+    async def submit(self, request: Json, **options: Any) -> Json:
+        """Update-with-start, as the SDK does; returns the progress once the decision is known."""
+        attempt = uuid4().hex
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            KINDS[kind_of(request)],
+            request,
+            **{
+                "id": saga_of(request),
+                "task_queue": self.queue,
+                "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+                "memo": {SUBMITTED_BY: attempt},
+                **options,
+            },
+        )
+        progress: Json = await self.client.execute_update_with_start_workflow(
+            "submit", request, start_workflow_operation=start, id=attempt
+        )
+        return progress
+
+    def handle(self, request: Json, run_id: str | None = None) -> Handle:
+        """The saga of a request: its newest run, or a certain one."""
+        return self.client.get_workflow_handle(saga_of(request), run_id=run_id)
+
+    async def result(self, request: Json) -> Json:
+        """Wait for the end of a saga."""
+        result: Json = await self.handle(request).result()
+        return result
+
+    async def tell(self, request: Json, update: str, by: Any = USER) -> Json:
+        """Send an update; returns the progress."""
+        progress: Json = await self.handle(request).execute_update(update, by)
+        return progress
+
+    async def progress(self, request: Json) -> Json:
+        """The query."""
+        progress: Json = await self.handle(request).query("progress")
+        return progress
+
+    async def refusal(self, request: Json, update: str, by: Any = USER) -> ApplicationError:
+        """Send an update that has to be refused; returns why it was."""
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await self.tell(request, update, by)
+        assert isinstance(refused.value.cause, ApplicationError)
+        return refused.value.cause
+
+    async def failure(self, handle: Handle) -> ApplicationError:
+        """Wait for a run that has to fail; returns why it did."""
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        assert isinstance(failed.value.cause, ApplicationError)
+        return failed.value.cause
