@@ -26,10 +26,13 @@ from tests.embedded.amends_up import (
 from worker.embedded import child
 
 
-@pytest.fixture(scope="module")
-def data(session_folder: Path) -> Path:
-    """One folder for all: what a test finds there is what a user's earlier runs leave."""
-    return session_folder / "up"
+@pytest.fixture(scope="session")
+async def data(session_folder: Path) -> Path:
+    """One folder for all that was up before: a test finds what a user's earlier runs leave."""
+    folder = session_folder / "up"
+    async with amends_up(folder):
+        pass
+    return folder
 
 
 @pytest.fixture
@@ -86,8 +89,6 @@ async def test_a_port_asked_for_and_taken_is_one_sentence(
 
 
 async def test_lost_passwords_are_one_sentence(data: Path) -> None:
-    async with amends_up(data):
-        pass
     secrets = data / "secrets.json"
     secrets.rename(data / "hidden")
     try:
@@ -143,8 +144,6 @@ async def test_a_kept_port_that_is_taken_now_is_replaced(data: Path) -> None:
 
 
 async def test_a_pid_file_that_names_a_stranger_does_not_hurt_it(data: Path) -> None:
-    async with amends_up(data):
-        pass
     (data / "postgres" / "postmaster.pid").write_text(f"{os.getpid()}\n{data}/postgres\n")
     async with amends_up(data) as running:
         assert running.servers()["postgres"] != os.getpid()

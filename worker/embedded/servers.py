@@ -11,7 +11,7 @@ from typing import Self
 from worker.embedded import child, databases
 from worker.embedded.errors import BadRequest
 from worker.embedded.folder import DataFolder
-from worker.embedded.ports import HOST, Ports
+from worker.embedded.ports import Ports
 from worker.embedded.postgres import Cluster
 from worker.embedded.temporal import NAMESPACE, DevServer
 
@@ -141,10 +141,6 @@ class EmbeddedServers:
             "TEMPORAL_ADDRESS": self.temporal.address,
             "TEMPORAL_NAMESPACE": NAMESPACE,
         }
-
-    def free_address(self, name: str) -> str:
-        """host:port for another server of this folder, kept across restarts."""
-        return f"{HOST}:{self.ports.take(name)}"
 
 
 async def _together(starts: Iterable[Awaitable[None]]) -> None:
