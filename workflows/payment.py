@@ -150,8 +150,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def reject(self, *raw: Any) -> Progress:
-        """A person says no: the reserved spend is released."""
-        return await self._ask("reject", raw)
+        """A person says no: the reserved spend is released. Answers when that is on record."""
+        await self._ask("reject", raw)
+        return await self._turned_round()
 
     @reject.validator
     def _check_reject(self, *raw: Any) -> None:

@@ -287,10 +287,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         """Undo the saga, whatever it is doing, unless it is past its pivot. Answers when the
         undo is on record as begun."""
         self._cancel(admit(raw, By))
-        await workflow.wait_condition(
-            lambda: self.progress().state not in ("pending", "running") or self._ended
-        )
-        return self.progress()
+        return await self._turned_round()
 
     @cancel.validator
     def _check_cancel(self, *raw: Any) -> None:
@@ -312,6 +309,13 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:
             raise asked.refusal
+        return self.progress()
+
+    async def _turned_round(self) -> Progress:
+        """Wait until the undo is on record as begun, or the saga has ended."""
+        await workflow.wait_condition(
+            lambda: self.progress().state not in ("pending", "running") or self._ended
+        )
         return self.progress()
 
     def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
