@@ -1,20 +1,19 @@
 """What is on record: the ledger as its auditor reads it, and the books of the mock bank."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from ledger.database import open_database
 from ledger.verify import verify
-from tests.sagas.teller import Json, saga_of
+from tests.sagas.teller import DEADLINE_S, Json, saga_of
 
 Fact = TypeVar("Fact")
-# Only what is broken takes so long.
-DEADLINE_S = 30.0
 
 
 async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
@@ -119,6 +118,38 @@ class Books:
         )
         return len(rows)
 
+    @asynccontextmanager
+    async def refusing(
+        self, request: Json, event_type: str, sqlstate: str = "58000"
+    ) -> AsyncIterator[None]:
+        """The database fails to write such an event of this saga, while the block runs."""
+        trigger = sql.Identifier(f"refuse {saga_of(request)}"[:60])
+        values = [sql.Literal(value) for value in (saga_of(request), event_type, sqlstate)]
+        await self._as_superuser(
+            sql.SQL(_REFUSE).format(*values, function=trigger),
+            sql.SQL(
+                "CREATE TRIGGER {0} BEFORE INSERT ON ledger.event_log"
+                " FOR EACH ROW EXECUTE FUNCTION public.{0}()"
+            ).format(trigger),
+        )
+        try:
+            yield
+        finally:
+            await self._as_superuser(sql.SQL("DROP FUNCTION public.{} CASCADE").format(trigger))
+
+    @asynccontextmanager
+    async def locking(self, query: LiteralString, *values: Any) -> AsyncIterator[None]:
+        """Hold the row locks that a query takes, while the block runs."""
+        async with await AsyncConnection.connect(self.superuser_url) as connection:
+            cursor = await connection.execute(query, values)
+            assert cursor.rowcount == 1
+            yield
+
+    async def _as_superuser(self, *statements: sql.Composed) -> None:
+        async with await AsyncConnection.connect(self.superuser_url) as connection:
+            for statement in statements:
+                await connection.execute(statement)
+
     async def check(self) -> None:
         """The ledger holds together, and the bank agrees with it about every transfer."""
         async with open_database(self.ledger_url, size=1) as database:
@@ -135,6 +166,15 @@ class Books:
                 assert [transfer[it] for it in order] == [theirs[key][it] for it in order]
             assert (transfer["authorization"] == "captured") == (transfer["state"] == "executed")
 
+
+_REFUSE = """
+    CREATE FUNCTION public.{function}() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.saga_id = {} AND NEW.event_type = {} THEN
+            RAISE EXCEPTION 'refused by a test' USING ERRCODE = {};
+        END IF;
+        RETURN NEW;
+    END $$"""
 
 _TRANSFERS: LiteralString = """
     SELECT t.*, a.state AS authorization

@@ -1,11 +1,14 @@
 """Asks for sagas as a client of any language would: by workflow name, JSON in, JSON out."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -13,7 +16,7 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from workflows.saga_workflow import SUBMITTED_BY
@@ -21,6 +24,8 @@ from workflows.saga_workflow import SUBMITTED_BY
 Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
 
+# Only what is broken takes so long.
+DEADLINE_S = 30.0
 CBU = "2850590940090418135201"
 USER = {"actor": "user:u-17"}
 # Pesos, as the requirements tell them.
@@ -76,6 +81,21 @@ def kind_of(request: Mapping[str, Any]) -> str:
 def saga_of(request: Mapping[str, Any]) -> str:
     """The workflow id that the contract gives a request."""
     return f"{kind_of(request)}/{request['operation_id']}"
+
+
+def raw(data: bytes, encoding: str = "json/plain") -> RawValue:
+    """Sent as it is, under the name of an encoding."""
+    return RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data))
+
+
+async def until_history(handle: Handle, event_type: str) -> None:
+    """Wait until the history of a run has such an event."""
+    wanted = EventType.Value(event_type)
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if wanted in [event.event_type for event in (await handle.fetch_history()).events]:
+                return
+            await asyncio.sleep(0.05)
 
 
 @dataclass(frozen=True)
