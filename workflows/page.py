@@ -20,7 +20,7 @@ def page(progress: Progress) -> str:
     if progress.decision:
         head += f"; decision: {progress.decision}"
     if progress.reason:
-        head += f" ({progress.reason})"
+        head += f"; reason: {progress.reason}"
     rows = [
         f"| {number} | {step.name} | {_MARKS[step.state]} | {step.detail or ''} |"
         for number, step in enumerate(progress.steps, 1)
