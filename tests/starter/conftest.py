@@ -1,0 +1,179 @@
+"""A worker for every kind of saga, and the command line in this process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from psycopg import AsyncConnection, sql
+from temporalio.client import Client
+
+from activities.adapters.mock import MockBank
+from ledger.database import open_database
+from ledger.verify import verify
+from starter.cli.run import run
+from starter.sdk import Amends
+from worker.embedded.servers import EmbeddedServers
+from worker.process import migrate, work
+from worker.settings import Settings
+from worker.wiring import wire
+from workflows.border import DATA_CONVERTER
+
+LEDGER, BANK = "starter_ledger", "starter_bank"
+QUEUES = {
+    "AMENDS_PAYMENTS_QUEUE": "starter-payments",
+    "AMENDS_INFRASTRUCTURE_QUEUE": "starter-infrastructure",
+}
+# Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
+AFTER_CLOSING_S = 0.5
+_numbers = count(1)
+
+
+Fact = TypeVar("Fact")
+
+
+async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
+    """What the fact is, as soon as it is one. Only what is broken takes the whole deadline."""
+    async with asyncio.timeout(30):
+        while True:
+            if found := await fact():
+                return found
+            await asyncio.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document that it printed."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Awaitable[Done]]
+
+
+@pytest.fixture(scope="session")
+async def settings(servers: EmbeddedServers) -> dict[str, str]:
+    """The environment of a client: a migrated ledger and a bank of these tests' own."""
+    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
+        for name, owner in ((LEDGER, "amends_owner"), (BANK, "mock_bank")):
+            statement = sql.SQL("CREATE DATABASE {} OWNER {}")
+            await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(owner)))
+    return {
+        "AMENDS_DATABASE_URL": servers.ledger_url("amends_worker", LEDGER),
+        "AMENDS_MIGRATION_URL": servers.ledger_url("amends_owner", LEDGER),
+        "AMENDS_AUDIT_URL": servers.ledger_url("amends_auditor", LEDGER),
+        "AMENDS_MOCK_BANK_URL": servers.mock_bank_url(BANK),
+        "AMENDS_POSTGRES_TARGET_URL": servers.target_url,
+        "TEMPORAL_ADDRESS": servers.temporal.address,
+        **QUEUES,
+    }
+
+
+@pytest.fixture(scope="session")
+async def working(settings: dict[str, str]) -> AsyncIterator[None]:
+    """The worker, wired as it is in production, in this process."""
+    config = Settings.from_environment(settings)
+    await migrate(config)
+    client = await Client.connect(settings["TEMPORAL_ADDRESS"], data_converter=DATA_CONVERTER)
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(wire(config, client))
+        task = asyncio.create_task(work(running.workers, stop))
+        yield
+        stop.set()
+        await task
+    await asyncio.sleep(AFTER_CLOSING_S)
+
+
+@pytest.fixture
+async def amends(settings: dict[str, str], working: None) -> AsyncIterator[Amends]:
+    """The SDK with a worker behind it; whatever the test did, `verify` finds nothing."""
+    async with Amends.connect(settings) as client:
+        yield client
+    async with open_database(settings["AMENDS_AUDIT_URL"], size=1) as database:
+        assert (await verify(database)).findings == []
+
+
+@pytest.fixture
+def command(
+    amends: Amends,
+    settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Command:
+    """`await command("pay", {...}, "--json")`: a dict becomes a file. One at a time."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    async def command(*arguments: str | dict[str, Any]) -> Done:
+        words = [_word(tmp_path, argument) for argument in arguments]
+        # Commands have an event loop of their own, so not in the thread of ours.
+        status = await asyncio.to_thread(run, words)
+        out, err = capsys.readouterr()
+        return Done(status, out, err)
+
+    return command
+
+
+def _word(folder: Path, argument: str | dict[str, Any]) -> str:
+    if isinstance(argument, str):
+        return argument
+    file = folder / f"request-{next(_numbers)}"
+    file.write_text(json.dumps(argument))
+    return str(file)
+
+
+@pytest.fixture
+async def bank(settings: dict[str, str], working: None) -> AsyncIterator[MockBank]:
+    """The bank's own counter: for its faults."""
+    async with MockBank(settings["AMENDS_MOCK_BANK_URL"]) as bank:
+        yield bank
+
+
+@pytest.fixture
+def new_id() -> Callable[[str], str]:
+    """`new_id("pay")`: an operation id or a name that no other test has."""
+    return lambda text: f"{text}-{next(_numbers)}"
+
+
+@pytest.fixture
+async def agent(command: Command, new_id: Callable[[str], str]) -> str:
+    """An agent with the policy of the requirements: 60,000 at once, 100,000 a day, above 50,000 a
+    person approves."""
+    name = new_id("bot")
+    registered = await command("agent", "register", name, "--user", "u-17", "--as", "user:ana")
+    assert registered.status == 0, registered.err
+    limits = ("--max-per-transaction", "6000000", "--daily-limit", "10000000")
+    above = ("--approval-threshold", "5000000", "--currency", "ARS", "--as", "user:ana")
+    assert (await command("policy", "set", name, *limits, *above)).status == 0
+    return name
+
+
+@pytest.fixture
+def payment(agent: str, new_id: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
+    """`payment(45_000)`: a request of that many pesos."""
+
+    def request(pesos: int, **more: Any) -> dict[str, Any]:
+        return {
+            "operation_id": new_id("pay"),
+            "agent_id": agent,
+            "amount": {"minor": pesos * 100, "currency": "ARS"},
+            "destination": {"cbu": "2850590940090418135201"},
+            **more,
+        }
+
+    return request

@@ -1,0 +1,147 @@
+"""Changes, rollbacks and schedules by the command line, on real servers."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.starter.conftest import Command, until
+
+NewId = Callable[[str], str]
+Change = dict[str, Any]
+
+
+@pytest.fixture
+def change(new_id: NewId) -> Change:
+    """A role and a database of its own, in an environment of its own."""
+    name = new_id("shop")
+    return {
+        "operation_id": name,
+        "environment": name,
+        "actor": "user:ana",
+        "present": [
+            {"name": f"{name}-db", "kind": "postgres.database", "spec": {"owner": f"{name}-app"}},
+            {"name": f"{name}-app", "kind": "postgres.role", "spec": {"login": True}},
+        ],
+    }
+
+
+def _actions(plan: Any) -> list[tuple[str, str]]:
+    return [(each["action"], each["name"]) for each in plan["operations"]]
+
+
+async def test_what_a_plan_shows_is_what_apply_does_and_rollback_takes_back(
+    command: Command, change: Change
+) -> None:
+    name = change["operation_id"]
+    planned = await command("plan", change, "--json")
+    assert planned.status == 0
+    assert _actions(planned.json) == [("create", f"{name}-app"), ("create", f"{name}-db")]
+
+    applied = await command("apply", change, "--json")
+    assert applied.status == 0
+    assert applied.json["state"] == "applied"
+    assert _actions((await command("plan", change, "--json")).json) == [
+        ("none", f"{name}-app"),
+        ("none", f"{name}-db"),
+    ]
+
+    back = ("rollback", "--to", f"before:{name}", "--environment", name)
+    shown = await command(*back, "--plan")
+    assert shown.status == 0
+    assert shown.out.index(f"delete\t{name}-db") < shown.out.index(f"delete\t{name}-app")
+    assert "irreversible: " in shown.out
+    rolled = await command(*back, "--json")
+    assert (rolled.status, rolled.json["state"]) == (0, "applied")
+    assert rolled.json["saga_id"].startswith("rollback/")
+    assert _actions((await command("plan", change, "--json")).json)[0][0] == "create"
+
+
+async def test_the_same_change_again_gets_the_first_answer(
+    command: Command, change: Change
+) -> None:
+    first = await command("apply", change, "--json")
+    again = await command("apply", change, "--json")
+    assert (again.status, again.json) == (0, first.json)
+    other = await command("apply", change | {"absent": ["nothing"]})
+    assert other.status == 2
+
+
+async def test_a_change_that_fails_half_way_is_undone_and_ends_with_1(
+    command: Command, change: Change
+) -> None:
+    name = change["operation_id"]
+    schema = {
+        "name": f"{name}-schema",
+        "kind": "postgres.schema",
+        "spec": {"database": f"{name}-db", "owner": "no-such-role"},
+        "depends_on": [f"{name}-db"],
+    }
+    done = await command("apply", change | {"present": [*change["present"], schema]}, "--json")
+    assert (done.status, done.json["state"]) == (1, "compensated")
+    assert _actions((await command("plan", change, "--json")).json)[0][0] == "create"
+
+
+async def test_an_unknown_change_can_not_be_rolled_back(command: Command) -> None:
+    planned = await command("rollback", "--to", "before:nothing", "--plan")
+    assert (planned.status, planned.out) == (2, "")
+    assert "knows no change/nothing" in planned.err
+    assert (await command("rollback", "--to", "before:nothing")).status == 1
+
+
+async def test_a_scheduled_rollback_runs_without_a_client(
+    command: Command, change: Change, new_id: NewId
+) -> None:
+    name, schedule = change["operation_id"], new_id("night")
+    await command("apply", change)
+    back = ("rollback", "--to", f"before:{name}", "--environment", name, "--reason", "tidy up")
+    scheduled = await command(*back, "--at", "PT2S", "--operation-id", schedule, "--json")
+    assert scheduled.status == 0
+    assert scheduled.json["name"] == schedule
+    assert scheduled.json["note"].endswith(": tidy up")
+    found = await until(lambda: _rollbacks_of(command, schedule))
+    assert found[0]["operation_id"].startswith(f"{schedule}-2")
+    assert found[0]["result"]["state"] == "applied"
+
+
+async def _rollbacks_of(command: Command, schedule: str) -> list[Any]:
+    sagas = (await command("sagas", "--json")).json
+    return [
+        saga
+        for saga in sagas
+        if saga["saga_id"].startswith(f"rollback/{schedule}-") and saga["state"] == "completed"
+    ]
+
+
+async def test_a_schedule_is_seen_paused_resumed_and_deleted(
+    command: Command, new_id: NewId
+) -> None:
+    name = new_id("night")
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    plan = ("rollback", "--to", "before:x", "--at", at, "--operation-id", name)
+    assert (await command(*plan, "--as", "user:ana")).status == 0
+    taken = await command(*plan)
+    assert (taken.status, "exists already" in taken.err) == (2, True)
+
+    assert (await command("schedule", "pause", name, "--reason", "wait")).status == 0
+    paused = await _listed(command, name, lambda each: each["paused"])
+    assert "before:x" in paused["note"]
+    assert "wait" in paused["note"]
+    assert (await command("schedule", "resume", name)).status == 0
+    resumed = await _listed(command, name, lambda each: not each["paused"])
+    assert resumed["note"] == "Bring dev back to before:x, asked by user:ana"
+    assert resumed["next_run"] is not None
+    assert (await command("schedule", "delete", name)).status == 0
+    gone = await command("schedule", "delete", name)
+    assert (gone.status, "amends schedule list" in gone.err) == (2, True)
+
+
+async def _listed(command: Command, name: str, fact: Callable[[Any], bool]) -> Any:
+    """The schedule, as soon as the list, which lags a little, shows the fact."""
+
+    async def shown() -> Any:
+        found = (await command("schedule", "list", "--json")).json
+        return next((each for each in found if each["name"] == name and fact(each)), None)
+
+    return await until(shown)

@@ -1,0 +1,158 @@
+"""The SDK on real servers."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.commit import Author
+from ledger.database import open_database
+from ledger.saga_claims import Opening, close_saga, open_saga
+from starter import Amends, patience
+from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
+from workflows.inputs import Destination, PaymentRequest, PaymentResult, RollbackRequest
+
+Payment = Callable[..., dict[str, Any]]
+
+
+def asked(fields: dict[str, Any]) -> PaymentRequest:
+    return PaymentRequest.model_validate(fields)
+
+
+async def test_submit_answers_with_the_decision(amends: Amends, payment: Payment) -> None:
+    decisions = {
+        pesos: (await amends.submit(asked(payment(pesos)))).decision for pesos in (55_000, 70_000)
+    }
+    assert decisions == {55_000: "pending_approval", 70_000: "denied"}
+
+
+async def test_many_submits_at_once_are_one_payment(amends: Amends, payment: Payment) -> None:
+    request = asked(payment(45_000))
+    answers = await asyncio.gather(*(amends.submit(request) for _ in range(8)))
+    assert {answer.saga_id for answer in answers} == {f"payment/{request.operation_id}"}
+    result = await amends.result(answers[0].saga_id)
+    assert isinstance(result, PaymentResult)
+    assert result.state == "captured"
+
+
+async def test_follow_tells_each_change_until_the_end(amends: Amends, payment: Payment) -> None:
+    progress = await amends.submit(asked(payment(45_000)))
+    told = [each async for each in amends.follow(progress.saga_id)]
+    assert told[-1].result is not None
+    assert told[-1].result["state"] == "captured"
+    assert all(each.result is None for each in told[:-1])
+
+
+async def test_follow_stops_where_a_person_is_awaited(amends: Amends, payment: Payment) -> None:
+    progress = await amends.submit(asked(payment(55_000)))
+    told = [each async for each in amends.follow(progress.saga_id)]
+    assert [each.waits_for for each in told] == ["approval"]
+
+
+async def test_what_temporal_does_not_know_comes_from_the_ledger(
+    amends: Amends, settings: dict[str, str], payment: Payment
+) -> None:
+    request = asked(payment(45_000))
+    saga_id = f"payment/{request.operation_id}"
+    first = PaymentResult(state="denied", reason="no_policy")
+    await recorded(settings["AMENDS_DATABASE_URL"], request, first)
+    assert await amends.result(saga_id) == first
+    progress = await amends.progress(saga_id)
+    assert (progress.state, progress.result) == ("completed", first.model_dump(mode="json"))
+    assert [each async for each in amends.follow(saga_id)][-1].result == progress.result
+    assert (await amends.submit(request)).result == progress.result
+
+
+async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> None:
+    """A saga that ended so long ago that Temporal has forgotten it: only the ledger has it."""
+    saga_id = f"payment/{request.operation_id}"
+    opening = Opening(
+        saga_id=saga_id,
+        kind="payment",
+        operation_id=request.operation_id,
+        input=request.model_dump(mode="json"),
+        input_hash=request.fingerprint(),
+        namespace="default",
+        run_id="forgotten",
+    )
+    author = Author(request.actor)
+    async with open_database(url, size=1) as database:
+        await open_saga(database, author, opening)
+        ended = result.model_dump(mode="json")
+        await close_saga(database, author, saga_id, 1, "completed", ended)
+
+
+async def test_what_a_client_did_not_check_the_saga_refuses_by_field(
+    amends: Amends, payment: Payment
+) -> None:
+    wrong = Destination.model_construct(cbu="2850590940090418135202")
+    request = asked(payment(45_000)).model_copy(update={"destination": wrong})
+    with pytest.raises(InvalidInput) as refused:
+        await amends.submit(request)
+    assert refused.value.field == "destination.cbu"
+    assert "2850590940090418135202" not in str(refused.value)
+
+
+async def test_a_decision_that_nobody_waits_for_is_not_allowed(
+    amends: Amends, payment: Payment
+) -> None:
+    saga_id = (await amends.submit(asked(payment(45_000, capture="manual")))).saga_id
+    with pytest.raises(NotAllowed, match="can't approve"):
+        await amends.approve(saga_id, actor="user:boss")
+    with pytest.raises(InvalidInput, match="actor"):
+        await amends.approve(saga_id, actor="boss")
+
+
+async def test_a_saga_that_nobody_knows_is_told(amends: Amends) -> None:
+    for ask in (amends.result, amends.progress):
+        with pytest.raises(NotKnown):
+            await ask("payment/nobody")
+    with pytest.raises(NotKnown):
+        _ = [each async for each in amends.follow("payment/nobody")]
+    with pytest.raises(InvalidInput, match="saga_id"):
+        await amends.result("nobody")
+
+
+async def test_without_a_worker_nobody_waits_for_ever(
+    amends: Amends,
+    settings: dict[str, str],
+    payment: Payment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "_PATIENCE_S", 0.2)
+    request = asked(payment(45_000))
+    async with Amends.connect({**settings, "AMENDS_PAYMENTS_QUEUE": "deserted"}) as lonely:
+        with pytest.raises(NoWorker, match="no worker listens on deserted"):
+            await lonely.submit(request)
+        with pytest.raises(NoWorker):
+            _ = [each async for each in lonely.follow(f"payment/{request.operation_id}")]
+    await amends.client.get_workflow_handle(f"payment/{request.operation_id}").terminate()
+
+
+async def test_a_request_without_an_operation_id_is_refused(amends: Amends) -> None:
+    with pytest.raises(InvalidInput, match="operation_id: is needed"):
+        await amends.submit(RollbackRequest(to="before:x", actor="user:u"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("TEMPORAL_ADDRESS", "127.0.0.1:1", "127.0.0.1:1 can't be reached"),
+        ("TEMPORAL_NAMESPACE", "nowhere", "correct TEMPORAL_NAMESPACE"),
+        ("TEMPORAL_CONFIG_FILE", "", "settings are wrong"),
+    ],
+)
+async def test_what_can_not_be_reached_is_named(
+    settings: dict[str, str], setting: str, value: str, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "temporal.toml"
+    file.write_text("[profile.default\n")
+
+    async def ask() -> None:
+        async with Amends.connect({**settings, setting: value or str(file)}) as client:
+            await client.progress("payment/x")
+
+    with pytest.raises(Unreachable, match=told):
+        await ask()

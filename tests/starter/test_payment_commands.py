@@ -1,0 +1,202 @@
+"""Payments by the command line, on real servers: what it prints, and its exit status."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from activities.adapters.mock import Fault, MockBank
+from starter.sdk import Amends
+from tests.starter.conftest import Command
+from workflows.inputs import PaymentRequest
+
+Payment = Callable[..., dict[str, Any]]
+
+
+async def test_a_payment_within_the_policy_is_captured(command: Command, payment: Payment) -> None:
+    request = payment(45_000)
+    paid = await command("pay", request)
+    assert (paid.status, paid.err) == (0, "")
+    steps, _, end = paid.out.rstrip().rpartition("\n")
+    assert "authorize: done" in steps
+    assert end.startswith(f"payment/{request['operation_id']}: captured as TRF-")
+
+
+async def test_a_program_gets_one_document_and_a_repeat_the_same(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(45_000)
+    first = await command("pay", request, "--json")
+    assert first.status == 0
+    assert first.json["saga_id"] == f"payment/{request['operation_id']}"
+    assert first.json["state"] == "captured"
+    again = await command("pay", request, "--json")
+    assert (again.status, again.json) == (0, first.json)
+
+
+async def test_another_request_under_the_same_operation_id_is_refused(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(45_000)
+    await command("pay", request)
+    other = await command("pay", request | {"description": "another one"})
+    assert (other.status, other.out) == (2, "")
+    assert "belongs to another request: choose a new operation id" in other.err
+
+
+async def test_a_denied_payment_ends_with_1_and_the_reason(
+    command: Command, payment: Payment
+) -> None:
+    denied = await command("pay", payment(70_000), "--json")
+    assert denied.status == 1
+    assert denied.json["reason"] == "exceeded_max_transaction_limit"
+    unknown = await command("pay", payment(1) | {"agent_id": "nobody"})
+    assert unknown.status == 1
+    assert "denied (unknown_agent)" in unknown.out
+
+
+async def test_what_the_bank_refuses_is_compensated_and_ends_with_1(
+    command: Command, payment: Payment, bank: MockBank
+) -> None:
+    request = payment(45_000)
+    await bank.inject(Fault(f"payment/{request['operation_id']}", "refuse"))
+    paid = await command("pay", request)
+    assert paid.status == 1
+    assert "execute transfer: refused" in paid.out
+    assert "compensated (provider_refused)" in paid.out
+
+
+async def test_above_the_threshold_a_person_decides(command: Command, payment: Payment) -> None:
+    request = payment(55_000)
+    saga_id = f"payment/{request['operation_id']}"
+    waits = await command("pay", request)
+    assert waits.status == 4
+    assert f"amends approve {saga_id}" in waits.out
+    detached = await command("pay", request, "--detach", "--json")
+    assert detached.status == 4
+    assert detached.json["decision"] == "pending_approval"
+    approved = await command("approve", request["operation_id"], "--as", "user:boss")
+    assert approved.status == 0
+    assert (await command("pay", request)).status == 0
+    late = await command("approve", saga_id, "--as", "user:boss")
+    assert late.status == 2
+    assert "comes too late" in late.err
+
+
+async def test_a_rejected_payment_ends_with_1_for_who_asked(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(55_000)
+    await command("pay", request)
+    rejected = await command(
+        "reject", request["operation_id"], "--as", "boss", "--reason", "no", "--json"
+    )
+    assert rejected.status == 0
+    asked = await command("pay", request, "--json")
+    assert (asked.status, asked.json["state"]) == (1, "rejected")
+
+
+async def test_wait_goes_on_until_a_person_has_decided(
+    command: Command, payment: Payment, amends: Amends
+) -> None:
+    request = payment(55_000)
+    saga_id = f"payment/{request['operation_id']}"
+    await amends.submit(PaymentRequest.model_validate(request))
+    waiting = asyncio.ensure_future(command("pay", request, "--wait", "--json"))
+    await amends.approve(saga_id, actor="user:boss")
+    done = await waiting
+    assert (done.status, done.json["state"]) == (0, "captured")
+
+
+async def test_a_manual_capture_is_one_payment_however_often_it_is_asked(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(45_000, capture="manual")
+    assert (await command("pay", request)).status == 4
+    first = await command("capture", request["operation_id"], "--json")
+    again = await command("capture", request["operation_id"], "--json")
+    assert (first.status, again.status) == (0, 0)
+    assert first.json == again.json
+    assert first.json["state"] == "captured"
+
+
+async def test_cancel_undoes_what_waits_and_comes_too_late_after_the_end(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(55_000)
+    await command("pay", request)
+    assert (await command("cancel", request["operation_id"])).status == 0
+    assert (await command("pay", request, "--json")).json["state"] == "voided"
+    assert (await command("cancel", request["operation_id"])).status == 2
+
+
+async def test_an_id_that_nobody_knows_is_bad_input(command: Command) -> None:
+    for arguments in (["approve", "nobody"], ["cancel", "nobody"], ["saga", "nobody"]):
+        done = await command(*arguments)
+        assert (done.status, done.out) == (2, "")
+        assert done.err.count("\n") == 1
+    assert (await command("cancel", "no/prefix")).status == 2
+
+
+async def test_a_bare_id_that_means_two_sagas_is_refused_with_both(
+    command: Command, payment: Payment, agent: str
+) -> None:
+    request = payment(55_000)
+    name = request["operation_id"]
+    await command("pay", request)
+    await command("agent", "register", agent, "--user", "u-17", "--operation-id", name)
+    done = await command("cancel", name)
+    assert done.status == 2
+    assert f"payment/{name} or agent/{name}" in done.err
+
+
+async def test_who_and_why_go_to_the_metadata_and_change_no_request(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(45_000, metadata={"ip": "203.0.113.7"})
+    assert (await command("pay", request)).status == 0
+    again = await command("pay", request, "--as", "ana", "--reason", "month's end")
+    assert again.status == 0
+    log = (await command("log", request["operation_id"], "--json")).json
+    assert log[0]["metadata"]["context"]["ip"] == "203.0.113.7"
+
+
+async def test_readers_tell_a_payment(command: Command, payment: Payment, agent: str) -> None:
+    request = payment(45_000)
+    saga_id = f"payment/{request['operation_id']}"
+    await command("pay", request)
+    story = await command("saga", request["operation_id"])
+    assert f"{saga_id}: captured as TRF-" in story.out
+    assert "SagaCompleted" in story.out
+    told = (await command("saga", saga_id, "--json")).json
+    assert told["state"] == "completed"
+    assert [step["state"] for step in told["steps"]] == ["done"] * len(told["steps"])
+    assert saga_id in {each["saga_id"] for each in (await command("sagas", "--json")).json}
+    assert saga_id not in (await command("sagas", "--open")).out
+    shown = (await command("show", f"saga/{saga_id}", "--json")).json
+    assert shown["state"]["state"] == "completed"
+    assert (await command("show", f"agent/{agent}")).out.startswith(f"agent/{agent}, version 1")
+    policy = (await command("policy", "show", agent, "--json")).json
+    assert (policy["daily_limit_minor"], policy["policy_version"]) == (10_000_000, 1)
+    assert agent in (await command("agent", "list")).out
+    verified = await command("verify", "--json")
+    assert (verified.status, verified.json["findings"]) == (0, [])
+
+
+async def test_a_revoked_agent_is_denied(command: Command, payment: Payment, agent: str) -> None:
+    assert (await command("agent", "revoke", agent)).status == 0
+    denied = await command("pay", payment(1), "--json")
+    assert (denied.status, denied.json["reason"]) == (1, "agent_revoked")
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+async def test_no_command_prints_a_secret(
+    command: Command, settings: dict[str, str], more: list[str]
+) -> None:
+    from urllib.parse import urlsplit
+
+    secrets = {urlsplit(url).password or "" for name, url in settings.items() if "URL" in name}
+    for arguments in (["sagas"], ["log"], ["verify"], ["agent", "list"], ["schedule", "list"]):
+        done = await command(*arguments, *more)
+        assert not [secret for secret in secrets if secret and secret in done.out + done.err]
