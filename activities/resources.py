@@ -200,9 +200,18 @@ class ResourceActivities:
         if not await self._hold(claim, request):
             later = f"{request.name} was changed later by another saga: left as it is"
             return Restored("another change came later", True, later)
+        users = await self._users(request) if step.state == "done" else []
+        if users and request.action in ("create", "replace"):
+            stays = f"{request.kind} {request.name} stays: {', '.join(users)} depends on it"
+            return Restored("others depend on it", True, stays)
         return await self._effects.restore(
             request, claim.saga_id, step.state == "done", _tables(step)
         )
+
+    async def _users(self, request: ApplyResource) -> list[str]:
+        """What depends on the resource now, be it because its own undo had to leave it."""
+        near = await resource_history.resources(self._database, request.environment, [request.name])
+        return [each.name for each in near if each.shape and request.name in each.shape.depends_on]
 
     def _wait_for_attempts(self, request: ApplyResource) -> None:
         """Nothing is known of the last attempt: it may still be calling."""

@@ -1,0 +1,106 @@
+"""A worker for changes and rollbacks in this process, on a ledger of its own and a real target."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from temporalio.client import Client
+
+from activities.providers.postgres import PostgresProvider
+from activities.resources import ResourceActivities
+from activities.saga_records import SagaActivities
+from ledger import migrate
+from ledger.database import Database, open_database
+from ledger.verify import verify
+from tests.infrastructure.asking import Asking, Target
+from tests.ledger.conftest import create_database
+from tests.sagas.gate import Gate, gate_before
+from worker.embedded.servers import EmbeddedServers
+from worker.wiring import worker
+from workflows.border import DATA_CONVERTER
+from workflows.infrastructure import InfrastructureSaga
+from workflows.rollback import RollbackSaga
+
+LEDGER = "infrastructure_ledger"
+QUEUE = "infrastructure-tests"
+# Long enough for a real server, short enough to wait for its end.
+ATTEMPT = timedelta(seconds=2)
+# Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
+AFTER_CLOSING_S = 0.5
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What the names of a test begin with: all tests share one target server and one ledger."""
+    return f"t{next(_numbers)}-"
+
+
+@pytest.fixture(scope="session")
+def target(servers: EmbeddedServers) -> Target:
+    """The target server, past the provider."""
+    assert servers.target is not None
+    return Target(servers.target.url())
+
+
+@pytest.fixture(scope="session")
+async def way_to_target(servers: EmbeddedServers) -> AsyncIterator[Gate]:
+    """The door through which the worker reaches the target server."""
+    async with gate_before(servers.target_url) as gate:
+        yield gate
+
+
+@pytest.fixture(scope="session")
+async def ledger_urls(servers: EmbeddedServers) -> dict[str, str]:
+    """The URLs of a migrated ledger, by role."""
+    await create_database(servers, LEDGER)
+    urls = {
+        role: servers.ledger_url(f"amends_{role}", LEDGER)
+        for role in ("owner", "worker", "auditor")
+    }
+    await asyncio.to_thread(migrate.upgrade, urls["owner"])
+    return urls
+
+
+@pytest.fixture(scope="session")
+async def database(ledger_urls: dict[str, str]) -> AsyncIterator[Database]:
+    """The worker's connections to the ledger."""
+    async with open_database(ledger_urls["worker"], size=20) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def working(
+    servers: EmbeddedServers, database: Database, way_to_target: Gate
+) -> AsyncIterator[Client]:
+    """A client with a worker behind it, wired as in production but for its shorter attempts."""
+    client = await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER)
+    providers = [PostgresProvider(way_to_target.url)]
+    rooms = [
+        SagaActivities(database, client),
+        ResourceActivities(database, providers, attempt=ATTEMPT),
+    ]
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            worker(client, QUEUE, [InfrastructureSaga, RollbackSaga], rooms)
+        )
+        yield client
+    await asyncio.sleep(AFTER_CLOSING_S)
+
+
+@pytest.fixture
+async def ledger(ledger_urls: dict[str, str]) -> AsyncIterator[Database]:
+    """The auditor's eyes; whatever the test did, `verify` finds nothing afterwards."""
+    async with open_database(ledger_urls["auditor"], size=2) as opened:
+        yield opened
+        assert (await verify(opened)).findings == []
+
+
+@pytest.fixture
+def asking(working: Client, ledger: Database) -> Asking:
+    """Asks for sagas by name, as a client of any language would."""
+    return Asking(working, QUEUE)

@@ -1,0 +1,300 @@
+"""Changes of an environment, from the request to the real server and back."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from ledger.database import Database
+from ledger.resource_history import resources
+from tests.infrastructure.asking import (
+    Asking,
+    Json,
+    Target,
+    database,
+    role,
+    schema,
+    size,
+    told,
+    until,
+)
+from tests.sagas.gate import Gate
+
+
+async def failure_of(asking: Asking, saga_id: str, request: Any) -> ApplicationError:
+    handle = await asking.start("InfrastructureSaga", saga_id, request)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause
+
+
+async def shapes(ledger: Database, prefix: str) -> Mapping[str, Json | None]:
+    """The resources of a test as the ledger has them."""
+    return {
+        known.name: known.shape.model_dump() if known.shape else None
+        for known in await resources(ledger, "dev")
+        if known.name.startswith(prefix)
+    }
+
+
+async def test_a_change_makes_real_things_along_its_graph(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, db, inner = prefix + "app", prefix + "db", prefix + "inner"
+    result = await asking.apply(
+        prefix + "1", present=[schema(inner, db, app), database(db, app), role(app)]
+    )
+    assert result["state"] == "applied"
+    assert [change["name"] for change in result["changes"]] == [app, db, inner]
+    assert await target.names(prefix) == {app, db}
+    assert await target.schemas(db, prefix) == {inner}
+    marker = f"amends: resource/dev/{app} by change/{prefix}1"
+    assert (await target.role(app))["comment"] == marker
+    assert (await shapes(ledger, prefix))[inner] == {
+        "kind": "postgres.schema",
+        "spec": {"database": db, "owner": app},
+        "depends_on": [app, db],
+    }
+
+
+async def test_the_same_change_under_another_id_changes_nothing(
+    asking: Asking, ledger: Database, prefix: str
+) -> None:
+    present = [role(prefix + "app"), database(prefix + "db", prefix + "app")]
+    await asking.apply(prefix + "1", present=present)
+    before = await told(ledger, f"resource/dev/{prefix}db")
+    result = await asking.apply(prefix + "2", present=present, absent=[prefix + "gone"])
+    assert (result["state"], result["changes"]) == ("unchanged", [])
+    assert result["notes"] == [f"{prefix}gone is not known in dev: nothing to do"]
+    assert await told(ledger, f"resource/dev/{prefix}db") == before
+
+
+async def test_a_resource_is_altered_replaced_and_deleted(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, one, two, inner = (prefix + name for name in ("app", "one", "two", "inner"))
+    await asking.apply(
+        prefix + "1",
+        present=[role(app), database(one, app), database(two, app), schema(inner, one, app)],
+    )
+    altered = await asking.apply(
+        prefix + "2", present=[role(app, login=False), schema(inner, two, app)]
+    )
+    assert {c["name"]: c["action"] for c in altered["changes"]} == {app: "update", inner: "replace"}
+    assert (await target.role(app))["login"] is False
+    assert (await target.schemas(one, prefix), await target.schemas(two, prefix)) == (
+        set(),
+        {inner},
+    )
+    await asking.apply(prefix + "3", absent=[app, one, two, inner])
+    assert await target.names(prefix) == set()
+    assert set((await shapes(ledger, prefix)).values()) == {None}
+
+
+async def test_a_change_that_fails_on_the_way_is_undone(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, db, other = prefix + "app", prefix + "db", prefix + "other"
+    result = await asking.apply(
+        prefix + "1",
+        present=[
+            role(app),
+            database(db, app),
+            database(other, prefix + "nobody", depends_on=[db]),
+        ],
+    )
+    assert (result["state"], result["reason"]) == ("compensated", "missing")
+    assert result["residuals"] == []
+    assert result["notes"][0].startswith(f"{other}: ")
+    assert await target.names(prefix) == set()
+    assert await told(ledger, f"resource/dev/{app}") == [
+        "ResourceChangeStarted",
+        "ResourceCreated",
+        "ResourceChangeStarted",
+        "ResourceDeleted",
+    ]
+    assert await told(ledger, f"resource/dev/{other}") == [
+        "ResourceChangeStarted",
+        "ResourceChangeDropped",
+    ]
+
+
+async def test_what_was_altered_and_deleted_comes_back_when_a_change_fails(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, old = prefix + "app", prefix + "old"
+    await asking.apply(prefix + "1", present=[role(app), role(old)])
+    before = await shapes(ledger, prefix)
+    failing = database(prefix + "db", prefix + "nobody", depends_on=[app])
+    result = await asking.apply(
+        prefix + "2", present=[role(app, login=False), failing], absent=[old]
+    )
+    assert result["state"] == "compensated"
+    assert await target.names(prefix) == {app, old}
+    assert (await target.role(app))["login"] is True
+    after = await shapes(ledger, prefix)
+    assert {name: after[name] for name in before} == before
+
+
+async def test_a_database_that_holds_a_table_is_deleted_only_when_that_is_allowed(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, db = prefix + "app", prefix + "db"
+    await asking.apply(prefix + "1", present=[role(app), database(db, app)])
+    await target.add_table(db)
+    request = {"operation_id": prefix + "2", "actor": "user:ana", "absent": [db, app]}
+    failure = await failure_of(asking, f"change/{prefix}2", request)
+    assert failure.type == "irreversible"
+    assert "holds 1 tables" in failure.message
+    assert await target.names(prefix) == {app, db}
+    allowed = await asking.apply(prefix + "3", absent=[db, app], allow_irreversible=True)
+    assert allowed["state"] == "applied"
+    assert await target.names(prefix) == set()
+
+
+async def test_a_database_that_got_a_table_outlives_the_undo_and_is_named(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, db, last = prefix + "app", prefix + "db", prefix + "last"
+    async with target.hold("postgres.role", last):
+        handle = await asking.change(
+            prefix + "1", present=[database(db, app), role(app), {**role(last), "depends_on": [db]}]
+        )
+        await until(lambda: told(ledger, f"resource/dev/{last}"))
+        await target.add_table(db)
+        await handle.cancel()
+    result = await handle.result()
+    assert (result["state"], result["reason"]) == ("compensated", "cancelled")
+    kept, owner = result["residuals"]
+    assert kept.startswith(f"database {db} holds 1 tables")
+    assert owner == f"postgres.role {app} stays: {db} depends on it"
+    assert await target.names(prefix) == {app, db}
+    assert {name for name, shape in (await shapes(ledger, prefix)).items() if shape} == {app, db}
+
+
+async def test_a_cancel_in_the_middle_of_a_call_ends_in_a_finished_undo(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, last = prefix + "app", prefix + "last"
+    async with target.hold("postgres.role", last):
+        handle = await asking.change(
+            prefix + "1", present=[role(app), {**role(last), "depends_on": [app]}]
+        )
+        await until(lambda: told(ledger, f"resource/dev/{last}"))
+        await handle.cancel()
+        await handle.cancel()
+    assert (await handle.result())["state"] == "compensated"
+    assert await target.names(prefix) == set()
+    assert await shapes(ledger, prefix) == {app: None, last: None}
+
+
+async def test_what_exists_and_is_not_ours_is_refused_and_left_alone(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    theirs = prefix + "theirs"
+    await target.execute(f'CREATE ROLE "{theirs}"')
+    request = {"operation_id": prefix + "1", "actor": "user:ana", "present": [role(theirs)]}
+    failure = await failure_of(asking, f"change/{prefix}1", request)
+    assert failure.type == "not_managed"
+    assert "exists, not managed: import it" in failure.message
+    with_more = await asking.apply(
+        prefix + "2",
+        present=[role(prefix + "app"), role(theirs) | {"depends_on": [prefix + "app"]}],
+    )
+    assert (with_more["state"], with_more["reason"]) == ("compensated", "not_managed")
+    assert await target.names(prefix) == {theirs}
+    assert (await target.role(theirs))["comment"] is None
+
+
+async def test_two_changes_of_one_resource_at_once_leave_one(
+    asking: Asking, target: Target, prefix: str
+) -> None:
+    app = prefix + "app"
+    requests = [
+        {"operation_id": f"{prefix}{n}", "actor": "user:ana", "present": [role(app, login=n > 2)]}
+        for n in range(1, 5)
+    ]
+    handles = [
+        await asking.start("InfrastructureSaga", f"change/{request['operation_id']}", request)
+        for request in requests
+    ]
+    ends = await asyncio.gather(*(h.result() for h in handles), return_exceptions=True)
+    failed = [
+        end.cause.type
+        for end in ends
+        if isinstance(end, WorkflowFailureError) and isinstance(end.cause, ApplicationError)
+    ]
+    states = [end["state"] for end in ends if isinstance(end, dict)]
+    assert set(failed) <= {"claimed", "plan_outdated"}
+    assert set(states) <= {"applied", "unchanged", "refused"}
+    assert "applied" in states
+    assert len(failed) + len(states) == len(ends)
+    assert await target.names(prefix) == {app}
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        (
+            {
+                "present": [
+                    {**role("ra"), "depends_on": ["rb"]},
+                    {**role("rb"), "depends_on": ["ra"]},
+                ]
+            },
+            "present[0].depends_on",
+        ),
+        ({"present": [{"name": "ra", "kind": "postgres.table"}]}, "present[0].kind"),
+        ({"present": [role("ra", colour="s3cr3t")]}, "present[0].spec.colour"),
+        ({"present": [role("ra")], "colour": "s3cr3t"}, "colour"),
+        ({"present": "s3cr3t"}, "present"),
+        ({"present": [role("amends_worker")]}, "present[0].name"),
+    ],
+)
+async def test_bad_input_fails_the_run_with_field_and_reason_and_writes_nothing(
+    asking: Asking, ledger: Database, prefix: str, parts: Json, field: str
+) -> None:
+    before = await size(ledger)
+    request = {"operation_id": prefix + "1", "actor": "user:ana", **parts}
+    failure = await failure_of(asking, f"change/{prefix}1", request)
+    assert failure.type == "InvalidInput"
+    assert [problem["field"] for problem in failure.details] == [field]
+    assert "s3cr3t" not in failure.message + str(failure.details)
+    assert await size(ledger) == before
+
+
+async def test_an_operation_id_is_one_change_for_ever(
+    asking: Asking, ledger: Database, prefix: str
+) -> None:
+    present = [role(prefix + "app")]
+    first = await asking.apply(prefix + "1", present=present)
+    assert await asking.apply(prefix + "1", present=present) == first
+    request = {"operation_id": prefix + "1", "actor": "user:ana", "present": [role(prefix + "b")]}
+    failure = await failure_of(asking, f"change/{prefix}1", request)
+    assert failure.type == "operation_id_reused"
+    assert await told(ledger, f"resource/dev/{prefix}b") == []
+
+
+async def test_a_target_that_is_away_is_waited_for(
+    asking: Asking, target: Target, ledger: Database, way_to_target: Gate, prefix: str
+) -> None:
+    app = prefix + "app"
+    await asking.apply(prefix + "1", present=[role(app)])
+    await way_to_target.close()
+    handle = await asking.change(prefix + "2", present=[role(app, login=False)])
+
+    async def tried_in_vain() -> bool:
+        described = await handle.describe()
+        return any(
+            pending.HasField("last_failure")
+            for pending in described.raw_description.pending_activities
+        )
+
+    await until(tried_in_vain)
+    await way_to_target.open()
+    assert (await handle.result())["state"] == "applied"
+    assert (await target.role(app))["login"] is False
