@@ -44,6 +44,10 @@ class Books:
         rows = await self.bank("SELECT * FROM mock_bank.transfers WHERE key = %s", saga_of(request))
         return rows[0] if rows else None
 
+    async def until_booked(self, request: Json) -> Json:
+        """The bank's row, as soon as the bank has done the work."""
+        return await until(lambda: self.booked(request))
+
     async def deliveries(self, request: Json) -> int:
         """How often an order with the payment's key arrived at the bank."""
         row = await self.booked(request)

@@ -1,7 +1,7 @@
 """Asks for sagas as a client of any language would: by workflow name, JSON in, JSON out."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -98,6 +98,23 @@ async def until_history(handle: Handle, event_type: str) -> None:
             await asyncio.sleep(0.05)
 
 
+async def until_waits_for(handle: Handle, what: str) -> None:
+    """Wait until a run waits for somebody."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if (await handle.query("progress"))["waits_for"] == what:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def refused(update: Awaitable[Any]) -> ApplicationError:
+    """Await an update that has to fail; returns why it did."""
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await update
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause
+
+
 @dataclass(frozen=True)
 class Teller:
     """One client of Temporal, and the task queue that the worker under test listens on."""
@@ -162,10 +179,7 @@ class Teller:
 
     async def refusal(self, request: Json, update: str, by: Any = USER) -> ApplicationError:
         """Send an update that has to be refused; returns why it was."""
-        with pytest.raises(WorkflowUpdateFailedError) as refused:
-            await self.tell(request, update, by)
-        assert isinstance(refused.value.cause, ApplicationError)
-        return refused.value.cause
+        return await refused(self.tell(request, update, by))
 
     async def failure(self, handle: Handle) -> ApplicationError:
         """Wait for a run that has to fail; returns why it did."""

@@ -1,0 +1,265 @@
+"""One operation id is one saga for ever, whatever client asks and whatever id policy it uses."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from ledger.commit import Author
+from ledger.database import open_database
+from ledger.saga_claims import Opening, open_saga
+from tests.sagas.books import Books
+from tests.sagas.conftest import QUEUE, Inject, Place
+from tests.sagas.teller import (
+    Json,
+    Teller,
+    payment,
+    policy,
+    refused,
+    registration,
+    saga_of,
+    until_waits_for,
+)
+from worker.embedded.servers import EmbeddedServers
+from worker.embedded.temporal import program
+from workflows.inputs import PaymentRequest
+
+OTHER_CBU = "0170099220000067797370"
+REJECT = ("--id-reuse-policy", "RejectDuplicate", "--fail-existing")
+# What a client may say about an id that has been used, and about one that is in use.
+REUSE = {policy.name: policy for policy in WorkflowIDReusePolicy}
+CONFLICT = {
+    policy.name: policy
+    for policy in WorkflowIDConflictPolicy
+    if policy != WorkflowIDConflictPolicy.UNSPECIFIED
+}
+
+
+async def official_cli(servers: EmbeddedServers, verb: str, request: Json, *options: str) -> Any:
+    """What `temporal workflow VERB` answers, where it starts a payment by workflow name."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(program()), "workflow", verb, "--type", "PaymentSaga", "--task-queue", QUEUE),
+        *("--workflow-id", saga_of(request), "--input", json.dumps(request), *options),
+        *("--address", servers.temporal.address, "--output", "json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return json.loads(out) if out.strip() else err.decode()
+
+
+async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
+    servers: EmbeddedServers, teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(
+        agent, 45_000, capture="automatic", approve_within="P1D", metadata={"session": "s-1"}
+    )
+    first = await official_cli(servers, "execute", request)
+    booked = await books.booked(request)
+    assert booked is not None
+    assert first["status"] == "COMPLETED"
+    # The CLI writes an empty list as null; the run's own result is what any SDK gets.
+    assert first["result"] | {"residuals": []} == await teller.result(request)
+    assert await teller.result(request) == {
+        "state": "captured",
+        "authorization_id": first["result"]["authorization_id"],
+        "transfer_id": first["result"]["transfer_id"],
+        "provider_reference": booked["reference"],
+        "reason": None,
+        "residuals": [],
+    }
+    again = await official_cli(servers, "execute", request)
+    assert again["result"] == first["result"]
+    assert again["runId"] != first["runId"]
+    refusal = await official_cli(servers, "start", request, *REJECT)
+    assert "already" in refusal
+    assert await books.deliveries(request) == 1
+
+
+@pytest.mark.parametrize("reuse", REUSE)
+async def test_the_same_request_after_the_end_gets_the_first_answer(
+    teller: Teller, books: Books, agent: str, reuse: str
+) -> None:
+    request = payment(agent, 45_000)
+    first = await teller.run(request)
+    try:
+        handle = await teller.start(request, id_reuse_policy=REUSE[reuse])
+    except WorkflowAlreadyStartedError:
+        assert reuse in ("ALLOW_DUPLICATE_FAILED_ONLY", "REJECT_DUPLICATE")
+        handle = teller.handle(request)
+    assert await handle.result() == first
+    again = [] if handle.result_run_id is None else ["SagaDuplicateReceived"]
+    assert await books.told(request, "saga/%") == ["SagaStarted", "SagaCompleted", *again]
+    assert await books.deliveries(request) == 1
+    assert await books.spent(agent) == (45_000, 1)
+
+
+@pytest.mark.parametrize("conflict", CONFLICT)
+@pytest.mark.parametrize("position", ["approval", "transfer"])
+async def test_the_same_request_while_it_runs_has_no_second_effect(
+    teller: Teller, books: Books, agent: str, inject: Inject, position: str, conflict: str
+) -> None:
+    request = payment(agent, 55_000 if position == "approval" else 45_000)
+    await inject(request, "slow_after", delay_ms=300)
+    first = await teller.start(request)
+    if position == "approval":
+        await until_waits_for(first, "approval")
+    else:
+        await books.until_booked(request)
+    try:
+        again = await teller.start(request, id_conflict_policy=CONFLICT[conflict])
+    except WorkflowAlreadyStartedError:
+        assert conflict == "FAIL"
+        again = teller.handle(request)
+    if position == "approval":
+        await until_waits_for(again, "approval")
+        await teller.tell(request, "approve")
+    result = await again.result()
+    assert result["state"] == "captured"
+    told = await books.told(request)
+    assert told.count("AuthorizationCaptured") == told.count("TransferExecuted") == 1
+    taken = conflict == "TERMINATE_EXISTING"
+    assert told.count("SagaTakenOver") == (1 if taken else 0)
+    assert (again.result_run_id != first.result_run_id) == (taken or conflict == "FAIL")
+
+
+async def test_the_deprecated_policy_that_terminates_a_running_saga_has_no_second_effect(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    await teller.submit(request)
+    again = await teller.start(request, id_reuse_policy=REUSE["TERMINATE_IF_RUNNING"])
+    await until_waits_for(again, "approval")
+    await teller.tell(request, "approve")
+    assert (await again.result())["state"] == "captured"
+    assert await books.deliveries(request) == 1
+
+
+async def test_by_update_with_start_a_running_saga_records_the_repeat_and_answers_both(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    first = await teller.submit(request)
+    again = await teller.submit(request)
+    assert again == first
+    assert (await books.told(request)).count("SagaDuplicateReceived") == 1
+    await teller.tell(request, "approve")
+    ended = await teller.result(request)
+    after = await teller.submit(request)
+    assert after["result"] == ended
+    assert (await books.told(request)).count("SagaDuplicateReceived") == 2
+    assert await books.deliveries(request) == 1
+
+
+async def test_ten_equal_requests_at_once_are_one_payment(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    answers = await asyncio.gather(*(teller.submit(request) for _ in range(10)))
+    assert {answer["saga_id"] for answer in answers} == {saga_of(request)}
+    assert (await teller.result(request))["state"] == "captured"
+    assert await books.deliveries(request) == 1
+    assert await books.spent(agent) == (45_000, 1)
+    assert (await books.told(request)).count("SagaDuplicateReceived") == 9
+
+
+async def test_what_is_only_written_otherwise_is_the_same_request(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    first = await teller.run(request)
+    again = {
+        **dict(reversed(request.items())),
+        **{"capture": "automatic", "approve_within": "PT24H", "metadata": {"session": "s-2"}},
+    }
+    assert await teller.run(again) == first
+    assert await books.deliveries(request) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"amount": {"minor": 4_500_001, "currency": "ARS"}},
+        {"amount": {"minor": 4_500_000, "currency": "USD"}},
+        {"agent_id": "another-bot"},
+        {"destination": {"cbu": OTHER_CBU}},
+        {"description": "something else"},
+        {"capture": "automatic"},
+        {"approve_within": "PT2H"},
+    ],
+)
+async def test_another_request_under_the_id_fails_with_operation_id_reused(
+    teller: Teller, books: Books, agent: str, changed: Json
+) -> None:
+    request = payment(agent, 55_000, capture="manual")
+    other = {**request, **changed}
+    await teller.submit(request)
+    assert (await refused(teller.submit(other))).type == "operation_id_reused"
+    assert (await teller.progress(request))["waits_for"] == "approval"
+    await teller.tell(request, "reject")
+    first = await teller.result(request)
+    assert (await teller.failure(await teller.start(other))).type == "operation_id_reused"
+    assert (await refused(teller.submit(other))).type == "operation_id_reused"
+    assert (await books.told(request)).count("SagaReuseRefused") == 3
+    assert await teller.run(request) == first
+
+
+async def test_agents_and_policies_are_changed_once_too(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    for request, event in (
+        (policy(agent, daily_limit_minor=1), "PolicySet"),
+        (registration(agent, "revoke"), "AgentRevoked"),
+    ):
+        first = await teller.run(request)
+        assert await teller.run(request) == first
+        assert (await teller.submit(request))["result"] == first
+        await books.event(request, event)
+        reused = await refused(teller.submit({**request, "actor": "user:u-18"}))
+        assert (reused.type, "new operation id" in reused.message) == ("operation_id_reused", True)
+
+
+async def test_a_failed_saga_fails_again_with_the_first_reason(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = registration(f"{agent}-unknown", "revoke")
+    first = await teller.failure(await teller.start(request))
+    again = await teller.failure(await teller.start(request))
+    assert (again.type, again.message) == (first.type, first.message)
+    assert (await books.told(request))[-1] == "SagaDuplicateReceived"
+
+
+async def test_a_saga_that_another_namespace_carries_is_in_progress(
+    teller: Teller, books: Books, place: Place, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    admitted = PaymentRequest.model_validate(request)
+    opening = Opening(
+        saga_id=saga_of(request),
+        kind="payment",
+        operation_id=admitted.operation_id,
+        input=admitted.model_dump(mode="json"),
+        input_hash=admitted.fingerprint(),
+        namespace="elsewhere",
+        run_id="a-run-there",
+    )
+    assert place.settings.database_url is not None
+    async with open_database(place.settings.database_url, size=1) as database:
+        await open_saga(database, Author("agent:expense-bot", saga_of(request)), opening)
+    assert (await teller.failure(await teller.start(request))).type == "operation_in_progress"
+    assert await books.booked(request) is None
+
+
+@pytest.mark.parametrize("workflow_id", ["payment", "payment/", "payment/other", "refund/{}", "{}"])
+async def test_a_run_under_another_workflow_id_is_invalid_input(
+    teller: Teller, books: Books, agent: str, workflow_id: str
+) -> None:
+    request = payment(agent, 45_000)
+    handle = await teller.start(request, id=workflow_id.format(request["operation_id"]))
+    failure = await teller.failure(handle)
+    assert failure.type == "InvalidInput"
+    assert [problem["field"] for problem in failure.details] == ["workflow_id"]
+    assert await books.saga(request) is None
