@@ -28,8 +28,8 @@ from workflows.saga_workflow import SUBMITTED_BY
 
 T = TypeVar("T")
 
-# A query that takes longer finds no worker, or one that is very busy.
-_QUERY_TIMEOUT = timedelta(seconds=3)
+# A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
+_FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
 _FIRST_LOOK_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 
@@ -107,7 +107,7 @@ class Amends:
         pause_s = _FIRST_LOOK_S
         try:
             while not end.done():
-                progress = await self._look(saga_id)
+                progress = await self._look_unless(end, saga_id)
                 if progress is not None and progress != last and progress.result is None:
                     yield progress
                     last, pause_s = progress, _FIRST_LOOK_S
@@ -118,6 +118,16 @@ class Amends:
             yield end.result()
         finally:
             end.cancel()
+
+    async def _look_unless(self, end: asyncio.Future[Progress], saga_id: str) -> Progress | None:
+        # A query that the end of the saga overtakes is left without an answer.
+        look = asyncio.ensure_future(self._look(saga_id))
+        both: tuple[asyncio.Future[Any], ...] = (end, look)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return look.result() if look.done() else None
+        finally:
+            look.cancel()
 
     async def _look(self, saga_id: str) -> Progress | None:
         """The progress, or None while it can't be told. Raises NoWorker when nobody will."""
@@ -221,10 +231,16 @@ class Amends:
             ) from None
 
     async def _query(self, saga_id: str) -> Progress:
+        # A worker that has just finished a run may lose a query of it: ask once more.
+        with suppress(NoWorker):
+            return await self._query_within(saga_id, _FIRST_QUERY)
+        return await self._query_within(saga_id, _LAST_QUERY)
+
+    async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         async with translated(saga_id):
             progress: Progress = await handle.query(
-                "progress", result_type=Progress, rpc_timeout=_QUERY_TIMEOUT
+                "progress", result_type=Progress, rpc_timeout=patience
             )
             return progress
 
