@@ -82,6 +82,7 @@ STATE_WITHOUT_EVENT = {
     "a new row with no event": ("ZA004", [new_row()]),
     "fewer events than versions": ("ZA004", [row(3), event(3)]),
     "the first event missing": ("ZA004", [new_row(version=2), event(2, OTHER)]),
+    "an event of another version": ("ZA004", [row(), event(3)]),
     "an event of another aggregate": ("ZA004", [row(), new_row(), event(1, OTHER)]),
     "an event of another time": ("ZA004", [row(at="clock_timestamp()"), event()]),
     "the same version again": ("ZA003", [row(1)]),
@@ -114,16 +115,20 @@ EVENT_WITHOUT_STATE = {
     "an old version in a legal commit": ("ZA005", [row(), event(2), event(1)]),
     "a version beyond the row": ("ZA005", [event(3), row(), event(2)]),
     "one version twice in a legal commit": ("23505", [row(), event(2), event(2)]),
+    "one version at two times in a legal commit": (
+        "ZA005",
+        [row(), event(2), event(2, at="now() + interval '1 second'")],
+    ),
     "a forged time in a legal commit": (
         "ZA005",
-        [row(), event(2), event(3, at="now() + interval '1 second'")],
+        [event(3, at="now() + interval '1 second'"), event(2), row(3)],
     ),
     "a time in the past": ("ZA005", [event(2, at="date_trunc('month', now(), 'UTC')")]),
     "a time for which there is no partition": ("23514", [event(2, at="'2020-01-01'")]),
     "an aggregate of no noun": ("ZA001", [event(1, "payment/x")]),
     "a name that is not of the row": (
         "ZA005",
-        [event(3).replace(f"'{BOT}'", "'agent/x'"), row(), event()],
+        [event().replace(f"'{BOT}'", "'agent/x'"), row()],
     ),
 }
 
@@ -133,6 +138,20 @@ EVENT_WITHOUT_STATE = {
 )
 async def test_no_event_without_its_state(held: Clone, refusal: str, statements: list[str]) -> None:
     await _refused(held, "worker", refusal, *statements)
+
+
+async def test_a_commit_does_not_adopt_an_event_of_another(damaged: Clone) -> None:
+    # Only past the rules can an event wait for its row: the worker now writes a row that fits it.
+    tomorrow = "now() + interval '1 day'"
+    planted = event(2, at=tomorrow, extra="xid='3'")
+    await damaged.damage(f"UPDATE ledger.agents SET head_at = {tomorrow}", planted)
+    await _refused(damaged, "worker", "ZA004", row(at="head_at"))
+
+
+async def test_a_commit_does_not_replace_an_event_of_another(damaged: Clone) -> None:
+    await damaged.damage("DELETE FROM ledger.event_log")
+    head_at = f"(SELECT head_at FROM ledger.agents WHERE aggregate_id = '{ID}')"
+    await _refused(damaged, "worker", "ZA005", event(1, at=head_at))
 
 
 NOT_GRANTED_TO_THE_WORKER = {
