@@ -48,6 +48,10 @@ class Books:
         """The bank's row, as soon as the bank has done the work."""
         return await until(lambda: self.booked(request))
 
+    async def is_booked_as(self, request: Json, status: str) -> bool:
+        row = await self.booked(request)
+        return row is not None and row["status"] == status
+
     async def deliveries(self, request: Json) -> int:
         """How often an order with the payment's key arrived at the bank."""
         row = await self.booked(request)
@@ -84,6 +88,9 @@ class Books:
     async def told(self, request: Json, aggregate: str = "%") -> list[str]:
         """The types of these events."""
         return [event["event_type"] for event in await self.events(request, aggregate)]
+
+    async def has_told(self, request: Json, event_type: str) -> bool:
+        return event_type in await self.told(request)
 
     async def event(self, request: Json, event_type: str) -> Json:
         """The one event of a type that a saga wrote."""

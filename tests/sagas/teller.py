@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -88,12 +89,13 @@ def raw(data: bytes, encoding: str = "json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data))
 
 
-async def until_history(handle: Handle, event_type: str) -> None:
-    """Wait until the history of a run has such an event."""
+async def until_history(handle: Handle, event_type: str, count: int = 1) -> None:
+    """Wait until the history of a run has as many events of a type."""
     wanted = EventType.Value(event_type)
     async with asyncio.timeout(DEADLINE_S):
         while True:
-            if wanted in [event.event_type for event in (await handle.fetch_history()).events]:
+            events = [event.event_type for event in (await handle.fetch_history()).events]
+            if events.count(wanted) >= count:
                 return
             await asyncio.sleep(0.05)
 
@@ -176,6 +178,23 @@ class Teller:
         """The query."""
         progress: Json = await self.handle(request).query("progress")
         return progress
+
+    async def reset(self, request: Json) -> None:
+        """Let the newest run of a saga begin anew after its first workflow task."""
+        described = await self.handle(request).describe()
+        events = (await self.handle(request).fetch_history()).events
+        done = EventType.Value("EVENT_TYPE_WORKFLOW_TASK_COMPLETED")
+        await self.client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=self.client.namespace,
+                workflow_execution=described.raw_info.execution,
+                reason="reset by a test",
+                workflow_task_finish_event_id=next(
+                    event.event_id for event in events if event.event_type == done
+                ),
+                request_id=new_id("reset"),
+            )
+        )
 
     async def refusal(self, request: Json, update: str, by: Any = USER) -> ApplicationError:
         """Send an update that has to be refused; returns why it was."""
