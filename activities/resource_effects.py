@@ -166,9 +166,14 @@ def _require_free(request: ApplyResource, found: Observed | None) -> None:
     thing = f"{request.kind} {request.name}"
     if found.managed_by is None:
         raise ProviderRefused(f"{thing} exists, not managed: import it", "not_managed")
+    owner = found.managed_by.resource
+    if owner != request.aggregate:
+        raise ProviderRefused(
+            f"{thing} exists, managed as {owner}: use another name", "not_managed"
+        )
     raise ProviderRefused(
-        f"{thing} exists, managed as {found.managed_by.resource} by {found.managed_by.change}, "
-        "which this ledger does not know as present: look at it first",
+        f"{thing} exists, made by {found.managed_by.change}, but the ledger does not have it: "
+        "find out why, then drop it or import it",
         "not_managed",
     )
 

@@ -68,8 +68,10 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
                 for name in [name for name, task in running.items() if task.done()]:
                     await running.pop(name)
                     done.add(name)
-        finally:
+        except (Exception, asyncio.CancelledError):
+            # Not `finally`: a run that leaves a worker's memory may not await anything.
             await _stop(list(running.values()))
+            raise
 
     async def _apply(self, request: ApplyResource) -> None:
         try:

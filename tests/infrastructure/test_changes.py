@@ -298,3 +298,34 @@ async def test_a_target_that_is_away_is_waited_for(
     await way_to_target.open()
     assert (await handle.result())["state"] == "applied"
     assert (await target.role(app))["login"] is False
+
+
+async def test_a_change_whose_run_was_terminated_is_carried_on_by_the_next_start(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app, last = prefix + "app", prefix + "last"
+    present = [role(app), {**role(last), "depends_on": [app]}]
+    async with target.hold("postgres.role", last):
+        handle = await asking.change(prefix + "1", present=present)
+        await until(lambda: told(ledger, f"resource/dev/{last}"))
+        await handle.terminate()
+    assert (await asking.apply(prefix + "1", present=present))["state"] == "applied"
+    assert await target.names(prefix) == {app, last}
+    assert await told(ledger, f"resource/dev/{app}") == ["ResourceChangeStarted", "ResourceCreated"]
+    assert "SagaTakenOver" in await told(ledger, f"saga/change/{prefix}1")
+
+
+async def test_one_name_in_two_environments_is_one_thing_and_belongs_to_the_first(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    app = prefix + "app"
+    await asking.apply(prefix + "1", present=[role(app)])
+    request = {
+        "operation_id": prefix + "2",
+        "actor": "user:ana",
+        "environment": "production",
+        "present": [role(app)],
+    }
+    failure = await failure_of(asking, f"change/{prefix}2", request)
+    assert f"managed as resource/dev/{app}" in failure.message
+    assert (await target.role(app))["comment"].endswith(f"change/{prefix}1")

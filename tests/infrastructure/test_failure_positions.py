@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import resources
+from activities.errors import Failed
 from activities.providers.postgres import PostgresProvider
 from activities.resource_change import ApplyResource
 from ledger.database import Database
 from ledger.errors import Fenced, StateRefused
 from ledger.saga_claims import begin_compensation
-from tests.infrastructure.asking import Target, database, role, schema, told
+from tests.infrastructure.asking import Target, database, role, schema, told, until
 from tests.infrastructure.worksite import AUTHOR, Killed, MortalProvider, Worksite
 from worker.embedded.servers import EmbeddedServers
 
@@ -37,11 +39,13 @@ async def update(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
 
 
 async def replace_(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
-    app, one, two, inner = (prefix + name for name in ("app", "one", "two", "inner"))
-    await site.done(prefix + "a", app, present=[role(app)])
-    await site.done(prefix + "b", one, present=[database(one, app)])
-    await site.done(prefix + "c", two, present=[database(two, app)])
-    await site.done(prefix + "d", inner, present=[schema(inner, one, app)])
+    # The two places serve all tests: only what is in them changes.
+    app, one, two, inner = "places-app", "places-one", "places-two", prefix + "inner"
+    if await site.shape(app) is None:
+        await site.done("places-a", app, present=[role(app)])
+        await site.done("places-b", one, present=[database(one, app)])
+        await site.done("places-c", two, present=[database(two, app)])
+    await site.done(prefix + "a", inner, present=[schema(inner, one, app)])
     return inner, {"present": [schema(inner, two, app)]}
 
 
@@ -230,3 +234,36 @@ async def test_an_attempt_that_is_too_late_does_not_call(site: Worksite, prefix:
         await site.apply(saga_id, request)
     assert site.provider.changes == changes
     await site.undo_again(saga_id, request, 2)
+
+
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline of a step is over as soon as it has started."""
+    monkeypatch.setattr(resources, "APPLY_WITHIN", timedelta(0))
+
+
+async def test_what_was_not_done_in_time_is_given_up_and_undone(
+    site: Worksite, prefix: str, no_time: None
+) -> None:
+    name = prefix + "app"
+    request = await site.request(name, present=[role(name)])
+    saga_id = await site.open(prefix + "test")
+    with pytest.raises(Failed):
+        await site.apply(saga_id, request)
+    await site.undo(saga_id, request)
+    await agree(site, request, None)
+
+
+async def test_what_was_done_in_time_is_recorded_afterwards(
+    site: Worksite, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = prefix + "app"
+    request = await site.request(name, present=[role(name)])
+    saga_id = await site.open(prefix + "test")
+    monkeypatch.setattr(resources, "APPLY_WITHIN", timedelta(seconds=1))
+    site.provider.dies_at, site.provider.after = site.provider.changes + 1, True
+    with pytest.raises(Killed):
+        await site.apply(saga_id, request)
+    await until(lambda: site.is_late(saga_id, request))
+    await site.apply(saga_id, request)
+    await agree(site, request, request.after)

@@ -11,11 +11,12 @@ from activities.providers.provider import Marker, Observed, Provider, Spec
 from activities.resource_change import Applied, ApplyResource
 from activities.resources import ResourceActivities
 from activities.step import Claim
-from ledger.commit import Author
+from ledger.commit import Author, database_time
 from ledger.database import Database
 from ledger.resource_history import Shape, resources
 from ledger.saga_claims import Opening, begin_compensation, close_saga, open_saga
-from ledger.saga_steps import StepUndone, UndoPlan
+from ledger.saga_steps import StepState, StepUndone, UndoPlan, step_name
+from ledger.state import state_of
 from workflows.change_problems import KINDS
 from workflows.inputs import ChangeAction, ChangeRequest
 from workflows.planner import plan
@@ -139,6 +140,14 @@ class Worksite:
     async def undo_again(self, saga_id: str, request: ApplyResource, epoch: int) -> StepUndone:
         claim = self.claim(saga_id, request, epoch)
         return await self.environment.run(self.activities.undo_resource, claim, request)
+
+    async def is_late(self, saga_id: str, request: ApplyResource) -> bool:
+        """Whether the step's deadline has passed."""
+        name = step_name(saga_id, self.claim(saga_id, request).step)
+        step = await state_of(self.database, name)
+        assert isinstance(step, StepState)
+        assert step.deadline
+        return await database_time(self.database) > step.deadline
 
     async def shape(self, name: str) -> Shape | None:
         """The resource as the ledger has it."""
