@@ -83,6 +83,12 @@ def standing(progress: Progress) -> str:
     return f"{saga_id}: {decided}{progress.state}"
 
 
+def notes(progress: Progress) -> list[str]:
+    """What else a person should know of how the saga ended, a sentence each."""
+    found = (progress.result or {}).get("notes")
+    return [str(note) for note in found] if isinstance(found, list) else []
+
+
 def _ending(result: Mapping[str, object]) -> str:
     words = [str(result.get("state"))]
     if reason := result.get("reason"):

@@ -48,16 +48,22 @@ def say(progress: "Progress", *, as_json: bool) -> None:
     if as_json:
         output.document(document_of(progress))
         return
-    from starter.wording import standing
+    from starter.wording import notes, standing
 
+    for note in notes(progress):
+        output.line(f"note: {note}")
     output.line(standing(progress))
 
 
 def document_of(progress: "Progress") -> dict[str, Any]:
     """The result with `saga_id`; of a saga that has not ended, its progress."""
-    if progress.result is not None:
-        return {"saga_id": progress.saga_id, **progress.result}
-    return progress.model_dump(mode="json")
+    if progress.result is None:
+        return progress.model_dump(mode="json")
+    from starter.kinds import kind_of_saga
+
+    # Read by its model: in the order of the fields, whatever the ledger's JSON made of it.
+    result = kind_of_saga(progress.saga_id).result.model_validate(progress.result)
+    return {"saga_id": progress.saga_id, **result.model_dump(mode="json")}
 
 
 def status_of(progress: "Progress") -> int:

@@ -83,6 +83,12 @@ async def test_a_change_that_fails_half_way_is_undone_and_ends_with_1(
     assert _actions((await command("plan", change, "--json")).json)[0][0] == "create"
 
 
+async def test_an_absent_name_that_nobody_knows_is_told(command: Command, change: Change) -> None:
+    done = await command("apply", change | {"present": [], "absent": ["nothing"]})
+    assert done.status == 0
+    assert "note: nothing is not known" in done.out
+
+
 async def test_an_unknown_change_can_not_be_rolled_back(command: Command) -> None:
     planned = await command("rollback", "--to", "before:nothing", "--plan")
     assert (planned.status, planned.out) == (2, "")

@@ -1,6 +1,8 @@
 """The SDK on real servers."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,21 @@ async def test_without_a_worker_nobody_waits_for_ever(
         with pytest.raises(NoWorker):
             _ = [each async for each in lonely.follow(f"payment/{request.operation_id}")]
     await amends.client.get_workflow_handle(f"payment/{request.operation_id}").terminate()
+
+
+async def test_a_process_that_used_temporal_ends_with_its_own_status(
+    amends: Amends, settings: dict[str, str]
+) -> None:
+    words = [sys.executable, "-m", "starter.cli", "approve", "payment/nobody"]
+    here = {**os.environ, **settings, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for _ in range(2):
+        together = [
+            await asyncio.create_subprocess_exec(*words, env=here, stderr=asyncio.subprocess.PIPE)
+            for _ in range(2)
+        ]
+        for process in together:
+            _, err = await process.communicate()
+            assert (process.returncode, err.count(b"\n")) == (2, 1)
 
 
 async def test_a_request_without_an_operation_id_is_refused(amends: Amends) -> None:

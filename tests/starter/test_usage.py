@@ -269,6 +269,17 @@ def test_the_process_ends_with_the_status_of_the_command() -> None:
     assert in_a_process("approve", "payment/x").returncode == 3
 
 
+@pytest.mark.parametrize("command", ["up", "migrate", "worker"])
+def test_what_a_server_command_takes_is_the_workers_word(command: str) -> None:
+    # A folder of the user's own that is called like one of ours.
+    Path("worker").mkdir()
+    Path("worker/__main__.py").write_text("raise SystemExit(9)")
+    done = in_a_process(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: python -m worker" in done.stdout
+    assert in_a_process(command, "--surprise").returncode == 2
+
+
 def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"{sys.executable} -m starter.cli schema PaymentSaga"
     piped = f"set -o pipefail; {command} | true; exit ${{PIPESTATUS[0]}}"
