@@ -51,22 +51,21 @@ def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[
     return {"operation_id": options.new_operation_id(), **fields}
 
 
+def _deciding(command: options.Command) -> options.Command:
+    """What every decision takes: the saga, who decides, and why."""
+    decided = options.actor(options.reason(options.as_json(command)))
+    return click.argument("saga", metavar="ID")(decided)
+
+
 @click.command()
-@click.argument("saga", metavar="ID")
-@options.actor
-@options.reason
-@options.as_json
+@_deciding
 def approve(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Allow the payment ID that waits for a person."""
-    progress = _decide("approve", saga, actor, reason, as_json)
-    return _unless_undone(progress)
+    return _unless_undone(_decide("approve", saga, actor, reason, as_json))
 
 
 @click.command()
-@click.argument("saga", metavar="ID")
-@options.actor
-@options.reason
-@options.as_json
+@_deciding
 def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Refuse the payment ID that waits for a person."""
     _decide("reject", saga, actor, reason, as_json)
@@ -74,21 +73,14 @@ def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> i
 
 
 @click.command()
-@click.argument("saga", metavar="ID")
-@options.actor
-@options.reason
-@options.as_json
+@_deciding
 def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Take the money of the approved payment ID (`"capture": "manual"`)."""
-    progress = _decide("capture", saga, actor, reason, as_json)
-    return _unless_undone(progress)
+    return _unless_undone(_decide("capture", saga, actor, reason, as_json))
 
 
 @click.command()
-@click.argument("saga", metavar="ID")
-@options.actor
-@options.reason
-@options.as_json
+@_deciding
 def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Stop the saga ID, of any kind, and undo what it did."""
     _decide("cancel", saga, actor, reason, as_json)
