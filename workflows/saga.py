@@ -6,6 +6,7 @@ from the ledger what was started, and undoes it in reverse order of start, witho
 undo never comes from memory: a replayed workflow may not know what its activities committed.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -72,6 +73,8 @@ class Saga:
         self.saga_id = workflow.info().workflow_id
         self.actor, self.context = actor, context
         self.epoch, self.ordinal = 0, 0
+        # Somebody cancelled the story: the step that runs is its last one.
+        self.cancelled = False
         self.progress = Progress(saga_id=self.saga_id, kind=kind, state="pending")
         self._steps: dict[str, StepProgress] = {}
         self._show(
@@ -280,6 +283,10 @@ class Saga:
                 self._mark(name, "refused" if refused else "failed", cause_of(error))
             raise
         self._mark(name, "done")
+        if self.cancelled:
+            # An activity that ended in spite of the cancel gives its result, and the SDK then
+            # forgets the cancel.
+            raise asyncio.CancelledError
         return answer
 
     async def _ours(

@@ -300,6 +300,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             return
         self._cancelled_by = by
         if self._story:
+            self.saga.cancelled = True
             self._story.cancel()
 
     async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:
