@@ -169,7 +169,13 @@ class SagaActivities:
     async def begin_compensation(self, claim: Claim, turn: Turn) -> Turned:
         """Raise the epoch and read from the ledger what was started."""
         turned = await saga_claims.begin_compensation(
-            self._database, claim.author(), claim.saga_id, claim.epoch, turn.cause, turn.reason
+            self._database,
+            claim.author(),
+            claim.saga_id,
+            claim.epoch,
+            activity.info().workflow_run_id or "",
+            turn.cause,
+            turn.reason,
         )
         steps = [
             StepToUndo(name=step.name, ordinal=step.ordinal, undo=step.undo)

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select
 
 from ledger.commit import Author, Decision, Loaded, Ref, commit
 from ledger.database import Database, compiled
-from ledger.errors import Fenced, NotFound, StateRefused
+from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.noun import Event
 from ledger.saga_steps import STEP, StepState
 from ledger.sagas import (
@@ -50,12 +50,23 @@ class Opened:
 
 
 async def open_saga(database: Database, author: Author, opening: Opening) -> Opened:
-    """Claim the operation id, or find who has it. Every attempt is in the log."""
+    """Claim the operation id, or find who has it. Every attempt is in the log.
+
+    Raises InputChanged when a saga of another name has it (the run of a schedule makes its own).
+    """
     saga_ref = saga_name(opening.saga_id)
+    tries = 0
 
     def decide(loaded: Loaded) -> Decision[Opened]:
+        nonlocal tries
+        tries += 1
         saga: SagaState | None = loaded[saga_ref]
         if saga is None:
+            # Whoever was quicker under our name is found by the second try.
+            if tries > 2:
+                raise InputChanged(
+                    f"the operation id {opening.operation_id} belongs to another {opening.kind}"
+                )
             started = _started(opening, loaded)
             state = SagaState(state="running", epoch=1, **started.model_dump())
             return Decision(Opened("new", state), [(saga_ref, started)])
@@ -158,7 +169,13 @@ class TurnedRound:
 
 
 async def begin_compensation(
-    database: Database, author: Author, saga_id: str, epoch: int, cause: str, reason: str | None
+    database: Database,
+    author: Author,
+    saga_id: str,
+    epoch: int,
+    run_id: str,
+    cause: str,
+    reason: str | None,
 ) -> TurnedRound:
     """Raise the epoch, so that no forward commit lands any more, and say what was started.
 
@@ -171,7 +188,9 @@ async def begin_compensation(
         saga = _existing(loaded, saga_id)
         if saga.closed:
             raise StateRefused(f"{saga_id} has ended as {saga.state}", "saga_ended")
-        if saga.state == "compensating" and saga.epoch in (epoch, epoch + 1):
+        # Asked again by the run that turned it round; one that was taken over since is fenced.
+        again = saga.epoch == epoch + 1 and saga.run_id == run_id
+        if saga.state == "compensating" and (saga.epoch == epoch or again):
             return Decision(saga)
         if saga.epoch != epoch:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
@@ -222,6 +241,8 @@ async def close_saga(
             return Decision(saga.result or {})
         if saga.epoch != epoch:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
+        if (saga.state == "running") != (end == "completed"):
+            raise StateRefused(f"{saga_id} is {saga.state} and can't end as {end}", "not_allowed")
         event = _ENDS[end](result=result, ended_at=loaded.now)
         return Decision(result, [(saga_ref, event)])
 

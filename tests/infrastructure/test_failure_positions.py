@@ -228,7 +228,7 @@ async def test_a_deleted_database_comes_back_without_its_data_and_says_so(
 
 async def test_an_attempt_that_is_too_late_does_not_call(site: Worksite, prefix: str) -> None:
     saga_id, request = await die(site, prefix, create, 1, False)
-    await begin_compensation(site.database, AUTHOR, saga_id, 1, "cancelled", None)
+    await begin_compensation(site.database, AUTHOR, saga_id, 1, "run", "cancelled", None)
     changes = site.provider.changes
     with pytest.raises(Fenced):
         await site.apply(saga_id, request)

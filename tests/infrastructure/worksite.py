@@ -133,7 +133,7 @@ class Worksite:
     async def undo(self, saga_id: str, request: ApplyResource) -> StepUndone:
         """Turn the saga round and undo its step."""
         turned = await begin_compensation(
-            self.database, AUTHOR, saga_id, 1, "provider_failed", None
+            self.database, AUTHOR, saga_id, 1, "run", "provider_failed", None
         )
         return await self.undo_again(saga_id, request, turned.epoch)
 

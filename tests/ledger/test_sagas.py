@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ledger.saga_claims import (
     TurnedRound,
     begin_compensation,
     close_saga,
+    open_saga,
     record_repeat,
     take_over,
 )
@@ -25,7 +27,16 @@ from ledger.step_claims import (
     undo_step,
 )
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, WITHIN, claim, facts, hold, open_payment, register
+from tests.ledger.writing import (
+    AUTHOR,
+    WITHIN,
+    claim,
+    facts,
+    hold,
+    open_payment,
+    opening,
+    register,
+)
 
 SAGA = "payment/rent"
 STATE = "SELECT state, epoch FROM ledger.sagas"
@@ -49,7 +60,7 @@ def undone(_: Loaded) -> Decision[StepUndone]:
 
 
 async def turn_round(ledger: Database) -> int:
-    turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "rejected", None)
+    turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "rejected", None)
     return turned.epoch
 
 
@@ -106,8 +117,29 @@ class TestOperationId:
         assert sorted(type(each).__name__ for each in taken) == ["Fenced", "SagaState"]
         assert await clone.fetch(STATE) == [("running", 2)]
 
+    async def test_a_saga_of_another_name_does_not_share_it(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        other = replace(opening("rent"), saga_id="payment/rent-2026")
+        with pytest.raises(InputChanged, match="belongs to another payment"):
+            await open_saga(ledger, AUTHOR, other)
+
+    async def test_a_run_that_was_taken_over_does_not_go_on_undoing(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        assert await turn_round(ledger) == 2
+        await take_over(ledger, AUTHOR, SAGA, "run-1", 2, "default", "run-2")
+        with pytest.raises(Fenced):
+            await begin_compensation(ledger, AUTHOR, SAGA, 2, "run-1", "cancelled", None)
+        turned = await begin_compensation(ledger, AUTHOR, SAGA, 3, "run-2", "cancelled", None)
+        assert (turned.epoch, turned.cause) == (3, "rejected")
+
 
 class TestEnd:
+    async def test_a_saga_that_undoes_is_not_completed(self, ledger: Database) -> None:
+        await open_payment(ledger)
+        await turn_round(ledger)
+        with pytest.raises(StateRefused, match="can't end as completed"):
+            await close_saga(ledger, AUTHOR, SAGA, 2, "completed", {})
+
     async def test_the_first_result_stands(self, clone: Clone, ledger: Database) -> None:
         await open_payment(ledger)
         for state in ("captured", "denied"):
@@ -253,7 +285,7 @@ class TestFence:
         ]
         *landed, turned = await asyncio.gather(
             *steps,
-            begin_compensation(ledger, AUTHOR, SAGA, 1, "cancelled", None),
+            begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None),
             return_exceptions=True,
         )
         assert isinstance(turned, TurnedRound)
@@ -273,18 +305,18 @@ class TestCompensation:
         await start_step(ledger, AUTHOR, claim("b", ordinal=2), [], facts, within=WITHIN)
         await start_step(ledger, AUTHOR, claim("c", ordinal=3), [], facts, within=WITHIN)
         await finish_step(ledger, AUTHOR, claim("b", ordinal=2), [], refused)
-        turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "refused", "no")
+        turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "refused", "no")
         assert [(step.name, step.state) for step in turned.steps] == [
             ("c", "started"),
             ("a", "done"),
         ]
-        again = await begin_compensation(ledger, AUTHOR, SAGA, 1, "another", None)
+        again = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "another", None)
         assert (again.epoch, again.cause, again.reason) == (2, "refused", "no")
         for step in turned.steps:
             undo = claim(step.name, epoch=2, ordinal=step.ordinal)
             assert await undo_step(ledger, AUTHOR, undo, [], undone) == RELEASED
             assert await undo_step(ledger, AUTHOR, undo, [], changed) == RELEASED
-        assert (await begin_compensation(ledger, AUTHOR, SAGA, 2, "x", None)).steps == []
+        assert (await begin_compensation(ledger, AUTHOR, SAGA, 2, "run-1", "x", None)).steps == []
 
     async def test_of_a_saga_that_does_not_exist_is_refused(self, ledger: Database) -> None:
         await register(ledger)
