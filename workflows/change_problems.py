@@ -92,6 +92,7 @@ def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:
 
 
 def asked(resource: Resource) -> Shape:
+    """What a request says of a resource, as it came."""
     return Shape(kind=resource.kind, spec=dict(resource.spec), depends_on=resource.depends_on)
 
 
