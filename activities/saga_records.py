@@ -11,8 +11,11 @@ from activities.step import Claim, Request, running_in
 from ledger import saga_claims
 from ledger.commit import Author
 from ledger.database import Database
+from ledger.errors import StateRefused
 from ledger.saga_claims import End, Opened, Opening
 from ledger.saga_steps import UndoPlan
+from ledger.sagas import SagaState, saga_name
+from ledger.state import state_of
 
 
 class OpenSaga(Request):
@@ -80,8 +83,10 @@ class StepToUndo(Request):
 
 class Turned(Request):
     """The epoch under which to undo, and what, in this order; `held` and `residuals` as in
-    `ledger.saga_claims.TurnedRound`."""
+    `ledger.saga_claims.TurnedRound`. Of a saga that has ended: its `state`, and its `result`."""
 
+    state: str = "compensating"
+    result: dict[str, JsonValue] | None = None
     epoch: int
     cause: str
     reason: str | None
@@ -168,15 +173,18 @@ class SagaActivities:
     @activity.defn
     async def begin_compensation(self, claim: Claim, turn: Turn) -> Turned:
         """Raise the epoch and read from the ledger what was started."""
-        turned = await saga_claims.begin_compensation(
-            self._database,
-            claim.author(),
-            claim.saga_id,
-            claim.epoch,
-            activity.info().workflow_run_id or "",
-            turn.cause,
-            turn.reason,
-        )
+        try:
+            turned = await saga_claims.begin_compensation(
+                self._database,
+                claim.author(),
+                claim.saga_id,
+                claim.epoch,
+                activity.info().workflow_run_id or "",
+                turn.cause,
+                turn.reason,
+            )
+        except StateRefused:
+            return await self._ended(claim, turn)
         steps = [
             StepToUndo(name=step.name, ordinal=step.ordinal, undo=step.undo)
             for step in turned.steps
@@ -189,6 +197,20 @@ class SagaActivities:
             steps=steps,
             held=turned.held,
             residuals=turned.residuals,
+        )
+
+    async def _ended(self, claim: Claim, turn: Turn) -> Turned:
+        saga = await state_of(self._database, saga_name(claim.saga_id))
+        assert isinstance(saga, SagaState)
+        return Turned(
+            state=saga.state,
+            result=saga.result,
+            epoch=saga.epoch,
+            cause=turn.cause,
+            reason=turn.reason,
+            steps=[],
+            held=False,
+            residuals=[],
         )
 
     @activity.defn

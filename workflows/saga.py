@@ -166,7 +166,8 @@ class Saga:
             SagaActivities.begin_compensation, self._claim(actor), turn, summary="turn round"
         )
         self.epoch = turned.epoch
-        self.show(state="compensating", reason=turned.cause)
+        if turned.result is None:
+            self.show(state="compensating", reason=turned.cause)
         residuals = list(turned.residuals)
         for step in turned.steps:
             undone = await self._undo(step, actor)

@@ -215,6 +215,9 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         self.stop_waiting(f"the saga is being undone ({turn.cause})")
         asked = Turn(cause=turn.cause, reason=turn.by.reason)
         turned = await self.saga.turn_round(asked, turn.by.actor)
+        if turned.result is not None:
+            # A workflow task that was lost had closed it already: what came since is too late.
+            return self._first_answer(turned.state, turned.result)
         if not turned.held:
             await self.saga.close("failed", {"reason": turned.cause, "detail": turned.reason})
             raise failed(self.saga.saga_id, turned.cause, turned.reason)
