@@ -36,6 +36,11 @@ from ledger.transfers import (
 # How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
 # cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.
 SEND_WITHIN = timedelta(minutes=5)
+# Nothing of ours moved, and a person has to look at who used the key.
+FOREIGN = StepUndone(
+    note="the provider has another transfer under our key",
+    residual="execute transfer: the provider has another transfer under our key",
+)
 
 
 class Transfer(Request):
@@ -161,22 +166,36 @@ class TransferActivities:
     async def reverse_transfer(self, claim: Claim, request: Transfer) -> StepUndone:
         """Undo of `execute_transfer`: bring the money back, or make sure it never moves."""
         async with heartbeat():
-            report = await self._adapter.reverse(claim.saga_id)
+            report = await self._take_back(claim, request)
         name = transfer_name(transfer_of(claim.saga_id))
 
         def undo(loaded: Loaded) -> Decision[StepUndone]:
             transfer: TransferState = loaded[name]
+            if report is None:
+                return Decision(FOREIGN, [(name, TransferRefused(reason=FOREIGN.note))])
             if report.status == "reversed":
                 event: Event = TransferReversed(reference=report.reference or "")
                 return Decision(StepUndone(note="the money came back"), [(name, event)])
             if transfer.state in ("refused", "cancelled"):
                 return Decision(StepUndone(note="no money had moved"))
-            event = TransferCancelled(reason=report.reason or report.status)
+            reason = report.reason or report.status
+            refused = report.status == "refused"
+            event = TransferRefused(reason=reason) if refused else TransferCancelled(reason=reason)
             note = "no money had moved, and none will"
             return Decision(StepUndone(note=note), [(name, event)])
 
         step = claim.step_claim(request)
         return await undo_step(self._database, claim.author(), step, [Ref(name)], undo)
+
+    async def _take_back(self, claim: Claim, request: Transfer) -> TransferReport | None:
+        """The provider's report; None of a key that somebody else has used: his transfer stays."""
+        try:
+            known = await self._adapter.find(claim.saga_id)
+            if known is not None:
+                _same(known, request)
+        except NotTheSameTransfer:
+            return None
+        return await self._adapter.reverse(claim.saga_id)
 
 
 def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, StepOutcome]:
