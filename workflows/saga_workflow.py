@@ -69,14 +69,20 @@ class Asked:
 
 @dataclass
 class Inbox:
-    """The decisions that people sent and the story has not looked at."""
+    """The decisions that people sent, and the one that the story is looking at."""
 
     waiting: list[Asked] = field(default_factory=list)
+    taken: Asked | None = None
+
+    def take(self) -> Asked:
+        self.taken = self.waiting.pop(0)
+        return self.taken
 
     def close(self, why: str) -> None:
-        """Nobody looks any more: refuse what is left."""
-        for asked in self.waiting:
-            asked.answer(not_allowed(f"can't {asked.verb}: {why}"))
+        """Nobody looks any more: refuse what has no answer."""
+        for asked in [*self.waiting, *([self.taken] if self.taken else [])]:
+            if not asked.answered:
+                asked.answer(not_allowed(f"can't {asked.verb}: {why}"))
         self.waiting.clear()
 
 
@@ -248,7 +254,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             )
         except TimeoutError:
             return None
-        return self._inbox.waiting.pop(0)
+        return self._inbox.take()
 
     def stop_waiting(self, why: str) -> None:
         """Nobody is asked any more."""
