@@ -121,8 +121,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         """Wait until the agent captures; returns who did."""
         asked = await self.person("capture")
         assert asked is not None
-        asked.answer()
-        self.stop_waiting("the capture has begun")
+        self.agree()
         return asked.by.actor
 
     async def amended(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
@@ -175,5 +174,5 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @capture.validator
     def _check_capture(self, *raw: Any) -> None:
-        if self.progress().decision not in ("approved", "captured"):
+        if self.progress().decision not in ("approved", "capturing", "captured"):
             self._check_ask("capture", "capture", raw)

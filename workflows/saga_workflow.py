@@ -5,6 +5,7 @@ opens the saga, runs the story, and either closes the saga or makes amends.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
@@ -78,11 +79,18 @@ class Inbox:
         self.taken = self.waiting.pop(0)
         return self.taken
 
+    def agree(self) -> None:
+        """All who asked for the same get the same answer."""
+        self._answer(lambda asked: None)
+
     def close(self, why: str) -> None:
         """Nobody looks any more: refuse what has no answer."""
+        self._answer(lambda asked: not_allowed(f"can't {asked.verb}: {why}"))
+
+    def _answer(self, refusal: Callable[[Asked], ApplicationError | None]) -> None:
         for asked in [*self.waiting, *([self.taken] if self.taken else [])]:
             if not asked.answered:
-                asked.answer(not_allowed(f"can't {asked.verb}: {why}"))
+                asked.answer(refusal(asked))
         self.waiting.clear()
 
 
@@ -255,6 +263,11 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         except TimeoutError:
             return None
         return self._inbox.take()
+
+    def agree(self) -> None:
+        """What was asked for begins: nobody is asked any more, and repeats are welcome."""
+        self._inbox.agree()
+        self.saga.show(waits_for="")
 
     def stop_waiting(self, why: str) -> None:
         """Nobody is asked any more."""
