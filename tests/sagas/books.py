@@ -70,6 +70,12 @@ class Books:
         )
         return rows[0] if rows else None
 
+    async def transfer(self, request: Json) -> Json | None:
+        rows = await self.ledger(
+            "SELECT * FROM ledger.transfers WHERE saga_id = %s", saga_of(request)
+        )
+        return rows[0] if rows else None
+
     async def step(self, request: Json, name: str) -> Json | None:
         rows = await self.ledger(
             "SELECT * FROM ledger.saga_steps WHERE saga_id = %s AND name = %s",
@@ -130,6 +136,20 @@ class Books:
         return len(rows)
 
     @asynccontextmanager
+    async def foreign_transfer(
+        self, request: Json, amount_minor: int, destination: str
+    ) -> AsyncIterator[None]:
+        """Another client of the bank has used the key of this payment, while the block runs."""
+        key = saga_of(request)
+        async with await AsyncConnection.connect(self.bank_url, autocommit=True) as connection:
+            await connection.execute(_FOREIGN, (key, amount_minor, destination))
+            yield
+            # From here on the bank of these tests says of our key what the ledger says of it.
+            ours = await self.transfer(request)
+            assert ours is not None
+            await connection.execute(_FORGET, (ours["amount_minor"], ours["destination"], key))
+
+    @asynccontextmanager
     async def refusing(
         self, request: Json, event_type: str, sqlstate: str = "58000"
     ) -> AsyncIterator[None]:
@@ -186,6 +206,15 @@ _REFUSE = """
         END IF;
         RETURN NEW;
     END $$"""
+
+_FOREIGN = """
+    INSERT INTO mock_bank.transfers
+        (key, status, reference, amount_minor, currency, destination, description)
+    VALUES (%s, 'executed', 'TRF-FOREIGN', %s, 'ARS', %s, '')"""
+_FORGET = """
+    UPDATE mock_bank.transfers
+    SET status = 'refused', reference = NULL, amount_minor = %s, destination = %s
+    WHERE key = %s"""
 
 _TRANSFERS: LiteralString = """
     SELECT t.*, a.state AS authorization

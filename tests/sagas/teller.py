@@ -100,6 +100,15 @@ async def until_history(handle: Handle, event_type: str, count: int = 1) -> None
             await asyncio.sleep(0.05)
 
 
+async def until_length(handle: Handle, length: int) -> None:
+    """Wait until the history of a run has so many events, or its last one."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            described = await handle.describe()
+            if described.history_length >= length or described.close_time is not None:
+                return
+
+
 async def until_waits_for(handle: Handle, what: str) -> None:
     """Wait until a run waits for somebody."""
     async with asyncio.timeout(DEADLINE_S):

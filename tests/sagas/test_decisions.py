@@ -169,7 +169,7 @@ async def test_captures_at_once_and_afterwards_are_one_transfer(
     await teller.submit(request)
     await inject(request, "slow", delay_ms=200)
     by = {"actor": f"agent:{agent}"}
-    answers = await asyncio.gather(*(teller.tell(request, "capture", by) for _ in range(3)))
+    answers = await asyncio.gather(*(teller.tell(request, "capture", by) for _ in range(8)))
     sdk = Amends(teller.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
     later = await sdk.capture(saga_of(request), actor=by["actor"])
     assert later.result is not None
@@ -230,6 +230,21 @@ async def test_temporals_own_cancel_undoes_too_however_often_it_comes(
     result = await teller.result(request)
     assert (result["state"], result["reason"]) == ("voided", "cancelled")
     assert (await books.event(request, "AuthorizationVoided"))["user_id"] == "system:temporal"
+    assert await books.spent(agent) == (0, 0)
+
+
+async def test_a_cancel_meets_a_decision_that_can_not_be_put_on_record(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    await teller.submit(request)
+    async with books.refusing(request, "AuthorizationApproved"):
+        approval = asyncio.create_task(teller.refusal(request, "approve"))
+        # The step that fails leaves the workflow task after a while and waits on a timer.
+        await until_history(teller.handle(request), "EVENT_TYPE_TIMER_STARTED", 2)
+        await teller.handle(request).cancel()
+        assert (await approval).type == "not_allowed"
+    assert (await teller.result(request))["state"] == "voided"
     assert await books.spent(agent) == (0, 0)
 
 

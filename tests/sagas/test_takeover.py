@@ -106,6 +106,25 @@ async def test_after_the_bank_did_the_work_and_before_it_answered(
     await until(lambda: books.has_told(request, "SagaCommitRefused"))
 
 
+async def test_a_capture_that_is_repeated_in_the_next_run_is_answered(
+    teller: Teller, books: Books, agent: str, inject: Inject
+) -> None:
+    request = payment(agent, 45_000, capture="manual")
+    by = {"actor": f"agent:{agent}"}
+    await inject(request, "slow_after", delay_ms=700)
+    await inject(request, "slow", operation="find", delay_ms=700)
+    first = await teller.start(request)
+    await until_waits_for(first, "capture")
+    await first.start_update("capture", by, wait_for_stage=ACCEPTED)
+    await books.until_booked(request)
+    await end(first)
+    second = await teller.start(request)
+    await until(lambda: books.has_told(request, "SagaTakenOver"))
+    await until_history(second, "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", 2)
+    assert (await teller.tell(request, "capture", by))["result"]["state"] == "captured"
+    await told_once(books, request, "TransferExecuted")
+
+
 async def test_before_the_bank_did_the_work(
     teller: Teller, books: Books, agent: str, inject: Inject
 ) -> None:
