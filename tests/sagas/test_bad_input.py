@@ -1,0 +1,225 @@
+"""Input that is no request: the run fails at once with field and reason, and nothing is written."""
+
+import json
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+
+from tests.sagas.books import Books
+from tests.sagas.teller import (
+    CBU,
+    Handle,
+    Json,
+    Teller,
+    new_id,
+    payment,
+    policy,
+    raw,
+    refused,
+    registration,
+)
+
+# What stands in each bad value, and must never come out again.
+CANARY = "canary"
+NUMBER = 424242424242
+GOOD = payment("expense-bot", 45_000)
+AGENT = registration("expense-bot")
+POLICY = policy("expense-bot")
+
+
+def but(good: Json, **changed: Any) -> list[Any]:
+    """The arguments of a request that is good but for this."""
+    return [{**good, **changed}]
+
+
+def amount(minor: Any, currency: Any = "ARS") -> list[Any]:
+    return but(GOOD, amount={"minor": minor, "currency": currency})
+
+
+def cbu(number: Any) -> list[Any]:
+    return but(GOOD, destination={"cbu": number})
+
+
+def limit(minor: Any) -> list[Any]:
+    return but(POLICY, daily_limit_minor=minor)
+
+
+def written(old: str, new: str) -> list[Any]:
+    """A good payment as JSON in which one piece is written otherwise."""
+    text = json.dumps(GOOD)
+    assert old in text
+    return [raw(text.replace(old, new).encode())]
+
+
+def without(good: Json, name: str) -> list[Any]:
+    return [{key: value for key, value in good.items() if key != name}]
+
+
+# The arguments, the field that the failure names, and what it must not tell.
+PAYMENTS: dict[str, tuple[list[Any], str, str]] = {
+    "no input": ([], "input", ""),
+    "null": ([None], "input", ""),
+    "a number": ([NUMBER], "input", str(NUMBER)),
+    "a text": ([CANARY], "input", CANARY),
+    "a list": ([[GOOD]], "input", CBU),
+    "two arguments": ([GOOD, CANARY], "input", CANARY),
+    "no JSON": ([raw(b'{"operation_id": canary')], "input", CANARY),
+    "no UTF-8": ([raw(b'{"operation_id": "canary\xff"}')], "input", CANARY),
+    "half a character": (written("building", "\\ud800canary"), "input", CANARY),
+    "bytes": ([raw(b"canary", "binary/plain")], "input", CANARY),
+    "an unknown encoding": ([raw(b"canary", "binary/encrypted")], "input", CANARY),
+    "lists in lists": ([raw(b"[" * 3_000 + b"]" * 3_000)], "input", "[[[["),
+    "a missing field": (without(GOOD, "amount"), "amount", CBU),
+    "an extra field": (but(GOOD, cbu=CANARY), "cbu", CANARY),
+    "an id with a space": (but(GOOD, operation_id="can ary"), "operation_id", "can ary"),
+    "an id of 65 characters": (but(GOOD, operation_id="z" * 65), "operation_id", "zzz"),
+    "an id with a line end": (but(GOOD, operation_id="canary\n"), "operation_id", CANARY),
+    "an empty id": (but(GOOD, operation_id=""), "operation_id", ""),
+    "an id that is a number": (but(GOOD, operation_id=NUMBER), "operation_id", str(NUMBER)),
+    "an agent with a slash": (but(GOOD, agent_id="can/ary"), "agent_id", "can/ary"),
+    "a negative amount": (amount(-NUMBER), "amount.minor", str(NUMBER)),
+    "nothing": (amount(0), "amount.minor", ""),
+    "fractional minor units": (amount(NUMBER + 0.5), "amount.minor", str(NUMBER)),
+    "a whole number of floating point": (amount(float(NUMBER)), "amount.minor", str(NUMBER)),
+    "an exponent": (written("4500000", "424242e2"), "amount.minor", "424242"),
+    "an amount that is a text": (amount(str(NUMBER)), "amount.minor", str(NUMBER)),
+    "an amount that is true": (amount(True), "amount.minor", ""),
+    "no number": (written("4500000", "NaN"), "amount.minor", "NaN"),
+    "more money than there is": (amount(NUMBER * 10**12), "amount.minor", str(NUMBER)),
+    "a number of 5,000 digits": (written("4500000", "42" * 2_500), "input", "4242"),
+    "an unknown currency": (amount(1, "QQQ"), "amount.currency", "QQQ"),
+    "a currency in small letters": (amount(1, "ars"), "amount.currency", "ars"),
+    "a wrong check digit": (
+        but(GOOD, destination={"cbu": CBU[:-1] + "9"}),
+        *("destination.cbu", CBU[:-1]),
+    ),
+    "a wrong check digit of the bank": (
+        but(GOOD, destination={"cbu": "9" + CBU[1:]}),
+        *("destination.cbu", CBU[1:]),
+    ),
+    "a CBU with a letter": (
+        but(GOOD, destination={"cbu": CBU[:-1] + "x"}),
+        *("destination.cbu", CBU[:-1]),
+    ),
+    "a CBU that is a number": (cbu(int(CBU)), "destination.cbu", CBU),
+    "no CBU": (but(GOOD, destination={}), "destination.cbu", CBU),
+    "a destination of its own form": (but(GOOD, destination=CANARY), "destination", CANARY),
+    "a long description": (but(GOOD, description=CANARY * 40), "description", CANARY),
+    "a description with NUL": (but(GOOD, description="canary\0"), "description", CANARY),
+    "an unknown capture": (but(GOOD, capture=CANARY), "capture", CANARY),
+    "a deadline in words": (but(GOOD, approve_within=CANARY), "approve_within", CANARY),
+    "a deadline of letters": (but(GOOD, approve_within="Pcanary"), "approve_within", CANARY),
+    "a deadline in the past": (but(GOOD, approve_within="-PT31H"), "approve_within", "PT31H"),
+    "no time for it": (but(GOOD, approve_within="PT0S"), "approve_within", "PT0S"),
+    "years for it": (but(GOOD, approve_within="P931D"), "approve_within", "P931D"),
+    "a deadline in seconds": (but(GOOD, approve_within=NUMBER), "approve_within", str(NUMBER)),
+    "metadata with a float": (but(GOOD, metadata={"at": 31.25}), "metadata", "31.25"),
+    "metadata with NUL": (but(GOOD, metadata={"ip": "canary\0"}), "metadata", CANARY),
+    "metadata with NUL in a name": (but(GOOD, metadata={"canary\0": 1}), "metadata", CANARY),
+    "too much metadata": (but(GOOD, metadata={"ip": CANARY * 400}), "metadata", CANARY),
+    "metadata that is a list": (but(GOOD, metadata=[CANARY]), "metadata", CANARY),
+}
+AGENTS: dict[str, tuple[list[Any], str, str]] = {
+    "an unknown action": (but(AGENT, action=CANARY), "action", CANARY),
+    "no user": (without(AGENT, "user"), "input", ""),
+    "a user that is an agent": (but(AGENT, user="agent:canary"), "user", CANARY),
+    "no actor": (without(AGENT, "actor"), "actor", ""),
+    "an actor without a kind": (but(AGENT, actor=CANARY), "actor", CANARY),
+    "a reason with a line end": (but(AGENT, reason="canary\n"), "reason", CANARY),
+}
+POLICIES: dict[str, tuple[list[Any], str, str]] = {
+    "a negative limit": (
+        but(POLICY, daily_limit_minor=-NUMBER),
+        *("daily_limit_minor", str(NUMBER)),
+    ),
+    "a limit that is a text": (
+        but(POLICY, daily_limit_minor=CANARY),
+        *("daily_limit_minor", CANARY),
+    ),
+    "an unknown currency": (but(POLICY, currency="QQQ"), "currency", "QQQ"),
+    "an unknown time zone": (but(POLICY, time_zone="Mars/Canary"), "time_zone", "Canary"),
+    "a path for a time zone": (but(POLICY, time_zone="../canary"), "time_zone", CANARY),
+    "a limit that is missing": (without(POLICY, "daily_limit_minor"), "daily_limit_minor", ""),
+}
+CASES = {
+    f"{workflow}: {what}": (workflow, *case)
+    for workflow, cases in (
+        *(("PaymentSaga", PAYMENTS), ("AgentSaga", AGENTS)),
+        *(("PolicySaga", POLICIES),),
+    )
+    for what, case in cases.items()
+}
+
+
+async def assert_tells_nothing(handle: Handle, value: str) -> None:
+    """No event after the start, which is the caller's own, contains the value."""
+    events = list((await handle.fetch_history()).events)
+    assert events[0].event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+    assert events[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
+    if value:
+        assert [event for event in events[1:] if value.encode() in event.SerializeToString()] == []
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_raw_start_fails_with_field_and_reason_and_without_the_value(
+    teller: Teller, books: Books, case: str
+) -> None:
+    workflow, arguments, field, value = CASES[case]
+    before = await books.size()
+    handle = await teller.start_raw(workflow, arguments, id=f"payment/{new_id('bad')}")
+    failure = await teller.failure(handle)
+    assert (failure.type, failure.non_retryable) == ("InvalidInput", True)
+    (problem,) = failure.details
+    assert problem["field"] == field
+    assert problem["reason"]
+    assert failure.message == f"{field}: {problem['reason']}"
+    await assert_tells_nothing(handle, value)
+    assert await books.size() == before
+
+
+async def test_all_that_is_wrong_is_named_at_once(teller: Teller) -> None:
+    arguments = but(GOOD, operation_id=CANARY + "!", capture=CANARY, destination={"cbu": CANARY})
+    handle = await teller.start_raw("PaymentSaga", arguments, id=f"payment/{new_id('bad')}")
+    failure = await teller.failure(handle)
+    fields = [problem["field"] for problem in failure.details]
+    assert fields == ["operation_id", "destination.cbu", "capture"]
+    await assert_tells_nothing(handle, CANARY)
+
+
+@pytest.mark.parametrize("what", ["a missing field", "a wrong check digit", "a list", "no JSON"])
+async def test_submit_is_refused_with_field_and_reason_and_without_the_value(
+    teller: Teller, books: Books, agent: str, what: str
+) -> None:
+    (argument,), field, value = PAYMENTS[what]
+    request = payment(agent, 55_000)
+    await teller.submit(request)
+    before = await books.size()
+    failure = await refused(teller.handle(request).execute_update("submit", argument))
+    assert failure.type == "InvalidInput"
+    assert [problem["field"] for problem in failure.details] == [field]
+    assert value not in failure.message + str(failure.details)
+    assert await books.size() == before
+    await teller.tell(request, "reject")
+    assert (await teller.result(request))["state"] == "rejected"
+
+
+async def test_bad_input_by_update_with_start_is_refused_and_its_run_has_failed(
+    teller: Teller, books: Books
+) -> None:
+    request = {**payment("expense-bot", 45_000), "capture": CANARY}
+    before = await books.size()
+    failure = await refused(teller.submit(request))
+    assert failure.type == "InvalidInput"
+    assert (await teller.failure(teller.handle(request))).type == "InvalidInput"
+    await assert_tells_nothing(teller.handle(request), CANARY)
+    assert await books.size() == before
+
+
+async def test_the_operation_id_of_bad_input_is_still_free(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    failure = await teller.failure(await teller.start({**request, "capture": CANARY}))
+    assert failure.type == "InvalidInput"
+    assert (await teller.run(request))["state"] == "captured"
