@@ -170,6 +170,21 @@ class Books:
             await self._as_superuser(sql.SQL("DROP FUNCTION public.{} CASCADE").format(trigger))
 
     @asynccontextmanager
+    async def bank_stands_still(self) -> AsyncIterator[None]:
+        """No order is booked while the block runs; those that arrived are booked afterwards."""
+        async with await AsyncConnection.connect(self.bank_url) as connection:
+            await connection.execute("LOCK TABLE mock_bank.transfers IN SHARE MODE")
+            yield
+
+    async def an_order_waits(self) -> bool:
+        """Whether an order has arrived at a bank that stands still."""
+        rows = await self.bank(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock'"
+        )
+        return bool(rows)
+
+    @asynccontextmanager
     async def locking(self, query: LiteralString, *values: Any) -> AsyncIterator[None]:
         """Hold the row locks that a query takes, while the block runs."""
         async with await AsyncConnection.connect(self.superuser_url) as connection:

@@ -188,6 +188,11 @@ class Teller:
         progress: Json = await self.handle(request).query("progress")
         return progress
 
+    async def attempts(self, handle: Handle, count: int) -> bool:
+        """Whether an activity of a run is at this attempt, or beyond."""
+        described = await handle.describe()
+        return any(it.attempt >= count for it in described.raw_description.pending_activities)
+
     async def reset(self, request: Json) -> None:
         """Let the newest run of a saga begin anew after its first workflow task."""
         described = await self.handle(request).describe()
