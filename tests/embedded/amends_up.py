@@ -74,6 +74,7 @@ async def amends_up(data: Path, *options: str, worker: bool = False) -> AsyncIte
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
+        assert line, (await process.communicate())[1].decode()
         yield Running(data, process, json.loads(line))
     finally:
         if process.returncode is None:

@@ -125,8 +125,15 @@ def left_over(tokens: Collection[str]) -> list[psutil.Process]:
     A process is listed without those it started.
     """
     found = {p.pid: p for p in psutil.process_iter() if _token(p) in tokens}
-    top = [process for process in found.values() if process.ppid() not in found]
+    top = [process for process in found.values() if _parent(process) not in found]
     return sorted(top, key=is_postgres)
+
+
+def _parent(process: psutil.Process) -> int | None:
+    # initdb starts processes that live for milliseconds: one may be gone by now.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def _token(process: psutil.Process) -> str | None:
@@ -139,4 +146,6 @@ def _token(process: psutil.Process) -> str | None:
 
 def is_postgres(process: psutil.Process) -> bool:
     """Whether it is PostgreSQL, or about to make a cluster."""
-    return process.name() in ("postgres", "initdb")
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.name() in ("postgres", "initdb")
+    return False
