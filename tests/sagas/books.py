@@ -53,6 +53,18 @@ class Books:
         row = await self.booked(request)
         return row is not None and row["status"] == status
 
+    async def is_delivered(self, request: Json, times: int) -> bool:
+        return await self.deliveries(request) == times
+
+    async def is_overdue(self, request: Json) -> bool:
+        """Whether the time to approve has passed, by the clock that decides."""
+        (row,) = await self.ledger(
+            "SELECT clock_timestamp() > expires_at AS overdue FROM ledger.authorizations"
+            " WHERE saga_id = %s",
+            saga_of(request),
+        )
+        return bool(row["overdue"])
+
     async def deliveries(self, request: Json) -> int:
         """How often an order with the payment's key arrived at the bank."""
         row = await self.booked(request)

@@ -1,8 +1,9 @@
 """One worker in this process for all tests of sagas, on a ledger and a bank of its own."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from activities.adapters.mock import Fault, FaultName, MockBank
 from tests.sagas.books import Books
 from tests.sagas.gate import Gate, gate_before
 from tests.sagas.teller import Json, Teller, new_id, policy, registration, saga_of
+from tests.sagas.worker_process import WorkerProcess, worker_process
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings
@@ -27,6 +29,7 @@ AFTER_CLOSING_S = 0.5
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
+NewWorker = Callable[[str], AbstractAsyncContextManager[WorkerProcess]]
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,27 @@ async def inject(bank: MockBank) -> Inject:
         await bank.inject(Fault(saga_of(request), fault, **more))
 
     return script
+
+
+def free_address() -> str:
+    """host:port on which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return "{}:{}".format(*server.getsockname())
+
+
+@pytest.fixture
+def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
+    """`async with new_worker(queue) as worker` gives a worker as a process, to be started."""
+
+    def make(queue: str) -> AbstractAsyncContextManager[WorkerProcess]:
+        return worker_process(
+            servers.environment()
+            | {
+                "AMENDS_DATABASE_URL": servers.ledger_url("amends_worker", LEDGER),
+                "AMENDS_MOCK_BANK_URL": servers.mock_bank_url(BANK),
+                "AMENDS_PAYMENTS_QUEUE": queue,
+                "AMENDS_HEALTH_ADDRESS": free_address(),
+            }
+        )
+
+    return make

@@ -1,0 +1,114 @@
+"""A worker that dies, hangs or leaves in the middle: each payment happens once."""
+
+import asyncio
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+
+from activities import transfers
+from activities.errors import HEARTBEAT
+from tests.sagas.books import Books, until
+from tests.sagas.conftest import Inject, NewAgent, NewWorker
+from tests.sagas.teller import Teller, new_id, payment, until_waits_for
+
+# Longer than any test: whoever waits for this is killed.
+HANGS_MS = 600_000
+
+
+async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_twice(
+    teller: Teller, books: Books, new_agent: NewAgent, inject: Inject, new_worker: NewWorker
+) -> None:
+    queue = new_id("killed")
+    teller = replace(teller, queue=queue)
+    agents = [await new_agent() for _ in range(4)]
+    landed, unheard, unsent = (payment(agent, 45_000) for agent in agents[:3])
+    waiting, overdue = (payment(agent, 55_000) for agent in agents[:2])
+    undoing, reserving = payment(agents[2], 50_000), payment(agents[3], 40_000)
+    unseen = payment(agents[3], 10_000)
+    await inject(landed, "slow_after", delay_ms=HANGS_MS)
+    await inject(unheard, "timeout_after", delay_ms=HANGS_MS)
+    await inject(unsent, "slow", delay_ms=HANGS_MS)
+    await inject(undoing, "slow_after", delay_ms=500)
+    await inject(undoing, "slow_after", operation="reverse", delay_ms=HANGS_MS)
+    overdue["approve_within"] = "PT2S"
+
+    async with new_worker(queue) as worker:
+        await worker.start()
+        sent = [await teller.start(each) for each in (landed, unheard, unsent, undoing)]
+        held = [await teller.start(each) for each in (waiting, overdue)]
+        await books.until_booked(undoing)
+        await teller.handle(undoing).cancel()
+        await until(lambda: books.is_booked_as(undoing, "reversed"))
+        for request in (landed, unheard):
+            await books.until_booked(request)
+        await until(lambda: books.step(unsent, "execute transfer"))
+        for handle in held:
+            await until_waits_for(handle, "approval")
+        async with books.locking(
+            "SELECT FROM ledger.agents WHERE agent_id = %s FOR UPDATE", agents[3]
+        ):
+            sent.append(await teller.start(reserving))
+            await until(books.someone_waits)
+            await worker.kill()
+        sent.append(await teller.start(unseen))
+        late = asyncio.create_task(teller.refusal(overdue, "approve"))
+        await until(lambda: books.is_overdue(overdue))
+
+        await worker.start()
+        await teller.tell(waiting, "approve")
+        ends = [(await handle.result())["state"] for handle in sent]
+        assert ends == ["captured"] * 3 + ["compensated"] + ["captured"] * 2
+        assert (await teller.result(waiting))["state"] == "captured"
+        # Approved by the clock of the person, expired by the clock of the database.
+        assert "approval_expired" in (await late).message
+        assert (await teller.result(overdue))["state"] == "expired"
+        assert await worker.stop() == 0
+    assert [await books.deliveries(each) for each in (landed, unheard, unsent)] == [1, 1, 1]
+    assert (await books.told(undoing)).count("TransferReversed") == 1
+    assert [(await books.spent(agent))[0] for agent in agents] == [100_000, 45_000, 45_000, 50_000]
+
+
+async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
+    teller: Teller,
+    books: Books,
+    agent: str,
+    inject: Inject,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transfers, "heartbeat", nullcontext)
+    wakes_ms = int(HEARTBEAT.total_seconds() * 1_000) + 2_000
+    goes_on, turns_round = payment(agent, 45_000), payment(agent, 40_000)
+    for request in (goes_on, turns_round):
+        await inject(request, "slow", delay_ms=wakes_ms)
+    handles = [await teller.start(each) for each in (goes_on, turns_round)]
+    await until(lambda: books.step(turns_round, "execute transfer"))
+    await handles[1].cancel()
+    assert [(await each.result())["state"] for each in handles] == ["captured", "compensated"]
+    assert await books.is_booked_as(turns_round, "cancelled")
+    # Now it sends what it was about to send.
+    await until(lambda: books.is_delivered(goes_on, 2))
+    await until(lambda: books.is_delivered(turns_round, 1))
+    await until(lambda: books.has_told(turns_round, "SagaCommitRefused"))
+    assert (await books.told(goes_on)).count("TransferExecuted") == 1
+    assert await books.is_booked_as(turns_round, "cancelled")
+    assert await books.spent(agent) == (45_000, 1)
+
+
+async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
+    teller: Teller, books: Books, agent: str, inject: Inject, new_worker: NewWorker
+) -> None:
+    queue = new_id("stopped")
+    teller = replace(teller, queue=queue)
+    request = payment(agent, 45_000)
+    await inject(request, "slow_after", delay_ms=1_000)
+    async with new_worker(queue) as worker:
+        await worker.start()
+        handle = await teller.start(request)
+        await books.until_booked(request)
+        assert await worker.stop() == 0
+        assert "TransferExecuted" in await books.told(request)
+        await worker.start()
+        assert (await handle.result())["state"] == "captured"
+        assert await worker.stop() == 0
+    assert await books.deliveries(request) == 1

@@ -1,0 +1,75 @@
+"""`python -m worker run` as a process of its own: it may be killed and started again."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from tests.sagas.books import until
+from tests.sagas.teller import DEADLINE_S
+
+
+class WorkerProcess:
+    """A worker with settings of its own. `start` it as often as it was ended."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def health_url(self) -> str:
+        return f"http://{self._environment['AMENDS_HEALTH_ADDRESS']}/health"
+
+    async def start(self) -> None:
+        """Begin; Temporal holds its work until it listens."""
+        assert self._process is None
+        ours = {name: value for name, value in os.environ.items() if "TEMPORAL" not in name}
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker", "run", "--queue", "payments"),
+            env=ours | dict(self._environment),
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+    async def until_healthy(self) -> None:
+        await until(lambda: self.has_health(200))
+
+    async def has_health(self, status: int) -> bool:
+        """Whether `GET /health` answers with this status."""
+        try:
+            async with aiohttp.ClientSession() as http, http.get(self.health_url) as answer:
+                return answer.status == status
+        except aiohttp.ClientConnectionError:
+            return False
+
+    async def kill(self) -> None:
+        """As the kernel does when memory runs out."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Ask it to finish and leave; returns its exit status."""
+        return await self._end(signal.SIGTERM)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(number)
+        return await asyncio.wait_for(process.wait(), DEADLINE_S)
+
+
+@asynccontextmanager
+async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[WorkerProcess]:
+    """A worker that is not started yet, and does not outlive the block."""
+    worker = WorkerProcess(environment)
+    try:
+        yield worker
+    finally:
+        if worker.running:
+            await worker.kill()
