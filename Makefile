@@ -37,8 +37,9 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY)
 	@KEEP="$(KEEP)" $(BIN)/python -m starter.demo
 
+# Two processes, each with servers of its own; a file's tests stay together, in order.
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
