@@ -126,10 +126,14 @@ def worker(client: Client, queue: str, workflows: list[type], rooms: list[object
             for name in dir(room)
             if hasattr(method := getattr(room, name), "__temporal_activity_definition")
         ],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        ),
+        workflow_runner=sandbox(),
         interceptors=[ClassifyErrors()],
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY,
     )
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Runs workflows so that they can't do what a replay would do otherwise."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
