@@ -1,0 +1,150 @@
+"""One saga of each shape: what a run of it looks like in Temporal, from start to end."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from temporalio.client import WorkflowFailureError
+
+from tests.sagas.books import Books
+from tests.sagas.conftest import Inject, NewAgent
+from tests.sagas.teller import USER, Handle, Teller, new_id, payment, policy, registration
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that a shape needs."""
+
+    teller: Teller
+    books: Books
+    inject: Inject
+    new_agent: NewAgent
+
+    async def ended(self, handle: Handle) -> Handle:
+        """The same, once it has ended in whatever way."""
+        with suppress(WorkflowFailureError):
+            await handle.result()
+        return handle
+
+
+Shape = Callable[[Stage], Awaitable[Handle]]
+SHAPES: dict[str, Shape] = {}
+
+
+def shape(play: Shape) -> Shape:
+    SHAPES[play.__name__.replace("_", "-")] = play
+    return play
+
+
+@shape
+async def payment_captured(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    return await stage.ended(await stage.teller.start(request))
+
+
+@shape
+async def payment_submitted_twice(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 55_000)
+    await stage.teller.submit(request)
+    await stage.teller.submit(request)
+    await stage.teller.tell(request, "approve")
+    return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def payment_captured_by_its_agent(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 55_000, capture="manual")
+    await stage.teller.submit(request)
+    await stage.teller.tell(request, "approve")
+    await stage.teller.tell(request, "capture", {"actor": f"agent:{request['agent_id']}"})
+    return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def payment_denied(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 70_000)
+    return await stage.ended(await stage.teller.start(request))
+
+
+@shape
+async def payment_rejected(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 55_000)
+    await stage.teller.submit(request)
+    await stage.teller.tell(request, "reject")
+    return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def payment_expired(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 55_000, approve_within="PT0.2S")
+    return await stage.ended(await stage.teller.start(request))
+
+
+@shape
+async def payment_voided(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000, capture="manual")
+    await stage.teller.submit(request)
+    await stage.teller.tell(request, "cancel")
+    return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def payment_refused_by_the_bank(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    await stage.inject(request, "refuse")
+    return await stage.ended(await stage.teller.start(request))
+
+
+@shape
+async def payment_cancelled_in_its_transfer(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    await stage.inject(request, "slow_after", delay_ms=300)
+    handle = await stage.teller.start(request)
+    await stage.books.until_booked(request)
+    await handle.cancel()
+    return await stage.ended(handle)
+
+
+@shape
+async def payment_taken_over(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 55_000)
+    await stage.teller.submit(request)
+    await stage.teller.handle(request).terminate()
+    await stage.teller.submit(request)
+    await stage.teller.tell(request, "approve")
+    return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def payment_repeated_after_its_end(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    await stage.teller.run(request)
+    return await stage.ended(await stage.teller.start(request))
+
+
+@shape
+async def payment_under_a_used_id(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    await stage.teller.run(request)
+    return await stage.ended(await stage.teller.start({**request, "description": "another"}))
+
+
+@shape
+async def payment_with_bad_input(stage: Stage) -> Handle:
+    return await stage.ended(await stage.teller.start({**payment("bot", 45_000), "capture": "?"}))
+
+
+@shape
+async def agent_registered(stage: Stage) -> Handle:
+    return await stage.ended(await stage.teller.start(registration(new_id("bot"))))
+
+
+@shape
+async def agent_unknown(stage: Stage) -> Handle:
+    return await stage.ended(await stage.teller.start(registration(new_id("bot"), "revoke")))
+
+
+@shape
+async def policy_set(stage: Stage) -> Handle:
+    request = {**policy(new_id("bot")), **USER}
+    return await stage.ended(await stage.teller.start(request))
