@@ -139,9 +139,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
         """The whole of a run. Cancellation reaches it here and nowhere deeper: it turns the saga
         round instead of tearing it down, however often it comes."""
-        request = self.admitted(raw)
-        operation_id = self._operation_id(request)
-        whole = asyncio.create_task(self._whole(request, operation_id))
+        whole = asyncio.create_task(self._whole(raw))
         while not whole.done():
             try:
                 await asyncio.shield(whole)
@@ -161,9 +159,10 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             raise invalid_input([("workflow_id", f"must be {self.kind}/ and the operation id")])
         return operation_id
 
-    async def _whole(self, request: RequestT, operation_id: str) -> ResultT:
+    async def _whole(self, raw: tuple[Any, ...]) -> ResultT:
         try:
-            result = await self._from_open_to_close(request, operation_id)
+            request = self.admitted(raw)
+            result = await self._from_open_to_close(request, self._operation_id(request))
         except FailureError as error:
             self._failure = error
             await self._last_words()
