@@ -263,3 +263,13 @@ async def test_a_run_under_another_workflow_id_is_invalid_input(
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
     assert await books.saga(request) is None
+
+
+async def test_a_submit_under_another_workflow_id_is_invalid_input(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    failure = await refused(teller.submit(request, id=f"payment/not-{request['operation_id']}"))
+    assert failure.type == "InvalidInput"
+    assert [problem["field"] for problem in failure.details] == ["workflow_id"]
+    assert await books.saga(request) is None
