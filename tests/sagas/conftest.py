@@ -23,13 +23,13 @@ from worker.wiring import wire
 from workflows.border import DATA_CONVERTER
 
 LEDGER, BANK = "sagas_ledger", "sagas_bank"
-QUEUE = "sagas-payments"
+QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
 # Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
 AFTER_CLOSING_S = 0.5
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
-NewWorker = Callable[[str], AbstractAsyncContextManager[WorkerProcess]]
+NewWorker = Callable[..., AbstractAsyncContextManager[WorkerProcess]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ async def place(servers: EmbeddedServers) -> AsyncIterator[Place]:
             migration_url=servers.ledger_url("amends_owner", LEDGER),
             mock_bank_url=gate.url,
             payments_queue=QUEUE,
+            infrastructure_queue=INFRASTRUCTURE_QUEUE,
         )
         await migrate(settings)
         yield Place(settings, gate)
@@ -73,7 +74,7 @@ async def working(place: Place, client: Client) -> AsyncIterator[None]:
     """The worker, wired as it is in production, in this process."""
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(wire(place.settings, client, ["payments"]))
+        running = await stack.enter_async_context(wire(place.settings, client))
         task = asyncio.create_task(work(running.workers, stop))
         yield
         stop.set()
@@ -142,7 +143,7 @@ def free_address() -> str:
 def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
     """`async with new_worker(queue) as worker` gives a worker as a process, to be started."""
 
-    def make(queue: str) -> AbstractAsyncContextManager[WorkerProcess]:
+    def make(queue: str, **more: str) -> AbstractAsyncContextManager[WorkerProcess]:
         return worker_process(
             servers.environment()
             | {
@@ -151,6 +152,7 @@ def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
                 "AMENDS_PAYMENTS_QUEUE": queue,
                 "AMENDS_HEALTH_ADDRESS": free_address(),
             }
+            | more
         )
 
     return make

@@ -34,8 +34,9 @@ class WorkerProcess:
             stderr=asyncio.subprocess.DEVNULL,
         )
 
-    async def until_healthy(self) -> None:
-        await until(lambda: self.has_health(200))
+    async def until_health(self, status: int) -> None:
+        """Wait until `GET /health` answers with this status."""
+        await until(lambda: self.has_health(status))
 
     async def has_health(self, status: int) -> bool:
         """Whether `GET /health` answers with this status."""

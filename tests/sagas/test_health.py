@@ -1,0 +1,118 @@
+"""`GET /health`: what it says, and that it never waits for what it asks about."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.sagas.books import until
+from tests.sagas.conftest import LEDGER, NewWorker, free_address
+from tests.sagas.gate import gate_before
+from tests.sagas.teller import Json, new_id
+from worker import health
+from worker.embedded.servers import EmbeddedServers
+from worker.health import Probe, serve_health
+
+
+async def well() -> None:
+    """A server that answers."""
+
+
+async def broken() -> None:
+    raise ConnectionError("postgresql://amends:secret@somewhere/")
+
+
+Ask = Callable[[], Awaitable[tuple[int, Json]]]
+
+
+async def is_status(ask: Ask, status: int) -> bool:
+    return (await ask())[0] == status
+
+
+async def is_told(ask: Ask, server: str, error: str) -> bool:
+    return bool((await ask())[1][server].get("error") == error)
+
+
+@asynccontextmanager
+async def serving(**probes: Probe) -> AsyncIterator[Ask]:
+    """Health of these probes; `await ask()` gives status and body."""
+    host, port = free_address().split(":")
+    async with serve_health(host, int(port), probes), aiohttp.ClientSession() as http:
+
+        async def ask() -> tuple[int, Json]:
+            async with http.get(f"http://{host}:{port}/health") as answer:
+                return answer.status, await answer.json()
+
+        yield ask
+
+
+async def test_it_is_well_when_all_servers_answer() -> None:
+    async with serving(database=well, temporal=well) as ask:
+        await until(lambda: is_status(ask, 200))
+        status, body = await ask()
+    assert (status, body["status"]) == (200, "ok")
+    assert body["database"] == {"ok": True, "answered_ms": 0}
+
+
+async def test_it_is_not_well_before_anybody_was_asked() -> None:
+    never = asyncio.Event()
+    async with serving(database=never.wait) as ask:
+        status, body = await ask()
+    assert (status, body["database"]) == (503, {"ok": False, "error": "not asked yet"})
+
+
+async def test_one_server_that_fails_is_named_and_nothing_of_it_is_told() -> None:
+    async with serving(database=broken, temporal=well) as ask:
+        await until(lambda: is_told(ask, "database", "ConnectionError"))
+        status, body = await ask()
+    assert (status, body["status"]) == (503, "unavailable")
+    assert body["database"] == {"ok": False, "error": "ConnectionError"}
+    assert body["temporal"]["ok"] is True
+
+
+async def test_it_answers_while_a_probe_never_returns() -> None:
+    asked = asyncio.Event()
+
+    async def hangs() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with serving(database=hangs, temporal=well) as ask:
+        await asked.wait()
+        # The probe is in the middle of its wait, and the handler does not wait with it.
+        status, body = await ask()
+    assert (status, body["database"]["error"]) == (503, "not asked yet")
+
+
+async def test_a_server_that_does_not_answer_in_time_is_not_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "PROBE_TIMEOUT_S", 0.05)
+    async with serving(database=asyncio.Event().wait) as ask:
+        await until(lambda: is_told(ask, "database", "no answer within 0.05 s"))
+        assert (await ask())[0] == 503
+
+
+def test_what_was_found_long_ago_is_not_believed() -> None:
+    finding = health.Finding(ok=True, answered_ms=1, error=None)
+    assert finding.as_json()["ok"] is True
+    finding.checked_at -= 60
+    assert finding.as_json()["ok"] is False
+
+
+async def test_a_worker_whose_database_hangs_says_so_and_recovers(
+    new_worker: NewWorker, servers: EmbeddedServers
+) -> None:
+    async with (
+        gate_before(servers.ledger_url("amends_worker", LEDGER)) as gate,
+        new_worker(new_id("health"), AMENDS_DATABASE_URL=gate.url) as worker,
+    ):
+        await worker.start()
+        await worker.until_health(200)
+        gate.stick()
+        await worker.until_health(503)
+        await gate.open()
+        await worker.until_health(200)
+        assert await worker.stop() == 0

@@ -1,0 +1,151 @@
+"""What a person sees of a saga in Temporal's Web UI, without reading code."""
+
+import json
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import WorkflowExecutionStatus
+
+from starter import Amends
+from tests.sagas.books import Books, until
+from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject
+from tests.sagas.teller import CBU, Handle, Json, Teller, new_id, payment, saga_of
+from workflows.inputs import PaymentRequest
+
+SUMMARIZED = (
+    EventType.EVENT_TYPE_MARKER_RECORDED,
+    EventType.EVENT_TYPE_TIMER_STARTED,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+)
+
+
+async def listed(teller: Teller, query: str) -> list[str]:
+    """The workflow ids that the list of the Web UI shows for a query."""
+    return [each.id async for each in teller.client.list_workflows(query)]
+
+
+async def shows(handle: Handle) -> Json:
+    """The search attributes of a run, by name."""
+    attributes = (await handle.describe()).typed_search_attributes
+    return {pair.key.name: pair.value for pair in attributes if pair.key.name.startswith("Saga")}
+
+
+async def current_details(handle: Handle) -> str:
+    """The live page of a run."""
+    metadata: WorkflowMetadata = await handle.query("__temporal_workflow_metadata")
+    return metadata.current_details
+
+
+async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
+    teller: Teller, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    await teller.submit(request)
+    subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
+    waiting = f"{subject} AND SagaState='running' AND SagaStep='approval'"
+    await until(lambda: listed(teller, waiting))
+    assert await listed(teller, waiting) == [saga_of(request)]
+    handle = teller.handle(request)
+    assert await shows(handle) == {
+        "SagaKind": "payment",
+        "SagaState": "running",
+        "SagaStep": "approval",
+        "SagaActor": f"agent:{agent}",
+        "SagaSubjects": [f"agent/{agent}"],
+        "SagaNeedsAttention": False,
+    }
+    await teller.tell(request, "reject")
+    await handle.result()
+    ended = f"{subject} AND SagaState='compensated' AND SagaStep=''"
+    await until(lambda: listed(teller, ended))
+    assert await listed(teller, waiting) == []
+
+
+async def test_the_states_in_the_list_are_those_of_the_ledger(
+    teller: Teller, books: Books, agent: str, inject: Inject
+) -> None:
+    captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
+    await inject(refused, "refuse")
+    for request in (captured, denied, refused):
+        await teller.run(request)
+        saga = await books.saga(request)
+        assert saga is not None
+        assert (await shows(teller.handle(request)))["SagaState"] == saga["state"]
+
+
+async def test_the_live_page_says_where_the_saga_stands(
+    teller: Teller, agent: str, inject: Inject
+) -> None:
+    request = payment(agent, 55_000)
+    await inject(request, "refuse", note="account closed")
+    await teller.submit(request)
+    handle = teller.handle(request)
+    waiting = await current_details(handle)
+    assert f"**{saga_of(request)}** is **running**, waits for **approval**" in waiting
+    assert "| 1 | authorize | ✅ done |" in waiting
+    await teller.tell(request, "approve")
+    await handle.result()
+    ended = await current_details(handle)
+    assert "is **compensated**" in ended
+    assert "provider_refused" in ended
+    assert "| 2 | approve | ✅ done |" in ended
+    assert "| 3 | execute transfer | ⛔ refused | provider_refused |" in ended
+    assert "| 1 | authorize | ↩️ undone | the spend is released |" in ended
+    assert CBU not in ended
+
+
+async def test_every_activity_and_timer_has_a_summary(
+    teller: Teller, agent: str, inject: Inject
+) -> None:
+    request = payment(agent, 55_000, approve_within="PT1H")
+    await inject(request, "refuse")
+    await teller.submit(request)
+    await teller.tell(request, "approve")
+    await teller.result(request)
+    summaries: dict[str, set[str]] = {}
+    for event in (await teller.handle(request).fetch_history()).events:
+        if event.event_type in SUMMARIZED:
+            summary = json.loads(event.user_metadata.summary.data or b"null")
+            summaries.setdefault(EventType.Name(event.event_type), set()).add(summary)
+    assert summaries == {
+        "EVENT_TYPE_MARKER_RECORDED": {
+            *("open the saga", "authorize", "approve", "turn round"),
+            *("undo authorize", "read", "close the saga"),
+        },
+        "EVENT_TYPE_TIMER_STARTED": {"deadline for approval"},
+        "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED": {"execute transfer"},
+    }
+
+
+async def test_what_the_sdk_submits_has_a_summary_in_the_list(teller: Teller, agent: str) -> None:
+    request = PaymentRequest.model_validate(payment(agent, 45_000))
+    sdk = Amends(teller.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
+    saga_id = (await sdk.submit(request)).saga_id
+    await sdk.result(saga_id)
+    described = await teller.client.get_workflow_handle(saga_id).describe()
+    assert await described.static_summary() == f"45,000.00 ARS for {agent}"
+    assert CBU not in str(await described.static_details())
+
+
+async def test_nothing_that_is_listed_tells_the_destination(teller: Teller, agent: str) -> None:
+    request = payment(agent, 45_000)
+    await teller.run(request)
+    described = await teller.handle(request).describe()
+    assert CBU.encode() not in described.raw_description.SerializeToString()
+
+
+async def test_a_saga_with_two_hundred_long_subjects_is_carried_out(teller: Teller) -> None:
+    names = [f"{number:03}-{'x' * 60}" for number in range(200)]
+    request = {"operation_id": new_id("big"), "actor": "user:u-17", "absent": names}
+    handle = await teller.start_raw(
+        *("InfrastructureSaga", [request]),
+        id=f"change/{request['operation_id']}",
+        task_queue=INFRASTRUCTURE_QUEUE,
+    )
+    assert (await handle.result())["state"] == "unchanged"
+    described = await handle.describe()
+    assert described.status == WorkflowExecutionStatus.COMPLETED
+    subjects = (await shows(handle))["SagaSubjects"]
+    assert subjects[0] == f"resource/dev/{names[0]}"
+    assert subjects[-1] == f"+{200 - len(subjects) + 1} more"
+    assert 1_200 < sum(len(subject.encode()) for subject in subjects) <= 1_500
