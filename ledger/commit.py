@@ -9,26 +9,29 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any, Generic, Literal, TypeVar, cast
 from uuid import uuid4
 
 from psycopg import errors
 from psycopg.types.json import Jsonb
-from sqlalchemy import Date, bindparam, insert, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ledger.database import RACES, Connection, Database, compiled
+from ledger.database import RACES, Connection, Database
 from ledger.errors import TooMuchContention
-from ledger.event_log import NO_HASH, event_hash, event_log
+from ledger.event_log import NO_HASH, event_hash
 from ledger.noun import Event, Noun, State, aggregate_id, is_json
 from ledger.nouns import noun_of
-from ledger.spend import SpendChange, SpendWindow, spend_windows
+from ledger.spend import SpendChange, SpendWindow
+from ledger.statements import (
+    event_statement,
+    head_statement,
+    release_statement,
+    row_statement,
+    spend_statement,
+    windows_statement,
+)
 
 # Each retry means that another commit succeeded; 16 in a row is a hot spot worth an error.
 MAX_TRIES = 16
-# A window of spend that began longer ago than this can't contain now, whatever the time zone.
-RECENT_DAYS = 2
 
 T = TypeVar("T")
 
@@ -167,13 +170,13 @@ async def _load(connection: Connection, refs: Sequence[Ref], windows_of: str | N
         await connection.execute("BEGIN")
         cursors = [
             await connection.execute(
-                _head_statement(ref.aggregate.split("/", 1)[0], ref.lock),
+                head_statement(ref.aggregate.split("/", 1)[0], ref.lock),
                 {"aggregate_id": aggregate_id(ref.aggregate)},
             )
             for ref in ordered
         ]
         windows = windows_of and await connection.execute(
-            _windows_statement(), {"agent_id": windows_of}
+            windows_statement(), {"agent_id": windows_of}
         )
         clock = await connection.execute("SELECT clock_timestamp() AS now")
         heads = {
@@ -212,9 +215,9 @@ async def _append(
         row = event_row(author, head.ref.aggregate, version, event, at)
         previous = row["hash"] = event_hash(previous, row)
         row["payload"], row["metadata"] = Jsonb(row["payload"]), Jsonb(row["metadata"])
-        await connection.execute(_event_statement(), row)
+        await connection.execute(event_statement(), row)
     await connection.execute(
-        _row_statement(head.noun.name, head.version == 0),
+        row_statement(head.noun.name, head.version == 0),
         _row_values(head, state, head.version + len(events), at, previous),
     )
 
@@ -264,74 +267,8 @@ async def _spend(connection: Connection, change: SpendChange, limit: int | None)
         "limit_minor": limit,
     }
     # A release is an update: the CHECK of an upsert refuses a negative row before it finds the old.
-    statement = _release_statement() if change.amount_minor < 0 else _spend_statement()
+    statement = release_statement() if change.amount_minor < 0 else spend_statement()
     return await connection.execute(statement, values)
-
-
-@cache
-def _head_statement(noun_name: str, lock: str) -> str:
-    table = noun_of(noun_name).table
-    statement = select(table).where(table.c.aggregate_id == bindparam("aggregate_id"))
-    return compiled(statement.with_for_update(read=lock == "share"))
-
-
-@cache
-def _windows_statement() -> str:
-    windows = spend_windows.c
-    recent = literal_column(f"current_date - {RECENT_DAYS}", Date)
-    statement = select(spend_windows).where(
-        windows.agent_id == bindparam("agent_id"), windows.starts_on >= recent
-    )
-    return compiled(statement.with_for_update())
-
-
-@cache
-def _event_statement() -> str:
-    given = [column for column in event_log.c if column.name not in {"position", "xid"}]
-    return compiled(
-        insert(event_log).values({c.name: bindparam(c.name, type_=c.type) for c in given})
-    )
-
-
-@cache
-def _row_statement(noun_name: str, new: bool) -> str:
-    noun = noun_of(noun_name)
-    # The database's trigger stamps these two.
-    names = [column.name for column in noun.table.c if column.name not in {"base", "xid"}]
-    values = {name: bindparam(name, type_=noun.table.c[name].type) for name in names}
-    if new:
-        return compiled(insert(noun.table).values(values))
-    found = noun.table.c.aggregate_id == values.pop("aggregate_id")
-    unmoved = noun.table.c.version == bindparam("expected")
-    return compiled(update(noun.table).where(found, unmoved).values(values))
-
-
-@cache
-def _spend_statement() -> str:
-    """Add to a window, or begin it, if that keeps its limit: no row comes back if it would not."""
-    limit = bindparam("limit_minor", type_=spend_windows.c.amount_minor.type)
-    given = {column.name: bindparam(column.name, type_=column.type) for column in spend_windows.c}
-    first = select(*given.values()).where(limit.is_(None) | (given["amount_minor"] <= limit))
-    new = upsert(spend_windows).from_select(list(given), first)
-    total = spend_windows.c.amount_minor + new.excluded.amount_minor
-    statement = new.on_conflict_do_update(
-        index_elements=list(spend_windows.primary_key),
-        set_={"amount_minor": total, "count": spend_windows.c.count + new.excluded.count},
-        where=limit.is_(None) | (total <= limit),
-    ).returning(spend_windows.c.amount_minor)
-    return compiled(statement)
-
-
-@cache
-def _release_statement() -> str:
-    """Take back what was reserved in a window, which therefore exists."""
-    window = [column == bindparam(column.name) for column in spend_windows.primary_key]
-    changed = {
-        name: spend_windows.c[name] + bindparam(name, type_=spend_windows.c[name].type)
-        for name in ("amount_minor", "count")
-    }
-    released = update(spend_windows).where(*window).values(changed)
-    return compiled(released.returning(spend_windows.c.amount_minor))
 
 
 async def database_time(database: Database) -> datetime:

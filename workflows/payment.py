@@ -15,9 +15,10 @@ from activities.authorizations import (
 from activities.saga_records import Turned
 from activities.transfers import Transfer, TransferActivities
 from workflows.border import admit
+from workflows.inbox import not_allowed
 from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
 from workflows.saga import cause_of
-from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound, not_allowed
+from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound
 
 
 @workflow.defn

@@ -5,8 +5,6 @@ opens the saga, runs the story, and either closes the saga or makes amends.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
@@ -22,6 +20,7 @@ from temporalio.exceptions import (
 from activities.errors import invalid_input
 from activities.saga_records import OpenSaga, Turn, Turned
 from workflows.border import admit
+from workflows.inbox import Asked, Inbox, not_allowed
 from workflows.inputs import By, Input, Progress
 from workflows.saga import Saga, cause_of, reused
 
@@ -53,45 +52,6 @@ class TurnRound(Exception):
     def __init__(self, cause: str, by: By) -> None:
         super().__init__(cause)
         self.cause, self.by = cause, by
-
-
-@dataclass
-class Asked:
-    """A person's decision on its way to the story, and the answer on its way back."""
-
-    verb: str
-    by: By
-    answered: bool = False
-    refusal: ApplicationError | None = None
-
-    def answer(self, refusal: ApplicationError | None = None) -> None:
-        self.answered, self.refusal = True, refusal
-
-
-@dataclass
-class Inbox:
-    """The decisions that people sent, and the one that the story is looking at."""
-
-    waiting: list[Asked] = field(default_factory=list)
-    taken: Asked | None = None
-
-    def take(self) -> Asked:
-        self.taken = self.waiting.pop(0)
-        return self.taken
-
-    def agree(self) -> None:
-        """All who asked for the same get the same answer."""
-        self._answer(lambda asked: None)
-
-    def close(self, why: str) -> None:
-        """Nobody looks any more: refuse what has no answer."""
-        self._answer(lambda asked: not_allowed(f"can't {asked.verb}: {why}"))
-
-    def _answer(self, refusal: Callable[[Asked], ApplicationError | None]) -> None:
-        for asked in [*self.waiting, *([self.taken] if self.taken else [])]:
-            if not asked.answered:
-                asked.answer(refusal(asked))
-        self.waiting.clear()
 
 
 class SagaWorkflow(Generic[RequestT, ResultT]):
@@ -352,11 +312,6 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
-
-
-def not_allowed(message: str) -> ApplicationError:
-    """The refusal of an update that the state does not allow."""
-    return ApplicationError(message, type="not_allowed", non_retryable=True)
 
 
 def failed(saga_id: str, cause: str, reason: str | None = None) -> ApplicationError:
