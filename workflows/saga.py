@@ -94,12 +94,12 @@ class Saga:
         if opened.how == "reused":
             raise reused(self.saga_id)
         if opened.how == "other_run":
-            opened = await self._take_over(opened)
+            opened = await self._take_over(request, opened)
         self.epoch = opened.epoch
         self.show(state=opened.state)
         return opened
 
-    async def _take_over(self, opened: SagaOpened) -> SagaOpened:
+    async def _take_over(self, request: OpenSaga, opened: SagaOpened) -> SagaOpened:
         other = OtherRun(namespace=opened.namespace, run_id=opened.run_id, epoch=opened.epoch)
         still_open = await workflow.execute_activity_method(
             SagaActivities.is_run_open,
@@ -109,14 +109,19 @@ class Saga:
             summary="look at the run that has this saga",
         )
         if still_open:
-            raise ApplicationError(
-                f"{self.saga_id} is carried by another run that is still open: follow that one",
-                type=IN_PROGRESS,
-                non_retryable=True,
+            raise in_progress(self.saga_id)
+        try:
+            return await self._ours(
+                SagaActivities.take_over, self._claim(), other, summary="take the saga over"
             )
-        return await self._ours(
-            SagaActivities.take_over, self._claim(), other, summary="take the saga over"
-        )
+        except ActivityError as error:
+            if cause_of(error) != "Fenced":
+                raise
+        # An attempt of the closed run was still under way and has ended the saga meanwhile.
+        opened = await self._ours(SagaActivities.open_saga, request, summary="open it again")
+        if opened.how == "other_run":
+            raise in_progress(self.saga_id)
+        return opened
 
     async def step(
         self,
@@ -342,6 +347,15 @@ def reused(saga_id: str) -> ApplicationError:
     return ApplicationError(
         f"{saga_id} was claimed by another request: use a new operation id",
         type=REUSED,
+        non_retryable=True,
+    )
+
+
+def in_progress(saga_id: str) -> ApplicationError:
+    """The failure of a run that meets another one which is still open."""
+    return ApplicationError(
+        f"{saga_id} is carried by another run that is still open: follow that one",
+        type=IN_PROGRESS,
         non_retryable=True,
     )
 
