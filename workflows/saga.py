@@ -214,11 +214,13 @@ class Saga:
             result_type=StepUndone,
         )
 
-    async def close(self, end: End, result: dict[str, Any]) -> dict[str, Any]:
+    async def close(
+        self, end: End, result: dict[str, Any], actor: str | None = None
+    ) -> dict[str, Any]:
         """End the saga; returns the result that stands, which is the first one."""
         ending = Ending(end=end, result=result)
         stands = await self._ours(
-            SagaActivities.close_saga, self._claim(), ending, summary="close the saga"
+            SagaActivities.close_saga, self._claim(actor), ending, summary="close the saga"
         )
         self.show(state=end, result=stands)
         return stands

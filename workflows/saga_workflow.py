@@ -192,10 +192,12 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             # A workflow task that was lost had closed it already: what came since is too late.
             return self._first_answer(turned.state, turned.result)
         if not turned.held:
-            await self.saga.close("failed", {"reason": turned.cause, "detail": turned.reason})
+            ending = {"reason": turned.cause, "detail": turned.reason}
+            await self.saga.close("failed", ending, turn.by.actor)
             raise failed(self.saga.saga_id, turned.cause, turned.reason)
         result = await self.amended(request, turned)
-        stands = await self.saga.close("compensated", result.model_dump(mode="json"))
+        ending = result.model_dump(mode="json")
+        stands = await self.saga.close("compensated", ending, turn.by.actor)
         return cast(ResultT, self.result_model.model_validate(stands))
 
     # What a story may say.

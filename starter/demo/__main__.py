@@ -35,5 +35,17 @@ async def main(keep: bool) -> int:
     return 0
 
 
+def run() -> int:
+    """The tour as a command: its exit status."""
+    try:
+        return asyncio.run(main(keep=bool(os.environ.get("KEEP"))))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(keep=bool(os.environ.get("KEEP")))))
+    status = run()
+    sys.stdout.flush()
+    # What the client had under way ends with the process; the interpreter would only complain.
+    os._exit(status)

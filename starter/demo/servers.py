@@ -26,7 +26,8 @@ class DemoServersFailed(Exception):
 
 
 class DemoServers:
-    """Running inside `async with`: joined if KEEP=1 left them up, else started on empty data."""
+    """Running inside `async with`: joined if KEEP=1 left them up (and then left up again), else
+    started on empty data."""
 
     def __init__(self, data: Path, keep: bool, console: Console) -> None:
         self._data, self._keep, self._console = data, keep, console
@@ -35,7 +36,7 @@ class DemoServers:
 
     async def __aenter__(self) -> Self:
         if is_up(self._data):
-            self._console.print(f"  joined the servers that KEEP=1 left up in {self._data}")
+            self._console.print(f"joined the servers that KEEP=1 left up in {self._data}")
         else:
             shutil.rmtree(self._data, ignore_errors=True)
             await self._start()
@@ -68,24 +69,21 @@ class DemoServers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._keep:
+        if self._process and not self._keep:
+            self._console.print("\nstopping the servers (make demo KEEP=1 keeps them: links work)")
             await self._stop()
             return
         pid = self.up()["supervisor"]["pid"]
-        self._console.print(
-            f"The servers stay up: {self.web_ui}  (stop them: kill {pid}; use them: "
-            f"source {self._data}/env)"
-        )
+        self._console.print("\nthe servers stay up")
+        self._console.print(f"  Web UI    {self.web_ui}")
+        self._console.print(f"  use them  source {self._data}/env")
+        self._console.print(f"  stop them kill {pid}")
 
     async def _stop(self) -> None:
-        pid = self._process.pid if self._process else self.up()["supervisor"]["pid"]
-        with contextlib.suppress(psutil.NoSuchProcess):
-            supervisor = psutil.Process(pid)
-            supervisor.send_signal(signal.SIGTERM)
-            if self._process:
-                await asyncio.wait_for(self._process.wait(), STOP_DEADLINE_S)
-            else:
-                await asyncio.to_thread(supervisor.wait, STOP_DEADLINE_S)
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(self._process.wait(), STOP_DEADLINE_S)
 
     def up(self) -> dict[str, Any]:
         """What the supervisor says of itself."""
