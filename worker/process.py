@@ -58,7 +58,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         await _first_partitions(running.database)
         await _register(client)
         probes = {
-            "database": lambda: _ask_database(running.database),
+            "database": lambda: ask_database(running.database),
             "temporal": lambda: _ask_temporal(client),
         }
         host, port = settings.health_host, settings.health_port
@@ -118,7 +118,8 @@ async def _keep_partitions(database: Database) -> None:
             log.warning("partitions were not made (%s); tried again later", type(error).__name__)
 
 
-async def _ask_database(database: Database) -> None:
+async def ask_database(database: Database) -> None:
+    """The probe of the database: fails, or does not return, when it can't be used."""
     async with database.connection() as connection:
         await connection.execute("SELECT 1")
 
