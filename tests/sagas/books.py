@@ -164,22 +164,33 @@ class Books:
 
     @asynccontextmanager
     async def refusing(
-        self, request: Json, event_type: str, sqlstate: str = "58000"
-    ) -> AsyncIterator[None]:
-        """The database fails to write such an event of this saga, while the block runs."""
-        trigger = sql.Identifier(f"refuse {saga_of(request)}"[:60])
-        values = [sql.Literal(value) for value in (saga_of(request), event_type, sqlstate)]
+        self, request: Json, event_type: str
+    ) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+        """The database fails to write such an event of this saga, while the block runs.
+
+        Gives a question: has it done so yet?
+        """
+        saga_id = saga_of(request)
+        name = sql.Identifier(f"refuse {event_type} {saga_id}"[:60])
+        literals = [sql.Literal(value) for value in (saga_id, event_type, name.as_string())]
         await self._as_superuser(
-            sql.SQL(_REFUSE).format(*values, function=trigger),
+            sql.SQL("CREATE SEQUENCE public.{} MINVALUE 0").format(name),
+            sql.SQL(_REFUSE).format(*literals, name=name),
             sql.SQL(
                 "CREATE TRIGGER {0} BEFORE INSERT ON ledger.event_log"
                 " FOR EACH ROW EXECUTE FUNCTION public.{0}()"
-            ).format(trigger),
+            ).format(name),
         )
+
+        async def has_refused() -> bool:
+            query = sql.SQL("SELECT is_called FROM public.{}").format(name)
+            async with await AsyncConnection.connect(self.superuser_url) as connection:
+                return (await (await connection.execute(query)).fetchone()) == (True,)
+
         try:
-            yield
+            yield has_refused
         finally:
-            await self._as_superuser(sql.SQL("DROP FUNCTION public.{} CASCADE").format(trigger))
+            await self._as_superuser(sql.SQL("DROP FUNCTION public.{} CASCADE").format(name))
 
     @asynccontextmanager
     async def bank_stands_still(self) -> AsyncIterator[None]:
@@ -229,11 +240,13 @@ class Books:
             assert (transfer["authorization"] == "captured") == (transfer["state"] == "executed")
 
 
+# What a sequence counts stays counted when the transaction fails.
 _REFUSE = """
-    CREATE FUNCTION public.{function}() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION public.{name}() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.saga_id = {} AND NEW.event_type = {} THEN
-            RAISE EXCEPTION 'refused by a test' USING ERRCODE = {};
+            PERFORM nextval('public.' || {});
+            RAISE EXCEPTION 'refused by a test' USING ERRCODE = '58000';
         END IF;
         RETURN NEW;
     END $$"""

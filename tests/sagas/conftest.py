@@ -1,28 +1,31 @@
-"""One worker in this process for all tests of sagas, on a ledger and a bank of its own."""
+"""A worker in this process for the tests of each file, on a ledger and a bank of its own."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection, conninfo, sql
 from temporalio.client import Client
 
-from activities.adapters.mock import Fault, FaultName, MockBank
+from activities import errors, step
+from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
+from tests.conftest import CloneDatabase
 from tests.sagas.books import Books
 from tests.sagas.gate import Gate, gate_before
 from tests.sagas.teller import Json, Teller, new_id, policy, registration, saga_of
 from tests.sagas.worker_process import WorkerProcess, worker_process
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
-from worker.settings import Settings
+from worker.settings import Settings, needed
 from worker.wiring import wire
 from workflows.border import DATA_CONVERTER
 
-LEDGER, BANK = "sagas_ledger", "sagas_bank"
+TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
 # Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
 AFTER_CLOSING_S = 0.5
@@ -34,61 +37,74 @@ NewWorker = Callable[..., AbstractAsyncContextManager[WorkerProcess]]
 
 @dataclass(frozen=True)
 class Place:
-    """The settings by which a worker finds the ledger and the bank of these tests."""
+    """How a worker and its tests find a ledger and a bank; the way to the bank has a gate."""
 
     settings: Settings
     bank_gate: Gate
+    bank_url: str
+    audit_url: str
+    superuser_url: str
 
 
 @pytest.fixture(scope="session")
-async def place(servers: EmbeddedServers) -> AsyncIterator[Place]:
-    """A migrated ledger and a bank with books, both empty; the way to the bank has a gate."""
+async def template(servers: EmbeddedServers) -> str:
+    """A migrated ledger in which nothing happened, to clone."""
+    await create_database(servers, TEMPLATE, "amends_owner")
+    url = servers.ledger_url("amends_owner", TEMPLATE)
+    await migrate(Settings(migration_url=url))
+    return TEMPLATE
+
+
+async def create_database(servers: EmbeddedServers, name: str, owner: str) -> None:
     async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
-        for name, owner in ((LEDGER, "amends_owner"), (BANK, "mock_bank")):
-            await connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                    sql.Identifier(name), sql.Identifier(owner)
-                )
-            )
-    async with gate_before(servers.mock_bank_url(BANK)) as gate:
+        create = sql.SQL("CREATE DATABASE {} OWNER {}")
+        await connection.execute(create.format(sql.Identifier(name), sql.Identifier(owner)))
+
+
+@pytest.fixture(scope="module")
+async def place(
+    servers: EmbeddedServers, template: str, clone_database: CloneDatabase
+) -> AsyncIterator[Place]:
+    """An empty ledger and a bank without books, for the tests of one file."""
+    ledger = await clone_database(template)
+    bank = f"{ledger}_bank"
+    await create_database(servers, bank, "mock_bank")
+    bank_url = servers.mock_bank_url(bank)
+    await create_mock_bank(bank_url)
+    async with gate_before(bank_url) as gate:
         settings = Settings(
-            database_url=servers.ledger_url("amends_worker", LEDGER),
-            migration_url=servers.ledger_url("amends_owner", LEDGER),
+            database_url=servers.ledger_url("amends_worker", ledger),
             mock_bank_url=gate.url,
             payments_queue=QUEUE,
             infrastructure_queue=INFRASTRUCTURE_QUEUE,
         )
-        await migrate(settings)
-        yield Place(settings, gate)
+        audit_url = servers.ledger_url("amends_auditor", ledger)
+        superuser_url = conninfo.make_conninfo(servers.main.url(), dbname=ledger)
+        yield Place(settings, gate, bank_url, audit_url, superuser_url)
 
 
 @pytest.fixture(scope="session")
-async def client(servers: EmbeddedServers) -> Client:
-    return await Client.connect(
+async def client(servers: EmbeddedServers) -> AsyncIterator[Client]:
+    yield await Client.connect(
         servers.temporal.address, data_converter=DATA_CONVERTER, identity="amends-tests"
     )
+    await asyncio.sleep(AFTER_CLOSING_S)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def working(place: Place, client: Client) -> AsyncIterator[None]:
     """The worker, wired as it is in production, in this process."""
     stop = asyncio.Event()
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(wire(place.settings, client))
+    async with wire(place.settings, client) as running:
         task = asyncio.create_task(work(running.workers, stop))
         yield
         stop.set()
         await task
-    await asyncio.sleep(AFTER_CLOSING_S)
 
 
-@pytest.fixture(scope="session")
-async def books(servers: EmbeddedServers, place: Place) -> Books:
-    return Books(
-        servers.ledger_url("amends_auditor", LEDGER),
-        servers.mock_bank_url(BANK),
-        conninfo.make_conninfo(servers.main.url(), dbname=LEDGER),
-    )
+@pytest.fixture(scope="module")
+def books(place: Place) -> Books:
+    return Books(place.audit_url, place.bank_url, place.superuser_url)
 
 
 @pytest.fixture
@@ -116,10 +132,10 @@ async def agent(new_agent: NewAgent) -> str:
     return await new_agent()
 
 
-@pytest.fixture(scope="session")
-async def bank(servers: EmbeddedServers, place: Place) -> AsyncIterator[MockBank]:
+@pytest.fixture(scope="module")
+async def bank(place: Place) -> AsyncIterator[MockBank]:
     """The bank's own counter, past the gate: for its faults."""
-    async with MockBank(servers.mock_bank_url(BANK)) as bank:
+    async with MockBank(place.bank_url) as bank:
         yield bank
 
 
@@ -131,6 +147,14 @@ async def inject(bank: MockBank) -> Inject:
         await bank.inject(Fault(saga_of(request), fault, **more))
 
     return script
+
+
+@pytest.fixture
+def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts at outside calls show that they live, and hear of a cancel, twice a second."""
+    quick = timedelta(seconds=1.5)
+    monkeypatch.setattr(errors, "HEARTBEAT", quick)  # read anew by each run in its sandbox
+    monkeypatch.setattr(step, "HEARTBEAT", quick)
 
 
 def free_address() -> str:
@@ -147,8 +171,8 @@ def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
         return worker_process(
             servers.environment()
             | {
-                "AMENDS_DATABASE_URL": servers.ledger_url("amends_worker", LEDGER),
-                "AMENDS_MOCK_BANK_URL": servers.mock_bank_url(BANK),
+                "AMENDS_DATABASE_URL": needed(place.settings.database_url, "AMENDS_DATABASE_URL"),
+                "AMENDS_MOCK_BANK_URL": place.bank_url,
                 "AMENDS_PAYMENTS_QUEUE": queue,
                 "AMENDS_HEALTH_ADDRESS": free_address(),
             }

@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from ledger.database import open_database
 from tests.sagas.books import until
-from tests.sagas.conftest import LEDGER, NewWorker, free_address
+from tests.sagas.conftest import Place, free_address
 from tests.sagas.gate import gate_before
-from tests.sagas.teller import Json, new_id
+from tests.sagas.teller import Json
 from worker import health
-from worker.embedded.servers import EmbeddedServers
 from worker.health import Probe, serve_health
+from worker.process import ask_database
+from worker.settings import needed
 
 
 async def well() -> None:
@@ -102,17 +104,19 @@ def test_what_was_found_long_ago_is_not_believed() -> None:
     assert finding.as_json()["ok"] is False
 
 
-async def test_a_worker_whose_database_hangs_says_so_and_recovers(
-    new_worker: NewWorker, servers: EmbeddedServers
+async def test_a_database_that_hangs_is_told_of_and_so_is_its_recovery(
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health, "PROBE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(health, "PROBE_EVERY_S", 0.1)
+    url = needed(place.settings.database_url, "AMENDS_DATABASE_URL")
     async with (
-        gate_before(servers.ledger_url("amends_worker", LEDGER)) as gate,
-        new_worker(new_id("health"), AMENDS_DATABASE_URL=gate.url) as worker,
+        gate_before(url) as gate,
+        open_database(gate.url, size=2) as database,
+        serving(database=lambda: ask_database(database)) as ask,
     ):
-        await worker.start()
-        await worker.until_health(200)
+        await until(lambda: is_status(ask, 200))
         gate.stick()
-        await worker.until_health(503)
+        await until(lambda: is_status(ask, 503))
         await gate.open()
-        await worker.until_health(200)
-        assert await worker.stop() == 0
+        await until(lambda: is_status(ask, 200))

@@ -3,11 +3,11 @@
 import asyncio
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from activities import transfers
-from activities.errors import HEARTBEAT
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, NewAgent, NewWorker
 from tests.sagas.teller import Teller, new_id, payment, until_waits_for
@@ -48,7 +48,8 @@ async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_tw
         async with books.locking(
             "SELECT FROM ledger.agents WHERE agent_id = %s FOR UPDATE", agents[3]
         ):
-            sent.append(await teller.start(reserving))
+            # What a killed worker did not finish of a workflow task is given out again after this.
+            sent.append(await teller.start(reserving, task_timeout=timedelta(seconds=2)))
             await until(books.someone_waits)
             await worker.kill()
         sent.append(await teller.start(unseen))
@@ -69,6 +70,7 @@ async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_tw
     assert [(await books.spent(agent))[0] for agent in agents] == [100_000, 45_000, 45_000, 50_000]
 
 
+@pytest.mark.usefixtures("quick_heartbeat")
 async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
     teller: Teller,
     books: Books,
@@ -77,7 +79,7 @@ async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transfers, "heartbeat", nullcontext)
-    wakes_ms = int(HEARTBEAT.total_seconds() * 1_000) + 2_000
+    wakes_ms = 4_000  # long after somebody else has done its work
     goes_on, turns_round = payment(agent, 45_000), payment(agent, 40_000)
     for request in (goes_on, turns_round):
         await inject(request, "slow", delay_ms=wakes_ms)
@@ -104,6 +106,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
     await inject(request, "slow_after", delay_ms=1_000)
     async with new_worker(queue) as worker:
         await worker.start()
+        await worker.until_health(200)
         handle = await teller.start(request)
         await books.until_booked(request)
         assert await worker.stop() == 0
