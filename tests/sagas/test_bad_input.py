@@ -56,6 +56,8 @@ def without(good: Json, name: str) -> list[Any]:
     return [{key: value for key, value in good.items() if key != name}]
 
 
+# One level less than decoders take: in the input of an activity it would be one too many.
+DEEP = '"metadata": ' + '{"a": ' * 198 + '"canary"' + "}" * 198 + ", "
 # The arguments, the field that the failure names, and what it must not tell.
 PAYMENTS: dict[str, tuple[list[Any], str, str]] = {
     "no input": ([], "input", ""),
@@ -118,6 +120,7 @@ PAYMENTS: dict[str, tuple[list[Any], str, str]] = {
     "metadata with NUL": (but(GOOD, metadata={"ip": "canary\0"}), "metadata", CANARY),
     "metadata with NUL in a name": (but(GOOD, metadata={"canary\0": 1}), "metadata", CANARY),
     "too much metadata": (but(GOOD, metadata={"ip": CANARY * 400}), "metadata", CANARY),
+    "deep metadata": (written('"description"', DEEP + '"description"'), "metadata", CANARY),
     "metadata that is a list": (but(GOOD, metadata=[CANARY]), "metadata", CANARY),
 }
 AGENTS: dict[str, tuple[list[Any], str, str]] = {

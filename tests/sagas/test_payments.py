@@ -1,6 +1,7 @@
 """The use cases of the requirements, with their exact amounts, and what a policy decides."""
 
 import asyncio
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -222,3 +223,30 @@ async def test_the_context_of_the_caller_is_in_every_event(
             handle.id,
             run_id,
         )
+
+
+async def test_metadata_of_any_json_is_kept_as_it_is(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    context = {
+        "big": 10**40,
+        "low": -(2**60),
+        "list": [None, True, {"é": "🦙", "ü": []}],
+        "": "\u202e\u2028",
+        "deep": {"1": {"10": {"9": {}}}},
+    }
+    request = payment(agent, 45_000, metadata=context, description="ñandú 🦙")
+    assert (await teller.run(request))["state"] == "captured"
+    assert (await books.event(request, "AuthorizationCaptured"))["metadata"]["context"] == context
+
+
+async def test_a_day_is_a_day_in_the_time_zone_of_the_policy(
+    teller: Teller, books: Books, new_agent: NewAgent
+) -> None:
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):  # 25 hours apart
+        agent = await new_agent(time_zone=zone)
+        request = payment(agent, 45_000)
+        await teller.run(request)
+        (change,) = (await books.event(request, "AuthorizationApproved"))["payload"]["spend"]
+        asked = (await books.event(request, "AuthorizationRequested"))["timestamp"]
+        assert change["window"]["starts_on"] == f"{asked.astimezone(ZoneInfo(zone)):%Y-%m-%d}"

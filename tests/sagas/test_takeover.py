@@ -63,6 +63,20 @@ async def test_while_it_waits_for_approval(teller: Teller, books: Books, agent: 
     assert await books.spent(agent) == (55_000, 1)
 
 
+async def test_a_run_that_timed_out_is_carried_on_too(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    # We set no such limit, and can't forbid a client to.
+    first = await teller.start(request, run_timeout=timedelta(seconds=1))
+    with pytest.raises(WorkflowFailureError):
+        await first.result()
+    await teller.submit(request)
+    await teller.tell(request, "approve")
+    assert (await teller.result(request))["state"] == "captured"
+    await told_once(books, request, "SagaTakenOver", "ApprovalRequested", "TransferExecuted")
+
+
 async def test_the_deadline_for_the_approval_is_still_the_first_one(
     teller: Teller, books: Books, agent: str
 ) -> None:
