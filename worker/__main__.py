@@ -1,6 +1,7 @@
 """`python -m worker up|run|migrate`: behind `amends up`, `amends worker`, `amends migrate`."""
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -17,9 +18,20 @@ from worker.settings import MIGRATE_NEEDS, Settings, SettingsError
 
 Result = TypeVar("Result")
 _PORT = click.IntRange(1, 65_535)
+_QUEUES = ["payments", "infrastructure"]
 
 
-@click.group()
+class _AsAPersonCallsThem(click.Group):
+    """`run` is `amends worker` for a person, in help and in errors."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return "worker" if name == "run" else name, command, rest
+
+
+@click.group(cls=_AsAPersonCallsThem, no_args_is_help=False)
 def main() -> None:
     """The worker and the servers it needs."""
 
@@ -52,7 +64,7 @@ def up(
 
 
 @main.command()
-@click.option("--queue", "queues", multiple=True, type=click.Choice(["payments", "infrastructure"]))
+@click.option("--queue", "queues", multiple=True, type=click.Choice(_QUEUES))
 def run(queues: tuple[str, ...]) -> None:
     """A worker on the servers that the settings name, until SIGTERM; on both queues by default."""
     from worker import process
@@ -75,10 +87,14 @@ def run(queues: tuple[str, ...]) -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def migrate(as_json: bool) -> None:
     """Bring the databases that the settings name to this version."""
     revision = _run(_migrate(os.environ))
-    click.echo(f"the ledger is at revision {revision}")
+    text = (
+        json.dumps({"revision": revision}) if as_json else f"the ledger is at revision {revision}"
+    )
+    click.echo(text)
 
 
 async def _migrate(environment: Mapping[str, str]) -> str:
@@ -110,5 +126,40 @@ def _fail(error: Exception | str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def command_line() -> None:
+    """Run the command of `sys.argv`; wrong usage is one line, as everywhere in `amends`."""
+    try:
+        status = main.main(prog_name="amends", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "amends"
+        _fail(f"{_wrong(error)}: see {command} --help", 2)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(status)
+
+
+def _wrong(error: click.UsageError) -> str:
+    """What is wrong with the usage, without the value: a URL holds a password."""
+    match error:
+        case click.NoSuchOption():
+            return f"no such option: {error.option_name.partition('=')[0]}"
+        case click.BadOptionUsage():
+            return f"{error.option_name}: a value is missing, or one too many"
+        case click.BadParameter() if error.param:
+            return f"{error.param.opts[0]}: {_needed(error.param.type)}"
+        case _:
+            return "there is no such command or argument"
+
+
+def _needed(kind: click.ParamType) -> str:
+    match kind:
+        case click.IntRange():
+            return f"a whole number from {kind.min} to {kind.max} is needed"
+        case click.Choice():
+            return f"{' or '.join(kind.choices)} is needed"
+        case _:
+            return "another value is needed"
+
+
 if __name__ == "__main__":
-    main()
+    command_line()

@@ -276,8 +276,21 @@ def test_what_a_server_command_takes_is_the_workers_word(command: str) -> None:
     Path("worker/__main__.py").write_text("raise SystemExit(9)")
     done = in_a_process(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Usage: python -m worker" in done.stdout
-    assert in_a_process(command, "--surprise").returncode == 2
+    assert f"Usage: amends {command} " in done.stdout
+    for wrong in (
+        "--surprise",
+        "surprise",
+        "--surprise=7",
+        "--queue=surprise",
+        "--ui-port=surprise",
+    ):
+        refused = in_a_process(command, wrong)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith("amends: ")
+        assert refused.stderr.endswith(f": see amends {command} --help\n")
+        assert refused.stderr.count("\n") == 1
+        assert "python" not in refused.stderr
+        assert "--surprise=7" not in refused.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
