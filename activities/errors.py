@@ -15,11 +15,13 @@
 Messages of errors that are not ours never leave: they may carry values of the request.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pydantic
+from psycopg import DataError
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -32,6 +34,7 @@ from activities.providers.provider import ProviderRefused, ProviderUnavailable
 from ledger.database import UNAVAILABLE, describe
 from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, TryAgain
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 REFUSED, FAILED = "refused", "failed"
 INVALID_INPUT = "InvalidInput"
 REUSED, IN_PROGRESS = "operation_id_reused", "operation_in_progress"
@@ -54,8 +57,15 @@ class Failed(Exception):
         self.reason = reason
 
 
+# More would not help a person, and a failure has to fit into a message of the server.
+MAX_PROBLEMS = 20
+
+
 def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
     """The failure for bad input: each problem a field (dotted path) and a reason."""
+    left_out = len(problems) - MAX_PROBLEMS
+    if left_out > 0:
+        problems = [*problems[:MAX_PROBLEMS], ("input", f"and {left_out} more problems")]
     text = "; ".join(f"{field}: {reason}" for field, reason in problems)
     details = [{"field": field, "reason": reason} for field, reason in problems]
     return ApplicationError(text, *details, type=INVALID_INPUT, non_retryable=True)
@@ -64,9 +74,14 @@ def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
 def problems_of(error: pydantic.ValidationError) -> list[tuple[str, str]]:
     """Field and reason of each problem, without the value."""
     return [
-        (".".join(str(part) for part in problem["loc"]) or "input", _reason(problem["msg"]))
+        (".".join(_part(part) for part in problem["loc"]) or "input", _reason(problem["msg"]))
         for problem in error.errors(include_input=False, include_url=False, include_context=False)
     ]
+
+
+def _part(part: int | str) -> str:
+    # The name of an unknown field is the caller's text: it may itself be an account number.
+    return str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "(another field)"
 
 
 def _reason(message: str) -> str:
@@ -90,6 +105,9 @@ def classify(error: Exception) -> FailureError:
             return _final(REUSED, str(error))
         case Fenced() | NeverWorks():
             return _final(type(error).__name__, str(error))
+        case DataError():
+            # PostgreSQL can't hold the value; it never will.
+            return _final(FAILED, describe(error), "invalid_data")
         case OutcomeUnknown():
             return ApplicationError(str(error), type=UNKNOWN)
         case NothingSent() | ProviderUnavailable() | TryAgain():

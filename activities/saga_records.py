@@ -39,9 +39,10 @@ class SagaOpened(Request):
     namespace: str
     run_id: str
     result: dict[str, JsonValue] | None
+    last_ordinal: int = 0
 
     @classmethod
-    def of(cls, opened: Opened) -> "SagaOpened":
+    def of(cls, opened: Opened, last_ordinal: int = 0) -> "SagaOpened":
         saga = opened.saga
         return cls(
             how=opened.how,
@@ -50,6 +51,7 @@ class SagaOpened(Request):
             namespace=saga.namespace,
             run_id=saga.run_id,
             result=saga.result,
+            last_ordinal=last_ordinal,
         )
 
 
@@ -69,10 +71,12 @@ class OtherRun(Request):
 
 
 class Turn(Request):
-    """Why a saga turns round: `cause` is a word of the contract, `reason` a person's sentence."""
+    """Why a saga turns round: `cause` is a word of the contract, `reason` a person's sentence.
+    `pivot` is the step after which it goes forward only."""
 
     cause: str
     reason: str | None = None
+    pivot: str | None = None
 
 
 class StepToUndo(Request):
@@ -83,7 +87,8 @@ class StepToUndo(Request):
 
 class Turned(Request):
     """The epoch under which to undo, and what, in this order; `held` and `residuals` as in
-    `ledger.saga_claims.TurnedRound`. Of a saga that has ended: its `state`, and its `result`."""
+    `ledger.saga_claims.TurnedRound`. Of a saga that has ended: its `state`, and its `result`; of
+    one that is past its pivot: `running`."""
 
     state: str = "compensating"
     result: dict[str, JsonValue] | None = None
@@ -168,7 +173,11 @@ class SagaActivities:
             info.workflow_namespace or "",
             info.workflow_run_id or "",
         )
-        return SagaOpened.of(Opened("same_run", saga))
+        # Read after the epoch was raised. Steps of this run come after those of the other one, so
+        # that the order of the undo stays the order of the starts.
+        steps = await saga_claims.steps_of(self._database, claim.saga_id)
+        last = max((step.ordinal for step in steps), default=0)
+        return SagaOpened.of(Opened("same_run", saga), last)
 
     @activity.defn
     async def begin_compensation(self, claim: Claim, turn: Turn) -> Turned:
@@ -182,9 +191,10 @@ class SagaActivities:
                 activity.info().workflow_run_id or "",
                 turn.cause,
                 turn.reason,
+                turn.pivot,
             )
         except StateRefused:
-            return await self._ended(claim, turn)
+            return await self._as_it_stands(claim, turn)
         steps = [
             StepToUndo(name=step.name, ordinal=step.ordinal, undo=step.undo)
             for step in turned.steps
@@ -199,7 +209,7 @@ class SagaActivities:
             residuals=turned.residuals,
         )
 
-    async def _ended(self, claim: Claim, turn: Turn) -> Turned:
+    async def _as_it_stands(self, claim: Claim, turn: Turn) -> Turned:
         saga = await state_of(self._database, saga_name(claim.saga_id))
         assert isinstance(saga, SagaState)
         return Turned(

@@ -134,7 +134,7 @@ class Point:
         """From `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises ValueError."""
         if to.startswith("before:"):
             return cls(before_saga="change/" + to.removeprefix("before:"))
-        if re.fullmatch(r"\d{1,18}", to):
+        if re.fullmatch(r"[0-9]{1,18}", to):
             return cls(position=int(to))
         try:
             moment = datetime.fromisoformat(to)

@@ -34,9 +34,9 @@ class Finding:
         return time.monotonic() - self.checked_at < PROBE_EVERY_S + 2 * PROBE_TIMEOUT_S
 
     def as_json(self) -> dict[str, object]:
-        found: dict[str, object] = {"ok": self.ok and self.fresh}
-        found |= {"answered_ms": self.answered_ms} if self.ok else {"error": self.error}
-        return found
+        if self.ok and self.fresh:
+            return {"ok": True, "answered_ms": self.answered_ms}
+        return {"ok": False, "error": self.error or "the probe itself got no answer"}
 
 
 class Health:

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import pydantic
+import pydantic_core
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 
 from activities.errors import invalid_input, problems_of
+
+# Far above any sensible request, and so far below the limit of a message of the server that what
+# is made of it (a plan, a result, a failure) fits as well.
+MAX_INPUT_BYTES = 131_072
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
@@ -40,11 +45,10 @@ def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
         raise invalid_input([("input", f"one JSON object is needed, {len(raw)} arguments came")])
     if not isinstance(raw[0], dict):
         raise invalid_input([("input", "a JSON object is needed")])
+    text = pydantic_core.to_json(raw[0], inf_nan_mode="constants")
+    if len(text) > MAX_INPUT_BYTES:
+        raise invalid_input([("input", f"{len(text)} bytes: at most {MAX_INPUT_BYTES}")])
     try:
-        return model.model_validate_json(_to_json(raw[0]))
+        return model.model_validate_json(text)
     except pydantic.ValidationError as error:
         raise invalid_input(problems_of(error)) from None
-
-
-def _to_json(value: dict[str, Any]) -> bytes:
-    return pydantic.TypeAdapter(dict[str, Any]).dump_json(value)

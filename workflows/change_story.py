@@ -11,7 +11,6 @@ from activities.resource_change import ApplyResource
 from activities.resources import ResourceActivities
 from activities.saga_records import Turned
 from workflows.inputs import (
-    By,
     ChangeAction,
     ChangeRequest,
     ChangeResult,
@@ -20,7 +19,9 @@ from workflows.inputs import (
 )
 from workflows.plan import Operation, Plan
 from workflows.saga import cause_of
-from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound
+from workflows.saga_workflow import SagaWorkflow, TurnRound, system
+
+MAX_NOTES = 50
 
 RequestT = TypeVar("RequestT", bound=ChangeRequest | RollbackRequest)
 
@@ -41,14 +42,14 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             self.decided("refused", refusal.reason)
             sentences = [each.sentence for each in plan.refusals]
             return ChangeResult(
-                state="refused", reason=refusal.reason, notes=[*sentences, *plan.notes]
+                state="refused", reason=refusal.reason, notes=few([*sentences, *plan.notes])
             )
         self.decided("planned")
         await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
         return ChangeResult(
             state="applied" if plan.to_do else "unchanged",
             changes=[_change(operation) for operation in plan.to_do],
-            notes=plan.notes,
+            notes=few(plan.notes),
         )
 
     async def _apply_along_the_graph(
@@ -87,7 +88,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
                 raise
             # Its own words go on record as the reason why the saga turns round.
             reason = " ".join(f"{request.name}: {cause.message}".split())[:200]
-            raise TurnRound(cause_of(error), By(actor=SYSTEM, reason=reason)) from error
+            raise TurnRound(cause_of(error), system(reason=reason)) from error
 
     async def amended(self, request: RequestT, turned: Turned) -> ChangeResult:
         return ChangeResult(
@@ -96,6 +97,12 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             notes=[turned.reason] if turned.reason else [],
             residuals=turned.residuals,
         )
+
+
+def few(notes: list[str]) -> list[str]:
+    """As many as a person reads and a result can carry."""
+    left_out = len(notes) - MAX_NOTES
+    return [*notes[:MAX_NOTES], f"and {left_out} more"] if left_out > 0 else notes
 
 
 async def _stop(tasks: list[asyncio.Task[object]]) -> None:

@@ -18,7 +18,7 @@ from workflows.border import admit
 from workflows.inbox import not_allowed
 from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
 from workflows.saga import cause_of
-from workflows.saga_workflow import SYSTEM, SagaWorkflow, TurnRound
+from workflows.saga_workflow import SagaWorkflow, TurnRound, system
 
 
 @workflow.defn
@@ -26,6 +26,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     """See contract: input `PaymentRequest`, result `PaymentResult`."""
 
     kind, request_model, result_model = "payment", PaymentRequest, PaymentResult
+    pivot_step = "settle"
 
     @workflow.run
     async def run(self, *raw: Any) -> PaymentResult:
@@ -93,30 +94,29 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     async def _approval(self, hold: Authorized) -> Authorized:
         """Wait for a person. Rejecting, or letting the deadline pass, turns the saga round."""
         self.decided("pending_approval")
-        while True:
-            asked = await self.person("approval", until=hold.expires_at)
-            if asked is None:
-                raise TurnRound("approval_expired", By(actor=SYSTEM))
-            if asked.verb == "reject":
-                asked.answer()
-                raise TurnRound("rejected", asked.by)
-            request = Approve(authorization_id=hold.authorization_id, reason=asked.by.reason)
-            try:
-                approved = await self.saga.step(
-                    "approve",
-                    AuthorizationActivities.approve_authorization,
-                    request,
-                    by=asked.by.actor,
-                )
-            except ActivityError as error:
-                asked.answer(not_allowed(f"can't approve: {cause_of(error)}"))
-                if cause_of(error) == "approval_expired":
-                    raise TurnRound("approval_expired", By(actor=SYSTEM)) from error
-                raise
-            self.decided(approved.state)
+        asked = await self.person("approval", until=hold.expires_at)
+        if asked is None:
+            raise TurnRound("approval_expired", system())
+        if asked.verb == "reject":
             asked.answer()
-            self.stop_waiting(f"the authorization is {approved.state}")
-            return approved
+            raise TurnRound("rejected", asked.by)
+        request = Approve(authorization_id=hold.authorization_id, reason=asked.by.reason)
+        try:
+            approved = await self.saga.step(
+                "approve",
+                AuthorizationActivities.approve_authorization,
+                request,
+                by=asked.by.actor,
+            )
+        except ActivityError as error:
+            asked.answer(not_allowed(f"can't approve: {cause_of(error)}"))
+            if cause_of(error) == "approval_expired":
+                raise TurnRound("approval_expired", system()) from error
+            raise
+        self.decided(approved.state)
+        asked.answer()
+        self.stop_waiting(f"the authorization is {approved.state}")
+        return approved
 
     async def _agent_captures(self) -> str:
         """Wait until the agent captures; returns who did."""
@@ -175,5 +175,8 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @capture.validator
     def _check_capture(self, *raw: Any) -> None:
+        actor = admit(raw, By).actor
+        if actor.startswith("agent:") and self._saga and actor != self.saga.actor:
+            raise not_allowed("can't capture: this is the payment of another agent")
         if self.progress().decision not in ("approved", "capturing", "captured"):
             self._check_ask("capture", "capture", raw)

@@ -62,8 +62,9 @@ OURS_LONGEST_PAUSE = timedelta(seconds=2)
 OUTSIDE_RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)
 )
-# An undo that was refused for good is tried again: a person may have mended the cause.
-UNDO_AGAIN = timedelta(seconds=30)
+# An undo that was refused for good is tried again: a person may have mended the cause. Each try
+# costs a dozen events, so that at one an hour the history lasts for half a year.
+UNDO_AGAIN, UNDO_AGAIN_AT_MOST = timedelta(seconds=30), timedelta(hours=1)
 
 
 class Saga:
@@ -95,7 +96,7 @@ class Saga:
             raise reused(self.saga_id)
         if opened.how == "other_run":
             opened = await self._take_over(request, opened)
-        self.epoch = opened.epoch
+        self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
         self.show(state=opened.state)
         return opened
 
@@ -171,7 +172,7 @@ class Saga:
             SagaActivities.begin_compensation, self._claim(actor), turn, summary="turn round"
         )
         self.epoch = turned.epoch
-        if turned.result is None:
+        if turned.state == "compensating":
             self.show(state="compensating", reason=turned.cause)
         residuals = list(turned.residuals)
         for step in turned.steps:
@@ -182,14 +183,16 @@ class Saga:
     async def _undo(self, step: StepToUndo, actor: str) -> StepUndone:
         claim = self._claim(actor).model_copy(update={"step": step.name, "ordinal": step.ordinal})
         self._mark(step.name, "undoing")
+        pause = UNDO_AGAIN
         while True:
             try:
                 undone = await self._run_undo(claim, step.undo)
             except ActivityError as error:
                 if not isinstance(error.cause, ApplicationError) or error.cause.type == "Fenced":
                     raise
-                self._mark(step.name, "undoing", f"refused: {error.cause.type}; tried again")
-                await workflow.sleep(UNDO_AGAIN, summary=f"undo {step.name} again")
+                self._mark(step.name, "undoing", f"{cause_of(error)}; tried again in {pause}")
+                await workflow.sleep(pause, summary=f"undo {step.name} again")
+                pause = min(2 * pause, UNDO_AGAIN_AT_MOST)
             else:
                 self._mark(step.name, "undone", undone.residual or undone.note)
                 return undone

@@ -5,6 +5,7 @@ opens the saga, runs the story, and either closes the saga or makes amends.
 """
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
@@ -19,6 +20,7 @@ from temporalio.exceptions import (
 
 from activities.errors import invalid_input
 from activities.saga_records import OpenSaga, Turn, Turned
+from ledger.canonical import digest
 from workflows.border import admit
 from workflows.inbox import Asked, Inbox, not_allowed
 from workflows.inputs import By, Input, Progress
@@ -44,6 +46,14 @@ ResultT = TypeVar("ResultT", bound=Input)
 SYSTEM = "system:amends"
 # The memo that ties a start to the update that brought it: any other `submit` is a repeat.
 SUBMITTED_BY = "submitted_by"
+# A run takes 2,000 updates in all: a client that repeats itself must leave room for the people
+# who decide. What a validator refuses does not count.
+MAX_REPEATS = 200
+
+
+def system(actor: str = SYSTEM, reason: str | None = None) -> By:
+    """We ourselves decide: a name that nobody outside may use."""
+    return By.model_construct(actor=actor, reason=reason)
 
 
 class TurnRound(Exception):
@@ -60,6 +70,8 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     kind: ClassVar[str]
     request_model: ClassVar[type[Any]]
     result_model: ClassVar[type[Any]]
+    # The step after which a saga goes forward only, whichever run carries it.
+    pivot_step: ClassVar[str | None] = None
 
     def __init__(self) -> None:
         self._saga: Saga | None = None
@@ -68,6 +80,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         self._inbox = Inbox()
         self._opened = self._decided = self._ended = False
         self._past_pivot = False
+        self._repeats = 0
         self._failure: FailureError | None = None
 
     # What a saga is: told by the subclass.
@@ -104,7 +117,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             try:
                 await asyncio.shield(whole)
             except asyncio.CancelledError:
-                self._cancel(By(actor="system:temporal", reason="cancelled in Temporal"))
+                self._cancel(system("system:temporal", "cancelled in Temporal"))
             except Exception:  # noqa: BLE001 - raised again by `result` below
                 pass
         return whole.result()
@@ -113,6 +126,9 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         """The id of the request, or for a run of a schedule, of the workflow."""
         workflow_id = workflow.info().workflow_id
         scheduled = workflow_id.removeprefix(f"{self.kind}/").replace(":", ".")
+        # It becomes part of names in the ledger and of marks on real things.
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", scheduled):
+            raise invalid_input([("workflow_id", "must end in 1 to 64 of A-Z a-z 0-9 . _ - :")])
         operation_id = request.operation_id or scheduled
         expected = workflow_id if request.operation_id is None else f"{self.kind}/{operation_id}"
         if not workflow_id.startswith(f"{self.kind}/") or workflow_id != expected:
@@ -153,7 +169,7 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         if opened.how == "duplicate":
             return self._first_answer(opened.state, opened.result or {})
         if opened.state == "compensating":
-            return await self._make_amends(request, TurnRound("taken_over", By(actor=SYSTEM)))
+            return await self._make_amends(request, TurnRound("taken_over", system()))
         return await self._tell(request)
 
     def _first_answer(self, state: str, result: dict[str, Any]) -> ResultT:
@@ -172,6 +188,9 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             if isinstance(error, ActivityError) and cause_of(error) == "Fenced":
                 raise
             return await self._make_amends(request, self._turn(error))
+        return await self._complete(result)
+
+    async def _complete(self, result: ResultT) -> ResultT:
         stands = await self.saga.close("completed", result.model_dump(mode="json"))
         return cast(ResultT, self.result_model.model_validate(stands))
 
@@ -179,18 +198,22 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         if isinstance(error, TurnRound):
             return error
         if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
-            return TurnRound("cancelled", self._cancelled_by or By(actor=SYSTEM))
+            return TurnRound("cancelled", self._cancelled_by or system())
         cause = cause_of(error) if isinstance(error, ActivityError) else "failed"
-        return TurnRound(cause, By(actor=SYSTEM))
+        return TurnRound(cause, system())
 
     async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
         self._past_pivot = True
         self.stop_waiting(f"the saga is being undone ({turn.cause})")
-        asked = Turn(cause=turn.cause, reason=turn.by.reason)
+        asked = Turn(cause=turn.cause, reason=turn.by.reason, pivot=self.pivot_step)
         turned = await self.saga.turn_round(asked, turn.by.actor)
         if turned.result is not None:
             # A workflow task that was lost had closed it already: what came since is too late.
             return self._first_answer(turned.state, turned.result)
+        if turned.state == "running":
+            # A run before this one was past the pivot: there is only forward.
+            self.saga.cancelled = False
+            return await self._complete(await self.story(request))
         if not turned.held:
             ending = {"reason": turned.cause, "detail": turned.reason}
             await self.saga.close("failed", ending, turn.by.actor)
@@ -254,7 +277,9 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         update = workflow.current_update_info()
         assert update is not None
         if workflow.memo_value(SUBMITTED_BY, "") != update.id and not self._ended:
-            met = await self.saga.record_repeat(request.fingerprint(), update.id)
+            self._repeats += 1
+            # The id is the caller's text; its digest fits into any column.
+            met = await self.saga.record_repeat(request.fingerprint(), digest(update.id))
             if met.how == "reused":
                 raise reused(self.saga.saga_id)
         await workflow.wait_condition(lambda: self._decided or self._ended)
@@ -264,6 +289,11 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     @submit.validator
     def _check_submit(self, *raw: Any) -> None:
         self.admitted(raw)
+        if self._repeats >= MAX_REPEATS:
+            raise not_allowed(
+                f"this request came {MAX_REPEATS} times while the saga runs: "
+                f"ask for its progress instead"
+            )
 
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:

@@ -293,3 +293,18 @@ async def test_a_run_that_is_reset_after_its_end_gives_the_first_answer(
     assert await teller.result(request) == first
     assert await books.deliveries(request) == 1
     assert await books.spent(agent) == (45_000, 1)
+
+
+async def test_a_cancel_after_the_settlement_comes_too_late(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    async with books.refusing(request, "SagaCompleted") as has_refused:
+        first = await teller.start(request)
+        await until(has_refused)
+        await end(first)
+    second = await teller.start(request, start_delay=DELAY)
+    await second.cancel()
+    assert (await second.result())["state"] == "captured"
+    await told_once(books, request, "AuthorizationCaptured", "SagaCompleted")
+    assert "SagaCompensating" not in await books.told(request)
