@@ -151,7 +151,7 @@ def _wrong(error: click.UsageError) -> str:
             return "there is no such command or argument"
 
 
-def _needed(kind: click.ParamType) -> str:
+def _needed(kind: "click.ParamType[Any]") -> str:
     match kind:
         case click.IntRange():
             return f"a whole number from {kind.min} to {kind.max} is needed"
