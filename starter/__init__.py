@@ -1,23 +1,44 @@
 """How people and programs start, follow and steer sagas, and read the log.
 
-from starter import Amends
+from starter import Amends, Destination, Money, PaymentRequest
 
 async with Amends.connect() as amends:
-    progress = await amends.submit(request)
+    progress = await amends.submit(PaymentRequest(...))
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ledger.money import Money
     from starter.sdk import Amends
+    from workflows.inputs import (
+        AgentRequest,
+        ChangeRequest,
+        Destination,
+        PaymentRequest,
+        PolicyRequest,
+        Resource,
+        RollbackRequest,
+    )
 
-__all__ = ["Amends"]
+__all__ = [
+    "AgentRequest",
+    "Amends",
+    "ChangeRequest",
+    "Destination",
+    "Money",
+    "PaymentRequest",
+    "PolicyRequest",
+    "Resource",
+    "RollbackRequest",
+]
+
+_ELSEWHERE = {"Amends": "starter.sdk", "Money": "ledger.money"}
 
 
 def __getattr__(name: str) -> Any:
     # Temporal's client takes 0.4 s to import, and `amends --help` does not need it.
-    if name == "Amends":
-        from starter.sdk import Amends
-
-        return Amends
+    if name in __all__:
+        return getattr(import_module(_ELSEWHERE.get(name, "workflows.inputs")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 
-from starter.errors import NoWorker
+from starter.errors import NotKnown, NoWorker
 from starter.failures import translated
 
 T = TypeVar("T")
@@ -19,6 +19,8 @@ T = TypeVar("T")
 _PATIENCE_S = 10.0
 # A worker's poll lasts up to a minute, so one that lives was seen within the last 70 seconds.
 _SEEN_WITHIN = timedelta(seconds=70)
+# The event loop holds its tasks weakly.
+_UNHEARD: set[asyncio.Future[Any]] = set()
 
 
 async def answered(work: Awaitable[T], client: Client, saga_id: str, queue: str) -> T:
@@ -30,6 +32,21 @@ async def answered(work: Awaitable[T], client: Client, saga_id: str, queue: str)
         return task.result()
     finally:
         task.cancel()
+        # A call that was cancelled may still fail in a way of its own, which nobody asks for now.
+        unheard(task)
+
+
+def unheard(work: Awaitable[Any]) -> None:
+    """Let `work` go on, and fail without a word in the log: its failure is told elsewhere."""
+    task = asyncio.ensure_future(work)
+    _UNHEARD.add(task)
+    task.add_done_callback(_retrieve)
+
+
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    _UNHEARD.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 async def require_worker(client: Client, saga_id: str, queue: str) -> None:
@@ -45,5 +62,17 @@ async def require_worker(client: Client, saga_id: str, queue: str) -> None:
     if not any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in described.pollers):
         raise NoWorker(
             f"no worker listens on {queue}: start one with amends worker; "
-            f"what Temporal has of {saga_id} goes on then"
+            f"{await _what_goes_on(client, saga_id)}"
         )
+
+
+async def _what_goes_on(client: Client, saga_id: str) -> str:
+    """Whether Temporal has taken the request: whoever asked wants to know if it may yet happen."""
+    try:
+        async with translated(saga_id):
+            described = await client.get_workflow_handle(saga_id).describe()
+    except NotKnown:
+        return f"{saga_id} was not submitted"
+    if described.status == WorkflowExecutionStatus.RUNNING:
+        return f"{saga_id} is submitted and goes on then"
+    return f"{saga_id} is not running"

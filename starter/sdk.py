@@ -14,11 +14,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.runtime import Runtime
 
 from starter.connection import connect
-from starter.environment import setting
+from starter.environment import setting, settings
 from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker
 from starter.failures import SagaEnded, translated
 from starter.kinds import GOOD_ENDS, KINDS, Kind, Queue, Request, Result, kind_of, kind_of_saga
-from starter.patience import answered, require_worker
+from starter.patience import answered, require_worker, unheard
 from starter.recorded import recorded_progress, recorded_result
 from starter.schedules import Schedules
 from starter.wording import details, summary
@@ -47,13 +47,15 @@ class Amends:
 
     @classmethod
     def connect(
-        cls, environment: Mapping[str, str] = os.environ, *, runtime: Runtime | None = None
+        cls, environment: Mapping[str, str] | None = None, *, runtime: Runtime | None = None
     ) -> "Connecting":
         """Connect as `environment` says: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ..., and
-        AMENDS_AUDIT_URL for sagas that Temporal has forgotten."""
+        AMENDS_AUDIT_URL for sagas that Temporal has forgotten. Without one it is the process's
+        own, or where that names no server, the `amends up` that runs in this folder."""
 
         async def connected() -> Amends:
-            return cls(await connect(environment, runtime), environment)
+            named = settings() if environment is None else environment
+            return cls(await connect(named, runtime), named)
 
         return Connecting(connected())
 
@@ -90,6 +92,8 @@ class Amends:
             id=attempt,
             result_type=Progress,
         )
+        # The start fails with the update, which is the one that is awaited.
+        unheard(start.workflow_handle())
         try:
             async with translated(saga_id):
                 progress: Progress = await self._answered(saga_id, update)

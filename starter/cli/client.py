@@ -23,7 +23,7 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
     async def connected() -> T:
         # Temporal's core logs to stdout, which belongs to the answer.
         quiet = Runtime(telemetry=TelemetryConfig(logging=None))
-        async with Amends.connect(settings(), runtime=quiet) as amends:
+        async with Amends.connect(runtime=quiet) as amends:
             return await work(amends)
 
     return asyncio.run(connected())

@@ -1,14 +1,18 @@
 """The SDK on real servers."""
 
 import asyncio
+import gc
+import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+import starter
 from ledger.commit import Author
 from ledger.database import open_database
 from ledger.saga_claims import Opening, close_saga, open_saga
@@ -125,11 +129,21 @@ async def test_without_a_worker_nobody_waits_for_ever(
 ) -> None:
     monkeypatch.setattr(patience, "_PATIENCE_S", 0.2)
     request = asked(payment(45_000))
+    unheard: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unheard.append(context["message"]))
+    submitted = f"no worker listens on deserted: .*/{request.operation_id} is submitted and goes on"
     async with Amends.connect({**settings, "AMENDS_PAYMENTS_QUEUE": "deserted"}) as lonely:
-        with pytest.raises(NoWorker, match="no worker listens on deserted"):
+        with pytest.raises(NoWorker, match=submitted):
             await lonely.submit(request)
         with pytest.raises(NoWorker):
             _ = [each async for each in lonely.follow(f"payment/{request.operation_id}")]
+        with pytest.raises(NoWorker, match="payment/never was not submitted"):
+            await patience.require_worker(lonely.client, "payment/never", "deserted")
+    await asyncio.sleep(0.3)
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert unheard == []
     await amends.client.get_workflow_handle(f"payment/{request.operation_id}").terminate()
 
 
@@ -146,6 +160,35 @@ async def test_a_process_that_used_temporal_ends_with_its_own_status(
         for process in together:
             _, err = await process.communicate()
             assert (process.returncode, err.count(b"\n")) == (2, 1)
+
+
+async def test_without_an_environment_the_up_of_this_folder_is_found(
+    amends: Amends, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / ".amends"
+    folder.mkdir()
+    (folder / "env").write_text("".join(f"export {name}='{settings[name]}'\n" for name in settings))
+    holder = {"pid": os.getpid(), "created": psutil.Process().create_time()}
+    (folder / "up.json").write_text(json.dumps({"supervisor": holder}))
+    for name in settings:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    async with Amends.connect() as found:
+        with pytest.raises(NotKnown):
+            await found.progress("payment/nobody")
+
+
+def test_requests_are_made_with_what_the_package_gives() -> None:
+    request = starter.PaymentRequest(
+        operation_id="x",
+        agent_id="bot",
+        amount=starter.Money(minor=1, currency="ARS"),
+        destination=starter.Destination(cbu="2850590940090418135201"),
+    )
+    assert request == PaymentRequest.model_validate(request.model_dump())
+    assert all(getattr(starter, name).__name__ == name for name in starter.__all__)
+    with pytest.raises(AttributeError):
+        _ = starter.Surprise
 
 
 async def test_a_request_without_an_operation_id_is_refused(amends: Amends) -> None:
