@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @options.allow_irreversible
 @options.as_json
 def plan(file: str, as_json: bool, **asked: Any) -> int:
-    """Show what the change in FILE (YAML; - reads stdin) would do. Nothing is written.
+    """Show what the change in FILE would do.
+
+    FILE is YAML; - reads stdin. Nothing is written.
 
     Exit status 1 if the change would be refused.
     """
@@ -49,7 +51,10 @@ def plan(file: str, as_json: bool, **asked: Any) -> int:
 @options.following
 @options.as_json
 def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> int:
-    """Make the change in FILE (YAML; - reads stdin), and follow it."""
+    """Make the change in FILE, and follow it.
+
+    FILE is YAML; - reads stdin.
+    """
     from starter.cli.story import submit
 
     return submit(_change(file, asked), as_json=as_json, detach=detach, wait=wait)
@@ -99,9 +104,10 @@ def rollback(
     as_json: bool,
     **asked: Any,
 ) -> int:
-    """Bring resources back to what they were, as a change of its own.
+    """Bring resources back to what they were.
 
-    With --at a schedule does it, whether or not you are there; its name is the operation id.
+    That is a change of its own. With --at a schedule does it, whether or not you are there; its
+    name is the operation id.
     """
     from starter.cli.story import submit
     from starter.planning import check_rollback

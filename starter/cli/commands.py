@@ -3,6 +3,7 @@
 import click
 
 from starter.cli import changes, ledger, payments, rules, schedules, schema, servers
+from starter.cli.usage import naming_options
 
 COMMANDS = (
     *(servers.up, servers.env, servers.migrate, servers.worker),
@@ -31,5 +32,13 @@ def amends() -> None:
     """
 
 
+def _name_options(command: click.Command) -> None:
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _name_options(below)
+    if command.callback is not None:
+        command.callback = naming_options(command.callback)
+
+
 for command in COMMANDS:
+    _name_options(command)
     amends.add_command(command)

@@ -38,7 +38,11 @@ def sagas(open_only: bool, limit: int, as_json: bool) -> None:
         (saga.workflow_id, saga.state, _end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}")
         for saga in found
     ]
-    output.table(("saga", "state", "ended as", "started"), rows, empty="there is no saga yet")
+    output.table(
+        ("saga", "state", "ended as", "started"),
+        rows,
+        empty="no saga is open" if open_only else "there is no saga yet",
+    )
 
 
 @click.command()
@@ -101,7 +105,10 @@ def _tell(story: "SagaStory") -> None:
 def log(
     aggregate: str | None, limit: int, after: int | None, newest_first: bool, as_json: bool
 ) -> None:
-    """Print the events of the aggregate ID, of a saga with its steps, or of all."""
+    """Print the events of ID, or of all.
+
+    Those of a saga are the events of its steps too.
+    """
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[LoggedEvent]":
@@ -147,7 +154,7 @@ def _events(events: "list[LoggedEvent]") -> None:
 @click.argument("aggregate", metavar="ID")
 @options.as_json
 def show(aggregate: str, as_json: bool) -> None:
-    """Show the state of the aggregate ID, folded from its events."""
+    """Show the state of ID, folded from its events."""
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "Shown":

@@ -27,7 +27,9 @@ def pay(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Ask for the payment in FILE (JSON; - reads stdin), and follow it.
+    """Ask for the payment in FILE, and follow it.
+
+    FILE is JSON; - reads stdin.
 
     The agent that FILE names asks; --as and --reason go to the metadata of its events.
     """
@@ -75,7 +77,10 @@ def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> i
 @click.command()
 @_deciding
 def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Take the money of the approved payment ID (`"capture": "manual"`)."""
+    """Take the money of the approved payment ID.
+
+    It waits for this when it was asked for with `"capture": "manual"`.
+    """
     return _unless_undone(_decide("capture", saga, actor, reason, as_json))
 
 

@@ -1,5 +1,6 @@
 """Runs a command and turns what comes of it into an exit status and at most one line of error."""
 
+import errno
 import logging
 import os
 import sys
@@ -9,10 +10,12 @@ from collections.abc import Sequence
 import click
 
 from starter.cli.commands import amends
+from starter.cli.usage import wrong_usage
 from starter.errors import AmendsError
 
 # As shells report them: 128 and the signal's number.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 # A defect of ours is none of the contract's statuses (sysexits.h: an internal software error).
 _DEFECT = 70
 
@@ -27,9 +30,21 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Who read us has enough (`amends log | head`); what is still buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read us has enough (`amends log | head`).
+        _leave_stdout()
         return _BROKEN_PIPE
+    except OSError as error:
+        return _unwritten(error)
+
+
+def _leave_stdout() -> None:
+    """What is still buffered goes nowhere, so that nothing fails at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritten(error: OSError) -> int:
+    _leave_stdout()
+    return _fail(f"the answer can't be written: {error.strerror}", 1)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -42,16 +57,20 @@ def _run(arguments: Sequence[str]) -> int:
         return asked.exit_code
     except AmendsError as error:
         return _fail(str(error), error.exit_status)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        click.echo(asked.ctx.get_help())
+        return 0
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "amends"
-        return _fail(f"{error.format_message()} See {command} --help", 2)
+        return _fail(wrong_usage(error), 2)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; what was submitted goes on: see amends sagas", _INTERRUPTED)
     except BrokenPipeError:
         raise
-    except Exception:  # noqa: BLE001 - the status must be ours, also for a defect
+    except Exception as error:  # noqa: BLE001 - the status must be ours, also for a defect
+        if isinstance(error, OSError) and error.errno in _UNWRITTEN:
+            return _unwritten(error)
         traceback.print_exc()
         return _DEFECT
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def schedule() -> None:
-    """What will run without anybody: see amends rollback --at."""
+    """What runs later: see amends rollback --at."""
 
 
 @schedule.command("list")

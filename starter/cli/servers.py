@@ -16,7 +16,10 @@ _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 @click.command(context_settings=_PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def up(arguments: tuple[str, ...]) -> None:
-    """Start PostgreSQL, Temporal (Web UI on) and a worker, until Ctrl-C."""
+    """Start all servers and a worker here.
+
+    PostgreSQL, Temporal with its Web UI, and a worker, until Ctrl-C.
+    """
     _become("up", arguments, dict(os.environ))
 
 
@@ -30,7 +33,7 @@ def migrate(arguments: tuple[str, ...]) -> None:
 @click.command(context_settings=_PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
-    """Run a worker against the servers that the settings name, until SIGTERM."""
+    """Run a worker on configured servers, until SIGTERM."""
     _become("run", arguments, dict(settings()))
 
 
@@ -44,7 +47,10 @@ def _become(command: str, arguments: tuple[str, ...], environment: dict[str, str
 @click.command()
 @options.as_json
 def env(as_json: bool) -> None:
-    """Print the settings of this folder's `amends up` as export lines, secrets included."""
+    """Print the settings of this folder's amends up.
+
+    As export lines, secrets included.
+    """
     import shlex
 
     found = up_settings()

@@ -173,6 +173,70 @@ def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: li
 
 
 @pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("nonsense", "there is no such command: see amends --help"),
+        ("pay x y", "there is an argument too many: see amends pay --help"),
+        ("pay", "FILE is missing: see amends pay --help"),
+        ("rollback", "--to is missing: see"),
+        ("sagas --limit 0", "--limit: a whole number from 1 to 100000 is needed: see amends sagas"),
+        ("log --after 1.5", "--after: a whole number is needed"),
+        ("sagas --limt 3", "there is no option --limt, perhaps --limit"),
+        ("sagas -2850", "there is no such option"),
+        ("sagas --json=3", "--json: a value is missing, or one too many"),
+        (
+            "policy set b --max-per-transaction -4 --daily-limit 0 --approval-threshold 0 "
+            "--currency ARS",
+            "amends: --max-per-transaction: ",
+        ),
+        (
+            "policy set b --max-per-transaction 4 --daily-limit 0 --approval-threshold 0 "
+            "--currency Peso",
+            "amends: --currency: ",
+        ),
+        ("agent register bot --user x/y", "amends: --user: "),
+        ("agent register b/t --user x --as a:b", "--as: "),
+        ("agent register b/t --user x", "amends: NAME: "),
+        ("rollback --to before:x --environment a/b --resource a/b", "--resource: "),
+    ],
+)
+def test_wrong_words_are_told_by_option_and_not_by_value(
+    capsys: pytest.CaptureFixture[str], words: str, told: str
+) -> None:
+    error = refused(capsys, words.split(), 2)
+    assert told in error
+    assert not [value for value in ("nonsense", "1.5", "2850", "a/b", "x/y") if value in error]
+
+
+@pytest.mark.parametrize("arguments", [[], ["agent"], ["policy"], ["schedule"]])
+def test_a_group_alone_prints_its_help(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(arguments) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Usage: amends")
+    assert err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["agent", "--help"], ["schedule", "--help"]])
+def test_no_sentence_of_a_help_is_cut(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    run(arguments)
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "starter.cli", "schema", "PaymentSaga"],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=_environment(),
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "amends: the answer can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["approve", "payment/x"],
