@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
 from ledger.database import Database
 from ledger.resource_history import resources, resources_at
@@ -204,3 +205,25 @@ async def test_the_plan_of_a_rollback_is_what_the_rollback_does(
     assert await told(ledger, f"resource/dev/{db}") == before
     result = await asking.roll_back(prefix + "2", to=request.to)
     assert [c["name"] for c in result["changes"]] == [each.name for each in plan.to_do]
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "", "a\nb", "x" * 65], ids=["a space", "nothing", "a line", "65 characters"]
+)
+async def test_a_run_of_a_schedule_of_no_good_name_fails_at_once(
+    asking: Asking, prefix: str, name: str
+) -> None:
+    request = {"to": f"before:{prefix}1", "actor": "user:ana"}
+    handle = await asking.start("RollbackSaga", f"rollback/{name}", request)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.details[0]["field"] == "workflow_id"
+
+
+async def test_more_names_than_a_plan_may_have_fail_at_once(asking: Asking, prefix: str) -> None:
+    resource = role(prefix + "app") | {"depends_on": [f"r{number}" for number in range(5_000)]}
+    with pytest.raises(WorkflowFailureError) as failed:
+        await asking.apply(prefix + "1", present=[resource])
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "InvalidInput"

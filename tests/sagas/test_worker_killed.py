@@ -115,3 +115,27 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
         assert (await handle.result())["state"] == "captured"
         assert await worker.stop() == 0
     assert await books.deliveries(request) == 1
+
+
+async def test_a_cancel_that_meets_a_settled_payment_comes_too_late(
+    teller: Teller, books: Books, agent: str, new_worker: NewWorker
+) -> None:
+    queue = new_id("settled")
+    teller = replace(teller, queue=queue)
+    request = payment(agent, 45_000)
+    async with new_worker(queue) as worker:
+        async with books.refusing(request, "SagaCompleted") as has_refused:
+            await worker.start()
+            first = await teller.start(request)
+            await until(has_refused)
+            # Killed, so that no late attempt closes the saga.
+            await worker.kill()
+        await first.terminate("ended by a test")
+        second = await teller.start(request)
+        await second.cancel()
+        await worker.start()
+        assert (await second.result())["state"] == "captured"
+        assert await worker.stop() == 0
+    told = await books.told(request)
+    assert (told.count("SagaTakenOver"), told.count("SagaCompleted")) == (1, 1)
+    assert "SagaCompensating" not in told
