@@ -77,7 +77,8 @@ async def open_database(
     try:
         yield Database(pool)
     finally:
-        await pool.close()
+        # A server that hangs must not hold up the end of the process.
+        await pool.close(timeout=2.0)
 
 
 def describe(error: Exception) -> str:

@@ -14,8 +14,8 @@ from worker.embedded.servers import EmbeddedServers
 class WorkerProcess(Server):
     """A worker on the embedded servers; up when its `GET /health` says so."""
 
-    # It finishes what runs before it leaves.
-    grace_s = 40.0
+    # It finishes what runs before it leaves; while the database hangs that takes longer.
+    grace_s = 60.0
 
     def __init__(self, servers: EmbeddedServers) -> None:
         super().__init__("worker", ("health",), servers.folder, servers.ports)
