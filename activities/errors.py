@@ -22,6 +22,7 @@ from typing import Any
 
 import pydantic
 from psycopg import DataError
+from pydantic_core import ErrorDetails
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -74,8 +75,8 @@ def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
 def problems_of(error: pydantic.ValidationError) -> list[tuple[str, str]]:
     """Field and reason of each problem, without the value."""
     return [
-        (".".join(_part(part) for part in problem["loc"]) or "input", _reason(problem["msg"]))
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+        (".".join(_part(part) for part in problem["loc"]) or "input", _reason(problem))
+        for problem in error.errors(include_input=False, include_url=False)
     ]
 
 
@@ -84,8 +85,50 @@ def _part(part: int | str) -> str:
     return str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "(another field)"
 
 
-def _reason(message: str) -> str:
-    return message.removeprefix("Value error, ")
+# pydantic's words are for whoever writes Python. `{limit}` is the model's, never the value.
+_REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "unknown field: leave it out",
+    "model_type": "an object is needed",
+    "model_attributes_type": "an object is needed",
+    "dict_type": "an object is needed",
+    "list_type": "a list is needed",
+    "string_type": "text is needed",
+    "bool_type": "true or false is needed",
+    "int_type": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "int_parsing": "a whole number is needed",
+    "int_parsing_size": "the number is too large",
+    "greater_than": "more than {gt} is needed",
+    "greater_than_equal": "at least {ge} is needed",
+    "less_than": "less than {lt} is needed",
+    "less_than_equal": "at most {le} is allowed",
+    "string_too_short": "at least {min_length} characters are needed",
+    "string_too_long": "at most {max_length} characters are allowed",
+    "too_long": "at most {max_length} entries are allowed",
+    "literal_error": "one of {expected} is needed",
+    "time_delta_type": "an ISO 8601 duration such as PT10M or P1D is needed",
+    "time_delta_parsing": "an ISO 8601 duration such as PT10M or P1D is needed",
+}
+_NAMES = "1 to 64 of A-Z a-z 0-9 . _ -"
+_PATTERNS = {
+    r"^[A-Za-z0-9._-]{1,64}$": f"{_NAMES} are needed",
+    r"^(user|agent):[A-Za-z0-9._@+-]{1,64}$": f"user: or agent: and {_NAMES} @ + are needed",
+    r"^user:[A-Za-z0-9._@+-]{1,64}$": f"user: and {_NAMES} @ + are needed",
+    r"^[a-z0-9_]+\.[a-z0-9_]+$": "a kind such as postgres.database is needed",
+}
+
+
+def _reason(problem: ErrorDetails) -> str:
+    limits = problem.get("ctx", {})
+    # The only times that are bounded are durations; pydantic writes their bounds as Python.
+    if any("timedelta" in repr(limits.get(bound)) for bound in ("gt", "le")):
+        return "more than zero and at most P366D"
+    if problem["type"] == "string_pattern_mismatch":
+        return _PATTERNS.get(limits["pattern"], f"text like {limits['pattern']} is needed")
+    if problem["type"] in _REASONS:
+        return _REASONS[problem["type"]].format_map(limits)
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def classify(error: Exception) -> FailureError:

@@ -19,7 +19,7 @@ MAX_NODES = 100_000
 
 def read_json(file: str) -> dict[str, Any]:
     """The JSON object in a file; `-` reads stdin. Raises BadRequest, naming the place."""
-    text = _text(file)
+    text, file = _text(file), _called(file)
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except json.JSONDecodeError as error:
@@ -38,7 +38,7 @@ def read_yaml(file: str) -> dict[str, Any]:
 
     Scalars are read as in JSON: `2026-11-22`, `no`, `12:30` and `007` stay text.
     """
-    text = _text(file)
+    text, file = _text(file), _called(file)
     try:
         return _object(file, _one_document(text))
     except yaml.MarkedYAMLError as error:
@@ -51,7 +51,12 @@ def read_yaml(file: str) -> dict[str, Any]:
         raise BadRequest(f"{file} is nested too deeply") from None
 
 
+def _called(file: str) -> str:
+    return "stdin" if file == "-" else file
+
+
 def _text(file: str) -> str:
+    name = _called(file)
     try:
         if file == "-":
             content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -59,12 +64,15 @@ def _text(file: str) -> str:
             with Path(file).open("rb") as stream:
                 content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise BadRequest(f"{file} has more than {MAX_BYTES} bytes: split it")
-        return content.decode("utf-8-sig")
+            raise BadRequest(f"{name} has more than {MAX_BYTES} bytes: split it")
+        text = content.decode("utf-8-sig")
+        if not text.strip():
+            raise BadRequest("stdin is empty" if file == "-" else f"{file}: the file is empty")
+        return text
     except OSError as error:
-        raise BadRequest(f"{file} can't be read: {error.strerror}") from None
+        raise BadRequest(f"{name} can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise BadRequest(f"{file} is not UTF-8: see byte {error.start}") from None
+        raise BadRequest(f"{name} is not UTF-8: see byte {error.start}") from None
 
 
 def _object(file: str, document: Any) -> dict[str, Any]:

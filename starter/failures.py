@@ -72,7 +72,7 @@ def _failure(saga_id: str, cause: BaseException) -> AmendsError:
 def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
     match cause.type:
         case "InvalidInput":
-            return _invalid_input(cause.details)
+            return invalid_input(cause.details)
         case "operation_id_reused":
             return OperationIdReused(
                 f"{saga_id} belongs to another request: choose a new operation id"
@@ -91,7 +91,8 @@ def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
             return SagaFailed(f"{saga_id} failed: {kind or 'failed'}", kind or "failed")
 
 
-def _invalid_input(details: Any) -> InvalidInput:
+def invalid_input(details: Any) -> InvalidInput:
+    """The details of the border's refusal as our error."""
     problems = [
         (
             _INDEX.sub(r"[\1]", str(detail.get("field", "input"))),

@@ -1,37 +1,25 @@
-"""From pydantic's errors to a field and a reason, without the value."""
+"""From the border's refusal to a field and a reason, without the value."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+from temporalio.exceptions import ApplicationError
 
 from starter.errors import InvalidInput
+from starter.failures import invalid_input
+from workflows.border import admit
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(model: type[Model], fields: Mapping[str, Any] | Any) -> Model:
-    """The model of these fields. Raises InvalidInput with all that is wrong."""
+    """The model of these fields, as the saga would read it. Raises InvalidInput with all that is
+    wrong, in the words of the saga."""
     try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        raise invalid_input(error) from None
-
-
-def invalid_input(error: ValidationError) -> InvalidInput:
-    """Field and reason of each of pydantic's errors; its own text would print the value."""
-    # The value may be an account number: it must not reach a terminal or a log.
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    (field, reason), *others = [
-        (field_path(detail["loc"]), detail["msg"].removeprefix("Value error, "))
-        for detail in details
-    ]
-    return InvalidInput(field, reason, *others)
-
-
-def field_path(location: tuple[int | str, ...]) -> str:
-    """`("present", 1, "spec")` as a person reads it: `present[1].spec`."""
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.removeprefix(".")
+        return admit((fields,), model)
+    except ApplicationError as error:
+        raise invalid_input(error.details) from None
+    except PydanticSerializationError:
+        raise InvalidInput("input", "holds half a character: write it out in UTF-8") from None

@@ -86,7 +86,7 @@ def test_an_alias_that_is_used_reasonably_is_written_out(write: Any) -> None:
         ("a: 1\n---\nb: 2", "line 2"),
         ("a: \x01", "character"),
         ("- a", "one object"),
-        ("", "one object"),
+        ("", "the file is empty"),
         ("just text", "one object"),
         ("[" * 100_000, "nested too deeply"),
     ],
@@ -113,7 +113,8 @@ def test_aliases_that_multiply_are_refused(write: Any) -> None:
         ('{"a": NaN}', "no numbers"),
         ('{"a": -Infinity}', "no numbers"),
         ("[1]", "one object"),
-        ("", "line 1"),
+        ("", "the file is empty"),
+        (" \n", "the file is empty"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": 1%s}' % ("0" * 5_000), "digits"),
     ],
@@ -142,6 +143,14 @@ def test_a_file_that_is_too_large_missing_or_not_utf8_is_refused(
 def test_a_dash_reads_stdin(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'\xef\xbb\xbf{"a": 1}')))
     assert read("-") == {"a": 1}
+
+
+@pytest.mark.parametrize("read", [read_json, read_yaml])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff"])
+def test_stdin_is_called_stdin(read: Any, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    with pytest.raises(BadRequest, match="stdin "):
+        read("-")
 
 
 @given(content=st.binary(max_size=200) | st.text().map(str.encode))

@@ -93,8 +93,33 @@ def test_a_bad_payment_is_refused_by_field_and_not_by_value(
     assert CBU[:-1] not in error
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"surprise": 1}, "surprise: unknown field: leave it out"),
+        ({"operation_id": "a b"}, "operation_id: 1 to 64 of A-Z a-z 0-9 . _ - are needed"),
+        ({"operation_id": 7}, "operation_id: text is needed"),
+        ({"approve_within": "P400D"}, "approve_within: more than zero and at most P366D"),
+        ({"approve_within": "PT0S"}, "approve_within: more than zero and at most P366D"),
+        ({"approve_within": "Pnonsense"}, "approve_within: an ISO 8601 duration such as"),
+        ({"destination": 7}, "destination: an object is needed"),
+        ({"metadata": 7}, "metadata: an object is needed"),
+        ({"capture": "later"}, "capture: one of 'automatic' or 'manual' is needed"),
+        ({"amount": {"minor": 0, "currency": "ARS"}}, "amount.minor: more than 0 is needed"),
+        ({"amount": {"minor": 1.5, "currency": "ARS"}}, "amount.minor: a whole number is needed"),
+        ({"amount": {"minor": 10**13, "currency": "ARS"}}, "amount.minor: at most 1000000000000"),
+        ({"description": "x" * 201}, "description: at most 200 characters are allowed"),
+        ({"description": "\ud800"}, "input: holds half a character"),
+    ],
+)
+def test_a_refusal_speaks_of_json_and_not_of_python(
+    capsys: pytest.CaptureFixture[str], changed: dict[str, Any], told: str
+) -> None:
+    assert told in refused(capsys, ["pay", written(PAYMENT | changed)], 2)
+
+
 def test_a_missing_field_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "agent_id: Field required; amount: Field required" in refused(
+    assert "agent_id: is missing; amount: is missing" in refused(
         capsys, ["pay", written({"destination": {"cbu": CBU}})], 2
     )
 
