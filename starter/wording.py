@@ -6,6 +6,7 @@ from decimal import Decimal
 from iso4217 import Currency
 
 from ledger.money import Money
+from starter.advice import advice_on
 from starter.kinds import Request
 from workflows.inputs import (
     AgentRequest,
@@ -16,6 +17,8 @@ from workflows.inputs import (
     RollbackRequest,
 )
 
+# Ends of payments in which a person decided, so that nothing is left to do.
+_RELEASED = frozenset({"rejected", "voided", "expired"})
 # Temporal refuses details of more than 20,000 bytes.
 _MOST_LINES = 100
 
@@ -90,8 +93,9 @@ def notes(progress: Progress) -> list[str]:
 
 
 def _ending(result: Mapping[str, object]) -> str:
-    words = [str(result.get("state"))]
-    if reason := result.get("reason"):
+    state, reason = str(result.get("state")), result.get("reason")
+    words = [state]
+    if reason and reason != state:
         words.append(f"({reason})")
     if reference := result.get("provider_reference"):
         words.append(f"as {reference}")
@@ -102,4 +106,5 @@ def _ending(result: Mapping[str, object]) -> str:
     residuals = result.get("residuals")
     if isinstance(residuals, list) and residuals:
         words.append(f"- left over: {'; '.join(map(str, residuals))}")
-    return " ".join(words)
+    after = advice_on(reason) or ("the spend is released" if state in _RELEASED else None)
+    return " ".join(words) + (f": {after}" if after else "")

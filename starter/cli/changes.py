@@ -1,10 +1,12 @@
 """`amends plan`, `apply`, `rollback`: what an environment shall hold, or shall hold again."""
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from starter.advice import advice_on
 from starter.cli import options, output
 from starter.errors import BadRequest
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from starter.schedules import Scheduled
     from starter.sdk import Amends
     from workflows.inputs import ChangeRequest, RollbackRequest
-    from workflows.plan import Plan
+    from workflows.plan import Operation, Plan
 
 
 @click.command()
@@ -170,13 +172,24 @@ def _show_plan(plan: "Plan", allow_irreversible: bool, as_json: bool) -> int:
         needed = "" if allow_irreversible else "; a database with tables needs --allow-irreversible"
         output.line(f"irreversible: {loss}{needed}")
     for refusal in plan.refusals:
-        output.line(f"refused: {refusal.sentence}")
+        advice = advice_on(refusal.reason)
+        output.line(f"refused: {refusal.sentence}" + (f": {advice}" if advice else ""))
     return 1 if plan.refusals else 0
 
 
-def _difference(operation: Any) -> str:
-    """The fields of the spec that change, with the value after."""
+def _difference(operation: "Operation") -> str:
+    """The fields of the spec that change: `login=true`, and of an update `login=true -> false`."""
     before = operation.before.spec if operation.before else {}
     after = operation.after.spec if operation.after else {}
-    changed = [name for name in after if after[name] != before.get(name)]
-    return ", ".join(f"{name}={after[name]}" for name in changed)
+    return ", ".join(
+        f"{name}={_yaml(before[name])} -> {_yaml(after[name])}"
+        if name in before
+        else f"{name}={_yaml(after[name])}"
+        for name in after
+        if name not in before or after[name] != before[name]
+    )
+
+
+def _yaml(value: Any) -> str:
+    """A value as the file has it: text as it is, all else as JSON, which YAML reads too."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -92,6 +92,9 @@ def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> i
     return 0
 
 
+_ENDING = ("reject", "cancel")
+
+
 def _decide(
     verb: str, saga: str, actor: str | None, reason: str | None, as_json: bool
 ) -> "Progress":
@@ -109,7 +112,11 @@ def _decide(
         found = saga if "/" in saga else f"payment/{saga}"
         if verb == "cancel":
             found = await amends.find(saga)
-        return await decide(found, actor=options.person(actor), reason=reason)
+        progress = await decide(found, actor=options.person(actor), reason=reason)
+        if verb in _ENDING and progress.result is None:
+            # The undo has begun; what the person asked for is there when it has ended.
+            progress = [each async for each in amends.follow(found, to_the_end=True)][-1]
+        return progress
 
     progress = with_amends(work)
     say(progress, as_json=as_json)

@@ -58,6 +58,18 @@ async def test_what_a_plan_shows_is_what_apply_does_and_rollback_takes_back(
     assert _actions((await command("plan", change, "--json")).json)[0][0] == "create"
 
 
+async def test_a_plan_shows_what_an_update_changes_as_the_file_has_it(
+    command: Command, change: Change
+) -> None:
+    role = change["present"][1]
+    created = await command("plan", change | {"present": [role]})
+    assert "login=true" in created.out
+    await command("apply", change | {"present": [role]})
+    closed = {**role, "spec": {"login": False}}
+    updated = await command("plan", change | {"present": [closed]})
+    assert "login=true -> false" in updated.out
+
+
 async def test_the_same_change_again_gets_the_first_answer(
     command: Command, change: Change
 ) -> None:

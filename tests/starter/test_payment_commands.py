@@ -92,7 +92,7 @@ async def test_a_rejected_payment_ends_with_1_for_who_asked(
     rejected = await command(
         "reject", request["operation_id"], "--as", "boss", "--reason", "no", "--json"
     )
-    assert rejected.status == 0
+    assert (rejected.status, rejected.json["state"]) == (0, "rejected")
     asked = await command("pay", request, "--json")
     assert (asked.status, asked.json["state"]) == (1, "rejected")
 
@@ -126,7 +126,9 @@ async def test_cancel_undoes_what_waits_and_comes_too_late_after_the_end(
 ) -> None:
     request = payment(55_000)
     await command("pay", request)
-    assert (await command("cancel", request["operation_id"])).status == 0
+    cancelled = await command("cancel", request["operation_id"])
+    end = f"payment/{request['operation_id']}: voided (cancelled): the spend is released\n"
+    assert (cancelled.status, cancelled.out) == (0, end)
     assert (await command("pay", request, "--json")).json["state"] == "voided"
     assert (await command("cancel", request["operation_id"])).status == 2
 

@@ -1,10 +1,14 @@
 """Sagas in words."""
 
+from typing import get_args
+
 import pytest
 
 from ledger.money import Money
+from starter.advice import advice_on
 from starter.wording import details, money_text, standing, summary
 from workflows.inputs import ChangeRequest, PaymentRequest, Progress, Resource, RollbackRequest
+from workflows.plan import Refusal
 
 SECRETS = ("2850590940090418135201", "building expenses", "203.0.113.7")
 PAYMENT = PaymentRequest.model_validate(
@@ -61,6 +65,14 @@ def test_a_rollback_says_what_it_goes_back_to() -> None:
         ({"decision": "approved"}, "payment/x: approved, running"),
         ({"result": {"state": "denied", "reason": "no_policy"}}, "payment/x: denied (no_policy)"),
         (
+            {"result": {"state": "rejected", "reason": "rejected"}},
+            "payment/x: rejected: the spend is released",
+        ),
+        (
+            {"result": {"state": "refused", "reason": "later_change"}},
+            "payment/x: refused (later_change): --force goes over the later change",
+        ),
+        (
             {"result": {"state": "captured", "provider_reference": "TRF-1"}},
             "payment/x: captured as TRF-1",
         ),
@@ -79,3 +91,8 @@ def test_how_a_saga_stands_is_one_line(fields: dict[str, object], line: str) -> 
         {"saga_id": "payment/x", "kind": "payment", "state": "running", **fields}
     )
     assert line in standing(progress)
+
+
+def test_every_reason_of_a_refused_plan_has_advice() -> None:
+    reasons = get_args(Refusal.model_fields["reason"].annotation)
+    assert [reason for reason in reasons if advice_on(reason) is None] == []
