@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 # A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
 _FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
+_LINGER_S = 0.2
 _FIRST_LOOK_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 
@@ -298,5 +299,6 @@ class Connecting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Temporal's client has nothing to close, and the ledger is opened per question.
-        return None
+        # A thread of the SDK's core that has just handed over an answer still waits for the
+        # interpreter; if that went down now, the process would abort (status 134).
+        await asyncio.sleep(_LINGER_S)
