@@ -73,6 +73,18 @@ def details(request: Request) -> str:
     return "\n".join([operation, *(f"- {line}" for line in lines)])
 
 
+def short(aggregate: str, saga_id: str | None = None) -> str:
+    """An aggregate as a person tells it from others: a long id is cut, and a step of the saga that
+    is told goes by its own name."""
+    if saga_id and aggregate.startswith(f"step/{saga_id}/"):
+        return f"step {aggregate.removeprefix(f'step/{saga_id}/')}"
+    noun, _, rest = aggregate.partition("/")
+    if noun == "step":
+        saga, _, name = rest.rpartition("/")
+        return f"step {name} of {saga}"
+    return f"{noun}/{rest[:8]}…" if noun in ("authorization", "transfer") else aggregate
+
+
 def standing(progress: Progress) -> str:
     """How a saga stands or ended, and what a person can do about it."""
     saga_id = progress.saga_id

@@ -41,6 +41,7 @@ def sagas(open_only: bool, limit: int, as_json: bool) -> None:
     output.table(
         ("saga", "state", "ended as", "started"),
         rows,
+        droppable=("started", "state"),
         empty="no saga is open" if open_only else "there is no saga yet",
     )
 
@@ -93,7 +94,7 @@ def _tell(story: "SagaStory") -> None:
     output.line(standing(progress_of(story.saga, story.steps)))
     steps = [(step.ordinal, step.name, step.state, step.reason) for step in story.steps]
     output.table(("#", "step", "state", ""), steps, empty="no step yet")
-    _events(story.events)
+    _events(story.events, story.saga.workflow_id)
 
 
 @click.command()
@@ -134,7 +135,10 @@ def log(
         _events(found)
 
 
-def _events(events: "list[LoggedEvent]") -> None:
+def _events(events: "list[LoggedEvent]", saga_id: str | None = None) -> None:
+    if output.on_terminal():
+        _events_in_short(events, saga_id)
+        return
     rows = [
         (
             event.position,
@@ -148,6 +152,26 @@ def _events(events: "list[LoggedEvent]") -> None:
     ]
     headers = ("position", "time", "who", "aggregate", "version", "event")
     output.table(headers, rows, empty="no event")
+
+
+def _events_in_short(events: "list[LoggedEvent]", saga_id: str | None) -> None:
+    from starter.wording import short
+
+    # A time of day says enough of events of one day.
+    one_day = len({event.timestamp.date() for event in events}) == 1
+    rows = [
+        (
+            event.position,
+            f"{event.timestamp:{'' if one_day else '%m-%d '}%H:%M:%S.%f}"[:-3],
+            event.event_type,
+            event.user_id,
+            short(event.aggregate, saga_id),
+        )
+        for event in events
+    ]
+    droppable = ("position", "who")
+    headers = ("position", "time", "event", "who", "what")
+    output.table(headers, rows, empty="no event", droppable=droppable)
 
 
 @click.command()

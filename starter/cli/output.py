@@ -28,28 +28,70 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Rows in columns: drawn on a terminal, else one plain line each."""
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str,
+    droppable: Sequence[str] = (),
+) -> None:
+    """Rows in columns: drawn on a terminal, else one plain line each.
+
+    On a narrow terminal the `droppable` columns go, the first first.
+    """
     cells = [[plain("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not cells:
         click.echo(empty)
-    elif sys.stdout.isatty():
-        _drawn(headers, cells)
+    elif on_terminal():
+        _drawn(headers, cells, droppable)
     else:
         for row in [list(headers), *cells]:
             click.echo("\t".join(row).rstrip())
 
 
-def _drawn(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def on_terminal() -> bool:
+    """Whether a person reads the answer, and no program."""
+    return sys.stdout.isatty()
+
+
+def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]], droppable: Sequence[str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    kept = fitting(headers, rows, droppable, console.width)
     drawn = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for header in headers:
-        drawn.add_column(header, overflow="fold")
+    for index in kept:
+        # A cell is one line; only the last is cut, or where nothing may go, wraps at a space.
+        last = index == kept[-1]
+        drawn.add_column(
+            headers[index],
+            no_wrap=bool(droppable) or not last,
+            overflow="ellipsis" if droppable or not last else "fold",
+            min_width=None if last else _width(headers, rows, index),
+        )
     for row in rows:
         # Text and not markup: a reason may hold square brackets.
-        drawn.add_row(*map(Text, row))
-    Console().print(drawn)
+        drawn.add_row(*(Text(row[index]) for index in kept))
+    console.print(drawn)
+
+
+def fitting(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], droppable: Sequence[str], width: int
+) -> list[int]:
+    """The columns that a terminal of this width has room for."""
+    kept = list(range(len(headers)))
+    for name in droppable:
+        # Each column has a space on both sides, and the box one on both ends.
+        if sum(_width(headers, rows, index) + 2 for index in kept) + 2 <= width:
+            break
+        kept.remove(headers.index(name))
+    return kept
+
+
+def _width(headers: Sequence[str], rows: Sequence[Sequence[str]], index: int) -> int:
+    from rich.cells import cell_len
+
+    return max(cell_len(row[index]) for row in [headers, *rows])
