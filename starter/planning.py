@@ -1,6 +1,10 @@
 """Plans as the sagas make them, fed by the ledger's readers."""
 
+from contextlib import suppress
+
 from ledger.database import Database
+from ledger.errors import StateRefused
+from ledger.log import log
 from ledger.resource_history import Point, resources, resources_at
 from starter.errors import InvalidInput
 from workflows.change_problems import KINDS, problems_in
@@ -24,6 +28,19 @@ def check_rollback(request: RollbackRequest) -> None:
         Point.parse(request.to)
     except ValueError as error:
         raise InvalidInput("to", str(error)) from None
+
+
+async def check_point(database: Database, request: RollbackRequest) -> None:
+    """Raises InvalidInput for a position beyond the log, and the ledger's NotFound for a change
+    that it does not know in this environment. One that has not ended may have ended later."""
+    point = Point.parse(request.to)
+    if point.position is not None:
+        newest = await log(database, limit=1, newest_first=True)
+        if not newest or newest[0].position < point.position:
+            raise InvalidInput("to", "lies beyond the end of the log")
+    elif point.before_saga is not None:
+        with suppress(StateRefused):
+            await resources_at(database, request.environment, request.to, request.resources)
 
 
 async def change_plan(database: Database, request: ChangeRequest) -> Plan:

@@ -1,5 +1,6 @@
 """Sagas that Temporal has forgotten, as the ledger recorded them."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from ledger.sagas import SagaState
 from starter.errors import AmendsError, NotAllowed, NotKnown, Unreachable
 from workflows.inputs import Progress, StepProgress
 
+# Among how many sagas the run of a schedule is looked for.
+_NEWEST = 1_000
 _SHOWN: dict[str, Literal["running", "done", "refused", "failed", "undoing", "undone"]] = {
     "started": "running",
     "done": "done",
@@ -44,6 +47,19 @@ async def reading(url: str) -> AsyncIterator[Database]:
         raise AmendsError(str(error)) from None
     except (UndefinedTable, InvalidSchemaName):
         raise Unreachable("there is no ledger in this database: run amends migrate") from None
+
+
+async def meant_by(database: Database, text: str) -> str:
+    """The aggregate that a person means: see `resolve_id`; the name of a schedule means its newest
+    run. Raises the ledger's NotFound and Ambiguous."""
+    try:
+        return await show.resolve_id(database, text)
+    except NotFound:
+        run = re.compile(rf"rollback/{re.escape(text)}-\d{{4}}-\d\d-\d\dT[0-9:]+Z")
+        for saga in await show.sagas(database, limit=_NEWEST):
+            if run.fullmatch(saga.workflow_id):
+                return f"saga/{saga.workflow_id}"
+        raise
 
 
 async def recorded_progress(url: str, saga_id: str) -> Progress:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
@@ -36,12 +37,15 @@ _WHAT = "what"
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A schedule as a person sees it. `next_run` is None when nothing is to come."""
+    """A schedule as a person sees it. `next_run` is None when nothing is to come, `last_run` until
+    it has run. `saga_id` is its newest run, or until it has run, its next."""
 
     name: str
     note: str
     paused: bool
     next_run: datetime | None
+    last_run: datetime | None = None
+    saga_id: str | None = None
 
 
 def check_name(name: str, field: str = "name") -> str:
@@ -88,7 +92,7 @@ class Schedules:
             except ScheduleAlreadyRunningError:
                 raise NotAllowed(f"a schedule {name} exists already: choose another") from None
             await self._refuse_if_over(handle)
-        return Scheduled(name=name, note=note, paused=False, next_run=moment)
+        return Scheduled(name, note, paused=False, next_run=moment, saga_id=_run_id(name, moment))
 
     async def _refuse_if_over(self, handle: ScheduleHandle) -> None:
         info = (await handle.describe()).info
@@ -174,10 +178,21 @@ def _starts(entry: ScheduleListDescription) -> str | None:
 
 def _scheduled(entry: ScheduleListDescription) -> Scheduled:
     times = entry.info.next_action_times if entry.info else []
+    runs = entry.info.recent_actions if entry.info else []
     state = entry.schedule.state if entry.schedule else None
+    saga_id = _run_id(entry.id, times[0]) if times else None
+    if runs and isinstance(runs[-1].action, ScheduleActionExecutionStartWorkflow):
+        saga_id = runs[-1].action.workflow_id
     return Scheduled(
         name=entry.id,
         note=(state.note if state else None) or "",
         paused=bool(state and state.paused),
         next_run=times[0] if times else None,
+        last_run=runs[-1].started_at if runs else None,
+        saga_id=saga_id,
     )
+
+
+def _run_id(name: str, moment: datetime) -> str:
+    """The id that the server gives to the run at this moment."""
+    return f"{_ROLLBACK.saga_id(name)}-{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

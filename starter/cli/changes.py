@@ -122,11 +122,23 @@ def rollback(
     name = operation_id or options.new_operation_id()
     request = checked(RollbackRequest, fields if at else {"operation_id": name, **fields})
     check_rollback(request)
+    if at or request.to.isdigit():
+        _check_point(request)
     if at:
         return _schedule(name, request, at, as_json)
     if plan_only:
         return _plan_rollback(request, as_json)
     return submit(request, as_json=as_json, detach=detach, wait=wait)
+
+
+def _check_point(request: "RollbackRequest") -> None:
+    from starter.cli.client import with_ledger_if_any
+    from starter.planning import check_point
+
+    async def work(database: "Database") -> None:
+        await check_point(database, request)
+
+    with_ledger_if_any(work)
 
 
 def _plan_rollback(request: "RollbackRequest", as_json: bool) -> int:
@@ -156,6 +168,7 @@ def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> 
         output.document(document_of(scheduled))
     else:
         output.line(f"{scheduled.note}; at {document_of(scheduled)['next_run']}")
+        output.line(f"it will be {scheduled.saga_id}")
         output.line(f"amends schedule pause {name} holds it back")
     return 0
 

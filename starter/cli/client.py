@@ -42,3 +42,11 @@ def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
             return await work(database)
 
     return asyncio.run(connected())
+
+
+def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:
+    """What `work` gives; None where the ledger can't be read."""
+    try:
+        return with_ledger(work)
+    except Unreachable:
+        return None

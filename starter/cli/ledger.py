@@ -68,10 +68,10 @@ def saga(saga: str, as_json: bool) -> None:
 
 
 async def _saga_id(database: "Database", text: str) -> str:
-    from ledger.show import resolve_id
     from starter.errors import NotKnown
+    from starter.recorded import meant_by
 
-    found = await resolve_id(database, text)
+    found = await meant_by(database, text)
     if not found.startswith("saga/"):
         raise NotKnown(f"{found} is no saga: amends sagas lists them, amends show shows it")
     return found.removeprefix("saga/")
@@ -114,9 +114,9 @@ def log(
 
     async def work(database: "Database") -> "list[LoggedEvent]":
         from ledger.log import log
-        from ledger.show import resolve_id
+        from starter.recorded import meant_by
 
-        found = await resolve_id(database, aggregate) if aggregate else None
+        found = await meant_by(database, aggregate) if aggregate else None
         # A saga's own events and those that it wrote elsewhere are one story.
         saga_id = found.removeprefix("saga/") if found and found.startswith("saga/") else None
         return await log(

@@ -1,6 +1,8 @@
 """`amends schedule`: rollbacks that will run."""
 
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +10,7 @@ import click
 from starter.cli import options, output
 
 if TYPE_CHECKING:
+    from ledger.database import Database
     from starter.schedules import Scheduled
     from starter.sdk import Amends
 
@@ -27,11 +30,42 @@ def list_schedules(as_json: bool) -> None:
         return await amends.schedules.list()
 
     found = with_amends(work)
+    states = _states([each.saga_id for each in found if each.saga_id and each.last_run])
     if as_json:
-        output.document([document_of(scheduled) for scheduled in found])
+        listed = [{**document_of(each), "state": states.get(each.saga_id)} for each in found]
+        output.document(listed)
         return
-    rows = [(each.name, _next(each), each.note) for each in found]
-    output.table(("schedule", "next run", "what"), rows, empty="nothing is scheduled")
+    rows = [(each.name, _next(each), _last(each, states), each.note) for each in found]
+    headers = ("schedule", "next run", "last run", "what")
+    output.table(headers, rows, empty="nothing is scheduled")
+
+
+def _states(saga_ids: list[str]) -> dict[str | None, str]:
+    """How the runs stand, as far as the ledger can be read and knows them."""
+    from starter.cli.client import with_ledger_if_any
+
+    async def work(database: "Database") -> dict[str | None, str]:
+        from ledger.errors import NotFound
+        from ledger.show import saga
+
+        states: dict[str | None, str] = {}
+        for saga_id in saga_ids:
+            with suppress(NotFound):
+                states[saga_id] = (await saga(database, saga_id)).saga.state
+        return states
+
+    return with_ledger_if_any(work) or {} if saga_ids else {}
+
+
+def _last(scheduled: "Scheduled", states: dict[str | None, str]) -> str:
+    if scheduled.last_run is None:
+        return "-"
+    state = states.get(scheduled.saga_id)
+    return _moment(scheduled.last_run) + (f" {state}" if state else "")
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
 
 
 @schedule.command("pause")
@@ -81,7 +115,8 @@ def delete(name: str, as_json: bool) -> None:
 def document_of(scheduled: "Scheduled") -> dict[str, object]:
     """A schedule as JSON."""
     next_run = scheduled.next_run.isoformat() if scheduled.next_run else None
-    return {**asdict(scheduled), "next_run": next_run}
+    last_run = _moment(scheduled.last_run) if scheduled.last_run else None
+    return {**asdict(scheduled), "next_run": next_run, "last_run": last_run}
 
 
 def _next(scheduled: "Scheduled") -> str:

@@ -106,6 +106,16 @@ async def test_an_unknown_change_can_not_be_rolled_back(command: Command) -> Non
     assert (planned.status, planned.out) == (2, "")
     assert "knows no change/nothing" in planned.err
     assert (await command("rollback", "--to", "before:nothing")).status == 1
+    scheduled = await command("rollback", "--to", "before:nothing", "--at", "PT1H")
+    assert (scheduled.status, scheduled.out) == (2, "")
+    assert "knows no change/nothing" in scheduled.err
+
+
+async def test_a_position_beyond_the_log_is_refused(command: Command) -> None:
+    for more in ([], ["--plan"], ["--at", "PT1H"]):
+        done = await command("rollback", "--to", "999999999", *more)
+        assert (done.status, done.out) == (2, "")
+        assert "--to: lies beyond the end of the log" in done.err
 
 
 async def test_a_scheduled_rollback_runs_without_a_client(
@@ -121,6 +131,11 @@ async def test_a_scheduled_rollback_runs_without_a_client(
     found = await until(lambda: _rollbacks_of(command, schedule))
     assert found[0]["operation_id"].startswith(f"{schedule}-2")
     assert found[0]["result"]["state"] == "applied"
+    assert found[0]["saga_id"] == scheduled.json["saga_id"]
+    assert (await command("saga", schedule, "--json")).json["saga_id"] == found[0]["saga_id"]
+    assert "SagaCompleted" in (await command("log", schedule)).out
+    ran = await _listed(command, schedule, lambda each: each["last_run"])
+    assert (ran["saga_id"], ran["state"]) == (found[0]["saga_id"], "completed")
 
 
 async def _rollbacks_of(command: Command, schedule: str) -> list[Any]:
@@ -133,22 +148,24 @@ async def _rollbacks_of(command: Command, schedule: str) -> list[Any]:
 
 
 async def test_a_schedule_is_seen_paused_resumed_and_deleted(
-    command: Command, new_id: NewId
+    command: Command, change: Change, new_id: NewId
 ) -> None:
-    name = new_id("night")
+    name, shop = new_id("night"), change["operation_id"]
+    await command("apply", change)
     at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    plan = ("rollback", "--to", "before:x", "--at", at, "--operation-id", name)
+    to = ("--to", f"before:{shop}", "--environment", shop)
+    plan = ("rollback", *to, "--at", at, "--operation-id", name)
     assert (await command(*plan, "--as", "user:ana")).status == 0
     taken = await command(*plan)
     assert (taken.status, "exists already" in taken.err) == (2, True)
 
     assert (await command("schedule", "pause", name, "--reason", "wait")).status == 0
     paused = await _listed(command, name, lambda each: each["paused"])
-    assert "before:x" in paused["note"]
+    assert f"before:{shop}" in paused["note"]
     assert "wait" in paused["note"]
     assert (await command("schedule", "resume", name)).status == 0
     resumed = await _listed(command, name, lambda each: not each["paused"])
-    assert resumed["note"] == "Bring dev back to before:x, asked by user:ana"
+    assert resumed["note"] == f"Bring {shop} back to before:{shop}, asked by user:ana"
     assert resumed["next_run"] is not None
     assert (await command("schedule", "delete", name)).status == 0
     gone = await command("schedule", "delete", name)
