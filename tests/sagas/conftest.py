@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, conninfo, sql
 from temporalio.client import Client
 
 from activities import errors, step
+from activities.adapters import mock
 from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
 from tests.conftest import CloneDatabase
 from tests.sagas.books import Books
@@ -92,7 +93,15 @@ async def client(servers: EmbeddedServers) -> AsyncIterator[Client]:
 
 
 @pytest.fixture(scope="module")
-async def working(place: Place, client: Client) -> AsyncIterator[None]:
+def quick_bank() -> Iterator[None]:
+    """A bank that is not there is known to be away after two seconds instead of five."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mock, "ANSWER_WITHIN_S", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def working(place: Place, client: Client, quick_bank: None) -> AsyncIterator[None]:
     """The worker, wired as it is in production, in this process."""
     stop = asyncio.Event()
     async with wire(place.settings, client) as running:
