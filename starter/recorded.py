@@ -69,6 +69,14 @@ async def recorded_progress(url: str, saga_id: str) -> Progress:
     return progress_of(story.saga, story.steps)
 
 
+async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
+    """Who approved or rejected the payment, as the ledger has it; None if nobody did."""
+    async with reading(url) as database:
+        story = await show.saga(database, saga_id)
+    wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
+    return next((each.user_id for each in story.events if each.event_type == wanted), None)
+
+
 async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
     """The result that the ledger keeps. Raises NotKnown for a saga that has not ended."""
     progress = await recorded_progress(url, saga_id)

@@ -15,11 +15,11 @@ from temporalio.runtime import Runtime
 
 from starter.connection import connect
 from starter.environment import setting, settings
-from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker
+from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
 from starter.failures import SagaEnded, translated
 from starter.kinds import GOOD_ENDS, KINDS, Kind, Queue, Request, Result, kind_of, kind_of_saga
 from starter.patience import answered, require_worker, unheard
-from starter.recorded import recorded_progress, recorded_result
+from starter.recorded import decided_by, recorded_progress, recorded_result
 from starter.schedules import Schedules
 from starter.wording import details, summary
 from starter.wrong_fields import checked
@@ -146,12 +146,34 @@ class Amends:
             return None
 
     async def approve(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """A person allows the payment. Raises NotAllowed unless it waits for approval."""
-        return await self._update("approve", saga_id, actor, reason)
+        """A person allows the payment. A repeat by the same person gets how it stands.
+
+        Raises NotAllowed unless it waits for approval.
+        """
+        return await self._once("approve", saga_id, actor, reason)
 
     async def reject(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """A person refuses the payment. Raises NotAllowed unless it waits for approval."""
-        return await self._update("reject", saga_id, actor, reason)
+        """A person refuses the payment. A repeat by the same person gets how it stands.
+
+        Raises NotAllowed unless it waits for approval.
+        """
+        return await self._once("reject", saga_id, actor, reason)
+
+    async def _once(self, verb: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+        try:
+            return await self._update(verb, saga_id, actor, reason)
+        except NotAllowed:
+            # The answer to the first may have been lost; the ledger knows whose decision stands.
+            # An agent that approves is refused, also where its own limits approved.
+            if (url := self._audit_url()) is None or not actor.startswith("user:"):
+                raise
+            with suppress(NotKnown, Unreachable):
+                progress = await self.progress(saga_id)
+                end = (progress.result or {}).get("state")
+                stands = end == "rejected" if verb == "reject" else end in (None, "captured")
+                if stands and await decided_by(url, saga_id, verb) == actor:
+                    return progress
+            raise
 
     async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
         """Take the money that was approved. A repeat gets the first answer, never a second payment.

@@ -48,7 +48,36 @@ def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) ->
     from workflows.inputs import AgentRequest
 
     request = checked(AgentRequest, {**_asked_by(asked), **fields})
-    return submit(request, as_json=as_json)
+    before = _agent(request.agent_id) if request.action == "register" else None
+    status = submit(request, as_json=as_json)
+    if before and status == 0:
+        _say_what_was(before, request.user, as_json)
+    return status
+
+
+def _say_what_was(before: "AgentState", user: str | None, as_json: bool) -> None:
+    """What registering an agent that is known has changed; stdout has one document with --json."""
+    say = output.aside if as_json else output.line
+    if before.user != user:
+        say(f"note: {before.agent_id} was of {before.user}")
+    if before.state == "revoked":
+        say(f"note: {before.agent_id} was revoked")
+
+
+def _agent(agent_id: str) -> "AgentState | None":
+    """The agent as the ledger knows it; None too where the ledger can't be read."""
+    return next((each for each in _agents() or () if each.agent_id == agent_id), None)
+
+
+def _agents() -> "list[AgentState] | None":
+    from starter.cli.client import with_ledger_if_any
+
+    async def work(database: "Database") -> "list[AgentState]":
+        from ledger.show import agents
+
+        return await agents(database)
+
+    return with_ledger_if_any(work)
 
 
 def _asked_by(asked: dict[str, str | None]) -> dict[str, str | None]:
@@ -119,7 +148,11 @@ def set_policy(
         "approval_threshold_minor": approval_threshold,
         "time_zone": time_zone,
     }
-    return submit(checked(PolicyRequest, {**_asked_by(asked), **limits}), as_json=as_json)
+    status = submit(checked(PolicyRequest, {**_asked_by(asked), **limits}), as_json=as_json)
+    known = _agents()
+    if known is not None and agent not in {each.agent_id for each in known}:
+        output.aside(f"note: no agent {agent} is registered yet: amends agent register {agent}")
+    return status
 
 
 @policy.command("show")

@@ -79,9 +79,12 @@ async def test_above_the_threshold_a_person_decides(command: Command, payment: P
     approved = await command("approve", request["operation_id"], "--as", "user:boss")
     assert approved.status == 0
     assert (await command("pay", request)).status == 0
-    late = await command("approve", saga_id, "--as", "user:boss")
-    assert late.status == 2
-    assert "comes too late" in late.err
+    again = await command("approve", saga_id, "--as", "user:boss", "--json")
+    assert (again.status, again.json["state"]) == (0, "captured")
+    for late in (("approve", "user:other"), ("reject", "user:boss")):
+        refused = await command(late[0], saga_id, "--as", late[1])
+        assert refused.status == 2
+        assert "comes too late" in refused.err
 
 
 async def test_a_rejected_payment_ends_with_1_for_who_asked(
@@ -93,6 +96,9 @@ async def test_a_rejected_payment_ends_with_1_for_who_asked(
         "reject", request["operation_id"], "--as", "boss", "--reason", "no", "--json"
     )
     assert (rejected.status, rejected.json["state"]) == (0, "rejected")
+    again = await command("reject", request["operation_id"], "--as", "boss", "--json")
+    assert (again.status, again.json) == (0, rejected.json)
+    assert (await command("approve", request["operation_id"], "--as", "boss")).status == 2
     asked = await command("pay", request, "--json")
     assert (asked.status, asked.json["state"]) == (1, "rejected")
 
@@ -114,6 +120,8 @@ async def test_a_manual_capture_is_one_payment_however_often_it_is_asked(
 ) -> None:
     request = payment(45_000, capture="manual")
     assert (await command("pay", request)).status == 4
+    own = f"agent:{request['agent_id']}"
+    assert (await command("approve", request["operation_id"], "--as", own)).status == 2
     first = await command("capture", request["operation_id"], "--json")
     again = await command("capture", request["operation_id"], "--json")
     assert (first.status, again.status) == (0, 0)
@@ -190,6 +198,23 @@ async def test_a_revoked_agent_is_denied(command: Command, payment: Payment, age
     assert (await command("agent", "revoke", agent)).status == 0
     denied = await command("pay", payment(1), "--json")
     assert (denied.status, denied.json["reason"]) == (1, "agent_revoked")
+
+
+async def test_registering_an_agent_again_says_what_it_was(command: Command, agent: str) -> None:
+    await command("agent", "revoke", agent)
+    again = await command("agent", "register", agent, "--user", "u-18")
+    assert f"note: {agent} was of user:u-17" in again.out
+    assert f"note: {agent} was revoked" in again.out
+    same = await command("agent", "register", agent, "--user", "u-18", "--json")
+    assert (same.json["state"], same.err) == ("registered", "")
+
+
+async def test_a_policy_for_nobody_is_noted(command: Command, new_id: Callable[[str], str]) -> None:
+    limits = ("--max-per-transaction", "1", "--daily-limit", "1", "--approval-threshold", "1")
+    name = new_id("nobody")
+    done = await command("policy", "set", name, *limits, "--currency", "ARS", "--json")
+    assert (done.status, done.json["agent_id"]) == (0, name)
+    assert f"note: no agent {name} is registered yet" in done.err
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
