@@ -5,6 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pydantic
 
+from activities.errors import problems_of
 from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
 from activities.providers.provider import Spec
 from ledger.resource_history import Shape
@@ -65,15 +66,8 @@ def _problems_of_kind(place: str, resource: Resource, kinds: Kinds) -> list[tupl
     try:
         model.model_validate(resource.spec)
     except pydantic.ValidationError as error:
-        problems += [
-            (f"{place}.spec{_path(problem['loc'])}", problem["msg"].removeprefix("Value error, "))
-            for problem in error.errors(include_input=False, include_context=False)
-        ]
+        problems += [(f"{place}.spec.{field}", reason) for field, reason in problems_of(error)]
     return problems
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
 
 
 def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:

@@ -53,10 +53,6 @@ class Marker:
     resource: str
     change: str
 
-    def __post_init__(self) -> None:
-        if re.search(r"\s", self.resource + self.change):
-            raise ValueError("a marker with white space could not be read again")
-
     def __str__(self) -> str:
         return f"amends: {self.resource} by {self.change}"
 

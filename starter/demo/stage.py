@@ -17,6 +17,7 @@ from ledger.errors import NotFound
 from ledger.verify import Verified, verify
 from starter.demo.servers import DemoServers
 from starter.sdk import Amends
+from starter.wording import short
 
 Found = TypeVar("Found")
 
@@ -53,11 +54,9 @@ class Stage:
         story = await show.saga(self._database, saga_id)
         for event in story.events:
             when = f"{event.timestamp:%H:%M:%S.%f}"[:-3]
-            name = event.aggregate.removeprefix(f"step/{saga_id}/")
-            what = f"step {name}" if name != event.aggregate else event.aggregate
             self._console.print(
                 f"   [dim]{when}[/dim] {event.event_type:<28} "
-                f"{escape(short(what)):<36} [dim]{escape(event.user_id)}[/dim]",
+                f"{escape(short(event.aggregate, saga_id)):<36} [dim]{escape(event.user_id)}[/dim]",
                 soft_wrap=True,
             )
         self._console.print(f"   [link]{self.link(saga_id)}[/link]", soft_wrap=True)
@@ -131,9 +130,3 @@ async def _query(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]
     async with await psycopg.AsyncConnection.connect(url) as connection:
         cursor = await connection.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
-
-
-def short(name: str) -> str:
-    """A long id cut to what a person needs to tell it from others."""
-    noun, _, rest = name.partition("/")
-    return f"{noun}/{rest[:8]}…" if noun in ("authorization", "transfer") else name

@@ -231,8 +231,8 @@ def test_what_is_not_touched_needs_no_force() -> None:
         ({"absent": ["ra", "ra"]}, "absent[1]", "also present or absent"),
         ({"present": [role("ra") | {"kind": "x.y"}]}, "present[0].kind", "unknown kind"),
         ({"present": [role("pg_x")]}, "present[0].name", "reserved"),
-        ({"present": [role("ra", secret="s3cr3t")]}, "present[0].spec.secret", "not permitted"),
-        ({"present": [role("ra", login="s3cr3t")]}, "present[0].spec.login", "boolean"),
+        ({"present": [role("ra", secret="s3cr3t")]}, "present[0].spec.secret", "unknown field"),
+        ({"present": [role("ra", login="s3cr3t")]}, "present[0].spec.login", "true or false"),
         (
             {"present": [database("da", "ra", depends_on=["rb"])], "absent": ["rb"]},
             "present[0].depends_on[0]",
