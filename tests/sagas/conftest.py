@@ -15,16 +15,21 @@ from temporalio.client import Client
 from activities import errors, step
 from activities.adapters import mock
 from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
+from ledger.agents import AgentRegistered, agent_name
+from ledger.commit import Author, Decision, Ref, commit
+from ledger.database import Database, open_database
+from ledger.policies import PolicySet, policy_name
 from tests.conftest import CloneDatabase
 from tests.sagas.books import Books
 from tests.sagas.gate import Gate, gate_before
-from tests.sagas.teller import Json, Teller, new_id, policy, registration, saga_of
+from tests.sagas.teller import Json, Teller, new_id, policy, saga_of
 from tests.sagas.worker_process import WorkerProcess, worker_process
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings, needed
 from worker.wiring import wire
 from workflows.border import DATA_CONVERTER
+from workflows.inputs import PolicyRequest
 
 TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
@@ -123,13 +128,32 @@ async def teller(client: Client, books: Books, working: None) -> AsyncIterator[T
     await books.check()
 
 
+@pytest.fixture(scope="module")
+async def ledger(place: Place) -> AsyncIterator[Database]:
+    """The worker's connections to the ledger, for what a test writes itself."""
+    async with open_database(needed(place.settings.database_url, "the ledger"), size=2) as opened:
+        yield opened
+
+
 @pytest.fixture
-async def new_agent(teller: Teller) -> NewAgent:
-    """`await new_agent()` gives an agent with the policy of the requirements, or with `limits`."""
+def new_agent(teller: Teller, ledger: Database) -> NewAgent:
+    """`await new_agent()` gives an agent with the policy of the requirements, or with `limits`.
+
+    Written as the sagas write it, without a saga: those have tests of their own.
+    """
 
     async def register(**limits: Any) -> str:
         agent = new_id("bot")
-        await asyncio.gather(teller.run(registration(agent)), teller.run(policy(agent, **limits)))
+        registered = AgentRegistered(agent_id=agent, user="user:u-17")
+        asked = PolicyRequest.model_validate(policy(agent, **limits))
+        policy_set = PolicySet(**asked.model_dump(include=set(PolicySet.model_fields)))
+        events = [(agent_name(agent), registered), (policy_name(agent), policy_set)]
+        await commit(
+            ledger,
+            Author("user:u-17"),
+            [Ref(aggregate) for aggregate, _ in events],
+            lambda _: Decision(None, events),
+        )
         return agent
 
     return register

@@ -9,10 +9,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from ledger.commit import Author
-from ledger.database import open_database
+from ledger.database import Database
 from ledger.saga_claims import Opening, open_saga
 from tests.sagas.books import Books
-from tests.sagas.conftest import QUEUE, Inject, Place
+from tests.sagas.conftest import QUEUE, Inject
 from tests.sagas.teller import (
     Json,
     Teller,
@@ -233,7 +233,7 @@ async def test_a_failed_saga_fails_again_with_the_first_reason(
 
 
 async def test_a_saga_that_another_namespace_carries_is_in_progress(
-    teller: Teller, books: Books, place: Place, agent: str
+    teller: Teller, books: Books, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
     admitted = PaymentRequest.model_validate(request)
@@ -246,9 +246,7 @@ async def test_a_saga_that_another_namespace_carries_is_in_progress(
         namespace="elsewhere",
         run_id="a-run-there",
     )
-    assert place.settings.database_url is not None
-    async with open_database(place.settings.database_url, size=1) as database:
-        await open_saga(database, Author("agent:expense-bot", saga_of(request)), opening)
+    await open_saga(ledger, Author(f"agent:{agent}", saga_of(request)), opening)
     assert (await teller.failure(await teller.start(request))).type == "operation_in_progress"
     assert await books.booked(request) is None
 

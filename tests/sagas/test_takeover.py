@@ -6,10 +6,10 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 
 from ledger.commit import Author
-from ledger.database import open_database
+from ledger.database import Database
 from ledger.saga_claims import close_saga
 from tests.sagas.books import Books, until
-from tests.sagas.conftest import Inject, Place
+from tests.sagas.conftest import Inject
 from tests.sagas.teller import (
     Handle,
     Json,
@@ -20,7 +20,6 @@ from tests.sagas.teller import (
     until_history,
     until_waits_for,
 )
-from worker.settings import needed
 
 ACCEPTED = WorkflowUpdateStage.ACCEPTED
 # A cancel is in the history before the worker sees the start.
@@ -232,7 +231,7 @@ async def test_a_denial_stays_a_denial_when_it_is_cancelled_in_the_next_run(
 
 
 async def test_a_late_attempt_that_ends_the_saga_meanwhile_has_the_last_word(
-    teller: Teller, books: Books, place: Place, agent: str
+    teller: Teller, books: Books, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 70_000)
     async with books.refusing(request, "SagaTakenOver") as is_kept_waiting:
@@ -243,9 +242,8 @@ async def test_a_late_attempt_that_ends_the_saga_meanwhile_has_the_last_word(
             second = await teller.start(request)
             await until(is_kept_waiting)
         denied = {"state": "denied", "reason": "exceeded_max_transaction_limit"}
-        async with open_database(needed(place.settings.database_url, ""), size=1) as database:
-            author = Author(f"agent:{agent}", saga_of(request))
-            await close_saga(database, author, saga_of(request), 1, "completed", denied)
+        author = Author(f"agent:{agent}", saga_of(request))
+        await close_saga(ledger, author, saga_of(request), 1, "completed", denied)
     result = await second.result()
     assert (result["state"], result["reason"]) == ("denied", "exceeded_max_transaction_limit")
     assert "SagaTakenOver" not in await books.told(request)
