@@ -94,8 +94,11 @@ def _meet(aggregate: str, saga: SagaState, input_hash: str, repeat: str) -> Deci
         refused: Event = SagaReuseRefused(repeat=repeat, input_hash=input_hash)
         return Decision(Opened("reused", saga), _once(aggregate, saga, repeat, refused))
     if saga.closed:
+        # The run that ended it may ask again, after a workflow task that was lost: no repeat.
+        own = saga.run_id == repeat
         repeated = SagaDuplicateReceived(repeat=repeat)
-        return Decision(Opened("duplicate", saga), _once(aggregate, saga, repeat, repeated))
+        events = [] if own else _once(aggregate, saga, repeat, repeated)
+        return Decision(Opened("duplicate", saga), events)
     return Decision(Opened("same_run" if saga.run_id == repeat else "other_run", saga))
 
 

@@ -30,6 +30,9 @@ from workflows.rollback import RollbackSaga
 
 # What runs is finished before the worker leaves: an outside call may take this long.
 GRACE = timedelta(seconds=30)
+# A cancel reaches a running call with its next heartbeat, which the SDK holds back by default for
+# most of the heartbeat timeout.
+HEARD_WITHIN = timedelta(seconds=1)
 # A workflow whose worker was killed waits this long before another worker may have it.
 STICKY = timedelta(seconds=5)
 # Everything but the workflow files: the sandbox would import it anew for every run.
@@ -129,6 +132,7 @@ def worker(client: Client, queue: str, workflows: list[type], rooms: list[object
         workflow_runner=sandbox(),
         interceptors=[ClassifyErrors()],
         graceful_shutdown_timeout=GRACE,
+        max_heartbeat_throttle_interval=HEARD_WITHIN,
         sticky_queue_schedule_to_start_timeout=STICKY,
     )
 

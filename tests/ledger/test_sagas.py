@@ -147,6 +147,14 @@ class TestEnd:
             assert result == {"state": "captured"}
         assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
 
+    async def test_the_run_that_ended_it_asks_again_without_a_trace(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        await open_payment(ledger)
+        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
+        assert (await open_payment(ledger)).how == "duplicate"
+        assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
+
     async def test_an_ended_saga_does_not_turn_round(self, ledger: Database) -> None:
         await open_payment(ledger)
         await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
