@@ -90,11 +90,14 @@ async def test_a_row_locked_for_share_is_not_written(ledger: Database) -> None:
         await commit(ledger, AUTHOR, [Ref(BOT, "share")], lambda _: decision)
 
 
-async def test_a_row_asked_for_both_ways_is_locked_for_update(ledger: Database) -> None:
+async def test_a_row_asked_for_both_ways_is_locked_for_update(
+    clone: Clone, ledger: Database
+) -> None:
     await register(ledger)
     decision = Decision(None, [(BOT, AgentRevoked())])
     await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref(BOT)], lambda _: decision)
     await commit(ledger, AUTHOR, [Ref(BOT), Ref(BOT, "share")], lambda _: decision)
+    assert await clone.fetch("SELECT version FROM ledger.agents") == [(3,)]
 
 
 async def test_twenty_at_once_leave_gapless_versions(clone: Clone, ledger: Database) -> None:
