@@ -1,0 +1,87 @@
+"""The bytes of a JSON value are those of RFC 8785, whichever encoder gives them."""
+
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from ledger.canonical import MAX_SAFE_INTEGER, canonical
+
+# Every character there is, with many of those that encoders treat in their own ways.
+CHARACTERS = st.characters(exclude_categories=()) | st.sampled_from(
+    '"\\/\b\f\n\r\t\x00\x1f\x7f\x80\u2028\ud7ff\ue000\ufb33\uffff\U00010000\U0001f600\U0010ffff'
+)
+TEXT = st.text(CHARACTERS, max_size=8)
+INTEGERS = st.integers() | st.sampled_from(
+    [sign * (MAX_SAFE_INTEGER + more) for sign in (1, -1) for more in (-1, 0, 1)]
+)
+
+
+def json_of(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        leaves,
+        lambda below: st.lists(below) | st.dictionaries(TEXT, below),
+        max_leaves=20,
+    )
+
+
+EXACT = json_of(st.none() | st.booleans() | INTEGERS | TEXT)
+
+
+def expected(value: Any) -> bytes:
+    """What the library gives, or why it refuses."""
+    try:
+        return rfc8785.dumps(_big_integers_as_strings(value))
+    except ValueError as error:
+        return str(error).encode()
+
+
+def _big_integers_as_strings(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _big_integers_as_strings(item) for key, item in value.items()}
+        case list():
+            return [_big_integers_as_strings(item) for item in value]
+        case int() if abs(value) > MAX_SAFE_INTEGER:
+            return str(value)
+    return value
+
+
+@given(EXACT)
+@example({"\ufb33": 1, "\U0001f600": 2})
+@example({"a": "\ud800"})
+@example({"\ud800": 1})
+@example([2**53, -(2**53), True, {"": {}}, []])
+def test_gives_the_bytes_of_the_standard_or_refuses_as_its_library_does(value: Any) -> None:
+    try:
+        given_bytes = canonical(value)
+    except ValueError as error:
+        given_bytes = str(error).encode()
+    assert given_bytes == expected(value)
+
+
+@given(json_of(st.floats() | st.integers() | TEXT))
+def test_refuses_a_float_wherever_it_stands(value: Any) -> None:
+    assume(_holds_a_float(value))
+    with pytest.raises(TypeError, match="no exact form"):
+        canonical(value)
+
+
+def _holds_a_float(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_a_float, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_a_float, value))
+    return isinstance(value, float)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), {"a": {"b": b""}}])
+def test_refuses_what_is_not_json(value: Any) -> None:
+    with pytest.raises(ValueError, match="unsupported type"):
+        canonical(value)
+
+
+def test_takes_tuples_for_lists_and_orders_keys() -> None:
+    assert canonical({"b": (1, None), "a": True}) == b'{"a":true,"b":[1,null]}'
