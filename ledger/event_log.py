@@ -35,19 +35,22 @@ event_log = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
-# Position and xid are given by the database and differ after a dump and restore: outside the hash.
+# In the order of RFC 8785. Position and xid are given by the database and differ after a dump and
+# restore: outside the hash.
 HASHED = (
-    "event_id",
-    "aggregate_id",
     "aggregate",
-    "version",
+    "aggregate_id",
+    "event_id",
     "event_type",
-    "schema_version",
-    "user_id",
-    "saga_id",
-    "step",
-    "payload",
     "metadata",
+    "payload",
+    "previous",
+    "saga_id",
+    "schema_version",
+    "step",
+    "timestamp",
+    "user_id",
+    "version",
 )
 
 
@@ -56,10 +59,23 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The RFC 8785 text of an event, without the hash before it and without its timestamp.
+
+    They stand between the parts: the database fills them in when it writes the event
+    (`ledger.event_hash`), since only then its time is known.
+    """
+    known = {name: row[name] for name in HASHED if name not in {"previous", "timestamp"}}
+    known["event_id"], known["aggregate_id"] = str(row["event_id"]), str(row["aggregate_id"])
+    text = canonical(known | {"previous": "", "timestamp": ""}).decode()
+    # From behind: no text of a user stands between the end and these two.
+    before, _, tail = text.rpartition('"timestamp":"",')
+    head, _, middle = before.rpartition('"previous":"",')
+    return f'{head}"previous":"', f'",{middle}"timestamp":"', f'",{tail}'
+
+
 def event_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """SHA-256 that links an event, as the database returns it, to the one before it."""
-    record = {name: row[name] for name in HASHED}
-    record["event_id"], record["aggregate_id"] = str(row["event_id"]), str(row["aggregate_id"])
-    record["timestamp"] = instant(row["timestamp"])
-    record["previous"] = previous.hex()
-    return hashlib.sha256(canonical(record)).digest()
+    head, middle, tail = hash_parts(row)
+    text = f"{head}{previous.hex()}{middle}{instant(row['timestamp'])}{tail}"
+    return hashlib.sha256(text.encode()).digest()
