@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
@@ -30,11 +31,27 @@ class Xid8(UserDefinedType[str]):
         return "XID8"
 
 
+Payload = Mapping[str, Any]
+# Makes the payload of the next version; pure: it returns a new one and leaves the old as it is.
+Upcaster = Callable[[Payload], Payload]
+
+
 class Event(BaseModel):
-    """Something that happened, in the past tense. The class name is its `event_type` for ever."""
+    """Something that happened, in the past tense. The class name is its `event_type` for ever.
+
+    A change of fields is a new version: an upcaster more, which makes the payload of that version
+    out of one of the version before. So `upcasters[0]` goes 1 -> 2, none is ever missing, and what
+    is stored stays as it was written.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    upcasters: ClassVar[tuple[Upcaster, ...]] = ()
+    # One more than there are upcasters; never set by hand.
     schema_version: ClassVar[int] = 1
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.schema_version = 1 + len(cls.upcasters)
 
 
 class State(BaseModel):
@@ -57,15 +74,29 @@ class Noun:
     events: tuple[type[Event], ...]
     evolve: Callable[[Any, Any], State]
 
-    def event(self, event_type: str, schema_version: int, payload: Mapping[str, Any]) -> Event:
-        """The event as it was written. Raises UnknownEvent for a type or version not known here."""
-        for known in self.events:
-            if known.__name__ == event_type and known.schema_version == schema_version:
-                return known.model_validate(payload)
-        raise UnknownEvent(
-            f"{event_type} version {schema_version} of {self.name} is not known to this version "
-            f"of Amends: it was written by a newer one; upgrade before reading it"
-        )
+    @cached_property
+    def _by_type(self) -> dict[str, type[Event]]:
+        return {event.__name__: event for event in self.events}
+
+    def event(self, event_type: str, schema_version: int, payload: Payload) -> Event:
+        """A stored event as the newest version of its model, whatever version it was written in.
+
+        Raises UnknownEvent for a type or a version that is not known here, ValueError for a payload
+        that is none of its version.
+        """
+        known = self._by_type.get(event_type)
+        if known is None:
+            raise UnknownEvent(
+                f"{event_type} version {schema_version} is no {self.name} event that this version "
+                f"of Amends knows: a newer one wrote it; upgrade before reading it"
+            )
+        if not 1 <= schema_version <= known.schema_version:
+            raise UnknownEvent(
+                f"{event_type} version {schema_version} is not known to this version of Amends, "
+                f"whose newest is version {known.schema_version}: a newer one wrote it; upgrade "
+                f"before reading it"
+            )
+        return known.model_validate(_upcast(known, schema_version, payload))
 
     def row(self, state: State) -> dict[str, Any]:
         """The columns of a state, JSON columns as JSON values."""
@@ -78,6 +109,17 @@ class Noun:
     def state_of(self, row: Mapping[str, Any]) -> State:
         """The state a row holds."""
         return self.state.model_validate({name: row[name] for name in self.state.model_fields})
+
+
+def _upcast(known: type[Event], schema_version: int, payload: Payload) -> Payload:
+    try:
+        for upcast in known.upcasters[schema_version - 1 :]:
+            payload = upcast(payload)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"the payload is no {known.__name__} of version {schema_version}"
+        ) from error
+    return payload
 
 
 def is_json(column_type: TypeEngine[Any]) -> bool:

@@ -1,0 +1,167 @@
+"""Old versions of events are read as the newest, newer ones are refused, and nothing is rewritten.
+
+No event has a second version yet, so these tests make one up: what was written as
+`AgentRegistered` version 1 with a `user` is read by a program whose version 3 has an `owner` and a
+`channel`.
+"""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+from ledger import resource_history
+from ledger.agents import AGENT, AgentRevoked, AgentState
+from ledger.database import Database
+from ledger.noun import Event, Noun, Payload, UnknownEvent, Upcaster
+from ledger.nouns import NOUNS
+from ledger.resource_history import resources_at
+from ledger.resources import RESOURCE, ResourceChangeStarted, ResourceCreated, resource_name
+from ledger.show import show
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import BOT, register, revoke, write
+
+
+def owner_for_user(payload: Payload) -> Payload:
+    """1 -> 2: who lets the agent ask is its owner."""
+    kept = {name: value for name, value in payload.items() if name != "user"}
+    return {**kept, "owner": payload["user"]}
+
+
+def with_channel(payload: Payload) -> Payload:
+    """2 -> 3: before there was a choice, all was asked by the command line."""
+    return {**payload, "channel": "command line"}
+
+
+def later_agent() -> Noun:
+    """The noun as a later program would have it."""
+
+    class AgentRegistered(Event):
+        agent_id: str
+        owner: str
+        channel: str
+
+        upcasters: ClassVar[tuple[Upcaster, ...]] = (owner_for_user, with_channel)
+
+    def evolve(state: AgentState | None, event: Event) -> AgentState:
+        if isinstance(event, AgentRegistered):
+            return AgentState(agent_id=event.agent_id, user=event.owner, state="active")
+        return AgentState.model_validate(AGENT.evolve(state, event))
+
+    return replace(AGENT, events=(AgentRegistered, AgentRevoked), evolve=evolve)
+
+
+def test_a_version_is_one_more_than_the_upcasters_that_lead_to_it() -> None:
+    """So a version without an upcaster from the one before it can't be written down."""
+    assert [event.schema_version for event in later_agent().events] == [3, 1]
+
+    class Released(Event):
+        upcasters: ClassVar[tuple[Upcaster, ...]] = (dict,)
+
+    class Expired(Released):
+        pass
+
+    class Voided(Released):
+        upcasters: ClassVar[tuple[Upcaster, ...]] = (*Released.upcasters, dict)
+
+    assert (Released.schema_version, Expired.schema_version, Voided.schema_version) == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("version", "payload"),
+    [
+        (1, {"agent_id": "bot", "user": "u-17"}),
+        (2, {"agent_id": "bot", "owner": "u-17"}),
+        (3, {"agent_id": "bot", "owner": "u-17", "channel": "command line"}),
+    ],
+)
+def test_every_version_is_read_as_the_newest(version: int, payload: dict[str, Any]) -> None:
+    before = dict(payload)
+    event = later_agent().event("AgentRegistered", version, payload)
+    assert event.model_dump() == {"agent_id": "bot", "owner": "u-17", "channel": "command line"}
+    assert payload == before
+
+
+def test_a_newer_version_is_refused_with_both_versions_and_what_to_do() -> None:
+    with pytest.raises(
+        UnknownEvent, match=r"AgentRegistered version 4 .* newest is version 3: .* upgrade before"
+    ):
+        later_agent().event("AgentRegistered", 4, {})
+
+
+def test_an_unknown_type_is_refused_with_its_noun_and_what_to_do() -> None:
+    with pytest.raises(
+        UnknownEvent, match=r"AgentPromoted version 1 is no agent event .* upgrade before"
+    ):
+        later_agent().event("AgentPromoted", 1, {})
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_version_before_the_first_is_refused(version: int) -> None:
+    with pytest.raises(UnknownEvent):
+        later_agent().event("AgentRegistered", version, {"agent_id": "bot", "user": "u-17"})
+
+
+@pytest.mark.parametrize("payload", [{}, [], None, 7, {"owner": "u-17"}])
+def test_a_payload_that_an_upcaster_cant_read_is_a_wrong_value(payload: Any) -> None:
+    """And so a finding of `verify`, as in the newest version, and not its end."""
+    with pytest.raises(ValueError, match="AgentRegistered"):
+        later_agent().event("AgentRegistered", 1, payload)
+
+
+async def test_what_was_stored_before_is_shown_and_verified_and_stays(
+    clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(database)
+    stored = "SELECT schema_version, payload, hash FROM ledger.event_log ORDER BY position"
+    before = await clone.fetch(stored)
+    later = later_agent()
+    monkeypatch.setitem(NOUNS, "agent", later)
+    assert (await show(database, BOT)).state["user"] == "u-17"
+    assert (await clone.verify()).findings == []
+    # The later program goes on where the earlier one stopped.
+    newest = {"agent_id": "expense-bot", "owner": "u-18", "channel": "web"}
+    await write(database, BOT, later.event("AgentRegistered", 3, newest))
+    await revoke(database)
+    shown = await show(database, BOT)
+    assert shown.state == {"agent_id": "expense-bot", "user": "u-18", "state": "revoked"}
+    assert (await clone.verify()).findings == []
+    after = await clone.fetch(stored)
+    assert after[:1] == before
+    assert [version for version, *_ in after] == [1, 3, 1]
+
+
+async def test_an_earlier_program_refuses_what_a_later_one_wrote(
+    clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later_program:
+        later_program.setitem(NOUNS, "agent", later := later_agent())
+        newest = {"agent_id": "expense-bot", "owner": "u-18", "channel": "web"}
+        await write(database, BOT, later.event("AgentRegistered", 3, newest))
+    with pytest.raises(UnknownEvent, match="AgentRegistered version 3"):
+        await show(database, BOT)
+    [found] = (await clone.verify()).findings
+    assert found.kind == "unreadable_event"
+
+
+async def test_a_rollback_reads_old_versions_too(
+    ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ResourceChangeStarted(
+        environment="dev", name="db", kind="postgres.role", change="change/a", action="create"
+    )
+    created = ResourceCreated(
+        change="change/a", kind="postgres.role", spec={"login": True}, depends_on=[], outputs={}
+    )
+    await write(ledger, resource_name("dev", "db"), first, created)
+
+    def without_login(payload: Payload) -> Payload:
+        return {**payload, "spec": {}}
+
+    later = type("ResourceCreated", (ResourceCreated,), {"upcasters": (without_login,)})
+    noun = replace(RESOURCE, events=(ResourceChangeStarted, later))
+    monkeypatch.setattr(resource_history, "RESOURCE", noun)
+    await write(ledger, resource_name("dev", "db"), first)
+    [past] = (await resources_at(ledger, "dev", "2")).past
+    assert past.was is not None
+    assert past.was.spec == {}
