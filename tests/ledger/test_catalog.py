@@ -1,9 +1,11 @@
 """What the catalog says about the rules: no state table goes without them, and none is off."""
 
-from uuid import uuid4
+import psycopg
+import pytest
 
 from ledger.nouns import NOUNS
 from tests.ledger.conftest import Clone
+from tests.ledger.writing import sqlstate
 
 # In PostgreSQL's own words: name, function, deferrable, initially deferred, and when it fires.
 RULES = {
@@ -67,19 +69,24 @@ async def test_the_log_and_all_its_partitions_have_their_rules(clone: Clone) -> 
     assert len(tables) == 5
     for (table,) in tables:
         names = {name for name, _ in await _triggers(clone, str(table))}
-        assert names == {"stamp_event", "require_row", "refuse_change", "refuse_truncate"}, table
+        assert names == {"require_row", "refuse_change", "refuse_truncate"}, table
 
 
 async def test_the_database_finds_the_row_of_every_noun(clone: Clone) -> None:
     for name in NOUNS:
-        # An unknown noun is an error; an unknown aggregate of a known one is no row.
-        await clone.execute(clone.worker, f"SELECT * FROM ledger.head_of('{name}', '{uuid4()}')")
-        assert await clone.fetch("SELECT FROM ledger.event_log WHERE aggregate = %s", name) == []
+        # An unknown noun is another error than an unknown aggregate of a known one.
+        with pytest.raises(psycopg.Error) as refused:
+            await clone.execute(
+                clone.worker,
+                "INSERT INTO ledger.event_log (event_id, aggregate_id, aggregate, version, "
+                'event_type, schema_version, "timestamp", user_id, payload, metadata, hash) '
+                f"VALUES (gen_random_uuid(), gen_random_uuid(), '{name}/x', 1, 'X', 1, now(), "
+                "'user:x', '{}', '{}', decode(repeat('00', 32), 'hex'))",
+            )
+        assert sqlstate(refused.value) == "ZA005", name
 
 
-async def test_only_two_functions_may_be_called_by_the_worker_and_none_by_all(
-    clone: Clone,
-) -> None:
+async def test_only_these_functions_may_be_called_and_none_by_all(clone: Clone) -> None:
     callable_by = await clone.fetch(
         "SELECT proname::text, has_function_privilege('amends_worker', oid, 'EXECUTE'), "
         "has_function_privilege('amends_auditor', oid, 'EXECUTE') FROM pg_proc "
@@ -88,13 +95,17 @@ async def test_only_two_functions_may_be_called_by_the_worker_and_none_by_all(
     assert len(callable_by) >= 9
     assert [row for row in callable_by if row[1] or row[2]] == [
         ("create_partitions", True, False),
-        ("head_of", True, False),
+        ("event_hash", True, False),
+        ("late_after", True, True),
+        ("require_found", True, False),
     ]
 
 
 async def test_every_function_pins_its_search_path(clone: Clone) -> None:
+    # Names in a body of standard SQL are resolved when it is created.
     loose = await clone.fetch(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace "
-        "AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false)"
+        "AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false) "
+        "AND prosqlbody IS NULL"
     )
     assert loose == []

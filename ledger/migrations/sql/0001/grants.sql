@@ -9,4 +9,6 @@ GRANT INSERT (event_id, aggregate_id, aggregate, version, event_type, schema_ver
 GRANT INSERT, UPDATE ON ledger.sagas, ledger.saga_steps, ledger.authorizations, ledger.transfers,
     ledger.agents, ledger.policies, ledger.resources, ledger.spend_windows TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.create_partitions(integer) TO amends_worker;
-GRANT EXECUTE ON FUNCTION ledger.head_of(text, uuid) TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.event_hash(text, bytea, text, timestamptz, text) TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.require_found(bigint, integer) TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.late_after() TO amends_worker, amends_auditor;

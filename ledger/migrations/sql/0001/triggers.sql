@@ -1,6 +1,4 @@
 -- The rules, put in force.
-CREATE TRIGGER stamp_event BEFORE INSERT ON ledger.event_log
-    FOR EACH ROW EXECUTE FUNCTION ledger.stamp_event();
 CREATE CONSTRAINT TRIGGER require_row AFTER INSERT ON ledger.event_log
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.require_row();
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.event_log
