@@ -12,7 +12,7 @@ RULES = {
     (
         "stamp_row",
         "CREATE TRIGGER stamp_row BEFORE INSERT OR UPDATE ON {} "
-        "FOR EACH ROW EXECUTE FUNCTION ledger.stamp_row()",
+        "FOR EACH ROW EXECUTE FUNCTION ledger.stamp_row('{}')",
     ),
     (
         "require_events",
@@ -48,10 +48,10 @@ async def _triggers(clone: Clone, table: str) -> set[tuple[object, ...]]:
 
 
 async def test_every_state_table_has_its_rules(clone: Clone) -> None:
-    tables = await _tables_with_a_head(clone)
-    assert tables == {f"ledger.{noun.table.name}" for noun in NOUNS.values()}
-    for table in tables:
-        rules = {(name, rule.format(table)) for name, rule in RULES}
+    nouns = {f"ledger.{noun.table.name}": name for name, noun in NOUNS.items()}
+    assert await _tables_with_a_head(clone) == set(nouns)
+    for table, noun in nouns.items():
+        rules = {(name, rule.format(table, noun)) for name, rule in RULES}
         assert await _triggers(clone, table) == rules
 
 

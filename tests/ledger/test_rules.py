@@ -96,6 +96,15 @@ STATE_WITHOUT_EVENT = {
     ),
     "another name": ("ZA003", [row(change=f"aggregate = '{OTHER}'"), event()]),
     "another id": ("ZA003", [row(change=f"aggregate_id = '{aggregate_id(OTHER)}'"), event()]),
+    "a row in the table of another noun, with the event of the first": (
+        "ZA003",
+        [
+            new_row(),
+            f"INSERT INTO ledger.policies SELECT '{aggregate_id(OTHER)}', '{OTHER}', 1, 0, now(), "
+            "decode(repeat('00', 32), 'hex'), '3', 'nobody', 'ARS', 1, 1, 1, 'UTC'",
+            event(1, OTHER),
+        ],
+    ),
     "a forged transaction id and base": ("ZA004", [row(3, change="xid = '3', base = 2"), event(3)]),
 }
 
@@ -154,6 +163,31 @@ async def test_a_commit_does_not_replace_an_event_of_another(damaged: Clone) -> 
     await _refused(damaged, "worker", "ZA005", event(1, at=head_at))
 
 
+async def test_the_time_of_an_aggregate_does_not_run_back(damaged: Clone) -> None:
+    # As when the clock steps back, or another commit was quicker than this transaction.
+    await damaged.damage("UPDATE ledger.agents SET head_at = now() + interval '1 hour'")
+    await _refused(damaged, "worker", "ZA003", row(), event())
+
+
+@pytest.mark.parametrize("zone", ["<UTC>+5", "<UTC>-5", "Asia/Kolkata"])
+async def test_the_months_are_those_of_utc_whatever_zone_the_caller_is_in(
+    held: Clone, zone: str
+) -> None:
+    await held.execute(
+        held.worker,
+        "SET LOCAL DateStyle = 'SQL'",
+        f"SET LOCAL TimeZone = '{zone}'",
+        "SELECT ledger.create_partitions(6)",
+    )
+    bounds = await held.fetch(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class "
+        "WHERE relispartition AND relkind = 'r' ORDER BY relname"
+    )
+    assert len(bounds) == 7
+    for (bound,) in bounds:
+        assert str(bound).count("-01 00:00:00+00") == 2
+
+
 NOT_GRANTED_TO_THE_WORKER = {
     "update an event": "UPDATE ledger.event_log SET payload = '{}'",
     "delete an event": "DELETE FROM ledger.event_log",
@@ -177,7 +211,7 @@ NOT_GRANTED_TO_THE_WORKER = {
     "LANGUAGE sql RETURN NULL",
     "create in the schema": "CREATE TABLE ledger.mine (x int)",
     "make a partition of its own": "SELECT ledger.create_partition('2031-01-01')",
-    "call the guard": "CALL ledger.guard_state_table('agents')",
+    "call the guard": "CALL ledger.guard_state_table('agents', 'agent')",
     "forge an incarnation": "INSERT INTO ledger.incarnations (restored_position) VALUES (9)",
     "forge the schema's version": "UPDATE ledger.alembic_version SET version_num = '0'",
     "become the owner": "SET ROLE amends_owner",

@@ -1,6 +1,7 @@
 -- Makes the partitions of this month and of the `ahead` months after it. The worker calls it.
 CREATE FUNCTION ledger.create_partitions(ahead integer) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
 BEGIN
     IF ahead NOT BETWEEN 0 AND 24 THEN
         RAISE EXCEPTION 'between 0 and 24 months ahead, not %', ahead USING ERRCODE = 'ZA010';

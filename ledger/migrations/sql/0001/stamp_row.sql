@@ -4,6 +4,11 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.xid := pg_current_xact_id();
     IF TG_OP = 'INSERT' THEN
+        -- Else one event would do for rows in two tables.
+        IF split_part(NEW.aggregate, '/', 1) <> TG_ARGV[0] THEN
+            RAISE EXCEPTION '% has no place in ledger.%: it is of no %',
+                NEW.aggregate, TG_TABLE_NAME, TG_ARGV[0] USING ERRCODE = 'ZA003';
+        END IF;
         NEW.base := 0;
     ELSE
         -- After a restore the number of an old transaction comes again, and its time is long past.
@@ -22,8 +27,8 @@ BEGIN
             NEW.aggregate, NEW.base, NEW.version USING ERRCODE = 'ZA003';
     END IF;
     -- After the clock stepped back, the old time may stand again, and nothing else from the future.
-    IF NEW.head_at < now() OR (NEW.head_at > clock_timestamp()
-            AND (TG_OP = 'INSERT' OR NEW.head_at <> OLD.head_at)) THEN
+    IF NEW.head_at < now() OR NEW.head_at < OLD.head_at OR (NEW.head_at > clock_timestamp()
+            AND NEW.head_at IS DISTINCT FROM OLD.head_at) THEN
         RAISE EXCEPTION '% at % is not within this transaction', NEW.aggregate, NEW.head_at
             USING ERRCODE = 'ZA003';
     END IF;

@@ -6,13 +6,13 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.event_log
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.event_log
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
-CALL ledger.guard_state_table('sagas');
-CALL ledger.guard_state_table('saga_steps');
-CALL ledger.guard_state_table('authorizations');
-CALL ledger.guard_state_table('transfers');
-CALL ledger.guard_state_table('agents');
-CALL ledger.guard_state_table('policies');
-CALL ledger.guard_state_table('resources');
+CALL ledger.guard_state_table('sagas', 'saga');
+CALL ledger.guard_state_table('saga_steps', 'step');
+CALL ledger.guard_state_table('authorizations', 'authorization');
+CALL ledger.guard_state_table('transfers', 'transfer');
+CALL ledger.guard_state_table('agents', 'agent');
+CALL ledger.guard_state_table('policies', 'policy');
+CALL ledger.guard_state_table('resources', 'resource');
 
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.spend_windows
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
