@@ -3,13 +3,16 @@
     LedgerError
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
-    │   └── TooMuchContention   the commit lost every race it was allowed to lose
+    │   ├── TooMuchContention   the commit lost every race it was allowed to lose
+    │   └── TableBusy           a rebuild could not have its table for itself
     └── NeverWorks              the same call will always fail
         ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
-        ├── NotFound            there is no such aggregate
-        └── Ambiguous           a short name may mean several aggregates
+        ├── NotFound            there is no such aggregate, or no such table
+        ├── Ambiguous           a short name may mean several aggregates
+        ├── LogDamaged          the events of an aggregate can't be replayed
+        └── NotOwner            the database role may not do that
 Messages carry names, versions and numbers, never the data of a person.
 """
 
@@ -28,6 +31,10 @@ class DatabaseUnavailable(TryAgain):
 
 class TooMuchContention(TryAgain):
     """Many commits meet on the same aggregate; repeat it, or spread the load."""
+
+
+class TableBusy(TryAgain):
+    """Another rebuild runs, or a writer holds the table for long. Nothing was changed."""
 
 
 class NeverWorks(LedgerError):
@@ -56,3 +63,11 @@ class NotFound(NeverWorks):
 
 class Ambiguous(NeverWorks):
     """The short name fits several aggregates: use one of the full names in the message."""
+
+
+class LogDamaged(NeverWorks):
+    """A rebuild would hide the damage: look at it first (`amends verify`). Nothing was changed."""
+
+
+class NotOwner(NeverWorks):
+    """Connect under the role that owns the ledger (the one of AMENDS_MIGRATION_URL)."""

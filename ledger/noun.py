@@ -84,6 +84,11 @@ class Noun:
         Raises UnknownEvent for a type or a version that is not known here, ValueError for a payload
         that is none of its version.
         """
+        known = self.known(event_type, schema_version)
+        return known.model_validate(_upcast(known, schema_version, payload))
+
+    def known(self, event_type: str, schema_version: int) -> type[Event]:
+        """The model that reads such events. Raises UnknownEvent."""
         known = self._by_type.get(event_type)
         if known is None:
             raise UnknownEvent(
@@ -96,7 +101,7 @@ class Noun:
                 f"whose newest is version {known.schema_version}: a newer one wrote it; upgrade "
                 f"before reading it"
             )
-        return known.model_validate(_upcast(known, schema_version, payload))
+        return known
 
     def row(self, state: State) -> dict[str, Any]:
         """The columns of a state, JSON columns as JSON values."""

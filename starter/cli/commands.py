@@ -2,7 +2,7 @@
 
 import click
 
-from starter.cli import changes, ledger, payments, rules, schedules, schema, servers
+from starter.cli import changes, ledger, payments, rebuild, rules, schedules, schema, servers
 from starter.cli.usage import naming_options
 
 COMMANDS = (
@@ -11,6 +11,7 @@ COMMANDS = (
     *(payments.pay, payments.approve, payments.reject, payments.capture, payments.cancel),
     *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
     *(ledger.sagas, ledger.saga, ledger.log, ledger.show, ledger.verify),
+    rebuild.rebuild,
     schema.schema,
 )
 

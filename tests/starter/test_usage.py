@@ -190,6 +190,7 @@ def test_a_yaml_that_does_not_parse_is_refused_with_its_line(
         ["rollback", "--to", "before:x", "--as", "robot:7"],
         ["sagas", "--limit", "0"],
         ["log", "--after", "x"],
+        ["rebuild"],
     ],
 )
 def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
@@ -218,6 +219,7 @@ def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: li
             "--currency Peso",
             "amends: --currency: ",
         ),
+        ("rebuild event_log", "there are agents, authorizations, policies, "),
         ("agent register bot --user x/y", "amends: --user: "),
         ("agent register b/t --user x --as a:b", "--as: "),
         ("agent register b/t --user x", "amends: NAME: "),

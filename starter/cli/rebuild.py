@@ -1,0 +1,65 @@
+"""`amends rebuild`: a table as the log tells it."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from starter.cli import options, output
+from starter.environment import setting, settings
+from starter.errors import AmendsError, BadRequest, Unreachable
+
+if TYPE_CHECKING:
+    from ledger.rebuild import Rebuilt
+
+
+@click.command()
+@click.argument("table")
+@options.as_json
+def rebuild(table: str, as_json: bool) -> None:
+    """Make the rows of TABLE what the log says.
+
+    A state table or spend_windows. The log is only read; writers may go on. It needs
+    AMENDS_MIGRATION_URL, the owner's.
+
+    Exit status 1 if an event can't be replayed; then the table stays as it is.
+    """
+    rebuilt = asyncio.run(_rebuild(table))
+    if as_json:
+        output.document(rebuilt.model_dump(mode="json"))
+        return
+    output.line(
+        f"{rebuilt.table}: {rebuilt.rows} rows from {rebuilt.events} events in {rebuilt.seconds} s"
+    )
+    output.line(
+        f"{rebuilt.wrong} rows were wrong, {rebuilt.missing} were missing, "
+        f"{rebuilt.strays} had no event and are gone"
+    )
+
+
+async def _rebuild(table: str) -> "Rebuilt":
+    from psycopg.errors import InvalidSchemaName, UndefinedTable
+
+    from ledger.errors import DatabaseUnavailable, LogDamaged, NeverWorks, TryAgain
+    from ledger.noun import UnknownEvent
+    from ledger.rebuild import check_table, rebuild
+
+    try:
+        check_table(table)
+        if (url := setting("AMENDS_MIGRATION_URL", settings())) is None:
+            raise Unreachable(
+                "AMENDS_MIGRATION_URL is not set: set it, or run amends up in this folder"
+            )
+        return await rebuild(url, table)
+    except DatabaseUnavailable:
+        raise Unreachable(
+            "the ledger can't be reached: run amends up here, or correct AMENDS_MIGRATION_URL"
+        ) from None
+    except TryAgain as error:
+        raise Unreachable(str(error)) from None
+    except (LogDamaged, UnknownEvent) as error:
+        raise AmendsError(str(error)) from None
+    except NeverWorks as error:
+        raise BadRequest(str(error)) from None
+    except (UndefinedTable, InvalidSchemaName):
+        raise Unreachable("there is no ledger in this database: run amends migrate") from None

@@ -1,0 +1,223 @@
+"""A rebuild beside writers, readers and other rebuilds: nobody loses and nobody is misled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from ledger import rebuild as rebuild_module
+from ledger.database import Database
+from ledger.errors import DatabaseUnavailable, TableBusy
+from ledger.event_log import event_hash
+from ledger.noun import aggregate_id
+from ledger.rebuild import rebuild
+from tests.ledger.conftest import Clone
+from tests.ledger.filling import fill, rows, state_of
+from tests.ledger.writing import (
+    register,
+    release,
+    reserve,
+)
+
+
+@pytest.fixture
+async def filled(clone: Clone, database: Database) -> Clone:
+    """A ledger with rows in every table, some of several events in one commit."""
+    await fill(database)
+    return clone
+
+
+Change = Callable[[Database], Awaitable[None]]
+
+
+async def more(database: Database) -> None:
+    """One aggregate moves on, one is new, and both reserve spend."""
+    await register(database)
+    await register(database, "late-bot")
+    await release(database, "a-2", 200)
+    await reserve(database, "a-3", 300)
+
+
+def between(monkeypatch: pytest.MonkeyPatch, passes: dict[int, Change], database: Database) -> None:
+    """Let something happen before the passes over the log that have these numbers, of 1 to 3."""
+    original, done = rebuild_module._gather, 0
+
+    async def gather(*arguments: Any) -> str:
+        nonlocal done
+        done += 1
+        if done in passes:
+            await passes[done](database)
+        return await original(*arguments)
+
+    monkeypatch.setattr(rebuild_module, "_gather", gather)
+
+
+@pytest.mark.parametrize("table", ["agents", "authorizations", "spend_windows"])
+async def test_what_is_written_between_the_passes_is_not_lost(
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    between(monkeypatch, {2: more}, database)
+    await filled.damage(f"DELETE FROM ledger.{table} WHERE false")
+    rebuilt = await rebuild(filled.owner, table)
+    assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+    assert (await filled.verify()).findings == []
+
+
+@asynccontextmanager
+async def open_revocation(clone: Clone) -> AsyncIterator[AsyncConnection[Any]]:
+    """A transaction that has revoked `agent/fresh` in the log and in its row, and is still open."""
+    async with await AsyncConnection.connect(clone.worker) as connection:
+        [now] = await fetch_one(connection, "SELECT clock_timestamp()")
+        [previous] = await fetch_one(
+            connection, "SELECT head_hash FROM ledger.agents WHERE aggregate = 'agent/fresh'"
+        )
+        event: dict[str, Any] = {
+            "event_id": uuid4(), "aggregate_id": aggregate_id("agent/fresh"),
+            "aggregate": "agent/fresh", "version": 2, "event_type": "AgentRevoked",
+            "schema_version": 1, "timestamp": now, "user_id": "user:x", "saga_id": None,
+            "step": None, "payload": {"reason": None}, "metadata": {},
+        }  # fmt: skip
+        event["hash"] = event_hash(previous, event)
+        event |= {"payload": Jsonb(event["payload"]), "metadata": Jsonb({})}
+        columns = ", ".join(f'"{name}"' for name in event)
+        values = ", ".join(f"%({name})s" for name in event)
+        insert = f"INSERT INTO ledger.event_log ({columns}) VALUES ({values})"
+        await connection.execute(insert.encode(), event)
+        await connection.execute(
+            "UPDATE ledger.agents SET version = 2, head_at = %s, head_hash = %s, state = 'revoked' "
+            "WHERE aggregate = 'agent/fresh'",
+            (now, event["hash"]),
+        )
+        yield connection
+
+
+async def fetch_one(connection: AsyncConnection[Any], statement: str) -> Any:
+    row = await (await connection.execute(statement.encode())).fetchone()
+    assert row is not None
+    return row
+
+
+async def test_what_was_open_at_the_first_pass_and_commits_after_others_is_not_lost(
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its position is lower than those that the first pass saw."""
+    await register(database, "fresh")
+    async with open_revocation(filled) as connection:
+        await more(database)
+
+        async def end(_: Database) -> None:
+            await connection.commit()
+
+        between(monkeypatch, {2: end}, database)
+        rebuilt = await rebuild(filled.owner, "agents")
+    assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+    assert ("revoked",) in await filled.fetch(
+        "SELECT state FROM ledger.agents WHERE aggregate = 'agent/fresh'"
+    )
+    assert (await filled.verify()).findings == []
+
+
+@pytest.mark.parametrize("table", ["agents", "spend_windows"])
+async def test_running_writers_lose_nothing(filled: Clone, ledger: Database, table: str) -> None:
+    async def writer(number: int) -> None:
+        for turn in range(12):
+            await register(ledger, f"bot-{turn % 3}")
+            await reserve(ledger, f"a-{number}-{turn}", 10)
+
+    writing = asyncio.gather(*(writer(number) for number in range(4)))
+    rebuilds = 0
+    while not writing.done():
+        rebuilt = await rebuild(filled.owner, table)
+        assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+        rebuilds += 1
+    await writing
+    assert rebuilds > 1
+    [(spent,)] = await filled.fetch("SELECT sum(amount_minor) FROM ledger.spend_windows")
+    assert spent == 200 + 4 * 12 * 10
+
+
+async def test_a_reader_of_an_earlier_moment_sees_that_moment(
+    filled: Clone,
+) -> None:
+    """A table that were exchanged as a whole would be empty to it."""
+    await filled.damage("UPDATE ledger.agents SET state = 'active'")
+    async with await AsyncConnection.connect(filled.auditor) as reader:
+        await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        await reader.execute("SELECT FROM ledger.event_log")
+        assert (await rebuild(filled.owner, "agents")).wrong == 1
+        assert await fetch_one(reader, "SELECT state FROM ledger.agents") == ("active",)
+        await reader.commit()
+        assert await fetch_one(reader, "SELECT state FROM ledger.agents") == ("revoked",)
+
+
+async def test_transactions_of_before_a_restore_are_counted_once(
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their ids mean nothing here, and look as if they were to come."""
+    await filled.damage(
+        "UPDATE ledger.event_log SET xid = (xid::text::bigint + 1000000)::text::xid8",
+        "UPDATE ledger.agents SET xid = (xid::text::bigint + 1000000)::text::xid8",
+        "INSERT INTO ledger.incarnations (system_identifier, restored_position) "
+        "SELECT 1, max(position) FROM ledger.event_log",
+    )
+    between(monkeypatch, {2: more}, database)
+    for table in ("spend_windows", "agents"):
+        rebuilt = await rebuild(filled.owner, table)
+        assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+
+
+async def test_two_rebuilds_exclude_each_other(
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def another(_: Database) -> None:
+        with pytest.raises(TableBusy, match="another rebuild runs"):
+            await rebuild(filled.owner, "sagas")
+
+    between(monkeypatch, {1: another}, database)
+    assert (await rebuild(filled.owner, "agents")).rows == 1
+
+
+async def test_a_table_that_a_writer_keeps_is_busy_and_unchanged(
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr(rebuild_module, "_LOCK_PAUSE_S", 0)
+    await register(database, "fresh")
+    await filled.damage("UPDATE ledger.agents SET \"user\" = 'x' WHERE aggregate <> 'agent/fresh'")
+    before = await rows(filled, "agents")
+    async with open_revocation(filled) as connection:
+        with pytest.raises(TableBusy, match=r"ledger\.agents stayed locked by a writer"):
+            await rebuild(filled.owner, "agents")
+        await connection.rollback()
+    assert await rows(filled, "agents") == before
+    assert (await rebuild(filled.owner, "agents")).wrong == 1
+
+
+async def test_a_rebuild_that_is_killed_leaves_nothing_and_can_be_repeated(
+    filled: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled.damage("UPDATE ledger.agents SET state = 'active'")
+    before = await state_of(filled, "agents")
+    original = rebuild_module._exchange
+
+    async def killed(*arguments: Any) -> Any:
+        await original(*arguments)
+        await filled.execute(
+            filled.superuser,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND usename = 'amends_owner'",
+        )
+        return await original(*arguments)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(rebuild_module, "_exchange", killed)
+        with pytest.raises(DatabaseUnavailable):
+            await rebuild(filled.owner, "agents")
+    assert await state_of(filled, "agents") == before
+    assert (await rebuild(filled.owner, "agents")).wrong == 1
+    assert (await filled.verify()).findings == []
