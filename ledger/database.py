@@ -1,20 +1,24 @@
 """A pool of connections to the ledger's database. Opened by its user, never at import."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
 from ledger.errors import DatabaseUnavailable
 
 # Core renders these once per statement; on the hot path psycopg runs the text as it is.
 _DIALECT = psycopg_dialect()  # type: ignore[no-untyped-call]
+_POSITIONAL = psycopg_dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 Connection = AsyncConnection[DictRow]
 
@@ -38,11 +42,31 @@ def compiled(statement: ClauseElement) -> str:
     return str(statement.compile(dialect=_DIALECT))
 
 
+@dataclass(frozen=True)
+class Statement:
+    """A statement as the server reads it, `$1` for the value of the first name."""
+
+    text: str
+    names: tuple[str, ...]
+
+    def values(self, given: Mapping[str, str | None]) -> list[str | None]:
+        """The values in the order of the statement, as text. Raises KeyError for one missing."""
+        return [given[name] for name in self.names]
+
+
+def positional(statement: ClauseElement) -> Statement:
+    """A Core statement for the hot path: its text goes to the server as it is."""
+    made = cast(SQLCompiler, statement.compile(dialect=_POSITIONAL))
+    return Statement(str(made), tuple(made.positiontup or ()))
+
+
 class Database:
     """Connections to one PostgreSQL database, each in autocommit: transactions are explicit."""
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
+        # Set by every commit; whoever tells the followers of the log clears it.
+        self.written = asyncio.Event()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
@@ -17,6 +17,8 @@ metadata = MetaData(schema="ledger")
 NAMESPACE = UUID("6f1c9d0a-52f5-5b0e-9f7e-3f2f6a4f9f10")
 
 
+# A commit asks for the same few several times.
+@lru_cache(maxsize=1024)
 def aggregate_id(aggregate: str) -> UUID:
     """The id of an aggregate by its name (`agent/expense-bot`): UUIDv5, so names never collide."""
     return uuid5(NAMESPACE, aggregate)
@@ -77,6 +79,11 @@ class Noun:
     @cached_property
     def _by_type(self) -> dict[str, type[Event]]:
         return {event.__name__: event for event in self.events}
+
+    @cached_property
+    def json_columns(self) -> frozenset[str]:
+        """The names of the columns that hold JSON."""
+        return frozenset(column.name for column in self.table.c if is_json(column.type))
 
     def event(self, event_type: str, schema_version: int, payload: Payload) -> Event:
         """A stored event as the newest version of its model, whatever version it was written in.

@@ -27,6 +27,11 @@ class SpendChange(State):
     amount_minor: int
     count: int
 
+    def plus(self, other: "SpendChange") -> "SpendChange":
+        """Both changes of one window, as one."""
+        total, count = self.amount_minor + other.amount_minor, self.count + other.count
+        return SpendChange(window=self.window, amount_minor=total, count=count)
+
 
 spend_windows = Table(
     "spend_windows",

@@ -1,11 +1,30 @@
-"""The statements of a commit: SQLAlchemy renders each once, psycopg runs the text."""
+"""The two statements of a commit, by shape: SQLAlchemy renders each once, psycopg runs the text.
 
+All values travel as text and the server reads them by their type: one prepared statement per shape.
+"""
+
+from dataclasses import dataclass
 from functools import cache
+from typing import Any, Literal
 
-from sqlalchemy import Date, bindparam, insert, literal_column, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Date,
+    DateTime,
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ledger.database import compiled
+from ledger.database import Statement, positional
 from ledger.event_log import event_log
 from ledger.nouns import noun_of
 from ledger.spend import spend_windows
@@ -13,72 +32,195 @@ from ledger.spend import spend_windows
 # A window of spend that began longer ago than this can't contain now, whatever the time zone.
 RECENT_DAYS = 2
 
+Lock = Literal["update", "share"] | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """An aggregate to write: how many events, and whether they are its first."""
+
+    noun: str
+    new: bool
+    events: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """An aggregate that a decision stands on and that it does not write: still as it was when
+    these columns of its row are."""
+
+    noun: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A change of a spend window: one that adds to it (and may begin it), or one that releases."""
+
+    adds: bool
+
+
+Part = Written | Held | Spent
+
+
+def _value(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return bindparam(name, type_=column.type)
+
 
 @cache
-def head_statement(noun_name: str, lock: str) -> str:
-    """Lock and read the state row of an aggregate."""
-    table = noun_of(noun_name).table
-    statement = select(table).where(table.c.aggregate_id == bindparam("aggregate_id"))
-    return compiled(statement.with_for_update(read=lock == "share"))
+def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: bool) -> Statement:
+    """Read the state rows of `id0`, `id1` ... as JSON, the recent windows of `agent_id`, the time.
+
+    Locks are taken in the order given; the clock is read after them.
+    """
+    found: list[ColumnElement[Any]] = []
+    for number, (noun, lock) in enumerate(heads):
+        table = noun_of(noun).table.alias("head")
+        row = select(func.row_to_json(literal_column("head")))
+        row = row.select_from(table).where(
+            table.c.aggregate_id == _value(f"id{number}", table.c.aggregate_id)
+        )
+        if lock is not None:
+            row = row.with_for_update(read=lock == "share")
+        found.append(row.scalar_subquery().label(f"head{number}"))
+    if windows:
+        found.append(_recent_windows(locked).scalar_subquery().label("windows"))
+    return positional(select(*found, func.clock_timestamp().label("now")))
 
 
-@cache
-def windows_statement() -> str:
-    """Lock and read the windows of an agent that may contain now."""
+def _recent_windows(locked: bool) -> Select[Any]:
     windows = spend_windows.c
-    recent = literal_column(f"current_date - {RECENT_DAYS}", Date)
-    statement = select(spend_windows).where(
-        windows.agent_id == bindparam("agent_id"), windows.starts_on >= recent
+    recent = select(spend_windows).where(
+        windows.agent_id == _value("agent_id", windows.agent_id),
+        windows.starts_on >= literal_column(f"current_date - {RECENT_DAYS}", Date),
     )
-    return compiled(statement.with_for_update())
+    found = (recent.with_for_update() if locked else recent).subquery("recent")
+    rows = func.coalesce(func.json_agg(literal_column("recent")), literal_column("'[]'"))
+    return select(rows).select_from(found)
 
 
 @cache
-def event_statement() -> str:
-    """Append one event."""
-    given = [column for column in event_log.c if column.name not in {"position", "xid"}]
-    return compiled(
-        insert(event_log).values({c.name: bindparam(c.name, type_=c.type) for c in given})
+def write_statement(parts: tuple[Part, ...]) -> Statement:
+    """Write rows and events, all or nothing: every row must be as it was when it was read.
+
+    Values are named by the place of their part: `p0_version`, and of an event `p0e0_payload`.
+    Raises SerializationFailure when a row is not as it was, UniqueViolation when a new one exists.
+    """
+    clock = _once(select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now")), "clock")
+    events: list[dict[str, ColumnElement[Any]]] = []
+    found: list[ScalarSelect[Any]] = []
+    for number, part in enumerate(parts):
+        prefix = f"p{number}"
+        match part:
+            case Written():
+                cte = _write(prefix, part, clock, events)
+            case Held():
+                cte = _hold(prefix, part)
+            case Spent():
+                cte = _spend(prefix) if part.adds else _release(prefix)
+        found.append(select(func.count()).select_from(cte).scalar_subquery())
+    log = insert(event_log).values(events).cte("log")
+    total = sum(found[1:], start=found[0])
+    return positional(
+        select(func.ledger.require_unmoved(total, literal_column(str(len(parts))))).add_cte(log)
     )
 
 
-@cache
-def row_statement(noun_name: str, new: bool) -> str:
-    """Insert the state row of an aggregate, or move it on from the version that was loaded."""
-    noun = noun_of(noun_name)
-    # The database's trigger stamps these two.
-    names = [column.name for column in noun.table.c if column.name not in {"base", "xid"}]
-    values = {name: bindparam(name, type_=noun.table.c[name].type) for name in names}
-    if new:
-        return compiled(insert(noun.table).values(values))
-    found = noun.table.c.aggregate_id == values.pop("aggregate_id")
-    unmoved = noun.table.c.version == bindparam("expected")
-    return compiled(update(noun.table).where(found, unmoved).values(values))
+def _write(
+    prefix: str, part: Written, clock: CTE, events: list[dict[str, ColumnElement[Any]]]
+) -> CTE:
+    """The row of one aggregate; its events are added to `events`, each linked to the one before."""
+    table = noun_of(part.noun).table
+    at: ColumnElement[Any] = clock.c.now
+    if not part.new:
+        # Never before the last: the clock may have stepped back.
+        at = func.greatest(at, _value(f"{prefix}_head_at", table.c.head_at))
+    link, previous = clock, _value(f"{prefix}_head_hash", table.c.head_hash)
+    for number in range(part.events):
+        name = f"{prefix}e{number}"
+        head, middle, tail = (
+            bindparam(f"{name}_{text}", type_=Text()) for text in ("head", "middle", "tail")
+        )
+        made = func.ledger.event_hash(head, previous, middle, at, tail)
+        link = _once(select(at.label("at"), made.label("hash")).select_from(link), name)
+        at, previous = link.c.at, link.c.hash
+        events.append(_event(prefix, name, link))
+    given = {
+        column.name: _value(f"{prefix}_{column.name}", column)
+        for column in table.c
+        # The trigger stamps the first two, the last two are made here.
+        if column.name not in {"base", "xid", "head_at", "head_hash"}
+    }
+    given |= {"head_at": _only(link.c.at), "head_hash": _only(link.c.hash)}
+    if part.new:
+        return insert(table).values(given).returning(literal_column("1")).cte(prefix)
+    found = table.c.aggregate_id == given.pop("aggregate_id")
+    unmoved = table.c.version == _value(f"{prefix}_expected", table.c.version)
+    moved = update(table).where(found, unmoved).values(given)
+    return moved.returning(literal_column("1")).cte(prefix)
 
 
-@cache
-def spend_statement() -> str:
+def _event(prefix: str, name: str, link: CTE) -> dict[str, ColumnElement[Any]]:
+    """The columns of an event: its own, those of its aggregate, and those of the whole commit."""
+    places = dict.fromkeys(("user_id", "saga_id", "step", "metadata"), "")
+    places |= dict.fromkeys(("aggregate_id", "aggregate"), f"{prefix}_")
+    columns: dict[str, ColumnElement[Any]] = {
+        column.name: _value(places.get(column.name, f"{name}_") + column.name, column)
+        for column in event_log.c
+        if column.name not in {"position", "xid", "timestamp", "hash"}
+    }
+    return columns | {"timestamp": _only(link.c.at), "hash": _only(link.c.hash)}
+
+
+def _only(column: ColumnElement[Any]) -> ScalarSelect[Any]:
+    return select(column).scalar_subquery()
+
+
+def _once(made: Select[Any], name: str) -> CTE:
+    """Computed once: a clock that is read twice gives two times."""
+    return made.cte(name).prefix_with("MATERIALIZED")
+
+
+def _hold(prefix: str, part: Held) -> CTE:
+    table = noun_of(part.noun).table
+    names = ("aggregate_id", *part.columns)
+    same = [table.c[name] == _value(f"{prefix}_{name}", table.c[name]) for name in names]
+    return (
+        select(literal_column("1"))
+        .select_from(table)
+        .where(*same)
+        .with_for_update(read=True)
+        .cte(prefix)
+    )
+
+
+def _spend(prefix: str) -> CTE:
     """Add to a window, or begin it, if that keeps its limit: no row comes back if it would not."""
-    limit = bindparam("limit_minor", type_=spend_windows.c.amount_minor.type)
-    given = {column.name: bindparam(column.name, type_=column.type) for column in spend_windows.c}
+    windows = spend_windows.c
+    given = {column.name: _value(f"{prefix}_{column.name}", column) for column in windows}
+    limit = _value(f"{prefix}_limit", windows.amount_minor)
     first = select(*given.values()).where(limit.is_(None) | (given["amount_minor"] <= limit))
     new = upsert(spend_windows).from_select(list(given), first)
-    total = spend_windows.c.amount_minor + new.excluded.amount_minor
+    total = windows.amount_minor + new.excluded.amount_minor
     statement = new.on_conflict_do_update(
         index_elements=list(spend_windows.primary_key),
-        set_={"amount_minor": total, "count": spend_windows.c.count + new.excluded.count},
+        set_={"amount_minor": total, "count": windows.count + new.excluded.count},
         where=limit.is_(None) | (total <= limit),
-    ).returning(spend_windows.c.amount_minor)
-    return compiled(statement)
+    )
+    return statement.returning(literal_column("1")).cte(prefix)
 
 
-@cache
-def release_statement() -> str:
-    """Take back what was reserved in a window, which therefore exists."""
-    window = [column == bindparam(column.name) for column in spend_windows.primary_key]
+def _release(prefix: str) -> CTE:
+    """Take back what was reserved in a window, which therefore exists.
+
+    Not an upsert: the CHECK of one refuses a negative row before it finds the old.
+    """
+    key = [
+        column == _value(f"{prefix}_{column.name}", column) for column in spend_windows.primary_key
+    ]
     changed = {
-        name: spend_windows.c[name] + bindparam(name, type_=spend_windows.c[name].type)
+        name: spend_windows.c[name] + _value(f"{prefix}_{name}", spend_windows.c[name])
         for name in ("amount_minor", "count")
     }
-    released = update(spend_windows).where(*window).values(changed)
-    return compiled(released.returning(spend_windows.c.amount_minor))
+    released = update(spend_windows).where(*key).values(changed)
+    return released.returning(literal_column("1")).cte(prefix)

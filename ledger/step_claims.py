@@ -8,7 +8,7 @@ share and check its epoch: once compensation began, no forward commit lands.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ledger.commit import Author, Decide, Decision, Loaded, Ref, commit
 from ledger.database import Database
@@ -31,6 +31,7 @@ from ledger.sagas import SagaCommitRefused, SagaState, saga_name
 Json = dict[str, Any]
 T = TypeVar("T")
 StepOutcome = StepDone | StepRefused | StepFailed
+Phase = Literal["running", "compensating"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,16 @@ class StepClaim:
     def aggregate(self) -> str:
         return step_name(self.saga_id, self.step)
 
-    @property
-    def refs(self) -> list[Ref]:
-        return [Ref(saga_name(self.saga_id), "share"), Ref(self.aggregate)]
+    def refs(self, phase: Phase, *, new: bool = False) -> list[Ref]:
+        """The step, and its saga, which must be in this phase and in the epoch of the claim.
+
+        A `new` step is taken for not begun until the write shows otherwise.
+        """
+        given = (("state", phase), ("epoch", self.epoch))
+        return [
+            Ref(saga_name(self.saga_id), "share", given=given),
+            Ref(self.aggregate, new=new),
+        ]
 
     def columns(self) -> Json:
         """The fields that every first event of a step carries."""
@@ -98,7 +106,8 @@ async def commit_step(
         events = [*decision.events, (claim.aggregate, done)]
         return Decision(decision.result, events, decision.limits)
 
-    work = commit(database, author, [*claim.refs, *refs], claimed, windows_of=windows_of)
+    needed = [*claim.refs("running", new=True), *refs]
+    work = commit(database, author, needed, claimed, windows_of=windows_of)
     return await _recording(database, author, claim, work)
 
 
@@ -129,7 +138,7 @@ async def start_step(
         events = [*decision.events, (claim.aggregate, started)]
         return Decision(Started(state, again=False), events, decision.limits)
 
-    work = commit(database, author, [*claim.refs, *refs], claimed)
+    work = commit(database, author, [*claim.refs("running"), *refs], claimed)
     return await _recording(database, author, claim, work)
 
 
@@ -153,7 +162,7 @@ async def finish_step(
         events: list[tuple[str, Event]] = [*decision.events, (claim.aggregate, outcome)]
         return Decision(evolve(step, outcome), events, decision.limits)
 
-    work = commit(database, author, [*claim.refs, *refs], claimed)
+    work = commit(database, author, [*claim.refs("running"), *refs], claimed)
     return await _recording(database, author, claim, work)
 
 
@@ -180,7 +189,7 @@ async def undo_step(
         undone = decision.result
         return Decision(undone, [*decision.events, (claim.aggregate, undone)])
 
-    return await commit(database, author, [*claim.refs, *refs], claimed)
+    return await commit(database, author, [*claim.refs("compensating"), *refs], claimed)
 
 
 def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
@@ -191,7 +200,9 @@ def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
     return step
 
 
-def _fence(loaded: Loaded, claim: StepClaim, phase: str) -> None:
+def _fence(loaded: Loaded, claim: StepClaim, phase: Phase) -> None:
+    if loaded.holds(saga_name(claim.saga_id)):
+        return
     saga: SagaState | None = loaded[saga_name(claim.saga_id)]
     if saga is None:
         raise NotFound(f"the ledger knows no saga {claim.saga_id}")

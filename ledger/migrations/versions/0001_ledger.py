@@ -23,7 +23,7 @@ OBJECTS = (
     "incarnations",
     "late_after",
     "event_hash",
-    "require_found",
+    "require_unmoved",
     "refuse_change",
     "stamp_row",
     "require_events",

@@ -10,5 +10,5 @@ GRANT INSERT, UPDATE ON ledger.sagas, ledger.saga_steps, ledger.authorizations, 
     ledger.agents, ledger.policies, ledger.resources, ledger.spend_windows TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.create_partitions(integer) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.event_hash(text, bytea, text, timestamptz, text) TO amends_worker;
-GRANT EXECUTE ON FUNCTION ledger.require_found(bigint, integer) TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.require_unmoved(bigint, integer) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.late_after() TO amends_worker, amends_auditor;
