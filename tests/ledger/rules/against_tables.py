@@ -1,0 +1,95 @@
+"""The same attempts on every state table: a new table gets them by being in the world."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Column
+
+from ledger.event_log import event_log
+from ledger.nouns import NOUNS
+from ledger.spend import spend_windows
+from tests.ledger.rules.attempt import Attempt
+from tests.ledger.rules.world import WORLD, Known, event, moved, row
+
+# The database sets these itself, whatever a writer says.
+STAMPED = frozenset({"base", "xid"})
+# Values that a CHECK refuses, by table.
+BAD_VALUES = {
+    "agents": {"state": "'sleeping'"},
+    "authorizations": {"state": "'lost'", "amount_minor": "0"},
+    "policies": {
+        "max_per_transaction_minor": "-1",
+        "daily_limit_minor": "-1",
+        "approval_threshold_minor": "-1",
+    },
+    "resources": {"state": "'broken'"},
+    "saga_steps": {"state": "'lost'"},
+    "sagas": {"state": "'lost'", "epoch": "0"},
+    "transfers": {"state": "'lost'", "amount_minor": "0"},
+}
+
+
+def _on_a_state_table(known: Known) -> Iterator[Attempt]:
+    name, version = known.table, known.version + 1
+    yield Attempt(
+        f"{name}: a row and no event", "ZA004", "require_events", (row(version, known=known),)
+    )
+    stray = event(version, known.aggregate)
+    yield Attempt(f"{name}: an event and no row", "ZA005", "require_row", (stray,))
+    unmoved = f"UPDATE ledger.{name} SET head_at = now() WHERE aggregate_id = '{known.id}'"
+    yield Attempt(f"{name}: a change without a version", "ZA003", "stamp_row", (unmoved,))
+    columns = NOUNS[known.aggregate.split("/", 1)[0]].table.c
+    for column in columns:
+        if not column.nullable and column.name not in STAMPED:
+            yield _without(known, column)
+    for column_name, value in BAD_VALUES[name].items():
+        wrong = moved(known, **{column_name: value})
+        yield Attempt(f"{name}: {column_name} {value}", "23514", "check", wrong)
+
+
+def _without(known: Known, column: Column[object]) -> Attempt:
+    statements = moved(known, **{column.name: "NULL"})
+    return Attempt(f"{known.table}: no {column.name}", "23502", "not null", statements)
+
+
+def _on_the_log() -> Iterator[Attempt]:
+    for column in event_log.c:
+        # Of these two the worker may not even say that there is none.
+        if not column.nullable and column.name not in {"position", "xid"}:
+            quoted = '"timestamp"' if column.name == "timestamp" else column.name
+            statements = (row(), event(**{quoted: "NULL"}))
+            yield Attempt(f"event_log: no {column.name}", *_of_none(column), statements)
+
+
+def _of_none(column: Column[object]) -> tuple[str, str]:
+    # No partition takes an event without a time, and that is found out first.
+    return ("23514", "partition") if column.name == "timestamp" else ("23502", "not null")
+
+
+def _on_spend_windows() -> Iterator[Attempt]:
+    for column in spend_windows.c:
+        emptied = f"UPDATE ledger.spend_windows SET {column.name} = NULL"
+        yield Attempt(f"spend_windows: no {column.name}", "23502", "not null", (emptied,))
+    for column_name in ("amount_minor", "count"):
+        below = f"UPDATE ledger.spend_windows SET {column_name} = -1"
+        yield Attempt(f"spend_windows: {column_name} -1", "23514", "check", (below,))
+    again = "INSERT INTO ledger.spend_windows SELECT * FROM ledger.spend_windows"
+    yield Attempt("spend_windows: a window twice", "23505", "key", (again,))
+
+
+def _second_row(known: Known) -> Attempt:
+    """A row of the same id once more, as if the aggregate began anew."""
+    columns = ", ".join(
+        {"version": "1", "head_at": "now()"}.get(column.name, f'"{column.name}"')
+        for column in NOUNS[known.aggregate.split("/", 1)[0]].table.c
+    )
+    again = f"INSERT INTO ledger.{known.table} SELECT {columns} FROM ledger.{known.table}"
+    statements = (again, event(1, known.aggregate))
+    return Attempt(f"{known.table}: its row twice", "23505", "key", statements)
+
+
+AGAINST_TABLES = [
+    *(attempt for known in WORLD.values() for attempt in _on_a_state_table(known)),
+    *(_second_row(known) for known in WORLD.values()),
+    *_on_the_log(),
+    *_on_spend_windows(),
+]

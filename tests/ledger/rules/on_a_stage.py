@@ -1,0 +1,141 @@
+"""Attempts and legal commits for which a superuser sets the stage, past the rules."""
+
+from tests.ledger.rules.attempt import Attempt
+from tests.ledger.rules.world import AGENT, NOBODY, WORLD, event, moved, new_row, row
+
+# As after the clock stepped back.
+AHEAD = "now() + interval '1 hour'"
+THE_HEAD = f"(SELECT head_at FROM ledger.agents WHERE aggregate_id = '{AGENT.id}')"
+AHEAD_OF_THE_CLOCK = (f"UPDATE ledger.agents SET head_at = {AHEAD}",)
+
+# What a worker could make who had a schema: operators for which nothing ever differs.
+A_SCHEMA_OF_ONES_OWN = (
+    "CREATE SCHEMA mine",
+    "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker",
+)
+COMPARISONS = (
+    ("integer", "integer", "<="),
+    ("integer", "integer", ">"),
+    ("bigint", "integer", "<>"),
+    ("text", "text", "<>"),
+    ("xid8", "xid8", "<>"),
+    ("timestamptz", "timestamptz", "<>"),
+)
+FALSE_OPERATORS = (
+    *(
+        statement
+        for left, right, operator in COMPARISONS
+        for statement in (
+            f"CREATE FUNCTION mine.never(a {left}, b {right}) RETURNS boolean "
+            "LANGUAGE sql IMMUTABLE RETURN false",
+            f"CREATE OPERATOR mine.{operator} "
+            f"(leftarg = {left}, rightarg = {right}, function = mine.never)",
+        )
+        # Two operators may share one function.
+        if not (statement.startswith("CREATE FUNCTION") and operator == ">")
+    ),
+    "SET LOCAL search_path = mine, pg_catalog",
+)
+
+ON_A_STAGE = [
+    Attempt(
+        "a commit that adopts an event of another",
+        "ZA004",
+        "require_events",
+        (row(at="head_at", xid="'3'"),),
+        given=(*AHEAD_OF_THE_CLOCK, event(2, at=AHEAD, xid="'3'")),
+    ),
+    Attempt(
+        "a commit that replaces an event of another",
+        "ZA005",
+        "require_row",
+        (event(1, at=THE_HEAD),),
+        given=("DELETE FROM ledger.event_log",),
+    ),
+    Attempt(
+        "a time before the last one", "ZA003", "stamp_row", moved(AGENT), given=AHEAD_OF_THE_CLOCK
+    ),
+    Attempt(
+        "another time to come after the clock stepped back",
+        "ZA003",
+        "stamp_row",
+        (row(at="head_at + interval '1 second'"), event(at=THE_HEAD)),
+        given=AHEAD_OF_THE_CLOCK,
+    ),
+    Attempt(
+        "a commit long after its time",
+        "ZA006",
+        "require_events",
+        moved(AGENT),
+        given=(
+            # Nobody waits here: every commit is late at once.
+            "CREATE OR REPLACE FUNCTION ledger.late_after() RETURNS interval "
+            "LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN interval '-1 hour'",
+        ),
+    ),
+    Attempt(
+        "operators of one's own for a row against its head",
+        "ZA003",
+        "stamp_row",
+        (*FALSE_OPERATORS, row(1)),
+        given=A_SCHEMA_OF_ONES_OWN,
+    ),
+    Attempt(
+        "operators of one's own for a row and no event",
+        "ZA004",
+        "require_events",
+        (*FALSE_OPERATORS, row()),
+        given=A_SCHEMA_OF_ONES_OWN,
+    ),
+    Attempt(
+        "operators of one's own for an event and no row",
+        "ZA005",
+        "require_row",
+        (*FALSE_OPERATORS, event()),
+        given=A_SCHEMA_OF_ONES_OWN,
+    ),
+    Attempt(
+        "a function of one's own that the owner's function calls",
+        "42501",
+        "grant",
+        (
+            "CREATE FUNCTION mine.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN "
+            "IF current_user = 'amends_owner' THEN "
+            "GRANT UPDATE ON ledger.incarnations TO amends_worker; END IF; "
+            "RETURN pg_catalog.now(); END $$",
+            "GRANT USAGE ON SCHEMA mine TO amends_owner",
+            "SET LOCAL search_path = mine, pg_catalog",
+            "SELECT ledger.create_partitions(0)",
+            "UPDATE ledger.incarnations SET restored_position = 0",
+        ),
+        given=(
+            "CREATE SCHEMA mine",
+            "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker WITH GRANT OPTION",
+        ),
+    ),
+]
+
+# name: (given, statements). Rules that refuse one of these refuse too much.
+_LEGAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "a row and its event": ((), (row(), event())),
+    "an event and then its row": ((), (event(), row())),
+    "two events and their row": ((), (event(2), event(3), row(3))),
+    "a new row and its event": ((), (new_row(), event(1, NOBODY))),
+    "two aggregates": ((), (*moved(AGENT), new_row(), event(1, NOBODY))),
+    "a row written again after its first writing was rolled back": (
+        (),
+        ("SAVEPOINT one", *moved(AGENT), "ROLLBACK TO one", *moved(AGENT)),
+    ),
+    "the last time again after the clock stepped back": (
+        AHEAD_OF_THE_CLOCK,
+        (row(at="head_at"), event(at=THE_HEAD)),
+    ),
+    "a transaction id that comes again after a restore": (
+        ("UPDATE ledger.agents SET xid = pg_current_xact_id()",),
+        moved(AGENT),
+    ),
+    **{f"{known.table}: a row and its event": ((), moved(known)) for known in WORLD.values()},
+}
+LEGAL = [
+    Attempt(name, "", "", statements, given=given) for name, (given, statements) in _LEGAL.items()
+]

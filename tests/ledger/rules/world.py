@@ -1,0 +1,146 @@
+"""The ledger that is attacked: a row in every state table; and the SQL of legal and illegal writes.
+
+Every statement is built so that it is legal together with its counterpart: a row that moves by one
+version and the one event that says so, both at now(), the time at which the transaction began.
+"""
+
+from dataclasses import dataclass
+
+from ledger.agents import agent_name
+from ledger.database import Database
+from ledger.noun import aggregate_id
+from ledger.nouns import NOUNS
+from ledger.resources import ResourceChangeStarted
+from ledger.step_claims import commit_step
+from ledger.transfers import TransferStarted
+from tests.ledger.writing import (
+    AUTHOR,
+    claim,
+    hold,
+    open_payment,
+    register,
+    reserve,
+    set_policy,
+    write,
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """An aggregate of the world: one of each noun."""
+
+    aggregate: str
+    version: int
+
+    @property
+    def id(self) -> str:
+        return str(aggregate_id(self.aggregate))
+
+    @property
+    def table(self) -> str:
+        return NOUNS[self.aggregate.split("/", 1)[0]].table.name
+
+
+BOT = agent_name("expense-bot")
+AGENT = Known(BOT, 1)
+POLICY = Known("policy/expense-bot", 1)
+WORLD = {
+    known.table: known
+    for known in (
+        AGENT,
+        POLICY,
+        Known("saga/payment/rent", 1),
+        Known("step/payment/rent/hold", 1),
+        Known("authorization/a-1", 2),
+        Known("transfer/t-1", 1),
+        Known("resource/dev/shop-db", 1),
+    )
+}
+NOBODY = "agent/nobody"
+NO_HASH = "decode(repeat('00', 32), 'hex')"
+
+
+async def fill(database: Database) -> None:
+    """Write the world, by the one way to write."""
+    await register(database)
+    await set_policy(database)
+    await open_payment(database)
+    await commit_step(database, AUTHOR, claim("hold"), [], hold)
+    await reserve(database, "a-1", 100)
+    transfer = TransferStarted(
+        transfer_id="t-1",
+        authorization_id="a-1",
+        saga_id="payment/rent",
+        adapter="mock",
+        key="payment/rent",
+        amount_minor=100,
+        currency="ARS",
+        destination="2850590940090418135201",
+    )
+    await write(database, "transfer/t-1", transfer)
+    resource = ResourceChangeStarted(
+        environment="dev", name="shop-db", kind="postgres.database", change="c-1", action="create"
+    )
+    await write(database, "resource/dev/shop-db", resource)
+
+
+def event(
+    version: int = 2,
+    aggregate: str = BOT,
+    /,
+    at: str = "now()",
+    table: str = "event_log",
+    **given: str,
+) -> str:
+    """SQL that appends an event; `given` are SQL values for other columns, or other values."""
+    columns = {
+        "event_id": "gen_random_uuid()",
+        "aggregate_id": f"'{aggregate_id(aggregate)}'",
+        "aggregate": f"'{aggregate}'",
+        "version": str(version),
+        "event_type": "'AgentRevoked'",
+        "schema_version": "1",
+        '"timestamp"': at,
+        "user_id": "'user:x'",
+        "payload": "'{}'",
+        "metadata": "'{}'",
+        "hash": NO_HASH,
+    } | given
+    # Only the owner may: the column is GENERATED ALWAYS.
+    overriding = "OVERRIDING SYSTEM VALUE " if "position" in given else ""
+    return (
+        f"INSERT INTO ledger.{table} ({', '.join(columns)}) "
+        f"{overriding}VALUES ({', '.join(columns.values())})"
+    )
+
+
+def row(version: int = 2, /, at: str = "now()", known: Known = AGENT, **given: str) -> str:
+    """SQL that moves a state row."""
+    changes = {"version": str(version), "head_at": at} | given
+    assignments = ", ".join(f'"{column}" = {value}' for column, value in changes.items())
+    return f"UPDATE ledger.{known.table} SET {assignments} WHERE aggregate_id = '{known.id}'"
+
+
+def new_row(aggregate: str = NOBODY, version: int = 1, /, at: str = "now()", **given: str) -> str:
+    """SQL that writes the state row of another agent."""
+    columns = {
+        "aggregate_id": f"'{aggregate_id(aggregate)}'",
+        "aggregate": f"'{aggregate}'",
+        "version": str(version),
+        "base": "0",
+        "head_at": at,
+        "head_hash": NO_HASH,
+        "xid": "'3'",
+        "agent_id": "'nobody'",
+        '"user"': "'u'",
+        "state": "'active'",
+    } | given
+    return (
+        f"INSERT INTO ledger.agents ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
+    )
+
+
+def moved(known: Known, **given: str) -> tuple[str, str]:
+    """The next version of an aggregate of the world: its row and its event, a legal commit."""
+    version = known.version + 1
+    return row(version, known=known, **given), event(version, known.aggregate)
