@@ -1,0 +1,302 @@
+"""The laws of a commit, whatever meets: races, repeats, and connections that die on the way."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.agents import AgentRegistered, AgentRevoked, agent_name
+from ledger.commit import Decision, Loaded, Ref, commit
+from ledger.database import Connection, Database, open_database
+from ledger.errors import DatabaseUnavailable, InputChanged
+from ledger.saga_claims import Opening, open_saga
+from ledger.step_claims import StepClaim, commit_step
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import AUTHOR, BOT, claim, hold, open_payment, register, revoke, write
+
+KILL = """SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = 'amends_worker'"""
+
+
+def kill_all(clone: Clone) -> None:
+    """End every session of the worker on this ledger, and wait until they are gone."""
+    with psycopg.connect(clone.superuser, autocommit=True) as connection:
+        connection.execute(KILL)
+
+
+def elsewhere(work: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end in another thread, while ours stands still."""
+    thread = Thread(target=asyncio.run, args=(work,))
+    thread.start()
+    thread.join()
+
+
+async def revoke_elsewhere(clone: Clone) -> None:
+    async with open_database(clone.worker, size=1) as database:
+        await revoke(database)
+
+
+async def versions(clone: Clone) -> list[tuple[object, ...]]:
+    return await clone.fetch("SELECT aggregate, version FROM ledger.event_log ORDER BY 1, 2")
+
+
+async def repeated(work: Any) -> Any:
+    """As Temporal does: again, until there is an answer. A dead pool has at most 24 sessions."""
+    for _ in range(100):
+        try:
+            return await work()
+        except DatabaseUnavailable:
+            continue
+    raise AssertionError("no answer after 100 tries")
+
+
+async def test_a_session_that_dies_between_load_and_write_writes_nothing(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+
+    def decide(_: Loaded) -> Decision[None]:
+        kill_all(clone)
+        return Decision(None, [(BOT, AgentRevoked())])
+
+    with pytest.raises(DatabaseUnavailable):
+        await commit(ledger, AUTHOR, [Ref(BOT)], decide)
+    assert await versions(clone) == [(BOT, 1)]
+    await repeated(lambda: revoke(ledger))
+    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
+
+
+async def test_a_session_that_dies_in_its_write_writes_nothing(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+    async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
+        await other.execute("SELECT FROM ledger.agents FOR UPDATE")
+        work = asyncio.create_task(revoke(ledger))
+        await clone.execute(
+            clone.superuser,
+            "SET LOCAL statement_timeout = '10s'",
+            "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) "
+            "LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
+        )
+        await asyncio.to_thread(kill_all, clone)
+        with pytest.raises(DatabaseUnavailable):
+            await work
+    assert await versions(clone) == [(BOT, 1)]
+    await repeated(lambda: revoke(ledger))
+    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
+
+
+async def test_who_was_overtaken_decides_again_on_what_is_there_now(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+    seen: list[int] = []
+
+    def decide(loaded: Loaded) -> Decision[str]:
+        seen.append(loaded.version(BOT))
+        if len(seen) == 1:
+            elsewhere(revoke_elsewhere(clone))
+        return Decision(loaded[BOT].state, [(BOT, AgentRevoked())])
+
+    assert await commit(ledger, AUTHOR, [Ref(BOT)], decide) == "revoked"
+    assert seen == [1, 2]
+    assert await versions(clone) == [(BOT, 1), (BOT, 2), (BOT, 3)]
+
+
+async def test_a_session_that_dies_with_its_locks_writes_nothing(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+    seen: list[int] = []
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        seen.append(loaded.version(BOT))
+        elsewhere(revoke_elsewhere(clone)) if len(seen) == 1 else kill_all(clone)
+        return Decision(None, [(BOT, AgentRevoked())])
+
+    with pytest.raises(DatabaseUnavailable):
+        await commit(ledger, AUTHOR, [Ref(BOT)], decide)
+    assert seen == [1, 2]
+    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
+
+
+async def test_what_a_decision_stands_on_must_not_change_before_its_write(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+    seen: list[str] = []
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        seen.append(loaded[BOT].state)
+        if len(seen) == 1:
+            elsewhere(revoke_elsewhere(clone))
+        other = AgentRegistered(agent_id="zed", user=f"user:{loaded[BOT].state}")
+        return Decision(None, [("agent/zed", other)])
+
+    await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref("agent/zed")], decide)
+    assert seen == ["active", "revoked"]
+    assert await clone.fetch("""SELECT "user" FROM ledger.agents WHERE agent_id = 'zed'""") == [
+        ("user:revoked",)
+    ]
+
+
+async def test_what_was_taken_for_new_and_is_not_is_loaded(clone: Clone, ledger: Database) -> None:
+    await register(ledger)
+    seen: list[object] = []
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        seen.append(loaded[BOT] and loaded[BOT].state)
+        return Decision(None, [(BOT, AgentRegistered(agent_id="expense-bot", user="user:2"))])
+
+    await commit(ledger, AUTHOR, [Ref(BOT, new=True)], decide)
+    assert seen == [None, "active"]
+    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
+
+
+async def test_nobody_is_refused_on_what_was_only_assumed(ledger: Database) -> None:
+    await register(ledger)
+
+    def decide(loaded: Loaded) -> Decision[str]:
+        if loaded[BOT] is None:
+            raise LookupError("it is not there")
+        return Decision("it is there")
+
+    assert await commit(ledger, AUTHOR, [Ref(BOT, new=True)], decide) == "it is there"
+
+
+async def test_a_step_of_many_callers_at_once_is_done_once(clone: Clone, ledger: Database) -> None:
+    await open_payment(ledger)
+
+    async def call(number: int) -> dict[str, Any]:
+        return await commit_step(ledger, AUTHOR, claim(), [], lambda _: Decision({"by": number}))
+
+    results = await asyncio.gather(*map(call, range(12)))
+    assert len({result["by"] for result in results}) == 1
+    assert len(await clone.fetch("SELECT FROM ledger.saga_steps")) == 1
+
+
+async def test_of_two_inputs_of_one_step_one_is_refused(clone: Clone, ledger: Database) -> None:
+    await open_payment(ledger)
+    work = [
+        commit_step(ledger, AUTHOR, claim(input_hash=f"hash-{number % 2}"), [], hold)
+        for number in range(12)
+    ]
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    assert Counter(type(answer) for answer in answers) == {dict: 6, InputChanged: 6}
+    assert len(await clone.fetch("SELECT FROM ledger.saga_steps")) == 1
+
+
+@asynccontextmanager
+async def traced(clone: Clone, messages: Path) -> AsyncIterator[Database]:
+    """One connection; libpq writes down its messages."""
+    with messages.open("w") as stream:
+
+        async def configure(connection: Connection) -> None:
+            connection.pgconn.trace(stream.fileno())
+
+        async with open_database(clone.worker, size=1, configure=configure) as database:
+            yield database
+
+
+def waits(messages: Path) -> int:
+    """How often the client has waited for the server so far."""
+    lines = messages.read_text().splitlines()
+    return sum(line.split("\t")[1:4:2] == ["F", "Sync"] for line in lines)
+
+
+async def round_trips(messages: Path, work: Coroutine[Any, Any, Any]) -> int:
+    before = waits(messages)
+    await work
+    return waits(messages) - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libpq traces on Linux only")
+async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
+    clone: Clone, ledger: Database, tmp_path: Path
+) -> None:
+    await open_payment(ledger)
+    messages = tmp_path / "messages"
+    async with traced(clone, messages) as database:
+
+        async def step(number: int) -> None:
+            await commit_step(database, AUTHOR, claim(f"step-{number}"), [], hold)
+
+        async def new(number: int) -> None:
+            name = agent_name(f"new-{number}")
+            event = AgentRegistered(agent_id=f"new-{number}", user="user:u")
+            ref = Ref(name, new=True)
+            await commit(database, AUTHOR, [ref], lambda _: Decision(None, [(name, event)]))
+
+        # The first of each kind also prepares its statements.
+        for first in (step(0), new(0), register(database), revoke(database)):
+            await first
+        assert await round_trips(messages, step(1)) == 1
+        assert await round_trips(messages, new(1)) == 1
+        assert await round_trips(messages, revoke(database)) == 2
+
+
+STEPS, AGENTS = 4, 2
+calls = st.lists(st.tuples(st.integers(0, STEPS - 1), st.booleans()), min_size=2, max_size=14)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(calls=calls, kills=st.integers(0, 6))
+async def test_every_step_has_its_effect_once_whatever_dies(
+    ledger: Database, clone: Clone, calls: list[tuple[int, bool]], kills: int
+) -> None:
+    run = uuid4().hex[:8]
+    saga = f"payment/{run}"
+    request = Opening(saga, "payment", run, {"operation_id": run}, "first", "default", "run-1")
+    await repeated(lambda: open_saga(ledger, AUTHOR, request))
+
+    async def call(step: int, loads: bool) -> Any:
+        agent = agent_name(f"{run}-{step % AGENTS}")
+        event = AgentRegistered(agent_id=f"{run}-{step % AGENTS}", user=f"user:{step}")
+        wanted = StepClaim(saga, f"step-{step}", step, 1, "register", f"input-{step}")
+        # Either way of asking for it: taken for new, or loaded.
+        refs = [Ref(agent, new=not loads)]
+
+        def decide(_: Loaded) -> Decision[dict[str, Any]]:
+            return Decision({"by": uuid4().hex}, [(agent, event)])
+
+        return step, await repeated(lambda: commit_step(ledger, AUTHOR, wanted, refs, decide))
+
+    async def kill() -> None:
+        for _ in range(kills):
+            await asyncio.to_thread(kill_all, clone)
+
+    _, *answers = await asyncio.gather(kill(), *(call(*given) for given in calls))
+    results = {step: {answer["by"] for s, answer in answers if s == step} for step, _ in answers}
+    assert all(len(found) == 1 for found in results.values())
+    effects = await clone.fetch(
+        "SELECT payload->>'user' FROM ledger.event_log WHERE saga_id IS NULL "
+        "AND aggregate LIKE %s ORDER BY 1",
+        f"agent/{run}-%",
+    )
+    assert effects == [(f"user:{step}",) for step in sorted(results)]
+
+
+async def test_n_committers_on_one_aggregate_all_land_in_one_order(
+    clone: Clone, ledger: Database
+) -> None:
+    await register(ledger)
+    decisions = [(BOT, AgentRegistered(agent_id="expense-bot", user=f"u-{n}")) for n in range(24)]
+    await asyncio.gather(*(write(ledger, name, event) for name, event in decisions))
+    rows = await clone.fetch(
+        "SELECT version, payload->>'user' FROM ledger.event_log ORDER BY position"
+    )
+    assert [version for version, _ in rows] == list(range(1, 26))
+    assert {user for _, user in rows[1:]} == {f"u-{n}" for n in range(24)}
