@@ -109,23 +109,23 @@ async def _rebuild(
     async with _without_rules(writer, source.table):
         counts = await _exchange(writer, source.table)
     await writer.execute("COMMIT")
+    # Now, and not when the server has noticed that we are gone: another may begin at once.
+    await writer.execute("SELECT pg_advisory_unlock_all()")
     return counts
 
 
 async def _begin(writer: Connection, reader: Connection, table: Table) -> None:
     """One rebuild at a time, and a place for what the log tells. Both end with the connection."""
-    cursor = await writer.execute(
-        "SELECT pg_has_role(relowner, 'USAGE') AS owned, pg_try_advisory_lock(%s) AS held "
-        "FROM pg_class WHERE oid = %s::regclass",
-        (_ONE_AT_A_TIME, f"ledger.{table.name}"),
-    )
-    [row] = await cursor.fetchall()
-    if not row["owned"]:
+    owned = "SELECT pg_has_role(relowner, 'USAGE') AS owned FROM pg_class WHERE oid = %s::regclass"
+    cursor = await writer.execute(owned, (f"ledger.{table.name}",))
+    if not (await cursor.fetchall())[0]["owned"]:
         raise NotOwner(f"only the role that owns ledger.{table.name} may rebuild it")
-    if not row["held"]:
-        raise TableBusy("another rebuild runs on this ledger: wait until it has ended")
     for connection in (writer, reader):
         await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+    try:
+        await writer.execute("SELECT pg_advisory_lock(%s)", (_ONE_AT_A_TIME,))
+    except errors.LockNotAvailable:
+        raise TableBusy("another rebuild runs on this ledger: wait until it has ended") from None
     statement = sql.SQL("CREATE TEMPORARY TABLE told (LIKE {}, PRIMARY KEY ({}))")
     await writer.execute(statement.format(_name(table), _names(_key(table))))
 
@@ -240,6 +240,9 @@ async def _exchange(writer: Connection, table: Table) -> tuple[int, int, int, in
         "told": _names(columns, "told"),
         "key": sql.SQL(" AND ").join(same),
     }
+    # What the planner knows of the table may be from before it was damaged: a nested loop over rows
+    # that it takes for none would not end.
+    await writer.execute("SET LOCAL enable_nestloop = off")
     counts = [
         (await writer.execute(sql.SQL(statement).format(**parts))).rowcount
         for statement in _EXCHANGE

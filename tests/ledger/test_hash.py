@@ -2,20 +2,31 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.commit import Author, Decision, Ref, commit
 from ledger.database import Database
+from ledger.event_log import HASHED, event_hash
+from ledger.noun import aggregate_id
 from ledger.resources import ResourceChangeStarted, ResourceCreated, resource_name
 from ledger.saga_claims import Opening, open_saga
 from tests.ledger.conftest import Clone
+from tests.ledger.test_fold import jsons, texts
 from tests.ledger.writing import register, revoke
 
 COLUMNS = (
-    "aggregate_id::text, version, hash, event_id::text, aggregate, event_type, schema_version, "
-    'user_id, saga_id, step, payload, metadata, "timestamp"'
+    *("event_id", "aggregate_id", "aggregate", "version", "event_type", "schema_version"),
+    *("timestamp", "user_id", "saga_id", "step", "payload", "metadata"),
 )
+DOCUMENT = Path(__file__).parents[2] / "docs" / "hash.md"
 # Key order in RFC 8785 is by UTF-16 code units: U+1F600 (D83D DE00) stands before U+FB33.
 ODD = {
     "\U0001f600": 1,
@@ -30,43 +41,42 @@ ODD = {
 
 def json_8785(value: Any) -> str:
     """RFC 8785 for JSON without floats; integers beyond 2^53 - 1 as strings."""
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
-        return "{" + ",".join(f"{text(key)}:{json_8785(value[key])}" for key in keys) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(json_8785, value)) + "]"
-    if type(value) is int:
-        return f'"{value}"' if abs(value) >= 2**53 else str(value)
-    return text(value)
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f'"{value}"' if abs(value) >= 2**53 else str(value)
+        case str():
+            return f'"{"".join(map(_escaped, value))}"'
+        case list():
+            return f"[{','.join(map(json_8785, value))}]"
+        case dict():
+            keys = sorted(value, key=lambda key: str(key).encode("utf-16-be"))
+            return f"{{{','.join(f'{json_8785(key)}:{json_8785(value[key])}' for key in keys)}}}"
+    raise TypeError(f"{type(value).__name__} has no hash")
 
 
-def text(value: str | bool | None) -> str:
-    return json.dumps(value, ensure_ascii=False)
+SHORT = {'"': '"', "\\": "\\", "\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
 
 
-def expected(previous: str, row: tuple[Any, ...]) -> bytes:
-    (aggregate_id, version, _, event_id, aggregate, event_type, schema_version, user_id, *rest) = (
-        row
-    )
-    saga_id, step, payload, metadata, moment = rest
-    assert isinstance(moment, datetime)
-    utc = moment.astimezone(UTC)
-    record = {
-        "previous": previous,
-        "event_id": event_id,
-        "aggregate_id": aggregate_id,
-        "aggregate": aggregate,
-        "version": version,
-        "event_type": event_type,
-        "schema_version": schema_version,
-        "user_id": user_id,
-        "saga_id": saga_id,
-        "step": step,
-        "payload": payload,
-        "metadata": metadata,
-        "timestamp": f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06d}Z",
-    }
-    return hashlib.sha256(json_8785(record).encode()).digest()
+def _escaped(char: str) -> str:
+    if char in SHORT:
+        return "\\" + SHORT[char]
+    return f"\\u{ord(char):04x}" if char < " " else char
+
+
+def link(previous: str, event: dict[str, Any]) -> str:
+    """The text that is hashed, of the columns of an event (docs/hash.md)."""
+    utc = event["timestamp"].astimezone(UTC)
+    moment = f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06d}Z"
+    ids = {name: str(event[name]) for name in ("event_id", "aggregate_id")}
+    return json_8785({**event, **ids, "timestamp": moment, "previous": previous})
+
+
+def sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Database) -> None:
@@ -78,21 +88,21 @@ async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Data
         Opening("payment/odd", "payment", "odd", ODD, "h", "default", "run"),
     )
     await _create_resource(ledger)
-    rows = await clone.fetch(
-        f"SELECT {COLUMNS} FROM ledger.event_log ORDER BY aggregate_id, version"
-    )
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    rows = await clone.fetch(f"SELECT {names}, hash FROM ledger.event_log ORDER BY version")
     assert len(rows) == 5
-    heads: dict[object, bytes] = {}
-    for row in rows:
-        stored = row[2]
+    heads: dict[Any, bytes] = {}
+    for *columns, stored in rows:
+        event = dict(zip(COLUMNS, columns, strict=True))
+        own_id = event["aggregate_id"]
+        assert stored == sha256(link(heads.get(own_id, bytes(32)).hex(), event))
         assert isinstance(stored, bytes)
-        assert stored == expected(heads.get(row[0], bytes(32)).hex(), row)
-        heads[row[0]] = stored
+        heads[own_id] = stored
     for table in ("agents", "sagas", "resources"):
-        [(aggregate_id, head_hash)] = await clone.fetch(
-            f"SELECT aggregate_id::text, head_hash FROM ledger.{table}"
+        [(own_id, head_hash)] = await clone.fetch(
+            f"SELECT aggregate_id, head_hash FROM ledger.{table}"
         )
-        assert heads[aggregate_id] == head_hash
+        assert heads[own_id] == head_hash
 
 
 async def _create_resource(ledger: Database) -> None:
@@ -105,3 +115,77 @@ async def _create_resource(ledger: Database) -> None:
     )
     events = [(aggregate, started), (aggregate, created)]
     await commit(ledger, Author("user:u"), [Ref(aggregate)], lambda _: Decision(None, events))
+
+
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+events = st.fixed_dictionaries(
+    {
+        "event_id": st.uuids(),
+        "aggregate_id": st.uuids(),
+        "aggregate": texts,
+        "version": st.integers(1, 2**31 - 1),
+        "event_type": texts,
+        "schema_version": st.integers(1, 2**31 - 1),
+        "timestamp": st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=zones),
+        "user_id": texts,
+        "saga_id": st.none() | texts,
+        "step": st.none() | texts,
+        "payload": st.dictionaries(texts, jsons, max_size=4),
+        "metadata": st.dictionaries(texts, jsons, max_size=4),
+    }
+)
+
+
+@settings(deadline=None)
+@given(event=events, previous=st.binary(min_size=32, max_size=32))
+def test_both_implementations_agree_on_any_event(event: dict[str, Any], previous: bytes) -> None:
+    assert event_hash(previous, event) == sha256(link(previous.hex(), event))
+
+
+def example() -> tuple[dict[str, Any], str, str]:
+    """The event of docs/hash.md, its text and its hash."""
+    shown = re.findall(r"^```[a-z]+\n(.*?)\n```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    event, text, digest = json.loads(shown[0]), shown[1], shown[2]
+    ids = {name: UUID(event[name]) for name in ("event_id", "aggregate_id")}
+    return {**event, **ids, "timestamp": datetime.fromisoformat(event["timestamp"])}, text, digest
+
+
+def test_the_example_of_the_document_is_right() -> None:
+    event, text, digest = example()
+    assert tuple(sorted(event)) == tuple(sorted(COLUMNS))
+    assert event["aggregate_id"] == aggregate_id(event["aggregate"])
+    assert link("0" * 64, event) == text
+    assert sha256(text).hex() == digest
+    assert event_hash(bytes(32), event).hex() == digest
+
+
+def test_the_document_names_the_fields_that_are_hashed() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert tuple(rows) == HASHED
+    assert set(rows) == {*COLUMNS, "previous"}
+
+
+@pytest.mark.parametrize("field", [*COLUMNS, "previous"])
+def test_no_field_can_change_unseen(field: str) -> None:
+    event, *_ = example()
+    other: dict[str, Any] = {
+        **dict.fromkeys(("aggregate", "event_type", "user_id", "saga_id", "step"), "other"),
+        **{name: UUID(int=7) for name in ("event_id", "aggregate_id")},
+        **dict.fromkeys(("version", "schema_version"), 2),
+        **{name: {"attempt": 2} for name in ("payload", "metadata")},
+        "timestamp": event["timestamp"] + timedelta(microseconds=1),
+    }
+    previous = bytes([1] * 32) if field == "previous" else bytes(32)
+    changed = {**event, **({} if field == "previous" else {field: other[field]})}
+    assert event_hash(previous, changed) != event_hash(bytes(32), event)
+
+
+@pytest.mark.parametrize("field", ["payload", "metadata"])
+@pytest.mark.parametrize("value", [1.5, 1.0, [2.5], {"a": {"b": -0.0}}])
+def test_a_float_has_no_hash(field: str, value: Any) -> None:
+    event, *_ = example()
+    event[field] = {"amount": value}
+    with pytest.raises(TypeError):
+        event_hash(bytes(32), event)
+    with pytest.raises(TypeError):
+        link("0" * 64, event)

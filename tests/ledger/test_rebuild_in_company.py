@@ -178,6 +178,7 @@ async def test_two_rebuilds_exclude_each_other(
         with pytest.raises(TableBusy, match="another rebuild runs"):
             await rebuild(filled.owner, "sagas")
 
+    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
     between(monkeypatch, {1: another}, database)
     assert (await rebuild(filled.owner, "agents")).rows == 1
 
