@@ -1,25 +1,46 @@
-"""The log as it was written: event by event, in the order of their positions."""
+"""The log, event by event, in the one order that it has: see ledger.order."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Select, bindparam, or_, select
 
-from ledger.database import Connection, Database, compiled
-from ledger.event_log import event_log
+from ledger.database import Connection, Database
 from ledger.noun import aggregate_id
-from ledger.reading import reading, rows
+from ledger.order import Incarnation, Order, Token, read_order
+from ledger.reading import Row, reading, rows
+
+_EVENTS = """SELECT position, xid, event_id, aggregate, version, event_type,
+    schema_version, "timestamp", user_id, saga_id, step, payload, metadata FROM ledger.event_log"""
+_CONDITIONS = {
+    "aggregate": "aggregate_id = %(aggregate)s",
+    "saga_id": "(saga_id = %(saga_id)s OR aggregate_id = %(saga)s)",
+    "noun": "starts_with(aggregate, %(noun)s)",
+    "user_id": "user_id = %(user_id)s",
+    "event_types": "event_type = ANY(%(event_types)s)",
+    "since": '"timestamp" >= %(since)s',
+    "until": '"timestamp" < %(until)s',
+}
+_UPWARDS = "(xid, position) > (%(xid)s::xid8, %(position)s)"
+_DOWNWARDS = "(xid, position) < (%(xid)s::xid8, %(position)s)"
+
+Query = tuple[str, dict[str, Any]]
 
 
 class LoggedEvent(BaseModel):
-    """An event with all that is known of it. `timestamp` is the database's, in UTC or local."""
+    """An event with all that is known of it. `timestamp` is the database's, in UTC or local.
+
+    `token` is its place in the log, to read on from; None while an older transaction is open that
+    may still write before it, and where nobody asked for the place.
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    token: str | None = None
     position: int
     event_id: UUID
     aggregate: str
@@ -34,78 +55,132 @@ class LoggedEvent(BaseModel):
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which events: all conditions that are given hold.
+
+    `saga_id`: what the saga wrote, and what was written about it. `noun`: the first part of the
+    aggregate's name. `since` is the first moment that counts, `until` the first that does not.
+    """
+
+    aggregate: str | None = None
+    saga_id: str | None = None
+    noun: str | None = None
+    user_id: str | None = None
+    event_types: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+ALL = Wanted()
+
+
 async def log(
     database: Database,
+    wanted: Wanted = ALL,
     *,
-    aggregate: str | None = None,
-    saga_id: str | None = None,
     limit: int,
-    after: int | None = None,
+    after: Token | None = None,
     newest_first: bool = False,
 ) -> list[LoggedEvent]:
-    """Up to `limit` events, of one aggregate or of one saga if asked.
-
-    `after` is the position of the last event already had: the next page in the reading direction.
-    Positions become visible in the order of commits, not of numbers: whoever pages upwards at the
-    end of a log that is being written to may miss an event. Raises DatabaseUnavailable.
-    """
-    statement, values = _query(aggregate, saga_id, after, newest_first)
-    async with database.connection() as connection:
-        limited = compiled(statement.limit(bindparam("limit")))
-        cursor = await connection.execute(limited, values | {"limit": limit})
-        return [LoggedEvent.model_validate(row) for row in await cursor.fetchall()]
+    """Up to `limit` events of `stream`."""
+    async with aclosing(
+        stream(database, wanted, limit=limit, after=after, newest_first=newest_first)
+    ) as events:
+        return [event async for event in events]
 
 
 async def stream(
     database: Database,
+    wanted: Wanted = ALL,
     *,
-    aggregate: str | None = None,
-    saga_id: str | None = None,
-    after: int | None = None,
+    limit: int | None = None,
+    after: Token | None = None,
     newest_first: bool = False,
 ) -> AsyncGenerator[LoggedEvent, None]:
-    """All events of `log`, as of one moment, in bounded memory.
+    """The events that are wanted, as of one moment, in bounded memory.
 
-    It holds a connection until it is exhausted or closed. Raises DatabaseUnavailable.
+    `after` is the place of an event already had: the next ones in the reading direction. Who pages
+    upwards goes on from the last event that has a token: that misses nothing, and gives again only
+    what had none. It holds a connection until it is exhausted or closed. Raises StateRefused for a
+    token of another ledger, DatabaseUnavailable.
     """
-    statement, values = _query(aggregate, saga_id, after, newest_first)
-    async with (
-        reading(database) as connection,
-        aclosing(rows(connection, "log", statement, values)) as found,
-    ):
-        async for row in found:
-            yield LoggedEvent.model_validate(row)
+    async with reading(database) as connection:
+        order = await read_order(connection)
+        if after:
+            order.require(after)
+        left = limit
+        for life in order.incarnations[:: -1 if newest_first else 1]:
+            if after and _is_beyond(life, after, newest_first):
+                continue
+            # Of the events of earlier lives many may have a higher transaction id: not looked at.
+            below = order.unborn if life is order.last and order.recorded else None
+            query = page(wanted, life, after, below=below, limit=left, newest_first=newest_first)
+            async with aclosing(rows(connection, f"log_{life.number}", *query)) as found:
+                async for row in found:
+                    left = None if left is None else left - 1
+                    yield logged(row, life, order)
+
+
+def _is_beyond(life: Incarnation, after: Token, newest_first: bool) -> bool:
+    if newest_first:
+        return life.number > after.incarnation
+    return life.number < after.incarnation
+
+
+def page(
+    wanted: Wanted,
+    life: Incarnation,
+    after: Token | None,
+    *,
+    below: int | None,
+    limit: int | None,
+    newest_first: bool = False,
+) -> Query:
+    """The events of one incarnation, after a place, of transactions below `below`."""
+    values = _values(wanted)
+    found = [condition for name, condition in _CONDITIONS.items() if name in values]
+    if after and after.incarnation == life.number:
+        found.append(_DOWNWARDS if newest_first else _UPWARDS)
+        values |= {"xid": str(after.xid), "position": after.position}
+    if below is not None:
+        found.append("xid < %(below)s::xid8")
+        values["below"] = str(below)
+    if life.above:
+        found.append("position > %(above)s")
+        values["above"] = life.above
+    if life.up_to is not None:
+        found.append("position <= %(up_to)s")
+        values["up_to"] = life.up_to
+    where = f" WHERE {' AND '.join(found)}" if found else ""
+    way = " DESC" if newest_first else ""
+    values["limit"] = limit
+    return f"{_EVENTS}{where} ORDER BY xid{way}, position{way} LIMIT %(limit)s", values
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    given = {name: value for name, value in vars(wanted).items() if value not in (None, ())}
+    if wanted.aggregate is not None:
+        given["aggregate"] = aggregate_id(wanted.aggregate)
+    if wanted.saga_id is not None:
+        given["saga"] = aggregate_id(f"saga/{wanted.saga_id}")
+    if wanted.noun is not None:
+        given["noun"] = f"{wanted.noun}/"
+    if wanted.event_types:
+        given["event_types"] = list(wanted.event_types)
+    return given
+
+
+def logged(row: Row, life: Incarnation, order: Order) -> LoggedEvent:
+    """A row of a `page` as an event with its place."""
+    place = Token(life.number, int(row["xid"]), row["position"])
+    token = str(place) if order.is_final(place) else None
+    return LoggedEvent.model_validate({**row, "token": token})
 
 
 async def events_of_saga(connection: Connection, saga_id: str) -> list[LoggedEvent]:
     """What a saga wrote, and what was written about it from outside, oldest first."""
-    own = event_log.c.aggregate_id == bindparam("own_id")
-    statement = _events().where(or_(event_log.c.saga_id == bindparam("saga_id"), own))
-    cursor = await connection.execute(
-        compiled(statement.order_by(event_log.c.position)),
-        {"saga_id": saga_id, "own_id": aggregate_id(f"saga/{saga_id}")},
-    )
+    wanted = Wanted(saga_id=saga_id)
+    statement = f"{_EVENTS} WHERE {_CONDITIONS['saga_id']} ORDER BY position"
+    cursor = await connection.execute(statement.encode(), _values(wanted))
     return [LoggedEvent.model_validate(row) for row in await cursor.fetchall()]
-
-
-def _events() -> Select[Any]:
-    return select(*(event_log.c[name] for name in LoggedEvent.model_fields))
-
-
-def _query(
-    aggregate: str | None, saga_id: str | None, after: int | None, newest_first: bool
-) -> tuple[Select[Any], dict[str, Any]]:
-    position = event_log.c.position
-    statement = _events().order_by(position.desc() if newest_first else position)
-    values: dict[str, Any] = {}
-    if aggregate is not None:
-        statement = statement.where(event_log.c.aggregate_id == bindparam("aggregate_id"))
-        values["aggregate_id"] = aggregate_id(aggregate)
-    if saga_id is not None:
-        statement = statement.where(event_log.c.saga_id == bindparam("saga_id"))
-        values["saga_id"] = saga_id
-    if after is not None:
-        beyond = position < bindparam("after") if newest_first else position > bindparam("after")
-        statement = statement.where(beyond)
-        values["after"] = after
-    return statement, values

@@ -27,6 +27,8 @@ def upgrade(owner_url: str) -> str:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
             connection.execute(text("CREATE SCHEMA IF NOT EXISTS ledger"))
             command.upgrade(configuration(connection), "head")
+            # What was restored into another cluster begins a new life: see ledger.order.
+            connection.execute(text("SELECT ledger.record_incarnation()"))
     finally:
         engine.dispose()
     return str(ScriptDirectory.from_config(configuration(None)).get_current_head())

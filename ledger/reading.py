@@ -25,11 +25,12 @@ async def reading(database: Database) -> AsyncIterator[Connection]:
 
 
 async def rows(
-    connection: Connection, name: str, statement: ClauseElement, values: Row | None = None
+    connection: Connection, name: str, statement: ClauseElement | str, values: Row | None = None
 ) -> AsyncGenerator[Row, None]:
     """The rows of a query through the server-side cursor `name`, unique within its transaction."""
     async with connection.cursor(name=name) as cursor:
         cursor.itersize = STRETCH
-        await cursor.execute(compiled(statement), values)
+        text = statement if isinstance(statement, str) else compiled(statement)
+        await cursor.execute(text, values)
         async for row in cursor:
             yield row

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, false, or_, select, union_a
 from ledger.agents import AGENT, AgentState
 from ledger.database import Connection, Database, compiled
 from ledger.errors import Ambiguous, NotFound
-from ledger.log import LoggedEvent, events_of_saga, stream
+from ledger.log import LoggedEvent, Wanted, events_of_saga, stream
 from ledger.noun import Noun, State, aggregate_id
 from ledger.nouns import NOUNS, noun_of
 from ledger.policies import policy_name
@@ -59,7 +59,7 @@ async def show(database: Database, aggregate: str) -> Shown:
     noun = _noun(aggregate)
     state: State | None = None
     last: LoggedEvent | None = None
-    async with aclosing(stream(database, aggregate=aggregate)) as events:
+    async with aclosing(stream(database, Wanted(aggregate=aggregate))) as events:
         async for last in events:
             event = noun.event(last.event_type, last.schema_version, last.payload)
             state = noun.evolve(state, event)

@@ -21,6 +21,14 @@ def parse_when(text: str, *, now: datetime, field: str = "--at") -> datetime:
     return moment
 
 
+def parse_past(text: str, *, now: datetime, field: str) -> datetime:
+    """The moment in UTC: a time as in `parse_when`, whether past or not, or `PT1H` before `now`.
+
+    Raises InvalidInput for another form, and for a time without a zone.
+    """
+    return now - (_after(text, now, field) - now) if text.startswith("P") else _instant(text, field)
+
+
 def _after(text: str, now: datetime, field: str) -> datetime:
     try:
         return now.astimezone(UTC) + _DURATION.validate_python(text)

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.log import log
+from ledger.order import reaches
 from ledger.resource_history import Point, resources, resources_at
 from starter.errors import InvalidInput
 from workflows.change_problems import KINDS, problems_in
@@ -35,8 +35,7 @@ async def check_point(database: Database, request: RollbackRequest) -> None:
     that it does not know in this environment. One that has not ended may have ended later."""
     point = Point.parse(request.to)
     if point.position is not None:
-        newest = await log(database, limit=1, newest_first=True)
-        if not newest or newest[0].position < point.position:
+        if not await reaches(database, point.position):
             raise InvalidInput("to", "lies beyond the end of the log")
     elif point.before_saga is not None:
         with suppress(StateRefused):

@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 from activities.adapters.mock import create_mock_bank
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable
+from ledger.follow import announce
 from ledger.migrate import upgrade
 from ledger.partitions import create_partitions
 from worker.errors import Unreachable
@@ -63,8 +64,8 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         }
         host, port = settings.health_host, settings.health_port
         await stack.enter_async_context(serve_health(host, port, probes))
-        partitions = asyncio.create_task(_keep_partitions(running.database))
-        stack.callback(partitions.cancel)
+        for beside in (_keep_partitions(running.database), announce(running.database)):
+            stack.callback(asyncio.create_task(beside).cancel)
         await work(running.workers, stop)
 
 

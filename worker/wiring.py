@@ -20,6 +20,7 @@ from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
+from ledger.order import record_incarnation
 from worker.settings import Settings, needed
 from workflows.agent import AgentSaga
 from workflows.border import DATA_CONVERTER
@@ -82,7 +83,10 @@ async def wire(
     """Everything a worker needs, opened; the workers are made and not yet started."""
     async with AsyncExitStack() as stack:
         url = needed(settings.database_url, "AMENDS_DATABASE_URL")
-        database = await stack.enter_async_context(open_database(url, size=20))
+        # Each connection, since the server behind the address may become a restored one.
+        database = await stack.enter_async_context(
+            open_database(url, size=20, configure=record_incarnation)
+        )
         sagas = SagaActivities(database, client)
         workers = []
         if "payments" in queues:

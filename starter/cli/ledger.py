@@ -1,15 +1,14 @@
-"""`amends sagas`, `saga`, `log`, `show`, `verify`: what the ledger says."""
+"""`amends sagas`, `saga`, `show`, `verify`: what the ledger says."""
 
 import json
 from typing import TYPE_CHECKING
 
 import click
 
-from starter.cli import options, output
+from starter.cli import events, options, output
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from ledger.log import LoggedEvent
     from ledger.sagas import SagaState
     from ledger.show import SagaStory, Shown
     from ledger.verify import Verified
@@ -61,8 +60,8 @@ def saga(saga: str, as_json: bool) -> None:
     story = with_ledger(work)
     if as_json:
         steps = [step.model_dump(mode="json") for step in story.steps]
-        events = [event.model_dump(mode="json") for event in story.events]
-        output.document({**_saga_document(story.saga), "steps": steps, "events": events})
+        written = [event.model_dump(mode="json") for event in story.events]
+        output.document({**_saga_document(story.saga), "steps": steps, "events": written})
         return
     _tell(story)
 
@@ -94,84 +93,7 @@ def _tell(story: "SagaStory") -> None:
     output.line(standing(progress_of(story.saga, story.steps)))
     steps = [(step.ordinal, step.name, step.state, step.reason) for step in story.steps]
     output.table(("#", "step", "state", ""), steps, empty="no step yet")
-    _events(story.events, story.saga.workflow_id)
-
-
-@click.command()
-@click.argument("aggregate", metavar="[ID]", required=False)
-@click.option("--limit", type=_LIMIT, default=100, show_default=True)
-@click.option("--after", type=int, metavar="POSITION", help="Only events after this one.")
-@click.option("--newest-first", is_flag=True)
-@options.as_json
-def log(
-    aggregate: str | None, limit: int, after: int | None, newest_first: bool, as_json: bool
-) -> None:
-    """Print the events of ID, or of all.
-
-    Those of a saga are the events of its steps too.
-    """
-    from starter.cli.client import with_ledger
-
-    async def work(database: "Database") -> "list[LoggedEvent]":
-        from ledger.log import log
-        from starter.recorded import meant_by
-
-        found = await meant_by(database, aggregate) if aggregate else None
-        # A saga's own events and those that it wrote elsewhere are one story.
-        saga_id = found.removeprefix("saga/") if found and found.startswith("saga/") else None
-        return await log(
-            database,
-            aggregate=None if saga_id else found,
-            saga_id=saga_id,
-            limit=limit,
-            after=after,
-            newest_first=newest_first,
-        )
-
-    found = with_ledger(work)
-    if as_json:
-        output.document([event.model_dump(mode="json") for event in found])
-    else:
-        _events(found)
-
-
-def _events(events: "list[LoggedEvent]", saga_id: str | None = None) -> None:
-    if output.on_terminal():
-        _events_in_short(events, saga_id)
-        return
-    rows = [
-        (
-            event.position,
-            f"{event.timestamp:%Y-%m-%d %H:%M:%S}",
-            event.user_id,
-            event.aggregate,
-            event.version,
-            event.event_type,
-        )
-        for event in events
-    ]
-    headers = ("position", "time", "who", "aggregate", "version", "event")
-    output.table(headers, rows, empty="no event")
-
-
-def _events_in_short(events: "list[LoggedEvent]", saga_id: str | None) -> None:
-    from starter.wording import short
-
-    # A time of day says enough of events of one day.
-    one_day = len({event.timestamp.date() for event in events}) == 1
-    rows = [
-        (
-            event.position,
-            f"{event.timestamp:{'' if one_day else '%m-%d '}%H:%M:%S.%f}"[:-3],
-            event.event_type,
-            event.user_id,
-            short(event.aggregate, saga_id),
-        )
-        for event in events
-    ]
-    droppable = ("position", "who")
-    headers = ("position", "time", "event", "who", "what")
-    output.table(headers, rows, empty="no event", droppable=droppable)
+    events.show(story.events, story.saga.workflow_id)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from starter.errors import InvalidInput
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+as_json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each.")
 reason = click.option("--reason", metavar="TEXT", help="Why; it stays in the ledger.")
 actor = click.option("--as", "actor", metavar="user:NAME", help="Who asks (default: you).")
 operation_id = click.option(

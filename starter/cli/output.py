@@ -13,6 +13,28 @@ def document(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+def compact(value: Any) -> str:
+    """A JSON value in one line."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+class Array:
+    """One JSON array on stdout, an item to a line, written as the items come: `with` it."""
+
+    def __enter__(self) -> "Array":
+        self._before = "["
+        return self
+
+    def add(self, value: Any) -> None:
+        """The next item."""
+        sys.stdout.write(f"{self._before}\n{compact(value)}")
+        self._before = ","
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            sys.stdout.write("[]\n" if self._before == "[" else "\n]\n")
+
+
 def line(text: str) -> None:
     """One line for a person."""
     click.echo(plain(text))
@@ -30,7 +52,7 @@ def plain(text: str) -> str:
 
 def table(
     headers: Sequence[str],
-    rows: Iterable[Sequence[object]],
+    values: Iterable[Sequence[object]],
     *,
     empty: str,
     droppable: Sequence[str] = (),
@@ -39,14 +61,23 @@ def table(
 
     On a narrow terminal the `droppable` columns go, the first first.
     """
-    cells = [[plain("" if cell is None else str(cell)) for cell in row] for row in rows]
+    cells = [[_cell(cell) for cell in row] for row in values]
     if not cells:
         click.echo(empty)
     elif on_terminal():
         _drawn(headers, cells, droppable)
     else:
-        for row in [list(headers), *cells]:
-            click.echo("\t".join(row).rstrip())
+        rows([headers, *cells])
+
+
+def rows(values: Iterable[Sequence[object]]) -> None:
+    """Rows as plain lines, a tab between the columns."""
+    for row in values:
+        click.echo("\t".join(map(_cell, row)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return plain("" if value is None else str(value))
 
 
 def on_terminal() -> bool:

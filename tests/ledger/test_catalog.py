@@ -97,6 +97,7 @@ async def test_only_these_functions_may_be_called_and_none_by_all(clone: Clone) 
         ("create_partitions", True, False),
         ("event_hash", True, False),
         ("late_after", True, True),
+        ("record_incarnation", True, False),
         ("require_unmoved", True, False),
     ]
 

@@ -1,14 +1,9 @@
 """What people and programs read: the log, one aggregate, one saga, and the name they mean."""
 
-from contextlib import aclosing
-
 import pytest
 
-from ledger import reading
-from ledger.commit import Author
 from ledger.database import Database
 from ledger.errors import Ambiguous, NotFound
-from ledger.log import log, stream
 from ledger.noun import UnknownEvent
 from ledger.resources import ResourceChangeStarted, resource_name
 from ledger.saga_claims import close_saga
@@ -34,68 +29,6 @@ async def claim_resource(ledger: Database, environment: str, name: str) -> None:
         environment=environment, name=name, kind="postgres.role", change="c", action="create"
     )
     await write(ledger, resource_name(environment, name), started)
-
-
-class TestLog:
-    async def test_gives_events_in_the_order_of_their_positions(self, ledger: Database) -> None:
-        await register(ledger)
-        await set_policy(ledger)
-        await revoke(ledger)
-        events = await log(ledger, limit=10)
-        assert [event.event_type for event in events] == [
-            "AgentRegistered",
-            "PolicySet",
-            "AgentRevoked",
-        ]
-        assert [event.version for event in events] == [1, 1, 2]
-        assert events[0].metadata == {"ip": "203.0.113.7"}
-        newest = await log(ledger, limit=10, newest_first=True)
-        assert newest == list(reversed(events))
-
-    async def test_pages_in_both_directions(self, ledger: Database) -> None:
-        for _ in range(7):
-            await register(ledger)
-        for newest_first in (False, True):
-            everything = await log(ledger, limit=100, newest_first=newest_first)
-            paged, after = [], None
-            while page := await log(ledger, limit=3, after=after, newest_first=newest_first):
-                paged += page
-                after = page[-1].position
-            assert paged == everything
-            assert len(paged) == 7
-
-    async def test_of_one_aggregate_or_of_one_saga(self, ledger: Database) -> None:
-        await register(ledger)
-        await register(ledger, "other-bot")
-        await open_payment(ledger)
-        author = Author("user:u-17", "payment/rent", "hold")
-        await commit_step(ledger, author, claim("hold"), [], hold)
-        assert [event.aggregate for event in await log(ledger, aggregate=BOT, limit=9)] == [BOT]
-        [event] = await log(ledger, saga_id="payment/rent", limit=9)
-        assert (event.aggregate, event.step) == ("step/payment/rent/hold", "hold")
-        assert await log(ledger, aggregate="agent/nobody", limit=9) == []
-        assert await log(ledger, saga_id="payment/none", limit=9) == []
-
-    async def test_a_stream_is_the_log_as_of_one_moment(
-        self, ledger: Database, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(reading, "STRETCH", 2)
-        for _ in range(5):
-            await register(ledger)
-        before = await log(ledger, limit=100)
-        streamed = []
-        async with aclosing(stream(ledger)) as events:
-            async for event in events:
-                streamed.append(event)
-                await register(ledger, "while-it-streams")
-        assert streamed == before
-        assert len(await log(ledger, limit=100)) == 10
-
-    async def test_a_stream_left_early_gives_its_connection_back(self, ledger: Database) -> None:
-        await register(ledger)
-        for _ in range(40):
-            async with aclosing(stream(ledger)) as events:
-                assert (await anext(events)).aggregate == BOT
 
 
 class TestShow:

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from ledger.log import LoggedEvent
-from starter.cli import ledger, output
+from starter.cli import events as event_lines
+from starter.cli import output
 from starter.wording import short
 
 SAGA = "payment/20261122-081500-1a2b3c4d"
@@ -60,7 +61,7 @@ def test_no_word_of_an_event_is_folded(
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     found = events(apart)
-    ledger._events(found, saga_id)
+    event_lines.show(found, saga_id)
     drawn = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
     lines = [line for line in drawn.splitlines() if line.strip(" ─")]
     assert len(lines) == 1 + len(found)
@@ -78,7 +79,7 @@ def test_columns_go_in_their_order_until_the_rest_fits() -> None:
 
 
 def test_a_program_gets_the_whole_line(capsys: pytest.CaptureFixture[str]) -> None:
-    ledger._events(events(timedelta(seconds=1)))
+    event_lines.show(events(timedelta(seconds=1)))
     out = capsys.readouterr().out
     assert out.splitlines()[0].split("\t")[0] == "position"
     assert "\ttransfer/0f7c2f5e-9f83-4e34-8d4e-2ab1a7a7a1b2\t1\tTransferExecuted" in out

@@ -205,7 +205,10 @@ def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: li
         ("pay", "FILE is missing: see amends pay --help"),
         ("rollback", "--to is missing: see"),
         ("sagas --limit 0", "--limit: a whole number from 1 to 100000 is needed: see amends sagas"),
-        ("log --after 1.5", "--after: a whole number is needed"),
+        (
+            "log --after 1.5",
+            "--after: a token as log and follow print it, such as 1-742-15, is needed",
+        ),
         ("sagas --limt 3", "there is no option --limt, perhaps --limit"),
         ("sagas -2850", "there is no such option"),
         ("sagas --json=3", "--json: a value is missing, or one too many"),

@@ -21,6 +21,7 @@ OBJECTS = (
     "resources",
     "spend_windows",
     "incarnations",
+    "record_incarnation",
     "late_after",
     "event_hash",
     "require_unmoved",

@@ -12,3 +12,4 @@ GRANT EXECUTE ON FUNCTION ledger.create_partitions(integer) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.event_hash(text, bytea, text, timestamptz, text) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.require_unmoved(bigint, integer) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.late_after() TO amends_worker, amends_auditor;
+GRANT EXECUTE ON FUNCTION ledger.record_incarnation() TO amends_worker;

@@ -1,4 +1,5 @@
--- The lives of this database: after a restore into a new cluster old transaction ids mean nothing.
+-- The lives of this ledger. After a dump and restore into a new cluster old transaction ids mean
+-- nothing there: events up to `restored_position` were written in an earlier life.
 CREATE TABLE ledger.incarnations (
     incarnation       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     system_identifier bigint NOT NULL,

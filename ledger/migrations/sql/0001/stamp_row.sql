@@ -16,6 +16,14 @@ BEGIN
             RAISE EXCEPTION '% was already written in this transaction: one commit writes it once',
                 OLD.aggregate USING ERRCODE = 'ZA003';
         END IF;
+        -- Who reads the log by transaction would meet the versions in the wrong order. What is older
+        -- than a commit may be late is of a transaction that ended before, or of another cluster.
+        IF OLD.xid > NEW.xid AND OLD.head_at >= now() - ledger.late_after() THEN
+            IF OLD.head_at >= (SELECT max(began_at) FROM ledger.incarnations) THEN
+                RAISE EXCEPTION '% was written by transaction %, which began to write after this '
+                    'one, %: try again', OLD.aggregate, OLD.xid, NEW.xid USING ERRCODE = '40001';
+            END IF;
+        END IF;
         IF NEW.aggregate_id <> OLD.aggregate_id OR NEW.aggregate <> OLD.aggregate THEN
             RAISE EXCEPTION '% can''t become another aggregate', OLD.aggregate
                 USING ERRCODE = 'ZA003';

@@ -1,0 +1,193 @@
+"""`amends log`, `amends follow`: the events as they were written, and as they come."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from starter.cli import events, options, output
+from starter.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from ledger.database import Database
+    from ledger.follow import Follower
+    from ledger.log import LoggedEvent, Wanted
+    from ledger.order import Token
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILTERS = (
+    click.argument("aggregate", metavar="[ID]", required=False),
+    click.option("--saga", metavar="ID", help="Only what this saga wrote."),
+    click.option("--noun", metavar="NOUN", help="Only of authorizations, resources, steps, ..."),
+    click.option("--user", metavar="WHO", help="Only by user:…, agent:… or system:…."),
+    click.option("--type", "types", metavar="EVENT", multiple=True, help="Only such; repeatable."),
+    click.option("--from", "since", metavar="TIME", help="ISO 8601, or PT1H: an hour ago."),
+    click.option("--to", "until", metavar="TIME", help="Only before this time."),
+    click.option("--after", metavar="TOKEN", help="Go on after an event: its token."),
+)
+
+
+def _filtered(command: Command) -> Command:
+    """What both commands can leave out."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class _Filters:
+    """The options, as they were typed."""
+
+    aggregate: str | None
+    saga: str | None
+    noun: str | None
+    user: str | None
+    types: tuple[str, ...]
+    since: str | None
+    until: str | None
+    after: str | None
+
+    async def wanted(self, database: "Database") -> "Wanted":
+        """Raises InvalidInput, and the ledger's NotFound and Ambiguous."""
+        from ledger.log import Wanted
+        from starter.moments import parse_past
+        from starter.recorded import meant_by
+
+        now = datetime.now(UTC)
+        found = await meant_by(database, self.aggregate) if self.aggregate else None
+        # A saga's own events and those that it wrote elsewhere are one story.
+        story = found.removeprefix("saga/") if found and found.startswith("saga/") else None
+        saga = await meant_by(database, self.saga) if self.saga else None
+        if saga and not saga.startswith("saga/"):
+            raise InvalidInput("--saga", "is no saga: amends sagas lists them")
+        if saga and story and saga != found:
+            raise InvalidInput("--saga", "is another saga than ID")
+        return Wanted(
+            aggregate=None if story else found,
+            saga_id=story or (saga.removeprefix("saga/") if saga else None),
+            noun=_noun(self.noun),
+            user_id=self.user,
+            event_types=self.types,
+            since=parse_past(self.since, now=now, field="--from") if self.since else None,
+            until=parse_past(self.until, now=now, field="--to") if self.until else None,
+        )
+
+    def place(self) -> "Token | None":
+        """Raises InvalidInput for a token that is none."""
+        from ledger.order import Token
+
+        try:
+            return Token.parse(self.after) if self.after else None
+        except ValueError as error:
+            raise InvalidInput("--after", str(error)) from None
+
+
+def _noun(name: str | None) -> str | None:
+    from ledger.nouns import NOUNS
+
+    if name is not None and name not in NOUNS:
+        raise InvalidInput("--noun", f"one of {', '.join(NOUNS)} is needed")
+    return name
+
+
+@click.command()
+@_filtered
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--all", "everything", is_flag=True, help="Without a limit.")
+@click.option("--newest-first", is_flag=True)
+@options.as_json
+def log(limit: int, everything: bool, newest_first: bool, as_json: bool, **filters: Any) -> None:
+    """Print the events of ID, or of all.
+
+    Those of a saga are the events of its steps too. With --json each event has a `token`, from
+    which `log --after` and `follow --after` go on; it is null while an older transaction is open
+    that may still write before the event.
+    """
+    from starter.cli.client import with_ledger
+
+    chosen = _Filters(**filters)
+    after = chosen.place()
+
+    async def work(database: "Database") -> None:
+        from ledger.log import stream
+
+        found = stream(
+            database,
+            await chosen.wanted(database),
+            limit=None if everything else limit,
+            after=after,
+            newest_first=newest_first,
+        )
+        async with aclosing(found):
+            await _print(found, as_json)
+
+    with_ledger(work)
+
+
+async def _print(found: "AsyncIterator[LoggedEvent]", as_json: bool) -> None:
+    if not as_json:
+        await events.show_stream(found)
+        return
+    with output.Array() as array:
+        async for event in found:
+            array.add(event.model_dump(mode="json"))
+
+
+@click.command()
+@_filtered
+@click.option("--limit", type=click.IntRange(min=1), help="End after so many.")
+@options.as_json_lines
+def follow(limit: int | None, as_json: bool, **filters: Any) -> None:
+    """Print events as they are written, until Ctrl-C.
+
+    Each comes once and none is missed. From now on, or from --after TOKEN or --from TIME;
+    `--after 0-0-0` begins with the first event ever. The last word is the token from which to go
+    on; with --json each event has one too, and the last line has nothing else. Events wait for
+    older transactions that are open anywhere in the cluster; after a few seconds stderr says whose.
+    """
+    from starter.cli.client import with_ledger
+
+    chosen = _Filters(**filters)
+    after = chosen.place()
+    followers: list[Follower] = []
+
+    async def work(database: "Database") -> None:
+        from ledger.follow import Follower
+        from ledger.order import START
+
+        wanted = await chosen.wanted(database)
+        begin = after or (START if wanted.since else None)
+        followers.append(Follower(database, wanted, after=begin, tell=output.aside))
+        await _print_live(followers[0], limit, as_json)
+
+    # The ordinary end of this command.
+    with suppress(KeyboardInterrupt):
+        with_ledger(work)
+    for follower in followers:
+        _print_token(follower, as_json)
+
+
+async def _print_live(follower: "Follower", limit: int | None, as_json: bool) -> None:
+    given = 0
+    async with aclosing(follower.events()) as found:
+        async for event in found:
+            if as_json:
+                click.echo(output.compact(event.model_dump(mode="json")))
+            else:
+                output.line(events.in_a_line(event))
+            given += 1
+            if given == limit:
+                return
+
+
+def _print_token(follower: "Follower", as_json: bool) -> None:
+    if follower.token is None:
+        return
+    if as_json:
+        click.echo(output.compact({"token": str(follower.token)}))
+    else:
+        output.aside(f"to go on: amends follow --after {follower.token}")
