@@ -27,4 +27,7 @@ CREATE TABLE ledger.authorizations (
     provider_reference text,
     PRIMARY KEY (aggregate_id)
 );
+-- The history of payments: by date range, and with it by agent or by state.
+CREATE INDEX authorizations_requested ON ledger.authorizations (requested_at);
 CREATE INDEX authorizations_agent ON ledger.authorizations (agent_id, requested_at);
+CREATE INDEX authorizations_state ON ledger.authorizations (state, requested_at);

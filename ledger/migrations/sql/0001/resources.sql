@@ -18,4 +18,4 @@ CREATE TABLE ledger.resources (
     changed_by     text,
     PRIMARY KEY (aggregate_id)
 );
-CREATE INDEX resources_kind ON ledger.resources (environment, kind);
+CREATE INDEX resources_kind ON ledger.resources (environment, kind, name);

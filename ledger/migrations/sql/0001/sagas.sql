@@ -26,4 +26,5 @@ CREATE TABLE ledger.sagas (
     PRIMARY KEY (kind, operation_id)
 );
 CREATE UNIQUE INDEX sagas_aggregate_id ON ledger.sagas (aggregate_id);
+CREATE INDEX sagas_started ON ledger.sagas (started_at);
 CREATE INDEX sagas_open ON ledger.sagas (started_at) WHERE ended_at IS NULL;

@@ -1,0 +1,129 @@
+"""The history of payments and what exists: the right rows, and each by its index."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Select
+
+from ledger.authorizations import (
+    AuthorizationApproved,
+    AuthorizationDenied,
+    AuthorizationPhase,
+    AuthorizationRequested,
+    authorization_name,
+)
+from ledger.database import Database, compiled
+from ledger.history import (
+    PaymentQuery,
+    payments,
+    payments_statement,
+    present_resources,
+    resources_statement,
+)
+from ledger.noun import Event
+from ledger.resources import (
+    ResourceChangeStarted,
+    ResourceCreated,
+    ResourceDeleted,
+    resource_name,
+)
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import requested, write
+
+DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+async def ask(ledger: Database, day: int, agent_id: str, state: AuthorizationPhase) -> str:
+    name = f"a-{day}-{agent_id}"
+    first: AuthorizationRequested = requested(name, 100).model_copy(
+        update={"agent_id": agent_id, "requested_at": DAY + timedelta(days=day)}
+    )
+    verdict: Event = AuthorizationDenied(reason="no_policy")
+    if state == "approved":
+        verdict = AuthorizationApproved(automatic=True, spend=[], binding="b")
+    await write(ledger, authorization_name(name), first, verdict)
+    return name
+
+
+async def test_payments_are_found_by_date_agent_and_state(ledger: Database) -> None:
+    ana_1 = await ask(ledger, 1, "ana", "approved")
+    bob_2 = await ask(ledger, 2, "bob", "approved")
+    ana_3 = await ask(ledger, 3, "ana", "denied")
+
+    async def found(limit: int = 10, **query: Any) -> list[str]:
+        answer = await payments(ledger, PaymentQuery(**query), limit=limit)
+        return [payment.authorization_id for payment in answer]
+
+    assert await found() == [ana_3, bob_2, ana_1]
+    assert await found(limit=1) == [ana_3]
+    assert await found(agent_id="ana") == [ana_3, ana_1]
+    assert await found(state="approved") == [bob_2, ana_1]
+    assert await found(agent_id="ana", state="denied") == [ana_3]
+    # From that moment on, up to and without this one.
+    since, until = DAY + timedelta(days=1), DAY + timedelta(days=3)
+    assert await found(since=since, until=until) == [bob_2, ana_1]
+    assert await found(since=since + timedelta(microseconds=1), until=until) == [bob_2]
+
+
+async def test_resources_are_found_by_environment_and_kind(ledger: Database) -> None:
+    async def make(environment: str, name: str, kind: str, *more: Event) -> None:
+        begun = ResourceChangeStarted(
+            environment=environment, name=name, kind=kind, change="change/c", action="create"
+        )
+        made = ResourceCreated(change="change/c", kind=kind, spec={}, depends_on=[], outputs={})
+        await write(ledger, resource_name(environment, name), begun, made, *more)
+
+    gone = ResourceDeleted(change="change/d")
+    await make("dev", "app", "postgres.role")
+    await make("dev", "old", "postgres.role", gone)
+    await make("dev", "db", "postgres.database")
+    await make("prod", "app", "postgres.role")
+
+    async def found(environment: str, kind: str | None = None) -> list[str]:
+        answer = await present_resources(ledger, environment, kind=kind, limit=10)
+        return [resource.name for resource in answer]
+
+    assert await found("dev") == ["db", "app"]
+    assert await found("dev", "postgres.role") == ["app"]
+    assert await found("prod") == ["app"]
+
+
+BY_INDEX: dict[str, tuple[Select[Any], dict[str, Any], str]] = {
+    "payments of a date range": (
+        payments_statement(PaymentQuery(since=DAY)),
+        {"since": DAY},
+        "authorizations_requested",
+    ),
+    "payments of an agent": (
+        payments_statement(PaymentQuery(agent_id="a")),
+        {"agent_id": "a"},
+        "authorizations_agent",
+    ),
+    "payments in a state": (
+        payments_statement(PaymentQuery(state="pending_approval")),
+        {"state": "pending_approval"},
+        "authorizations_state",
+    ),
+    "resources of a kind": (
+        resources_statement("postgres.role"),
+        {"environment": "dev", "kind": "postgres.role"},
+        "resources_kind",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "values", "index"), BY_INDEX.values(), ids=BY_INDEX)
+async def test_each_question_has_its_index(
+    clone: Clone, statement: Select[Any], values: dict[str, Any], index: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(clone.auditor) as connection:
+        # The tables of a test are too small for any index to pay.
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.execute("SET LOCAL enable_sort = off")
+        explain = f"EXPLAIN {compiled(statement)} LIMIT 10"
+        cursor = await connection.execute(explain.encode(), values)
+        plan = "\n".join(str(line) for (line,) in await cursor.fetchall())
+    assert f" using {index} " in plan
+    assert "Sort" not in plan
