@@ -2,7 +2,18 @@
 
 import click
 
-from starter.cli import changes, ledger, log, payments, rebuild, rules, schedules, schema, servers
+from starter.cli import (
+    changes,
+    ledger,
+    lists,
+    log,
+    payments,
+    rebuild,
+    rules,
+    schedules,
+    schema,
+    servers,
+)
 from starter.cli.usage import naming_options
 
 COMMANDS = (
@@ -10,6 +21,7 @@ COMMANDS = (
     *(rules.agent, rules.policy),
     *(payments.pay, payments.approve, payments.reject, payments.capture, payments.cancel),
     *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
+    *(lists.payments, lists.resources),
     *(ledger.sagas, ledger.saga, log.log, log.follow, ledger.show, ledger.verify),
     rebuild.rebuild,
     schema.schema,

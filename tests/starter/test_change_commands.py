@@ -46,6 +46,10 @@ async def test_what_a_plan_shows_is_what_apply_does_and_rollback_takes_back(
         ("none", f"{name}-app"),
         ("none", f"{name}-db"),
     ]
+    held = await command("resources", "--environment", name, "--kind", "postgres.role", "--json")
+    assert [(found["name"], found["changed_by"]) for found in held.json] == [
+        (f"{name}-app", f"change/{name}")
+    ]
 
     back = ("rollback", "--to", f"before:{name}", "--environment", name)
     shown = await command(*back, "--plan")
