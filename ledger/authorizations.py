@@ -121,7 +121,7 @@ class AuthorizationState(State):
 def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState:
     if state is None:
         if isinstance(event, AuthorizationRequested):
-            asked = event.model_dump(exclude={"inputs"})
+            asked = {name: value for name, value in event if name != "inputs"}
             return AuthorizationState(state="pending_approval", **asked)
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of an authorization")
     return state.model_copy(update=_changed(state, event))

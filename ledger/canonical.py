@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import rfc8785
@@ -19,12 +20,17 @@ def canonical(value: Any) -> bytes:
 
     Raises TypeError for a float and ValueError for anything else that is not JSON in UTF-8.
     """
-    if _is_plain(value):
-        try:
-            return _encode(value).encode()
-        except UnicodeEncodeError:
-            pass
-    return rfc8785.dumps(_exact(value))
+    try:
+        return canonical_text(value).encode()
+    except UnicodeEncodeError:
+        return rfc8785.dumps(_exact(value))
+
+
+def canonical_text(value: Any) -> str:
+    """As `canonical`, before it is encoded: half of a surrogate pair is refused only then."""
+    if type(value) is str or _are_plain((value,)):
+        return _encode(value)
+    return rfc8785.dumps(_exact(value)).decode()
 
 
 def digest(value: Any) -> str:
@@ -32,24 +38,28 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _is_plain(value: Any) -> bool:
+def _are_plain(values: Iterable[Any]) -> bool:
     """Whether the encoder of Python, which is many times faster, gives the same bytes."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return True
-    if kind is int:
-        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
-    if kind is dict:
-        for key, item in value.items():
-            # Beyond ASCII the order by UTF-16 code units may differ from the order by characters.
-            if type(key) is not str or not key.isascii():
-                return False
-            if type(item) is not str and not _is_plain(item):
-                return False
-        return True
-    if kind is list or kind is tuple:
-        return all(map(_is_plain, value))
-    return False
+    for value in values:
+        kind = type(value)
+        if kind is str or value is None or kind is bool:
+            continue
+        if kind is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+            continue
+        if kind is dict and _are_ascii(value) and _are_plain(value.values()):
+            continue
+        if (kind is list or kind is tuple) and _are_plain(value):
+            continue
+        return False
+    return True
+
+
+def _are_ascii(keys: Iterable[Any]) -> bool:
+    """Beyond ASCII the order by UTF-16 code units may differ from the order by characters."""
+    try:
+        return "".join(keys).isascii()
+    except TypeError:
+        return False
 
 
 def _exact(value: Any) -> Any:

@@ -68,6 +68,11 @@ class Database:
         # Set by every commit; whoever tells the followers of the log clears it.
         self.written = asyncio.Event()
 
+    @property
+    def url(self) -> str:
+        """Where the connections go, with the password: for another process of ours."""
+        return str(self._pool.conninfo)
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection of the pool. Raises DatabaseUnavailable when none can be had."""

@@ -4,7 +4,8 @@
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
     │   ├── TooMuchContention   the commit lost every race it was allowed to lose
-    │   └── TableBusy           a rebuild could not have its table for itself
+    │   ├── TableBusy           a rebuild could not have its table for itself
+    │   └── ShareLost           a process that verified a part of the ledger was killed
     └── NeverWorks              the same call will always fail
         ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
         ├── InputChanged        the step or saga is known, with another input
@@ -35,6 +36,10 @@ class TooMuchContention(TryAgain):
 
 class TableBusy(TryAgain):
     """Another rebuild runs, or a writer holds the table for long. Nothing was changed."""
+
+
+class ShareLost(TryAgain):
+    """Nothing is known of a part of the ledger. Verify again; look who killed the process."""
 
 
 class NeverWorks(LedgerError):

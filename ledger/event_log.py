@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBin
 from sqlalchemy import Uuid as UuidColumn
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.canonical import canonical
+from ledger.canonical import canonical_text
 from ledger.noun import Xid8, metadata
 
 # The hash that stands before the first event of an aggregate.
@@ -35,24 +35,6 @@ event_log = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
-# In the order of RFC 8785. Position and xid are given by the database and differ after a dump and
-# restore: outside the hash.
-HASHED = (
-    "aggregate",
-    "aggregate_id",
-    "event_id",
-    "event_type",
-    "metadata",
-    "payload",
-    "previous",
-    "saga_id",
-    "schema_version",
-    "step",
-    "timestamp",
-    "user_id",
-    "version",
-)
-
 
 def instant(moment: datetime) -> str:
     """A moment as the hash sees it: UTC, microseconds, `2026-11-22T09:00:00.000000Z`."""
@@ -63,19 +45,29 @@ def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """The RFC 8785 text of an event, without the hash before it and without its timestamp.
 
     They stand between the parts: the database fills them in when it writes the event
-    (`ledger.event_hash`), since only then its time is known.
+    (`ledger.event_hash`), since only then its time is known. Position and xid are given by the
+    database and differ after a dump and restore: outside the hash.
     """
-    known = {name: row[name] for name in HASHED if name not in {"previous", "timestamp"}}
-    known["event_id"], known["aggregate_id"] = str(row["event_id"]), str(row["aggregate_id"])
-    text = canonical(known | {"previous": "", "timestamp": ""}).decode()
-    # From behind: no text of a user stands between the end and these two.
-    before, _, tail = text.rpartition('"timestamp":"",')
-    head, _, middle = before.rpartition('"previous":"",')
-    return f'{head}"previous":"', f'",{middle}"timestamp":"', f'",{tail}'
+    return (
+        f'{{"aggregate":{_text(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
+        f'"event_id":"{row["event_id"]}","event_type":{_text(row["event_type"])},'
+        f'"metadata":{_text(row["metadata"])},"payload":{_text(row["payload"])},"previous":"',
+        f'","saga_id":{_text(row["saga_id"])},"schema_version":{row["schema_version"]},'
+        f'"step":{_text(row["step"])},"timestamp":"',
+        f'","user_id":{_text(row["user_id"])},"version":{row["version"]}}}',
+    )
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else canonical_text(value)
 
 
 def event_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
-    """SHA-256 that links an event, as the database returns it, to the one before it."""
+    """SHA-256 that links an event, as the database returns it, to the one before it.
+
+    Its timestamp is a datetime or already the text of it.
+    """
     head, middle, tail = hash_parts(row)
-    text = f"{head}{previous.hex()}{middle}{instant(row['timestamp'])}{tail}"
+    at = row["timestamp"]
+    text = f"{head}{previous.hex()}{middle}{at if type(at) is str else instant(at)}{tail}"
     return hashlib.sha256(text.encode()).digest()

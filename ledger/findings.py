@@ -17,9 +17,14 @@ Kind = Literal[
     "name",
     "head",
     "state",
-    "step_without_saga",
+    "future",
+    "transaction",
+    "partition",
+    "saga_missing",
+    "step",
     "open_step",
     "spend_window",
+    "rule",
 ]
 
 _MEANING: dict[Kind, str] = {
@@ -34,10 +39,19 @@ _MEANING: dict[Kind, str] = {
     "name": "the name or the id was changed after it was written",
     "head": "the head of the row was changed past the rules",
     "state": "the row was changed without an event, or an event was changed",
-    "step_without_saga": "the saga was deleted, or the step was written past the rules",
+    "future": "its time was changed, or the clock of the server was set back by more than a minute",
+    "transaction": "its transaction id was changed, or the data was restored into another cluster "
+    "and no incarnation says so",
+    "partition": "it was moved past the rules, or a partition was attached unchecked",
+    "saga_missing": "the saga was deleted, or this was written past the rules",
+    "step": "the step or its saga was written past the rules",
     "open_step": "the saga ended without the outcome of this step; look at the outside",
     "spend_window": "the window was changed without an event, or an event was changed",
+    "rule": "somebody changed the database itself: what came in since then is not to be trusted",
 }
+
+# A ledger in ruins would have millions; who sees this many knows enough.
+MAX_FINDINGS = 10_000
 
 
 class Finding(BaseModel):
@@ -69,3 +83,21 @@ def finding(
         since=since,
         message=f"{where}: {what}{place}{time}: {_MEANING[kind]}.",
     )
+
+
+class Findings:
+    """What was found so far: the first MAX_FINDINGS in full, of the others how many."""
+
+    def __init__(self) -> None:
+        self.listed: list[Finding] = []
+        self.unlisted = 0
+
+    def add(self, *findings: Finding) -> None:
+        room = MAX_FINDINGS - len(self.listed)
+        self.listed.extend(findings[:room])
+        self.unlisted += len(findings[room:])
+
+    def include(self, others: "Findings") -> None:
+        """All that was found elsewhere too."""
+        self.add(*others.listed)
+        self.unlisted += others.unlisted

@@ -110,13 +110,16 @@ class Noun:
             )
         return known
 
+    @cached_property
+    def _json_columns(self) -> set[str]:
+        return {name for name in self.state.model_fields if is_json(self.table.c[name].type)}
+
     def row(self, state: State) -> dict[str, Any]:
         """The columns of a state, JSON columns as JSON values."""
-        plain, as_json = state.model_dump(), state.model_dump(mode="json")
-        return {
-            name: as_json[name] if is_json(self.table.c[name].type) else plain[name]
-            for name in type(state).model_fields
-        }
+        plain = dict(state)
+        if self._json_columns:
+            return plain | state.model_dump(mode="json", include=self._json_columns)
+        return plain
 
     def state_of(self, row: Mapping[str, Any]) -> State:
         """The state a row holds."""

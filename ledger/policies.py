@@ -27,7 +27,7 @@ class PolicyState(State):
 
 def evolve(state: PolicyState | None, event: Event) -> PolicyState:
     if isinstance(event, PolicySet):
-        return PolicyState(**event.model_dump())
+        return PolicyState(**dict(event))
     raise UnknownEvent(f"{type(event).__name__} is no event of a policy")
 
 

@@ -34,3 +34,13 @@ async def rows(
         await cursor.execute(text, values)
         async for row in cursor:
             yield row
+
+
+async def stretches(
+    connection: Connection, name: str, query: str, values: Row | None = None
+) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """As `rows`, and STRETCH of them at a time: for readers of millions."""
+    async with connection.cursor(name=name) as cursor:
+        await cursor.execute(query, values)
+        while stretch := await cursor.fetchmany(STRETCH):
+            yield stretch

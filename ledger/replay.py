@@ -1,9 +1,11 @@
 """Replays one aggregate from its events and holds its state row against the outcome."""
 
+from datetime import datetime
 from typing import Any
 
 from ledger.event_log import NO_HASH, event_hash
 from ledger.findings import Finding, Kind, finding
+from ledger.moment import Moment
 from ledger.noun import Noun, State, UnknownEvent, aggregate_id
 from ledger.nouns import NOUNS
 from ledger.reading import Row
@@ -12,19 +14,23 @@ from ledger.reading import Row
 class Replay:
     """The events of one aggregate, one by one and in order, then its row; then `findings`.
 
-    One damage gives one finding where its consequences are not damage of their own: behind a
-    missing event neither the hash link nor the fold can be judged.
+    Ids and times are texts, as the hash sees them. One damage gives one finding where its
+    consequences are not damage of their own: behind a missing event neither the hash link nor the
+    fold can be judged.
     """
 
-    def __init__(self, first: Row) -> None:
+    def __init__(self, first: Row, moment: Moment) -> None:
         self.findings: list[Finding] = []
-        self.id = first["aggregate_id"]
+        self.id: str = first["aggregate_id"]
         self.name: str = first["aggregate"]
+        self._moment = moment
         self._noun: Noun | None = NOUNS.get(self.name.split("/", 1)[0])
         self._state: State | None = None
         # False from the first event on that can't be folded.
         self._whole = True
         self._last: Row | None = None
+        # Before the events at the time of the last one.
+        self._base = 0
         # What the next event may link to: after a wrong hash either the stored or the right one.
         self._links = {NO_HASH}
         if self._noun is None:
@@ -34,11 +40,15 @@ class Replay:
         """The next event by version."""
         self._check_name(event)
         self._check_order(event)
+        self._check_place(event)
         self._check_hash(event)
         self._fold(event)
-        if self._last is None or self._last["version"] != event["version"]:
+        last = self._last
+        if last is None or last["version"] != event["version"]:
+            if last is not None and last["timestamp"] != event["timestamp"]:
+                self._base = last["version"]
             self._last = event
-        elif event["position"] < self._last["position"]:
+        elif event["position"] < last["position"]:
             # Of two events of one version the first written is the likelier one.
             self._last = event
 
@@ -55,12 +65,13 @@ class Replay:
         self._check_head(row)
 
     def _find(self, kind: Kind, what: str, event: Row | None = None) -> None:
-        position, since = (event["position"], event["timestamp"]) if event else (None, None)
+        position = event["position"] if event else None
+        since = datetime.fromisoformat(event["timestamp"]) if event else None
         self.findings.append(finding(kind, self.name, what, position, since))
 
     def _check_name(self, event: Row) -> None:
         known = self._last is not None and self._last["aggregate"] == event["aggregate"]
-        if not known and aggregate_id(event["aggregate"]) != self.id:
+        if not known and str(aggregate_id(event["aggregate"])) != self.id:
             what = f"event {event['version']} has an aggregate_id that is not of its name"
             self._find("name", what, event)
 
@@ -81,9 +92,21 @@ class Replay:
             what = f"version {event['version']} stands before the one it follows"
             self._find("order", what, event)
 
+    def _check_place(self, event: Row) -> None:
+        at, version, moment = event["timestamp"], event["version"], self._moment
+        first, after = moment.partitions.get(event["partition"], ("", ""))
+        if not first <= at < after:
+            what = f"version {version} stands in a partition of another time"
+            self._find("partition", what, event)
+        if at > moment.latest:
+            self._find("future", f"version {version} is of a time to come", event)
+        if event["xid"] >= moment.next_xid and event["position"] > moment.restored:
+            what = f"version {version} is of a transaction that has not begun"
+            self._find("transaction", what, event)
+
     def _check_hash(self, event: Row) -> None:
         twice = self._last is not None and self._last["version"] == event["version"]
-        stored, right = bytes(event["hash"]), self._right_hashes(event)
+        stored, right = event["hash"], self._right_hashes(event)
         if self._links and stored not in right and not twice:
             self._find("hash", f"the hash of version {event['version']} is wrong", event)
         # Of two events of one version either may be the one that the next links to.
@@ -118,9 +141,10 @@ class Replay:
             column
             for column, right in (
                 ("version", row["version"] == last["version"]),
-                ("base", row["base"] < row["version"]),
+                ("base", self._base <= row["base"] < row["version"]),
                 ("head_at", row["head_at"] == last["timestamp"]),
-                ("head_hash", bytes(row["head_hash"]) in self._links),
+                ("head_hash", row["head_hash"] in self._links),
+                ("xid", row["xid"] == last["xid"]),
             )
             if not right
         ]

@@ -91,9 +91,9 @@ def evolve(state: StepState | None, event: Event) -> StepState:
     if state is None:
         match event:
             case StepCommitted():
-                return StepState(state="done", **event.model_dump())
+                return StepState(state="done", **dict(event))
             case StepStarted():
-                return StepState(state="started", **event.model_dump())
+                return StepState(state="started", **dict(event))
             case _:
                 raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
     match event:

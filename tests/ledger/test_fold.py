@@ -19,6 +19,7 @@ from ledger.noun import Event, Noun, UnknownEvent
 from ledger.nouns import NOUNS
 from ledger.policies import PolicySet
 from ledger.resources import ResourceChangeStarted
+from ledger.saga_claims import begin_compensation
 from ledger.saga_steps import StepCommitted, StepStarted
 from ledger.sagas import SagaStarted
 from ledger.show import show
@@ -99,7 +100,7 @@ def _fresh(event: Event) -> Event:
             # An operation id is claimed for ever, and all examples share one ledger.
             return event.model_copy(update={"operation_id": str(uuid4())})
         case StepCommitted() | StepStarted():
-            return event.model_copy(update={"saga_id": "payment/rent"})
+            return event.model_copy(update={"saga_id": "payment/rent", "epoch": 1})
         case _:
             return event
 
@@ -122,6 +123,8 @@ async def test_the_fold_of_the_events_is_the_row(ledger: Database, noun: Noun) -
     drawn: list[tuple[list[Event], int]] = []
     draw()
     await open_payment(ledger, "rent")
+    # A saga in which any step may stand, or be undone.
+    await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     for history, cut in drawn:
         aggregate = f"{noun.name}/{uuid4()}"
         for part in (history[:cut], history[cut:]):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ledger import verify as verify_module
+from ledger import findings
 from ledger.database import Database, open_database
 from ledger.noun import aggregate_id
 from ledger.saga_claims import close_saga
@@ -203,7 +203,7 @@ DAMAGE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         ],
     ),
     "steps without their saga": (
-        [("step_without_saga", f"step/payment/rent/{step}") for step in ("hold", "send")],
+        [("saga_missing", f"step/payment/rent/{step}") for step in ("hold", "send")],
         [
             "DELETE FROM ledger.sagas",
             "DELETE FROM ledger.event_log WHERE aggregate = 'saga/payment/rent'",
@@ -270,7 +270,7 @@ async def test_finds_damage_to_each_state_table(intact: Clone) -> None:
 async def test_lists_so_many_findings_and_counts_the_rest(
     intact: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify_module, "MAX_FINDINGS", 2)
+    monkeypatch.setattr(findings, "MAX_FINDINGS", 2)
     await intact.damage("UPDATE ledger.agents SET agent_id = 'x'", "DELETE FROM ledger.policies")
     verified = await intact.verify()
     assert (len(verified.findings), verified.unlisted) == (2, 1)
