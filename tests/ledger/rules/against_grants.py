@@ -107,7 +107,7 @@ BY_BOTH: dict[str, tuple[str | Copy, ...]] = {
     "hide rows by a policy": ("ALTER TABLE ledger.agents ENABLE ROW LEVEL SECURITY",),
     "a column of one's own": ("ALTER TABLE ledger.agents ADD COLUMN mine integer",),
     "drop a constraint": ("ALTER TABLE ledger.event_log DROP CONSTRAINT event_log_pkey",),
-    "drop an index": ("DROP INDEX ledger.event_log_position",),
+    "drop an index": ("DROP INDEX ledger.event_log_order",),
     "drop the schema": ("DROP SCHEMA ledger CASCADE",),
     "rename the schema": ("ALTER SCHEMA ledger RENAME TO gone",),
     "create in the schema": ("CREATE TABLE ledger.mine (x integer)",),
