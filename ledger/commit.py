@@ -100,6 +100,8 @@ async def _unlocked(
     try:
         decision = decide(loaded)
         made = writing(author, loaded, decision) if decision.events else None
+    except NotLoaded:
+        raise
     except Exception as error:
         # On what was only assumed nobody is refused.
         if assumed:
@@ -121,12 +123,14 @@ async def _locked(
 ) -> T:
     async with connection.pipeline():
         await connection.execute("BEGIN")
+        # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
+        await _ask(connection, refs, windows_of, locked=True)
         loaded = await _load(connection, refs, windows_of, locked=True)
     decision = decide(loaded)
     if not decision.events:
         await connection.execute("ROLLBACK")
         return decision.result
-    made = writing(author, loaded, decision)
+    made = writing(author, loaded, decision, locked=True)
     async with connection.pipeline():
         await _write(connection, made)
         await connection.execute("COMMIT")
@@ -137,20 +141,31 @@ async def _load(
     connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
 ) -> Loaded:
     heads = {name: _head(ref, None) for name, ref in refs.items()}
-    wanted = [ref for ref in refs.values() if not ref.assumed]
+    wanted = _to_load(refs)
     if not wanted and windows_of is None:
         return Loaded(heads, None, {})
-    statement = load_statement(
-        tuple((heads[ref.aggregate].noun.name, ref.lock if locked else None) for ref in wanted),
-        windows_of is not None,
-        locked,
-    )
-    ids = {f"id{number}": str(aggregate_id(ref.aggregate)) for number, ref in enumerate(wanted)}
-    cursor = await _execute(connection, statement, ids | {"agent_id": windows_of})
+    cursor = await _ask(connection, refs, windows_of, locked=locked)
     *rows, now = cast(tuple[Any, ...], await cursor.fetchone())
     spent = [_spent(row) for row in (rows.pop() if windows_of is not None else ())]
     heads |= {ref.aggregate: _head(ref, row) for ref, row in zip(wanted, rows, strict=True)}
     return Loaded(heads, now, {change.window: change for change in spent})
+
+
+async def _ask(
+    connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
+) -> AsyncRawCursor[Any]:
+    wanted = _to_load(refs)
+    statement = load_statement(
+        tuple((noun_of(ref.aggregate).name, ref.lock if locked else None) for ref in wanted),
+        windows_of is not None,
+        locked,
+    )
+    ids = {f"id{number}": str(aggregate_id(ref.aggregate)) for number, ref in enumerate(wanted)}
+    return await _execute(connection, statement, ids | {"agent_id": windows_of})
+
+
+def _to_load(refs: Mapping[str, Ref]) -> list[Ref]:
+    return [ref for ref in refs.values() if not ref.assumed]
 
 
 def _head(ref: Ref, row: Mapping[str, Any] | None) -> Head:

@@ -25,11 +25,14 @@ class Writing:
     values: Values
 
 
-def writing(author: Author, loaded: Loaded, decision: Decision[Any]) -> Writing:
+def writing(
+    author: Author, loaded: Loaded, decision: Decision[Any], *, locked: bool = False
+) -> Writing:
     """The rows and events of a decision, in one order for everybody: by aggregate.
 
     What the decision stands on and does not write is held. Raises ValueError for events of an
-    aggregate that was loaded for share.
+    aggregate that was loaded for share, and NotLoaded where only locks show that one is still
+    absent.
     """
     events: dict[str, list[Event]] = {}
     for aggregate, event in decision.events:
@@ -46,14 +49,14 @@ def writing(author: Author, loaded: Loaded, decision: Decision[Any]) -> Writing:
         if aggregate in events:
             parts.append(Written(head.noun.name, head.version == 0, len(events[aggregate])))
             values |= _written(author, head, events[aggregate], f"p{len(parts) - 1}")
-        elif head.ref.new:
-            # Nothing in the write would show that it exists after all.
-            raise NotLoaded(aggregate)
         elif head.ref.given or head.version:
             held = dict(head.ref.given) or {"version": head.version}
             parts.append(Held(head.noun.name, tuple(held)))
             values |= {prefix + name: str(value) for name, value in held.items()}
             values[prefix + "aggregate_id"] = str(aggregate_id(aggregate))
+        elif not locked:
+            # Absent, and no row to hold: nothing in the write would show that it exists by now.
+            raise NotLoaded(aggregate)
     for window, change in _changes(decision.events).items():
         prefix = f"p{len(parts)}_"
         parts.append(Spent(adds=change.amount_minor >= 0))

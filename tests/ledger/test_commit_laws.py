@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from ledger.agents import AgentRegistered, AgentRevoked, agent_name
 from ledger.commit import Decision, Loaded, Ref, commit
 from ledger.database import Connection, Database, open_database
-from ledger.errors import DatabaseUnavailable, InputChanged
-from ledger.saga_claims import Opening, open_saga
+from ledger.errors import DatabaseUnavailable, InputChanged, StateRefused
+from ledger.saga_claims import Opening, begin_compensation, open_saga
 from ledger.step_claims import StepClaim, commit_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, BOT, claim, hold, open_payment, register, revoke, write
@@ -48,6 +48,16 @@ async def revoke_elsewhere(clone: Clone) -> None:
 
 async def versions(clone: Clone) -> list[tuple[object, ...]]:
     return await clone.fetch("SELECT aggregate, version FROM ledger.event_log ORDER BY 1, 2")
+
+
+async def until_waiting(clone: Clone, sessions: int) -> None:
+    """Until so many sessions wait for a lock of another."""
+    await clone.execute(
+        clone.superuser,
+        "SET LOCAL statement_timeout = '10s'",
+        "DO $$ BEGIN WHILE (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted) < "
+        f"{sessions} LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
+    )
 
 
 async def repeated(work: Any) -> Any:
@@ -83,12 +93,7 @@ async def test_a_session_that_dies_in_its_write_writes_nothing(
     async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
         await other.execute("SELECT FROM ledger.agents FOR UPDATE")
         work = asyncio.create_task(revoke(ledger))
-        await clone.execute(
-            clone.superuser,
-            "SET LOCAL statement_timeout = '10s'",
-            "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) "
-            "LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
-        )
+        await until_waiting(clone, 1)
         await asyncio.to_thread(kill_all, clone)
         with pytest.raises(DatabaseUnavailable):
             await work
@@ -149,6 +154,49 @@ async def test_what_a_decision_stands_on_must_not_change_before_its_write(
     assert await clone.fetch("""SELECT "user" FROM ledger.agents WHERE agent_id = 'zed'""") == [
         ("user:revoked",)
     ]
+
+
+async def test_what_a_decision_found_absent_must_not_exist_when_it_is_written(
+    clone: Clone, ledger: Database
+) -> None:
+    seen: list[object] = []
+
+    async def appear() -> None:
+        async with open_database(clone.worker, size=1) as database:
+            await register(database)
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        seen.append(loaded[BOT] and loaded[BOT].state)
+        if len(seen) == 1:
+            elsewhere(appear())
+        return Decision(None, [("agent/zed", AgentRegistered(agent_id="zed", user=f"{seen[-1]}"))])
+
+    await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref("agent/zed")], decide)
+    assert seen == [None, "active"]
+
+
+async def test_no_step_lands_between_the_look_at_the_pivot_and_the_turn_round(
+    clone: Clone, ledger: Database
+) -> None:
+    """The pivot is absent when it is looked for; its commit holds the saga while it lands."""
+    await open_payment(ledger)
+    async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
+        await other.execute("SELECT FROM ledger.sagas FOR UPDATE")
+        # Waits for the saga's row, in the write of the first try or with its locks.
+        settle = asyncio.create_task(commit_step(ledger, AUTHOR, claim("settle"), [], hold))
+        await until_waiting(clone, 1)
+        turn = asyncio.create_task(
+            begin_compensation(
+                ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None, "settle"
+            )
+        )
+        await until_waiting(clone, 2)
+        await other.rollback()
+        await settle
+        with pytest.raises(StateRefused, match="past settle"):
+            await turn
+    [(state,)] = await clone.fetch("SELECT state FROM ledger.sagas")
+    assert state == "running"
 
 
 async def test_what_was_taken_for_new_and_is_not_is_loaded(clone: Clone, ledger: Database) -> None:
