@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 
 from ledger.database import RACES, Connection, Database, Statement
 from ledger.decision import Author, Decide, Decision, Head, Loaded, NotLoaded, Ref
-from ledger.errors import TooMuchContention
+from ledger.errors import ClockSetBack, TooMuchContention
 from ledger.event_log import NO_HASH
 from ledger.noun import aggregate_id
 from ledger.nouns import noun_of
@@ -33,6 +33,8 @@ MAX_TRIES = 16
 
 # A commit that came too late after its time: nothing was written (see require_events).
 LATE = "ZA006"
+# A commit at a time up to which the past was answered for: the clock was set back (ledger.past).
+ANSWERED_FOR = "ZA007"
 
 # As PostgreSQL writes it.
 _NO_HASH = "\\x" + NO_HASH.hex()
@@ -53,7 +55,7 @@ async def commit(
     All of it happens or nothing. `decide` may run several times: a lost race (serialization
     failure, deadlock, a row that another commit created or changed) is retried and never stored as
     a result. Raises what `decide` raises (nothing is written then), TooMuchContention,
-    DatabaseUnavailable.
+    ClockSetBack, DatabaseUnavailable.
     """
     wanted = _merged(refs)
     whole = {name: Ref(ref.aggregate, ref.lock) for name, ref in wanted.items()}
@@ -69,6 +71,11 @@ async def commit(
         except NotLoaded:
             continue
         except psycopg.Error as error:
+            if error.sqlstate == ANSWERED_FOR:
+                raise ClockSetBack(
+                    "the database's clock is behind a moment of the past that was answered for: "
+                    "set it right, or wait until it is past that moment"
+                ) from error
             if not isinstance(error, (*RACES, errors.UniqueViolation)) and error.sqlstate != LATE:
                 raise
         # Jitter, so that the losers of one race don't meet again in the next.

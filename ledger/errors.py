@@ -4,6 +4,8 @@
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
     │   ├── TooMuchContention   the commit lost every race it was allowed to lose
+    │   ├── ClockSetBack        the database's clock stands in a past that was answered for
+    │   ├── StillOpen           events may yet be added at or before the point asked for
     │   ├── TableBusy           a rebuild could not have its table for itself
     │   └── ShareLost           a process that verified a part of the ledger was killed
     └── NeverWorks              the same call will always fail
@@ -34,12 +36,20 @@ class TooMuchContention(TryAgain):
     """Many commits meet on the same aggregate; repeat it, or spread the load."""
 
 
+class ClockSetBack(TryAgain):
+    """Set the clock of the database server right; see docs/time-travel.md. Nothing was written."""
+
+
 class TableBusy(TryAgain):
     """Another rebuild runs, or a writer holds the table for long. Nothing was changed."""
 
 
 class ShareLost(TryAgain):
     """Nothing is known of a part of the ledger. Verify again; look who killed the process."""
+
+
+class StillOpen(TryAgain):
+    """Ask again a little later, or with more patience; end the transaction that it names."""
 
 
 class NeverWorks(LedgerError):

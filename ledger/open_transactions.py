@@ -1,4 +1,5 @@
-"""Who holds up what may be read as final: the oldest write transaction of the whole cluster."""
+"""Who holds up what may be read as final: the oldest write transaction of the whole cluster, and
+those that write to the log."""
 
 from datetime import datetime
 
@@ -16,6 +17,24 @@ _OLDEST = """
     SELECT NULL, gid, database::text, owner::text, NULL, prepared, age(transaction)
     FROM pg_prepared_xacts
     ORDER BY age DESC LIMIT 1
+"""
+
+# Partitions too: their owner may insert into one without the log's own lock.
+_WRITERS = """
+    SELECT DISTINCT ON (locks.virtualtransaction) locks.virtualtransaction AS key, locks.pid,
+        CASE WHEN locks.pid IS NULL THEN coalesce(prepared.gid, '') END AS prepared,
+        current_database()::text AS database,
+        coalesce(sessions.usename, prepared.owner)::text AS role,
+        sessions.application_name AS application,
+        coalesce(sessions.xact_start, prepared.prepared) AS since
+    FROM pg_locks AS locks
+    LEFT JOIN pg_stat_activity AS sessions ON sessions.pid = locks.pid
+    LEFT JOIN pg_prepared_xacts AS prepared
+        ON locks.pid IS NULL AND locks.virtualtransaction = '-1/' || prepared.transaction
+    WHERE locks.locktype = 'relation' AND locks.mode = 'RowExclusiveLock' AND locks.granted
+        AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND locks.relation IN (SELECT relid FROM pg_partition_tree('ledger.event_log'))
+    ORDER BY locks.virtualtransaction
 """
 
 
@@ -51,3 +70,18 @@ async def oldest_open_transaction(connection: Connection) -> OpenTransaction | N
     return OpenTransaction.model_validate(
         {name: row[name] for name in OpenTransaction.model_fields}
     )
+
+
+async def writers_of_the_log(connection: Connection) -> dict[str, OpenTransaction]:
+    """All transactions that have written to the log, or are about to, by their virtual id.
+
+    Whoever inserts holds this lock from before the first position is taken until after the commit
+    can be seen; a prepared transaction keeps it under another id.
+    """
+    rows = await (await connection.execute(_WRITERS)).fetchall()
+    return {
+        row["key"]: OpenTransaction.model_validate(
+            {name: row[name] for name in OpenTransaction.model_fields}
+        )
+        for row in rows
+    }

@@ -1,6 +1,5 @@
 """What an environment holds, and what it held before a change, at a time or at a position."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,10 +10,13 @@ from pydantic import Field
 from ledger.database import Connection, Database
 from ledger.errors import NotFound, StateRefused
 from ledger.noun import Event, State
+from ledger.past import Point, wait_until_past
 from ledger.reading import reading
 from ledger.resources import RESOURCE, ResourceApplied, ResourceDeleted, ResourceState, evolve
 
 Json = dict[str, Any]
+# A saga that asks for a past still open comes again; it must not keep its workflow task that long.
+BRIEFLY_S = 1.0
 
 
 class Shape(State):
@@ -121,28 +123,30 @@ def _known(row: Mapping[str, Any]) -> KnownResource:
 
 
 @dataclass(frozen=True)
-class Point:
-    """A point of the log: before a change's first event on each resource, or after a position or
-    a moment. Exactly one is set."""
+class Target:
+    """Where to go back to: before a change's first event on each resource, or to a point of the
+    log. Exactly one is set."""
 
     before_saga: str | None = None
-    position: int | None = None
-    moment: datetime | None = None
+    point: Point | None = None
 
     @classmethod
-    def parse(cls, to: str) -> "Point":
+    def parse(cls, to: str) -> "Target":
         """From `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises ValueError."""
         if to.startswith("before:"):
             return cls(before_saga="change/" + to.removeprefix("before:"))
-        if re.fullmatch(r"[0-9]{1,18}", to):
-            return cls(position=int(to))
         try:
-            moment = datetime.fromisoformat(to)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            raise ValueError("before:CHANGE, a position, or an ISO 8601 time with a zone is needed")
-        return cls(moment=moment)
+            return cls(point=Point.parse(to))
+        except ValueError as error:
+            raise ValueError(f"before:CHANGE, {error}") from None
+
+    @property
+    def position(self) -> int | None:
+        return self.point.position if self.point else None
+
+    @property
+    def moment(self) -> datetime | None:
+        return self.point.moment if self.point else None
 
 
 _SAGA = "SELECT input, ended_at FROM ledger.sagas WHERE workflow_id = %(before_saga)s"
@@ -164,16 +168,24 @@ _TOUCHED = """
 
 
 async def resources_at(
-    database: Database, environment: str, to: str, names: Collection[str] | None = None
+    database: Database,
+    environment: str,
+    to: str,
+    names: Collection[str] | None = None,
+    *,
+    patience_s: float = BRIEFLY_S,
 ) -> Rewound:
-    """What the resources that were touched since the point `to` (see Point.parse) were there.
+    """What the resources that were touched since the point `to` (see Target.parse) were there.
 
     Raises ValueError for a point that is none, NotFound for a change that the ledger does not know
-    in this environment, StateRefused for one that has not ended and for a time to come.
+    in this environment, StateRefused for one that has not ended and for a time to come, StillOpen
+    for a point that is not past within `patience_s` (see `ledger.past`).
     """
-    point = Point.parse(to)
+    target = Target.parse(to)
+    if target.point is not None:
+        await wait_until_past(database, target.point, patience_s=patience_s)
     async with reading(database) as connection:
-        past = await _read_past(connection, environment, point, names)
+        past = await _read_past(connection, environment, target, names)
         mentioned = {resource.name for resource in past}
         for resource in past:
             mentioned |= resource.was.mentions() if resource.was else set()
@@ -181,29 +193,20 @@ async def resources_at(
 
 
 async def _read_past(
-    connection: Connection, environment: str, point: Point, names: Collection[str] | None
+    connection: Connection, environment: str, target: Target, names: Collection[str] | None
 ) -> list[PastResource]:
     values = {
         "environment": environment,
         "names": None if names is None else sorted(names),
-        "before_saga": point.before_saga,
-        "position": point.position,
-        "moment": point.moment,
+        "before_saga": target.before_saga,
+        "position": target.position,
+        "moment": target.moment,
     }
-    if point.before_saga is not None:
+    if target.before_saga is not None:
         saga = await (await connection.execute(_SAGA, values)).fetchone()
-        _require_ended(point.before_saga, saga, environment)
-    if point.moment is not None:
-        await _require_past(connection, point.moment)
+        _require_ended(target.before_saga, saga, environment)
     cursor = await connection.execute(_TOUCHED, values)
-    return [history.past() for history in _histories(await cursor.fetchall(), point)]
-
-
-async def _require_past(connection: Connection, moment: datetime) -> None:
-    cursor = await connection.execute("SELECT clock_timestamp() AS now")
-    for row in await cursor.fetchall():
-        if moment > row["now"]:
-            raise StateRefused(f"{moment.isoformat()} is still to come", "in_the_future")
+    return [history.past() for history in _histories(await cursor.fetchall(), target)]
 
 
 def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> None:
@@ -250,19 +253,17 @@ class _History:
         return PastResource(name=self.name, was=self.was, changed_since=self.standing)
 
 
-def _histories(rows: Sequence[Mapping[str, Any]], point: Point) -> Iterable[_History]:
+def _histories(rows: Sequence[Mapping[str, Any]], target: Target) -> Iterable[_History]:
     histories: dict[str, _History] = {}
     for row in rows:
         name = row["aggregate"].split("/", 2)[2]
         history = histories.setdefault(name, _History(name))
         event = RESOURCE.event(row["event_type"], row["schema_version"], row["payload"])
-        history.add(event, _is_after(row, point))
+        history.add(event, _is_after(row, target))
     return histories.values()
 
 
-def _is_after(row: Mapping[str, Any], point: Point) -> bool:
-    if point.before_saga is not None:
-        return bool(row["saga_id"] == point.before_saga)
-    if point.position is not None:
-        return bool(row["position"] > point.position)
-    return bool(row["timestamp"] > point.moment)
+def _is_after(row: Mapping[str, Any], target: Target) -> bool:
+    if target.point is None:
+        return bool(row["saga_id"] == target.before_saga)
+    return not target.point.covers(row)

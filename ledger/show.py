@@ -1,6 +1,5 @@
 """What the ledger knows, for people: one aggregate folded from its events, and lists of sagas."""
 
-from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +9,11 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, false, or_, select, union_a
 from ledger.agents import AGENT, AgentState
 from ledger.database import Connection, Database, compiled
 from ledger.errors import Ambiguous, NotFound
-from ledger.log import LoggedEvent, Wanted, events_of_saga, stream
-from ledger.noun import Noun, State, aggregate_id
-from ledger.nouns import NOUNS, noun_of
+from ledger.fold import fold, never_was
+from ledger.log import LoggedEvent, events_of_saga
+from ledger.noun import aggregate_id
+from ledger.nouns import NOUNS
+from ledger.past import PATIENCE_S, Explain, Point, in_silence, wait_until_past
 from ledger.policies import policy_name
 from ledger.reading import reading
 from ledger.saga_steps import STEP, StepState
@@ -51,34 +52,32 @@ class SagaStory(BaseModel):
     events: list[LoggedEvent]
 
 
-async def show(database: Database, aggregate: str) -> Shown:
-    """The state of an aggregate, folded from its events.
+async def show(
+    database: Database,
+    aggregate: str,
+    at: Point | None = None,
+    *,
+    patience_s: float = PATIENCE_S,
+    explain: Explain = in_silence,
+) -> Shown:
+    """The state of an aggregate, folded from its events: now, or as it was at a point of the past.
 
-    Raises NotFound, UnknownEvent for an event of a newer version, DatabaseUnavailable.
+    What it says of the past is the same for ever (see `ledger.past`, also for `patience_s`,
+    `explain`, StillOpen and StateRefused). Raises NotFound, UnknownEvent for an event of a newer
+    version, DatabaseUnavailable.
     """
-    noun = _noun(aggregate)
-    state: State | None = None
-    last: LoggedEvent | None = None
-    async with aclosing(stream(database, Wanted(aggregate=aggregate))) as events:
-        async for last in events:
-            event = noun.event(last.event_type, last.schema_version, last.payload)
-            state = noun.evolve(state, event)
-    if state is None or last is None:
-        raise NotFound(f"the ledger has no event of {aggregate}")
+    if at is not None:
+        await wait_until_past(database, at, patience_s=patience_s, explain=explain)
+    async with reading(database) as connection:
+        folded = await fold(connection, aggregate, at)
+        if folded is None:
+            raise await never_was(connection, aggregate, at)
     return Shown(
         aggregate=aggregate,
-        version=last.version,
-        head_at=last.timestamp,
-        state=state.model_dump(mode="json"),
+        version=folded.version,
+        head_at=folded.head_at,
+        state=folded.state.model_dump(mode="json"),
     )
-
-
-def _noun(aggregate: str) -> Noun:
-    try:
-        return noun_of(aggregate)
-    except KeyError:
-        known = ", ".join(f"{name}/..." for name in NOUNS)
-        raise NotFound(f"{aggregate} is no name of an aggregate; these begin {known}") from None
 
 
 async def sagas(database: Database, *, open_only: bool = False, limit: int) -> list[SagaState]:

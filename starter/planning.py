@@ -5,7 +5,8 @@ from contextlib import suppress
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.order import reaches
-from ledger.resource_history import Point, resources, resources_at
+from ledger.past import PATIENCE_S
+from ledger.resource_history import Target, resources, resources_at
 from starter.errors import InvalidInput
 from workflows.change_problems import KINDS, problems_in
 from workflows.inputs import ChangeRequest, RollbackRequest
@@ -25,7 +26,7 @@ def check_change(request: ChangeRequest) -> None:
 def check_rollback(request: RollbackRequest) -> None:
     """Raises InvalidInput for a point that is none, such as a 30th of February."""
     try:
-        Point.parse(request.to)
+        Target.parse(request.to)
     except ValueError as error:
         raise InvalidInput("to", str(error)) from None
 
@@ -33,11 +34,11 @@ def check_rollback(request: RollbackRequest) -> None:
 async def check_point(database: Database, request: RollbackRequest) -> None:
     """Raises InvalidInput for a position beyond the log, and the ledger's NotFound for a change
     that it does not know in this environment. One that has not ended may have ended later."""
-    point = Point.parse(request.to)
-    if point.position is not None:
-        if not await reaches(database, point.position):
+    target = Target.parse(request.to)
+    if target.position is not None:
+        if not await reaches(database, target.position):
             raise InvalidInput("to", "lies beyond the end of the log")
-    elif point.before_saga is not None:
+    elif target.before_saga is not None:
         with suppress(StateRefused):
             await resources_at(database, request.environment, request.to, request.resources)
 
@@ -49,6 +50,9 @@ async def change_plan(database: Database, request: ChangeRequest) -> Plan:
 
 
 async def rollback_plan(database: Database, request: RollbackRequest) -> Plan:
-    """What a checked rollback would do now. Raises the ledger's NotFound and StateRefused."""
-    rewound = await resources_at(database, request.environment, request.to, request.resources)
+    """What a checked rollback would do now. Raises the ledger's NotFound, StateRefused and
+    StillOpen."""
+    rewound = await resources_at(
+        database, request.environment, request.to, request.resources, patience_s=PATIENCE_S
+    )
     return plan_rollback(request, rewound, KINDS).plan

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from ledger.errors import DatabaseUnavailable
 from ledger.follow import announce
 from ledger.migrate import upgrade
 from ledger.partitions import create_partitions
+from ledger.snapshot_maker import SnapshotMaker
 from worker.errors import Unreachable
 from worker.health import serve_health
 from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
@@ -31,6 +33,8 @@ log = logging.getLogger("amends.worker")
 # Partitions are made months ahead, so that a day on which this fails does no harm.
 PARTITIONS_AHEAD_MONTHS = 3
 PARTITIONS_EVERY = timedelta(hours=6)
+# Readers of a long aggregate fold what came since the last one, and nobody else waits for it.
+SNAPSHOTS_EVERY = timedelta(minutes=1)
 
 
 async def migrate(settings: Settings) -> str:
@@ -64,7 +68,12 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         }
         host, port = settings.health_host, settings.health_port
         await stack.enter_async_context(serve_health(host, port, probes))
-        for beside in (_keep_partitions(running.database), announce(running.database)):
+        snapshots = SnapshotMaker(running.database)
+        for beside in (
+            _repeat(PARTITIONS_EVERY, "partitions", lambda: _partitions(running.database)),
+            _repeat(SNAPSHOTS_EVERY, "snapshots", snapshots.make),
+            announce(running.database),
+        ):
             stack.callback(asyncio.create_task(beside).cancel)
         await work(running.workers, stop)
 
@@ -92,7 +101,7 @@ async def _temporal(settings: Settings) -> Client:
 
 async def _first_partitions(database: Database) -> None:
     try:
-        await create_partitions(database, PARTITIONS_AHEAD_MONTHS)
+        await _partitions(database)
     except DatabaseUnavailable as error:
         raise Unreachable(
             f"the database of AMENDS_DATABASE_URL can't be used ({error}): start it, migrate it "
@@ -110,13 +119,18 @@ async def _register(client: Client) -> None:
         ) from None
 
 
-async def _keep_partitions(database: Database) -> None:
+async def _partitions(database: Database) -> None:
+    await create_partitions(database, PARTITIONS_AHEAD_MONTHS)
+
+
+async def _repeat(every: timedelta, what: str, chore: Callable[[], Awaitable[object]]) -> None:
     while True:
-        await asyncio.sleep(PARTITIONS_EVERY.total_seconds())
+        # Not all workers at once.
+        await asyncio.sleep(every.total_seconds() * random.uniform(0.8, 1.2))
         try:
-            await create_partitions(database, PARTITIONS_AHEAD_MONTHS)
-        except Exception as error:  # noqa: BLE001 - tried again long before they are needed
-            log.warning("partitions were not made (%s); tried again later", type(error).__name__)
+            await chore()
+        except Exception as error:  # noqa: BLE001 - no chore is urgent: each is tried again
+            log.warning("%s were not made (%s); tried again later", what, type(error).__name__)
 
 
 async def ask_database(database: Database) -> None:

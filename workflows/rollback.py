@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from activities.errors import REFUSED, invalid_input
 from activities.resource_change import ReadPast
 from activities.resources import ResourceActivities
-from ledger.resource_history import Point
+from ledger.resource_history import Target
 from ledger.resources import resource_name
 from workflows.change_problems import KINDS
 from workflows.change_story import ChangeStory
@@ -32,7 +32,7 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
     def admitted(self, raw: tuple[Any, ...]) -> RollbackRequest:
         request = super().admitted(raw)
         try:
-            Point.parse(request.to)
+            Target.parse(request.to)
         except ValueError as error:
             raise invalid_input([("to", str(error))]) from None
         return request

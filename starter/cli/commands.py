@@ -4,6 +4,7 @@ import click
 
 from starter.cli import (
     changes,
+    history,
     ledger,
     lists,
     log,
@@ -22,7 +23,8 @@ COMMANDS = (
     *(payments.pay, payments.approve, payments.reject, payments.capture, payments.cancel),
     *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
     *(lists.payments, lists.resources),
-    *(ledger.sagas, ledger.saga, log.log, log.follow, ledger.show, ledger.verify),
+    *(ledger.sagas, ledger.saga, log.log, log.follow),
+    *(history.show, history.diff, history.blame, ledger.verify),
     rebuild.rebuild,
     schema.schema,
 )

@@ -1,6 +1,5 @@
-"""`amends sagas`, `saga`, `show`, `verify`: what the ledger says."""
+"""`amends sagas`, `saga`, `verify`: what the ledger says."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,7 @@ from starter.cli import events, options, output
 if TYPE_CHECKING:
     from ledger.database import Database
     from ledger.sagas import SagaState
-    from ledger.show import SagaStory, Shown
+    from ledger.show import SagaStory
     from ledger.verify import Verified
 
 _LIMIT = click.IntRange(min=1, max=100_000)
@@ -94,28 +93,6 @@ def _tell(story: "SagaStory") -> None:
     steps = [(step.ordinal, step.name, step.state, step.reason) for step in story.steps]
     output.table(("#", "step", "state", ""), steps, empty="no step yet")
     events.show(story.events, story.saga.workflow_id)
-
-
-@click.command()
-@click.argument("aggregate", metavar="ID")
-@options.as_json
-def show(aggregate: str, as_json: bool) -> None:
-    """Show the state of ID, folded from its events."""
-    from starter.cli.client import with_ledger
-
-    async def work(database: "Database") -> "Shown":
-        from ledger.show import resolve_id, show
-
-        return await show(database, await resolve_id(database, aggregate))
-
-    shown = with_ledger(work)
-    if as_json:
-        output.document(shown.model_dump(mode="json"))
-        return
-    output.line(f"{shown.aggregate}, version {shown.version}, {shown.head_at.isoformat()}")
-    for name, value in shown.state.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        output.line(f"  {name}: {text}")
 
 
 @click.command()

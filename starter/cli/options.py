@@ -28,6 +28,16 @@ allow_irreversible = click.option(
     "--allow-irreversible", is_flag=True, help="Also where data is lost for ever."
 )
 
+timeout = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, max=86_400),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the past to close.",
+)
+
 
 def following(command: Command) -> Command:
     """`--detach` and `--wait`: how long the command stays with its saga."""

@@ -114,7 +114,8 @@ async def test_back_to_a_position_and_to_a_time_takes_back_all_since_and_names_i
     await asking.apply(prefix + "2", present=[role(app, login=False)])
     await asking.apply(prefix + "3", present=[database(db, app)])
     names = [app, db]
-    by_time = await resources_at(ledger, "dev", now.isoformat(), names)
+    # What happened at this moment is known for good when no commit can be late for it any more.
+    by_time = await resources_at(ledger, "dev", now.isoformat(), names, patience_s=20)
     assert by_time == await resources_at(ledger, "dev", str(here), names)
     result = await asking.roll_back(prefix + "4", to=str(here), resources=names)
     assert result["notes"] == [

@@ -66,7 +66,7 @@ async def test_the_auditor_reads_every_table(held: Clone) -> None:
 async def test_nothing_else_is_granted(held: Clone) -> None:
     """The whole list, so that a new grant has to be written down here."""
     states = ["agents", "authorizations", "policies", "resources", "saga_steps", "sagas"]
-    states += ["spend_windows", "transfers"]
+    states += ["snapshots", "spend_windows", "transfers"]
     assert await held.fetch(
         "SELECT grantee::regrole::text, privilege_type, array_agg(relname::text ORDER BY relname) "
         "FROM pg_class, aclexplode(relacl) WHERE relnamespace = 'ledger'::regnamespace "

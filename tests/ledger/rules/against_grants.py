@@ -8,9 +8,10 @@ from tests.ledger.rules.world import WORLD, event, row
 DENIED = "42501"
 STATES = [*WORLD, "spend_windows"]
 LOG = ["event_log", "{partition}"]
-OURS = ["incarnations", "alembic_version"]
+OURS = ["incarnations", "alembic_version", "closed_past", "snapshots"]
 COLUMN = {
     "alembic_version": "version_num",
+    "closed_past": "until",
     "incarnations": "system_identifier",
     "spend_windows": "count",
 }
@@ -32,7 +33,8 @@ def _statements(table: str) -> dict[str, str]:
 
 
 # What the worker has: everything else on every table is attempted. The log it has by column.
-HELD = {table: {"INSERT", "UPDATE", "MAINTAIN"} for table in STATES} | {"event_log": {"INSERT"}}
+HELD = {table: {"INSERT", "UPDATE", "MAINTAIN"} for table in [*STATES, "snapshots"]}
+HELD["event_log"] = {"INSERT"}
 
 
 def _on_tables(role: Role) -> Iterator[Attempt]:

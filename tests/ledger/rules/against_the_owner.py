@@ -171,7 +171,7 @@ REFUSED: Told = {
 
 def _taken_away() -> Iterator[Attempt]:
     """No row of any table goes, by the table or by a partition."""
-    for table in [*WORLD, "spend_windows", "event_log", "{partition}"]:
+    for table in [*WORLD, "spend_windows", "closed_past", "event_log", "{partition}"]:
         for verb in ("DELETE FROM", "TRUNCATE"):
             taken = f"{verb} ledger.{table}"
             yield Attempt(taken, "ZA002", "refuse_change", (taken,), "owner")

@@ -66,6 +66,7 @@ SAYS = {
     "ZA004": ("no state without event",),
     "ZA005": ("no event without state",),
     "ZA006": ("the past is closed, try again",),
+    "ZA007": ("in a past that was answered for",),
     "ZA010": ("months ahead",),
 }
 

@@ -74,6 +74,13 @@ ON_A_STAGE = [
         ),
     ),
     Attempt(
+        "a commit into a past that was answered for",
+        "ZA007",
+        "require_events",
+        moved(AGENT),
+        given=(f"UPDATE ledger.closed_past SET until = {AHEAD}",),
+    ),
+    Attempt(
         "operators of one's own for a row against its head",
         "ZA003",
         "stamp_row",

@@ -1,4 +1,5 @@
--- At commit: a state row that was written has exactly the events that lead to it, and is not late.
+-- At commit: a state row that was written has exactly the events that lead to it, and does not come
+-- too late for the past.
 CREATE FUNCTION ledger.require_events() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 -- Else the query is planned anew for every row, since a plan for one month looks cheaper.
@@ -18,6 +19,10 @@ BEGIN
     IF clock_timestamp() - NEW.head_at > ledger.late_after() THEN
         RAISE EXCEPTION '% of % commits more than % after its time: the past is closed, try again',
             NEW.aggregate, NEW.head_at, ledger.late_after() USING ERRCODE = 'ZA006';
+    END IF;
+    IF NEW.head_at <= (SELECT until FROM ledger.closed_past) THEN
+        RAISE EXCEPTION '% at % is in a past that was answered for: the clock was set back; set it right, or wait',
+            NEW.aggregate, NEW.head_at USING ERRCODE = 'ZA007';
     END IF;
     RETURN NULL;
 END

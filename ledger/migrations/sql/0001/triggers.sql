@@ -16,5 +16,7 @@ CALL ledger.guard_state_table('resources', 'resource');
 
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.spend_windows
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.closed_past
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
 SELECT ledger.create_partitions(3);

@@ -1,0 +1,242 @@
+"""What differs between two points, and who last changed each field: read from the events alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from ledger.commit import Author, Decision, Ref, commit
+from ledger.database import Database
+from ledger.errors import NotFound, StateRefused
+from ledger.log import Wanted, log
+from ledger.noun import Event, Noun, State
+from ledger.nouns import NOUNS
+from ledger.past import Point
+from ledger.provenance import Blame, blame, diff, leaves_of
+from ledger.resources import (
+    ResourceChangeDropped,
+    ResourceChangeStarted,
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceUpdated,
+)
+from ledger.saga_claims import open_saga
+from tests.ledger.test_fold import histories, jsons
+from tests.ledger.writing import BOT, open_payment, opening, register, revoke, write
+
+DB = "resource/dev/shop-db"
+RUN = {"workflow_id": "payment/rent", "run_id": "run-1", "activity": "apply_resource"}
+
+
+async def change(ledger: Database, event: Event, saga_id: str = "payment/rent") -> None:
+    author = Author("user:ana", saga_id, "apply shop-db", RUN)
+    await commit(ledger, author, [Ref(DB)], lambda _: Decision(None, [(DB, event)]))
+
+
+def started(change: str = "change/1") -> Event:
+    return ResourceChangeStarted(
+        environment="dev", name="shop-db", kind="postgres.database", change=change, action="create"
+    )
+
+
+def applied(event: type[ResourceCreated | ResourceUpdated], **spec: Any) -> Event:
+    return event(change="change/1", kind="postgres.database", spec=spec, depends_on=[], outputs={})
+
+
+@pytest.fixture
+async def created(ledger: Database) -> Database:
+    """A database that a saga made, altered and deleted: positions 2 to 6."""
+    asked = replace(opening("rent"), input={"reason": "the shop needs it"})
+    await open_saga(ledger, Author("user:ana"), asked)
+    await change(ledger, started())
+    await change(ledger, applied(ResourceCreated, owner="app", limits={"connections": 5}))
+    await change(ledger, applied(ResourceUpdated, owner="app", limits={"connections": 9}))
+    await change(ledger, started("change/2"))
+    await change(ledger, ResourceDeleted(change="change/2"))
+    return ledger
+
+
+def at(position: int) -> Point:
+    return Point(position=position)
+
+
+class TestDiff:
+    async def test_tells_fields_old_and_new_and_the_events_between(self, created: Database) -> None:
+        found = await diff(created, DB, at(3), at(4))
+        assert [each.model_dump() for each in found.fields] == [
+            {"field": "spec.limits.connections", "change": "changed", "old": 5, "new": 9}
+        ]
+        assert found.before is not None
+        assert (found.before.version, found.after.version) == (2, 3)
+        assert [event.event_type for event in found.events] == ["ResourceUpdated"]
+
+    async def test_tells_what_is_below_a_field_that_came_or_went(self, created: Database) -> None:
+        came = await diff(created, DB, at(2), at(4))
+        assert {each.field: each.change for each in came.fields if "spec" in each.field} == {
+            "spec.owner": "added",
+            "spec.limits.connections": "added",
+        }
+        went = await diff(created, DB, at(4), at(6))
+        assert {each.field: (each.change, each.old) for each in went.fields if each.old} == {
+            "changed_by": ("changed", "change/1"),
+            "spec.limits.connections": ("removed", 9),
+            "spec.owner": ("removed", "app"),
+            "state": ("changed", "present"),
+        }
+
+    async def test_from_before_the_first_event_on_everything_is_new(
+        self, created: Database
+    ) -> None:
+        found = await diff(created, DB, at(1), at(2))
+        assert found.before is None
+        assert {each.change for each in found.fields} == {"added"}
+        assert [event.version for event in found.events] == [1]
+
+    async def test_of_one_and_the_same_is_nothing(self, created: Database) -> None:
+        found = await diff(created, DB, at(4), at(4))
+        assert (found.fields, found.events) == ([], [])
+
+    @pytest.mark.parametrize("before", [2, 4, 6])
+    async def test_in_the_wrong_order_is_refused(self, created: Database, before: int) -> None:
+        with pytest.raises(StateRefused, match="exchange them"):
+            await diff(created, DB, at(before), at(before - 1))
+
+    async def test_before_both_points_there_was_nothing(self, created: Database) -> None:
+        with pytest.raises(NotFound, match="did not exist at 1"):
+            await diff(created, DB, at(0), at(1))
+
+
+def short(found: list[Blame]) -> dict[str, tuple[Any, int]]:
+    return {each.field: ("gone" if each.removed else each.value, each.version) for each in found}
+
+
+class TestBlame:
+    async def test_names_the_event_that_last_changed_each_field(self, created: Database) -> None:
+        assert short(await blame(created, DB)) == {
+            "changed_by": ("change/2", 5),
+            "claimed_by": (None, 5),
+            "depends_on": ([], 1),
+            "environment": ("dev", 1),
+            "kind": ("postgres.database", 1),
+            "name": ("shop-db", 1),
+            "outputs": ({}, 1),
+            "spec": (None, 5),
+            "spec.limits.connections": ("gone", 5),
+            "spec.owner": ("gone", 5),
+            "state": ("absent", 5),
+        }
+
+    async def test_says_who_in_which_saga_by_which_run_and_why(self, created: Database) -> None:
+        [found] = await blame(created, DB, "changed_by")
+        assert found.model_dump(exclude={"timestamp"}) == {
+            "field": "changed_by",
+            "value": "change/2",
+            "removed": False,
+            "position": 6,
+            "version": 5,
+            "event_type": "ResourceDeleted",
+            "user_id": "user:ana",
+            "saga_id": "payment/rent",
+            "step": "apply shop-db",
+            "workflow_id": "payment/rent",
+            "run_id": "run-1",
+            "reason": "the shop needs it",
+        }
+
+    async def test_prefers_the_reason_of_the_event_itself(self, created: Database) -> None:
+        await change(created, started("change/3"))
+        await change(created, ResourceChangeDropped(change="change/3", reason="refused"))
+        [found] = await blame(created, DB, "claimed_by")
+        assert (found.value, found.reason) == (None, "refused")
+
+    async def test_gives_no_reason_where_there_is_none(self, ledger: Database) -> None:
+        await register(ledger)
+        [found] = await blame(ledger, BOT, "user")
+        assert (found.reason, found.saga_id, found.run_id) == (None, None, None)
+        await revoke(ledger, reason="left")
+        [found] = await blame(ledger, BOT, "state")
+        assert (found.event_type, found.reason) == ("AgentRevoked", "left")
+
+    async def test_of_a_field_names_those_below_it(self, created: Database) -> None:
+        assert short(await blame(created, DB, "spec.limits")) == {
+            "spec.limits.connections": ("gone", 5)
+        }
+        await change(created, applied(ResourceCreated, owner="app"))
+        # What has fields below it again is no field of its own.
+        assert short(await blame(created, DB, "spec")) == {
+            "spec.limits.connections": ("gone", 5),
+            "spec.owner": ("app", 6),
+        }
+
+    async def test_of_what_never_was_is_not_found(self, created: Database) -> None:
+        with pytest.raises(NotFound, match="never had a field own; it has changed_by"):
+            await blame(created, DB, "own")
+        with pytest.raises(NotFound, match="no event of agent/nobody"):
+            await blame(created, "agent/nobody")
+        with pytest.raises(NotFound, match="no name of an aggregate"):
+            await blame(created, "invoice/1")
+
+
+class Any_(State):
+    value: Any
+
+
+@given(one=jsons, other=jsons)
+def test_different_values_have_different_leaves(one: Any, other: Any) -> None:
+    assert (leaves_of(Any_(value=one)) == leaves_of(Any_(value=other))) == (one == other)
+
+
+def test_a_name_that_could_be_a_path_stands_in_quotes() -> None:
+    leaves = leaves_of(Any_(value={"a.b": 1, "a": {"b": 2}, "": 3, 'say "x"': 4}))
+    assert leaves == {
+        'value."a.b"': 1,
+        "value.a.b": 2,
+        'value.""': 3,
+        'value."say \\"x\\""': 4,
+    }
+
+
+@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
+    ledger: Database, noun: Noun
+) -> None:
+    @settings(
+        max_examples=8,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+    )
+    @given(history=histories(noun))
+    def draw(history: list[Event]) -> None:
+        drawn.append(history)
+
+    drawn: list[list[Event]] = []
+    draw()
+    # Its steps are of a saga that there is.
+    await open_payment(ledger, "rent")
+    for number, history in enumerate(drawn):
+        aggregate = f"{noun.name}/{number}"
+        await write(ledger, aggregate, *history)
+        found = {each.field: each for each in await blame(ledger, aggregate)}
+        states = [{}, *(leaves_of(state) for state in _states(noun, history))]
+        for field, value in states[-1].items():
+            changed = [
+                version
+                for version in range(1, len(states))
+                if states[version].get(field, ...) != states[version - 1].get(field, ...)
+            ]
+            assert (found[field].version, found[field].value) == (changed[-1], value)
+        assert {name for name, each in found.items() if not each.removed} == states[-1].keys()
+
+
+def _states(noun: Noun, history: list[Event]) -> list[State]:
+    states: list[State] = []
+    for event in history:
+        states.append(noun.evolve(states[-1] if states else None, event))
+    return states
+
+
+async def test_the_events_between_are_those_of_the_log(created: Database) -> None:
+    found = await diff(created, DB, at(0), at(6))
+    logged = await log(created, Wanted(aggregate=DB), limit=10)
+    assert found.events == [event.model_copy(update={"token": None}) for event in logged]

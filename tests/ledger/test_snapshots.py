@@ -1,0 +1,231 @@
+"""Snapshots spare readers work and never change an answer."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.agents import AGENT, AgentRegistered, AgentState
+from ledger.database import Database
+from ledger.fold import Folded, events_of, fold
+from ledger.noun import Event, Noun, aggregate_id
+from ledger.nouns import NOUNS
+from ledger.past import Point
+from ledger.policies import POLICY
+from ledger.reading import reading
+from ledger.show import show
+from ledger.snapshot_maker import Made, SnapshotMaker
+from ledger.snapshots import EVERY, differing, fingerprint
+from tests.ledger.conftest import Clone
+from tests.ledger.test_fold import histories
+from tests.ledger.writing import BOT, open_payment, write
+
+ALL = 2 * EVERY + 50
+VERSIONS = "SELECT version FROM ledger.snapshots ORDER BY version"
+
+
+async def register_often(database: Database, times: int, first: int = 1) -> None:
+    """As many events of the agent, each with another user."""
+    numbers = range(first, first + times)
+    events = [AgentRegistered(agent_id="expense-bot", user=f"u-{number}") for number in numbers]
+    await write(database, BOT, *events)
+
+
+async def folded(database: Database, version: int | None = None) -> Folded:
+    """The agent as it is, or was after so many events. Nothing else is in the log."""
+    at = Point(position=version) if version is not None else None
+    async with reading(database) as connection:
+        found = await fold(connection, BOT, at)
+    assert found is not None
+    return found
+
+
+async def rows_of(clone: Clone, table: str) -> list[dict[str, Any]]:
+    found = await clone.fetch(f"SELECT to_jsonb(t) FROM {table} AS t ORDER BY t.version")
+    return [row for (row,) in found if isinstance(row, dict)]
+
+
+class TestAReader:
+    async def test_reads_only_what_came_after_the_newest_snapshot(self, ledger: Database) -> None:
+        await register_often(ledger, ALL)
+        without = [await folded(ledger, version) for version in (EVERY - 1, EVERY, EVERY + 20, ALL)]
+        assert await SnapshotMaker(ledger).make() == Made(written=2)
+        with_them = [
+            await folded(ledger, version) for version in (EVERY - 1, EVERY, EVERY + 20, ALL)
+        ]
+        assert [each.read for each in without] == [EVERY - 1, EVERY, EVERY + 20, ALL]
+        assert [each.read for each in with_them] == [EVERY - 1, 0, 20, 50]
+        assert with_them == [
+            replace(each, read=other.read) for each, other in zip(without, with_them, strict=True)
+        ]
+        assert (await folded(ledger)).read == 50
+        assert isinstance(with_them[2].state, AgentState)
+        assert with_them[2].state.user == f"u-{EVERY + 20}"
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "hash = sha256('another event')",
+            "fold = 'of yesterday'",
+            "state = '{\"user\": 7}'",
+            "\"timestamp\" = now() - interval '1 day'",
+        ],
+    )
+    async def test_folds_from_the_beginning_where_log_and_fold_do_not_bear_a_snapshot_out(
+        self, clone: Clone, database: Database, damage: str
+    ) -> None:
+        await register_often(database, EVERY + 1)
+        await SnapshotMaker(database).make()
+        assert (await folded(database)).read == 1
+        await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
+        found = await folded(database)
+        assert (found.read, found.version) == (EVERY + 1, EVERY + 1)
+
+    async def test_of_an_older_event_in_the_log_takes_no_snapshot_of_it(
+        self, clone: Clone, database: Database
+    ) -> None:
+        """The last events were cut off past the rules: what is left of the log is what counts."""
+        await register_often(database, EVERY)
+        await SnapshotMaker(database).make()
+        await clone.damage(f"DELETE FROM ledger.event_log WHERE version = {EVERY}")
+        assert (await folded(database)).version == EVERY - 1
+
+
+class TestTheMaker:
+    async def test_goes_on_from_what_it_folded_and_has_nothing_to_do_twice(
+        self, clone: Clone, ledger: Database
+    ) -> None:
+        maker = SnapshotMaker(ledger)
+        await register_often(ledger, EVERY)
+        assert await maker.make() == Made(written=1)
+        assert await maker.make() == Made()
+        await register_often(ledger, ALL - EVERY, EVERY + 1)
+        assert await maker.make() == Made(written=1)
+        assert await clone.fetch(VERSIONS) == [(EVERY,), (2 * EVERY,)]
+        assert (await folded(ledger, 2 * EVERY)).state == AgentState(
+            agent_id="expense-bot", user=f"u-{2 * EVERY}", state="active"
+        )
+
+    async def test_puts_right_what_it_finds_wrong_on_its_way(
+        self, clone: Clone, database: Database
+    ) -> None:
+        await register_often(database, 4)
+        assert await SnapshotMaker(database, every=2).make() == Made(written=2)
+        right = await rows_of(clone, "ledger.snapshots")
+        await clone.damage('UPDATE ledger.snapshots SET state = state || \'{"user": "eve"}\'')
+        await register_often(database, 2, 5)
+        assert await SnapshotMaker(database, every=2).make() == Made(written=3, corrected=2)
+        states = [row["state"] for row in await rows_of(clone, "ledger.snapshots")]
+        assert states == [*(row["state"] for row in right), states[-1]]
+        assert states[-1]["user"] == "u-6"
+
+    async def test_makes_those_of_an_older_fold_anew(
+        self, clone: Clone, database: Database
+    ) -> None:
+        await register_often(database, 4)
+        await SnapshotMaker(database, every=2).make()
+        await clone.damage("UPDATE ledger.snapshots SET fold = 'old', state = '{}'")
+        assert await SnapshotMaker(database, every=2).make() == Made(written=2)
+        [(folds,)] = await clone.fetch("SELECT array_agg(DISTINCT fold) FROM ledger.snapshots")
+        assert folds == [fingerprint(AGENT)]
+
+    async def test_leaves_what_it_can_not_read_and_makes_the_others(
+        self, clone: Clone, database: Database
+    ) -> None:
+        await register_often(database, 2)
+        other = AgentRegistered(agent_id="z-bot", user="u")
+        await write(database, "agent/z-bot", other, other)
+        await clone.damage(
+            f"UPDATE ledger.event_log SET schema_version = 99 WHERE aggregate = '{BOT}'"
+        )
+        maker = SnapshotMaker(database, every=2)
+        assert await maker.make() == Made(written=1)
+        assert await maker.make() == Made()
+        assert await clone.fetch("SELECT aggregate FROM ledger.snapshots") == [("agent/z-bot",)]
+
+    async def test_several_at_once_make_the_same(self, clone: Clone, ledger: Database) -> None:
+        await register_often(ledger, 40)
+        made = await asyncio.gather(*(SnapshotMaker(ledger, every=2).make() for _ in range(4)))
+        assert sum(each.written for each in made) == 20
+        assert await clone.fetch(VERSIONS) == [(version,) for version in range(2, 41, 2)]
+
+    async def test_looks_for_what_is_due_by_its_index_alone(self, clone: Clone) -> None:
+        [(definition,)] = await clone.fetch(
+            "SELECT indexdef FROM pg_indexes WHERE indexname = 'event_log_milestones'"
+        )
+        assert str(definition).endswith(f"WHERE ((version % {EVERY}) = 0)")
+
+
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        ("made_at = '2020-01-01'", []),
+        ("state = '{}'", ["state"]),
+        # What another fold made says nothing about this one.
+        ("state = '{}', fold = 'old'", []),
+        ("hash = sha256('x')", ["hash"]),
+        ("\"timestamp\" = '2020-01-01'", ["timestamp"]),
+        ("aggregate = 'agent/x'", ["aggregate"]),
+    ],
+)
+async def test_a_snapshot_that_is_wrong_differs(
+    clone: Clone, database: Database, damage: str, wrong: list[str]
+) -> None:
+    await register_often(database, 2)
+    await SnapshotMaker(database, every=2).make()
+    await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
+    async with database.connection() as connection:
+        [snapshot] = await (await connection.execute("SELECT * FROM ledger.snapshots")).fetchall()
+    async with reading(database) as connection:
+        [_, event] = [row async for row in events_of(connection, BOT)]
+    assert differing(snapshot, event, (await folded(database)).state) == wrong
+
+
+def test_another_state_or_another_file_is_another_fold() -> None:
+    class Moody(AgentState):
+        mood: str = "good"
+
+    others = [replace(AGENT, state=Moody), replace(AGENT, evolve=POLICY.evolve), POLICY]
+    assert len({fingerprint(noun) for noun in (AGENT, *others)}) == 4
+
+
+@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
+    ledger: Database, noun: Noun
+) -> None:
+    @settings(
+        max_examples=6,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
+    )
+    @given(history=histories(noun), cut=st.integers(0, 6), every=st.integers(1, 3))
+    def draw(history: list[Event], cut: int, every: int) -> None:
+        drawn.append((history, cut, every))
+
+    drawn: list[tuple[list[Event], int, int]] = []
+    draw()
+    await open_payment(ledger, "rent")
+    for number, (history, cut, every) in enumerate(drawn):
+        aggregate = f"{noun.name}/{number}"
+        for part in (history[:cut], history[cut:]):
+            if part:
+                await write(ledger, aggregate, *part)
+            await SnapshotMaker(ledger, every).make()
+        positions = await _positions(ledger, aggregate)
+        state = None
+        for event, position in zip(history, positions, strict=True):
+            state = noun.evolve(state, event)
+            shown = await show(ledger, aggregate, Point(position=position))
+            assert noun.state.model_validate(shown.state) == state
+
+
+async def _positions(ledger: Database, aggregate: str) -> list[int]:
+    async with ledger.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT position FROM ledger.event_log WHERE aggregate_id = %(id)s ORDER BY version",
+            {"id": aggregate_id(aggregate)},
+        )
+        return [row["position"] for row in await cursor.fetchall()]
