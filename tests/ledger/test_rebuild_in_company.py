@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -32,9 +33,6 @@ async def filled(clone: Clone, database: Database) -> Clone:
     return clone
 
 
-Change = Callable[[Database], Awaitable[None]]
-
-
 async def more(database: Database) -> None:
     """One aggregate moves on, one is new, and both reserve spend."""
     await register(database)
@@ -43,26 +41,36 @@ async def more(database: Database) -> None:
     await reserve(database, "a-3", 300)
 
 
-def between(monkeypatch: pytest.MonkeyPatch, passes: dict[int, Change], database: Database) -> None:
-    """Let something happen before the passes over the log that have these numbers, of 1 to 3."""
-    original, done = rebuild_module._gather, 0
+def before(
+    monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], Awaitable[None]]
+) -> None:
+    """Let something happen once, right before a step of the rebuild.
 
-    async def gather(*arguments: Any) -> str:
-        nonlocal done
-        done += 1
-        if done in passes:
-            await passes[done](database)
+    `_gather` is the first of three passes over the log, `_gather again` the second; `_begin_alone`
+    comes before the third, which writers wait for.
+    """
+    name, *again = step.split()
+    original, waited = getattr(rebuild_module, name), -len(again)
+
+    async def changed(*arguments: Any) -> Any:
+        nonlocal waited
+        waited += 1
+        if waited == 1:
+            await change()
         return await original(*arguments)
 
-    monkeypatch.setattr(rebuild_module, "_gather", gather)
+    monkeypatch.setattr(rebuild_module, name, changed)
 
 
+BETWEEN = ("_gather again", "_begin_alone")
+
+
+@pytest.mark.parametrize("step", BETWEEN)
 @pytest.mark.parametrize("table", ["agents", "authorizations", "spend_windows"])
 async def test_what_is_written_between_the_passes_is_not_lost(
-    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch, table: str
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch, table: str, step: str
 ) -> None:
-    between(monkeypatch, {2: more}, database)
-    await filled.damage(f"DELETE FROM ledger.{table} WHERE false")
+    before(monkeypatch, step, partial(more, database))
     rebuilt = await rebuild(filled.owner, table)
     assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
     assert (await filled.verify()).findings == []
@@ -102,19 +110,17 @@ async def fetch_one(connection: AsyncConnection[Any], statement: str) -> Any:
     return row
 
 
-async def test_what_was_open_at_the_first_pass_and_commits_after_others_is_not_lost(
-    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", BETWEEN)
+@pytest.mark.parametrize("table", ["agents", "spend_windows"])
+async def test_what_was_open_at_the_first_pass_and_commits_after_others_is_told_once(
+    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch, table: str, step: str
 ) -> None:
-    """Its position is lower than those that the first pass saw."""
+    """Its position and its transaction are lower than those that the first pass saw."""
     await register(database, "fresh")
     async with open_revocation(filled) as connection:
         await more(database)
-
-        async def end(_: Database) -> None:
-            await connection.commit()
-
-        between(monkeypatch, {2: end}, database)
-        rebuilt = await rebuild(filled.owner, "agents")
+        before(monkeypatch, step, connection.commit)
+        rebuilt = await rebuild(filled.owner, table)
     assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
     assert ("revoked",) in await filled.fetch(
         "SELECT state FROM ledger.agents WHERE aggregate = 'agent/fresh'"
@@ -163,23 +169,39 @@ async def test_transactions_of_before_a_restore_are_counted_once(
         "UPDATE ledger.event_log SET xid = (xid::text::bigint + 1000000)::text::xid8",
         "UPDATE ledger.agents SET xid = (xid::text::bigint + 1000000)::text::xid8",
         "INSERT INTO ledger.incarnations (system_identifier, restored_position) "
-        "SELECT 1, max(position) FROM ledger.event_log",
+        "SELECT system_identifier, max(position) FROM ledger.event_log, pg_control_system() "
+        "GROUP BY 1",
     )
-    between(monkeypatch, {2: more}, database)
+    before(monkeypatch, "_gather again", partial(more, database))
     for table in ("spend_windows", "agents"):
         rebuilt = await rebuild(filled.owner, table)
         assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
 
 
 async def test_two_rebuilds_exclude_each_other(
-    filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+    filled: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def another(_: Database) -> None:
+    async def another() -> None:
         with pytest.raises(TableBusy, match="another rebuild runs"):
             await rebuild(filled.owner, "sagas")
 
     monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
-    between(monkeypatch, {1: another}, database)
+    before(monkeypatch, "_gather", another)
+    assert (await rebuild(filled.owner, "agents")).rows == 1
+
+
+async def test_a_rebuild_that_has_ended_holds_up_no_other(
+    filled: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections may live on for a moment; its lock does not."""
+    original, locks = rebuild_module._rebuild, "SELECT FROM pg_locks WHERE locktype = 'advisory'"
+
+    async def looked_at(*arguments: Any) -> Any:
+        counts = await original(*arguments)
+        assert await filled.fetch(locks) == []
+        return counts
+
+    monkeypatch.setattr(rebuild_module, "_rebuild", looked_at)
     assert (await rebuild(filled.owner, "agents")).rows == 1
 
 
@@ -190,12 +212,12 @@ async def test_a_table_that_a_writer_keeps_is_busy_and_unchanged(
     monkeypatch.setattr(rebuild_module, "_LOCK_PAUSE_S", 0)
     await register(database, "fresh")
     await filled.damage("UPDATE ledger.agents SET \"user\" = 'x' WHERE aggregate <> 'agent/fresh'")
-    before = await rows(filled, "agents")
+    held = await rows(filled, "agents")
     async with open_revocation(filled) as connection:
         with pytest.raises(TableBusy, match=r"ledger\.agents stayed locked by a writer"):
             await rebuild(filled.owner, "agents")
         await connection.rollback()
-    assert await rows(filled, "agents") == before
+    assert await rows(filled, "agents") == held
     assert (await rebuild(filled.owner, "agents")).wrong == 1
 
 
@@ -203,7 +225,7 @@ async def test_a_rebuild_that_is_killed_leaves_nothing_and_can_be_repeated(
     filled: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled.damage("UPDATE ledger.agents SET state = 'active'")
-    before = await state_of(filled, "agents")
+    held = await state_of(filled, "agents")
     original = rebuild_module._exchange
 
     async def killed(*arguments: Any) -> Any:
@@ -219,6 +241,6 @@ async def test_a_rebuild_that_is_killed_leaves_nothing_and_can_be_repeated(
         dying.setattr(rebuild_module, "_exchange", killed)
         with pytest.raises(DatabaseUnavailable):
             await rebuild(filled.owner, "agents")
-    assert await state_of(filled, "agents") == before
+    assert await state_of(filled, "agents") == held
     assert (await rebuild(filled.owner, "agents")).wrong == 1
     assert (await filled.verify()).findings == []
