@@ -15,7 +15,7 @@ from ledger.database import Connection
 from ledger.errors import LogDamaged
 from ledger.noun import Noun, State, UnknownEvent, aggregate_id, is_json
 from ledger.nouns import NOUNS
-from ledger.reading import STRETCH, Row
+from ledger.reading import Row, rows
 from ledger.spend import spend_windows
 
 # Of what came with a restore all is visible, and its transaction ids mean nothing in this cluster.
@@ -70,7 +70,7 @@ class _States:
         statement = _EVENTS.format(since=_TOUCHED if since else "")
         values = {"noun": self._noun.name, "since": since}
         fold: _Fold | None = None
-        async with aclosing(_told(reader, statement, values)) as events:
+        async with aclosing(rows(reader, "told", statement, values)) as events:
             async for event in events:
                 if fold is None or event["aggregate_id"] != fold.id:
                     if fold is not None:
@@ -164,7 +164,7 @@ class _Windows:
 
     async def rows(self, reader: Connection, since: str | None) -> AsyncGenerator[list[Any], None]:
         statement = _SPENT.format(since=f"AND {_UNSEEN}" if since else "")
-        async with aclosing(_told(reader, statement, {"since": since})) as windows:
+        async with aclosing(rows(reader, "told", statement, {"since": since})) as windows:
             async for spent in windows:
                 noun = NOUNS.get(spent["noun"])
                 if noun is None:
@@ -172,11 +172,3 @@ class _Windows:
                 noun.known(spent["event_type"], spent["schema_version"])
                 self.events += spent["events"]
                 yield [spent[column.name] for column in spend_windows.c]
-
-
-async def _told(reader: Connection, statement: str, values: Row) -> AsyncGenerator[Row, None]:
-    async with reader.cursor(name="told") as cursor:
-        cursor.itersize = STRETCH
-        await cursor.execute(statement, values)
-        async for row in cursor:
-            yield row

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from ledger import reading, retelling
 from ledger import rebuild as rebuild_module
-from ledger import retelling
 from ledger.agents import AGENT, AgentState
 from ledger.database import Database
 from ledger.errors import LogDamaged, NotFound, NotOwner
@@ -121,7 +121,7 @@ async def test_a_table_that_lost_all_rows_is_right_again(
 ) -> None:
     """In stretches that are shorter than the table."""
     monkeypatch.setattr(rebuild_module, "STRETCH", 1)
-    monkeypatch.setattr(retelling, "STRETCH", 2)
+    monkeypatch.setattr(reading, "STRETCH", 2)
     before = await state_of(filled, table)
     await filled.damage(f"DELETE FROM ledger.{table}")
     rebuilt = await rebuild(filled.owner, table)
