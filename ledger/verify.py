@@ -96,9 +96,15 @@ async def _after(connection: Connection, since: int | datetime | None) -> int | 
 async def _settled(connection: Connection) -> int:
     # A position is given at most late_after() after the time of its event, and who has one commits
     # at most late_after() after it: whoever had a lower one has committed or never will.
+    # In the order of the log, which has the index; what was restored is settled as a whole.
     query = """
-        SELECT position FROM ledger.event_log
-        WHERE "timestamp" < clock_timestamp() - 2 * ledger.late_after()
-        ORDER BY position DESC LIMIT 1"""
+        SELECT coalesce((
+            SELECT position FROM ledger.event_log
+            WHERE "timestamp" < clock_timestamp() - 2 * ledger.late_after()
+                AND position > restored AND xid < pg_snapshot_xmax(pg_current_snapshot())
+            ORDER BY xid DESC, position DESC LIMIT 1), restored) AS position
+        FROM (
+            SELECT coalesce(max(restored_position), 0) FROM ledger.incarnations) AS life (restored)"""
     row = await (await connection.execute(query)).fetchone()
-    return int(row["position"]) if row else 0
+    assert row is not None
+    return int(row["position"])

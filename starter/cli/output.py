@@ -47,6 +47,8 @@ def aside(text: str) -> None:
 
 def plain(text: str) -> str:
     """The text without characters that would steer a terminal: others wrote it."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -73,7 +75,8 @@ def table(
 def rows(values: Iterable[Sequence[object]]) -> None:
     """Rows as plain lines, a tab between the columns."""
     for row in values:
-        click.echo("\t".join(map(_cell, row)).rstrip())
+        # Not echo: it sends each line off by itself.
+        sys.stdout.write("\t".join(map(_cell, row)).rstrip() + "\n")
 
 
 def _cell(value: object) -> str:

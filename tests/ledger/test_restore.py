@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 
@@ -19,7 +20,7 @@ from ledger.order import START, Token, record_incarnation
 from ledger.verify import verify
 from tests.ledger.conftest import Clone
 from tests.ledger.gate import gate_of
-from tests.ledger.writing import BOT, register, revoke
+from tests.ledger.writing import BOT, register, revoke, sqlstate
 from worker.embedded import databases
 from worker.embedded.postgres import Cluster, programs
 from worker.embedded.servers import EmbeddedServers
@@ -140,15 +141,22 @@ async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation(
     await register(ledger)
     await asyncio.to_thread(migrate.upgrade, clone.owner)
     assert await clone.fetch(_LIVES) == [(1, 0)]
-    await clone.execute(clone.superuser, _FROM_ELSEWHERE)
+    await clone.damage(_FROM_ELSEWHERE)
     for _ in range(2):
         await asyncio.to_thread(migrate.upgrade, clone.owner)
         assert await clone.fetch(_LIVES) == [(1, 0), (2, 1)]
 
 
+async def test_incarnations_are_only_added(clone: Clone) -> None:
+    for change in (_FROM_ELSEWHERE, "DELETE FROM ledger.incarnations"):
+        with pytest.raises(psycopg.Error) as refused:
+            await clone.execute(clone.owner, change)
+        assert sqlstate(refused.value) == "ZA002"
+
+
 async def test_many_that_come_at_once_begin_one_incarnation(clone: Clone, ledger: Database) -> None:
     await register(ledger)
-    await clone.execute(clone.superuser, _FROM_ELSEWHERE)
+    await clone.damage(_FROM_ELSEWHERE)
 
     async def record() -> None:
         async with ledger.connection() as connection:
@@ -162,7 +170,7 @@ async def test_the_border_is_drawn_after_whatever_is_being_written(
     clone: Clone, ledger: Database
 ) -> None:
     """An event below the border that can be seen only later would be missed."""
-    await clone.execute(clone.superuser, _FROM_ELSEWHERE)
+    await clone.damage(_FROM_ELSEWHERE)
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
     async with gate_of(clone) as gate, asyncio.TaskGroup() as group:
         await gate.close(BOT)

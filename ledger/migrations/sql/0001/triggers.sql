@@ -19,4 +19,7 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.spend_windows
 CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.closed_past
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.incarnations
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
 SELECT ledger.create_partitions(3);
