@@ -122,6 +122,8 @@ async def _begin(writer: Connection, reader: Connection, table: Table) -> None:
         raise NotOwner(f"only the role that owns ledger.{table.name} may rebuild it")
     for connection in (writer, reader):
         await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        # Who waits for the exchange to end is told this name.
+        await connection.execute("SET application_name = 'amends rebuild'")
     try:
         await writer.execute("SELECT pg_advisory_lock(%s)", (_ONE_AT_A_TIME,))
     except errors.LockNotAvailable:

@@ -15,7 +15,7 @@ from ledger.database import Connection
 from ledger.errors import LogDamaged
 from ledger.noun import Noun, State, UnknownEvent, aggregate_id, is_json
 from ledger.nouns import NOUNS
-from ledger.reading import Row, rows
+from ledger.reading import Row, rows, stretches
 from ledger.spend import spend_windows
 
 # Of what came with a restore all is visible, and its transaction ids mean nothing in this cluster.
@@ -70,14 +70,15 @@ class _States:
         statement = _EVENTS.format(since=_TOUCHED if since else "")
         values = {"noun": self._noun.name, "since": since}
         fold: _Fold | None = None
-        async with aclosing(rows(reader, "told", statement, values)) as events:
-            async for event in events:
-                if fold is None or event["aggregate_id"] != fold.id:
-                    if fold is not None:
-                        yield fold.row()
-                    fold = _Fold(self._noun, event)
-                fold.add(event)
-                self.events += 1
+        async with aclosing(stretches(reader, "told", statement, values)) as found:
+            async for stretch in found:
+                self.events += len(stretch)
+                for event in stretch:
+                    if fold is None or event["aggregate_id"] != fold.id:
+                        if fold is not None:
+                            yield fold.row()
+                        fold = _Fold(self._noun, event)
+                    fold.add(event)
         if fold is not None:
             yield fold.row()
 
