@@ -104,7 +104,7 @@ async def _settled(connection: Connection) -> int:
                 AND position > restored AND xid < pg_snapshot_xmax(pg_current_snapshot())
             ORDER BY xid DESC, position DESC LIMIT 1), restored) AS position
         FROM (
-            SELECT coalesce(max(restored_position), 0) FROM ledger.incarnations) AS life (restored)"""
+            SELECT coalesce(max(restored_position), 0) AS restored FROM ledger.incarnations)"""
     row = await (await connection.execute(query)).fetchone()
     assert row is not None
     return int(row["position"])
