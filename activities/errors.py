@@ -33,7 +33,7 @@ from temporalio.worker import (
 from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
 from ledger.database import UNAVAILABLE, describe
-from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, TryAgain
+from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, StillOpen, TryAgain
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 REFUSED, FAILED = "refused", "failed"
@@ -153,6 +153,9 @@ def classify(error: Exception) -> FailureError:
             return _final(FAILED, describe(error), "invalid_data")
         case OutcomeUnknown():
             return ApplicationError(str(error), type=UNKNOWN)
+        case StillOpen():
+            again_in = timedelta(seconds=error.again_in_s)
+            return ApplicationError(str(error), type=UNAVAILABLE_NOW, next_retry_delay=again_in)
         case NothingSent() | ProviderUnavailable() | TryAgain():
             return ApplicationError(str(error), type=UNAVAILABLE_NOW)
         case _ if isinstance(error, UNAVAILABLE):

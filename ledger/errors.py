@@ -49,7 +49,11 @@ class ShareLost(TryAgain):
 
 
 class StillOpen(TryAgain):
-    """Ask again a little later, or with more patience; end the transaction that it names."""
+    """Ask again in `again_in_s`, or with more patience; end the transaction that it names."""
+
+    def __init__(self, message: str, again_in_s: float) -> None:
+        super().__init__(message)
+        self.again_in_s = again_in_s
 
 
 class NeverWorks(LedgerError):

@@ -31,6 +31,8 @@ from ledger.order import reaches
 _LOOK_AGAIN_S = 0.01
 # A wait that a person notices is explained.
 _EXPLAIN_AFTER_S = 0.5
+# Whoever has no patience comes again after this, or when the clock is past the moment.
+_ASK_AGAIN_S = 1.0
 # N and what an ordinary transaction takes.
 PATIENCE_S = 10.0
 
@@ -112,7 +114,7 @@ class _Patience:
         """Wait that long for the reason given; raises StillOpen if that is too long."""
         waited_s = monotonic() - self._began
         if waited_s + pause_s > self._patience_s:
-            raise StillOpen(f"{why} (waited {waited_s:.1f} s)")
+            raise StillOpen(f"{why} (waited {waited_s:.1f} s)", max(pause_s, _ASK_AGAIN_S))
         if waited_s + pause_s > _EXPLAIN_AFTER_S and not self._explained:
             self._explained = True
             self._explain(why)

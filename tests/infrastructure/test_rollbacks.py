@@ -228,3 +228,13 @@ async def test_more_names_than_a_plan_may_have_fail_at_once(asking: Asking, pref
         await asking.apply(prefix + "1", present=[resource])
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == "InvalidInput"
+
+
+async def test_a_rollback_to_a_moment_that_is_not_past_yet_goes_on_when_it_is(
+    asking: Asking, target: Target, prefix: str
+) -> None:
+    now = datetime.now(UTC)
+    await asking.apply(prefix + "1", present=[role(prefix + "app")])
+    result = await asking.roll_back(prefix + "2", to=now.isoformat(), resources=[prefix + "app"])
+    assert (result["state"], result["reason"]) == ("applied", None)
+    assert await target.names(prefix) == set()

@@ -21,9 +21,9 @@ from ledger.resources import (
     ResourceDeleted,
     ResourceUpdated,
 )
-from ledger.saga_claims import open_saga
+from ledger.saga_claims import begin_compensation, open_saga
 from tests.ledger.test_fold import histories, jsons
-from tests.ledger.writing import BOT, open_payment, opening, register, revoke, write
+from tests.ledger.writing import AUTHOR, BOT, open_payment, opening, register, revoke, write
 
 DB = "resource/dev/shop-db"
 RUN = {"workflow_id": "payment/rent", "run_id": "run-1", "activity": "apply_resource"}
@@ -212,8 +212,9 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
 
     drawn: list[list[Event]] = []
     draw()
-    # Its steps are of a saga that there is.
+    # Its steps are of a saga that undoes them.
     await open_payment(ledger, "rent")
+    await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     for number, history in enumerate(drawn):
         aggregate = f"{noun.name}/{number}"
         await write(ledger, aggregate, *history)

@@ -1,7 +1,7 @@
 """Snapshots spare readers work and never change an answer."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
@@ -16,12 +16,14 @@ from ledger.nouns import NOUNS
 from ledger.past import Point
 from ledger.policies import POLICY
 from ledger.reading import reading
+from ledger.saga_claims import begin_compensation
 from ledger.show import show
+from ledger.snapshot_check import wrong_snapshots
 from ledger.snapshot_maker import Made, SnapshotMaker
 from ledger.snapshots import EVERY, differing, fingerprint
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import histories
-from tests.ledger.writing import BOT, open_payment, write
+from tests.ledger.writing import AUTHOR, BOT, open_payment, write
 
 ALL = 2 * EVERY + 50
 VERSIONS = "SELECT version FROM ledger.snapshots ORDER BY version"
@@ -184,6 +186,35 @@ async def test_a_snapshot_that_is_wrong_differs(
     assert differing(snapshot, event, (await folded(database)).state) == wrong
 
 
+@pytest.mark.parametrize(
+    ("damage", "wrong"),
+    [
+        ("SELECT", []),
+        ("UPDATE ledger.snapshots SET state = '{}' WHERE version = 2", [(BOT, 2, ("state",))]),
+        (
+            "UPDATE ledger.snapshots SET hash = sha256('x')",
+            [(BOT, 2, ("hash",)), (BOT, 4, ("hash",))],
+        ),
+        ("UPDATE ledger.snapshots SET version = 5 WHERE version = 4", [(BOT, 5, ())]),
+        (
+            "UPDATE ledger.snapshots SET aggregate = 'agent/x' WHERE version = 2",
+            [("agent/x", 2, ("aggregate_id",))],
+        ),
+        # What can't be replayed is a finding of its own.
+        ("UPDATE ledger.event_log SET schema_version = 99 WHERE version = 1", []),
+    ],
+)
+async def test_every_wrong_snapshot_is_found_and_no_other(
+    clone: Clone, database: Database, damage: str, wrong: list[tuple[object, ...]]
+) -> None:
+    await register_often(database, 4)
+    await SnapshotMaker(database, every=2).make()
+    await clone.damage(damage)
+    async with reading(database) as connection:
+        found = [astuple(each) async for each in wrong_snapshots(connection)]
+    assert found == wrong
+
+
 def test_another_state_or_another_file_is_another_fold() -> None:
     class Moody(AgentState):
         mood: str = "good"
@@ -208,6 +239,7 @@ async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
     drawn: list[tuple[list[Event], int, int]] = []
     draw()
     await open_payment(ledger, "rent")
+    await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     for number, (history, cut, every) in enumerate(drawn):
         aggregate = f"{noun.name}/{number}"
         for part in (history[:cut], history[cut:]):
