@@ -16,6 +16,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from benchmarks.floor import PlainWorkflow, nothing
+from benchmarks.history import LONG, SHORT, show_at
 from ledger.agents import AgentRegistered, agent_name
 from ledger.commit import Author, Decision, Ref, commit
 from ledger.database import Database, open_database
@@ -162,6 +163,10 @@ async def main() -> int:
             f"| payment / plain | {paid.per_s / plain.per_s:.2f} "
             f"| {paid.p50_ms / plain.p50_ms:.2f} | {paid.p99_ms / plain.p99_ms:.2f} |"
         )
+        short, long = await show_at(database)
+        print(f"| show --at, {SHORT} events | | {short:.1f} | |")
+        print(f"| show --at, {LONG:,} events | | {long:.1f} | |")
+        print(f"| {LONG:,} / {SHORT} events | | {long / short:.2f} | |")
         findings = (await verify(database)).findings
     for finding in findings:
         print(finding.message, file=sys.stderr)
