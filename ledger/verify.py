@@ -9,6 +9,7 @@ from ledger.database import Connection, Database
 from ledger.findings import Finding, Findings
 from ledger.reading import reading
 from ledger.relations import check_relations
+from ledger.rules import check_rules
 from ledger.walk import shares, walk
 
 CANNOT_DETECT = (
@@ -17,6 +18,7 @@ CANNOT_DETECT = (
     "an aggregate that is gone with its row and all its events",
     "a changed position or transaction id that keeps the order: both lie outside the hash",
     "what happened while a rule was off, if it was put back and what was written fits together",
+    "changes outside the schema: event triggers, extensions, the server itself",
     "what never reached the ledger, and what the outside did without telling us",
 )
 # Of a run since a position only.
@@ -60,6 +62,9 @@ async def verify(
     """
     findings = Findings()
     async with reading(database) as connection:
+        if not await check_rules(connection, findings):
+            only = ["anything else: tables are missing, so nothing more was read"]
+            return Verified(events=0, aggregates=0, findings=findings.listed, cannot_detect=only)
         after = await _after(connection, since)
         parts = shares(processes, after)
         if processes == 1:

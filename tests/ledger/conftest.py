@@ -10,8 +10,10 @@ from psycopg import AsyncConnection, sql
 
 from ledger import migrate
 from ledger.database import Database, open_database
+from ledger.step_claims import commit_step, start_step
 from ledger.verify import Verified, verify
 from tests.conftest import CloneDatabase
+from tests.ledger import writing
 from worker.embedded.servers import EmbeddedServers
 
 TEMPLATE = "ledger_template"
@@ -98,3 +100,31 @@ async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
     yield database
     verified = await clone.verify()
     assert verified.findings == []
+
+
+@pytest.fixture
+async def intact(clone: Clone, database: Database) -> Clone:
+    """A ledger with a bit of everything, in which `verify` finds nothing."""
+    for _ in range(2):
+        await writing.register(database)
+        await writing.revoke(database)
+    await writing.set_policy(database)
+    await writing.register(database, "other-bot")
+    await writing.open_payment(database)
+    await commit_step(database, writing.AUTHOR, writing.claim("hold"), [], writing.hold)
+    await start_step(
+        database,
+        writing.AUTHOR,
+        writing.claim("send", ordinal=2),
+        [],
+        writing.facts,
+        within=writing.WITHIN,
+    )
+    await writing.reserve(database, "a-1", 30_000)
+    await writing.reserve(database, "a-2", 40_000)
+    await writing.release(database, "a-2", 40_000)
+    await writing.revoke(database, "other-bot")
+    verified = await clone.verify()
+    assert (verified.events, verified.aggregates) == (15, 8)
+    assert verified.findings == []
+    return clone

@@ -3,8 +3,11 @@
 import psycopg
 import pytest
 
+from ledger.database import open_database
 from ledger.nouns import NOUNS
+from ledger.rules import RECORDED, rules_of
 from tests.ledger.conftest import Clone
+from tests.ledger.record_rules import text_of
 from tests.ledger.writing import sqlstate
 
 # In PostgreSQL's own words: name, function, deferrable, initially deferred, and when it fires.
@@ -111,3 +114,12 @@ async def test_every_function_pins_its_search_path(clone: Clone) -> None:
         "AND prosqlbody IS NULL"
     )
     assert loose == []
+
+
+async def test_the_schema_is_the_one_that_verify_compares_with(clone: Clone) -> None:
+    async with (
+        open_database(clone.auditor, size=1) as database,
+        database.connection() as connection,
+    ):
+        found = await rules_of(connection)
+    assert RECORDED.read_text() == text_of(found), "run python -m tests.ledger.record_rules"

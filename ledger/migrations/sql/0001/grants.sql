@@ -16,3 +16,6 @@ GRANT EXECUTE ON FUNCTION ledger.require_unmoved(bigint, integer) TO amends_work
 GRANT EXECUTE ON FUNCTION ledger.late_after() TO amends_worker, amends_auditor;
 GRANT EXECUTE ON FUNCTION ledger.record_incarnation() TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.close_past(timestamptz) TO amends_worker, amends_auditor;
+
+-- After the grants, as all that come later: a partition is read through the log, and by nobody else.
+SELECT ledger.create_partitions(3);

@@ -21,5 +21,3 @@ CREATE TRIGGER refuse_delete BEFORE DELETE OR TRUNCATE ON ledger.closed_past
 
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.incarnations
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
-
-SELECT ledger.create_partitions(3);

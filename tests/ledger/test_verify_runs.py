@@ -1,0 +1,89 @@
+"""How `verify` runs: beside writers, in several processes, since a position."""
+
+import asyncio
+import multiprocessing
+from datetime import datetime
+
+import pytest
+
+from ledger.database import Database, open_database
+from ledger.errors import ShareLost
+from ledger.verify import verify
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import BOT, register, reserve
+
+CHANGED_BOT = f"UPDATE ledger.agents SET \"user\" = 'x' WHERE aggregate = '{BOT}'"
+WINDOW = "UPDATE ledger.spend_windows SET"
+
+
+async def test_running_writers_do_no_harm(clone: Clone, database: Database) -> None:
+    async def write(number: int) -> None:
+        for _ in range(10):
+            await register(database, f"bot-{number % 3}")
+            await reserve(database, f"a-{number}-{_}", 10)
+
+    async with open_database(clone.auditor, size=1) as auditor:
+        writing = asyncio.gather(*(write(number) for number in range(6)))
+        looks = 0
+        while not writing.done():
+            assert (await verify(auditor)).findings == []
+            looks += 1
+        await writing
+        assert looks > 1
+        assert (await verify(auditor)).events == 60 + 120
+
+
+async def test_several_processes_find_what_one_finds(intact: Clone) -> None:
+    await intact.damage(CHANGED_BOT, "DELETE FROM ledger.sagas", WINDOW + " count = 7")
+    async with open_database(intact.auditor, size=2) as auditor:
+        alone = await verify(auditor)
+        for processes in (2, 3):
+            shared = await verify(auditor, processes=processes)
+            # Meanwhile more may have settled.
+            assert shared == alone.model_copy(update={"settled": shared.settled})
+    assert len(alone.findings) == 3
+
+
+async def test_a_killed_process_is_an_error_and_never_clean(intact: Clone) -> None:
+    async with open_database(intact.auditor, size=2) as auditor:
+        verifying = asyncio.create_task(verify(auditor, processes=2))
+        while not (children := multiprocessing.active_children()):
+            assert not verifying.done()
+            await intact.fetch("SELECT")
+        children[0].kill()
+        with pytest.raises(ShareLost, match="was killed"):
+            await verifying
+
+
+async def test_since_a_position_only_what_was_touched_is_read(
+    intact: Clone, database: Database
+) -> None:
+    before = await intact.verify()
+    [(last, now)] = await intact.fetch(
+        "SELECT max(position), clock_timestamp() FROM ledger.event_log"
+    )
+    assert isinstance(last, int)
+    assert isinstance(now, datetime)
+    # Older damage elsewhere is what such a run does not see, and it says so.
+    await intact.damage("UPDATE ledger.agents SET agent_id = 'x' WHERE agent_id = 'other-bot'")
+    await register(database)
+    await reserve(database, "a-3", 10)
+    async with open_database(intact.auditor, size=2) as auditor:
+        for since in (last, now):
+            found = await verify(auditor, since=since)
+            assert (found.aggregates, found.events, found.since) == (2, 5 + 2, last)
+            assert found.clean
+            assert len(found.cannot_detect) > len(before.cannot_detect)
+        await intact.damage(CHANGED_BOT, WINDOW + " count = 7")
+        kinds = [each.kind for each in (await verify(auditor, since=last, processes=2)).findings]
+        assert kinds == ["state", "spend_window"]
+        assert (await verify(auditor, since=2**62)).events == 0
+
+
+async def test_what_is_settled_is_old_enough(intact: Clone) -> None:
+    later = 'UPDATE ledger.event_log SET "timestamp" = "timestamp" + interval \'1 day\''
+    await intact.damage(later)
+    assert (await intact.verify()).settled == 0
+    await intact.damage(later.replace("+ interval '1 day'", "- interval '1 day 11 seconds'"))
+    [(last,)] = await intact.fetch("SELECT max(position) FROM ledger.event_log")
+    assert (await intact.verify()).settled == last
