@@ -1,10 +1,12 @@
-"""What must hold between aggregates: steps and their sagas, spend windows and their events."""
+"""What must hold beyond one aggregate: steps and sagas, spend windows and events, snapshots."""
 
+from contextlib import aclosing
 from typing import Any
 
 from ledger.database import Connection
-from ledger.findings import MAX_FINDINGS, Findings, Kind, finding
+from ledger.findings import MAX_FINDINGS, Finding, Findings, Kind, finding
 from ledger.sagas import CLOSED, saga_name
+from ledger.snapshot_check import WrongSnapshot, wrong_snapshots
 
 Row = dict[str, Any]
 
@@ -86,6 +88,21 @@ async def check_relations(connection: Connection, after: int | None, findings: F
             what = "there are events of it and no such saga"
             findings.add(finding("saga_missing", where, what, row["position"], row["since"]))
     await _check_windows(connection, values, is_whole=after is None, findings=findings)
+    if after is None:
+        async with aclosing(wrong_snapshots(connection)) as wrong:
+            async for snapshot in wrong:
+                if snapshot.aggregate not in told:
+                    findings.add(_wrong_snapshot(snapshot))
+
+
+def _wrong_snapshot(snapshot: WrongSnapshot) -> Finding:
+    differs = ", ".join(snapshot.differs)
+    what = (
+        f"{differs} of its snapshot at version {snapshot.version} differ from what its events say"
+    )
+    if not differs:
+        what = f"it has a snapshot at version {snapshot.version} and no such event"
+    return finding("snapshot", snapshot.aggregate, what)
 
 
 def _wrong_step(row: Row) -> tuple[Kind, str]:

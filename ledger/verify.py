@@ -25,6 +25,7 @@ CANNOT_DETECT = (
 NOT_LOOKED_AT = (
     "aggregates that no event has touched since then: their older events, rows and windows",
     "rows that were changed or deleted since then without an event",
+    "snapshots",
 )
 
 

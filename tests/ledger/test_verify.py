@@ -12,6 +12,7 @@ from ledger.database import Database
 from ledger.noun import aggregate_id
 from ledger.saga_claims import begin_compensation, close_saga
 from ledger.saga_steps import StepCommitted, StepUndone
+from ledger.snapshot_maker import SnapshotMaker
 from ledger.step_claims import undo_step
 from ledger.verify import CANNOT_DETECT
 from tests.ledger.conftest import Clone
@@ -242,6 +243,19 @@ async def test_finds(intact: Clone, found: list[tuple[str, str]], damage: list[s
 def _undated(where: str) -> str:
     """Without the date of today's spend window."""
     return re.sub(r"/\d{4}-\d\d-\d\d$", "", where)
+
+
+async def test_finds_wrong_snapshots(intact: Clone, database: Database) -> None:
+    await SnapshotMaker(database, every=2).make()
+    assert (await intact.verify()).clean
+    await intact.damage(
+        f"UPDATE ledger.snapshots SET state = '{{}}' WHERE {THE_BOT} AND version = 2",
+        f"UPDATE ledger.snapshots SET version = 5 WHERE {THE_BOT} AND version = 4",
+    )
+    first, second = (await intact.verify()).findings
+    assert (first.kind, first.where) == (second.kind, second.where) == ("snapshot", BOT)
+    assert "state of its snapshot at version 2" in first.message
+    assert "at version 5 and no such event" in second.message
 
 
 async def test_finds_the_open_step_of_a_saga_that_ended(intact: Clone, database: Database) -> None:

@@ -1,0 +1,18 @@
+"""The big ledger of the benchmarks is as right as one that was committed event by event."""
+
+import asyncio
+
+from benchmarks.big_ledger import fill
+from benchmarks.verification import verification
+from ledger.database import Database
+from tests.ledger.conftest import Clone
+from tests.ledger.writing import register
+
+
+async def test_a_big_ledger_is_clean_and_can_be_written_to(clone: Clone, ledger: Database) -> None:
+    events = await asyncio.to_thread(fill, clone.superuser, 500)
+    assert events >= 500
+    for processes in (1, 2):
+        found = await verification(clone.auditor, processes)
+        assert (found.events, found.findings) == (events, 0)
+    await register(ledger)
