@@ -101,6 +101,9 @@ class Follower:
             if life.number < self.token.incarnation:
                 continue
             below = order.horizon if life is order.last else None
+            if below is not None and self.token >= Token(life.number, below, 0):
+                # Nothing has become final since the last look: no query of all months.
+                return []
             query = page(self._wanted, life, self.token, below=below, limit=PAGE)
             rows = await (await connection.execute(query[0].encode(), query[1])).fetchall()
             if rows:
@@ -118,8 +121,7 @@ class Follower:
             pass
 
     async def _is_held_up(self, connection: Connection, order: Order) -> bool:
-        row = await (await connection.execute(_HELD_UP, (order.last.above,))).fetchone()
-        if not (row and row["held_up"]):
+        if not await self._has_events_above(connection, order):
             self._stuck = None
             return False
         if self._stuck is None or self._stuck[0] != order.horizon:
@@ -127,6 +129,13 @@ class Follower:
         if self._told != order.horizon and time.monotonic() - self._stuck[1] >= PATIENCE_S:
             await self._say_who_is_open(connection, order)
         return True
+
+    async def _has_events_above(self, connection: Connection, order: Order) -> bool:
+        if order.horizon == order.unborn:
+            # Nothing was open.
+            return False
+        row = await (await connection.execute(_HELD_UP, (order.last.above,))).fetchone()
+        return bool(row and row["held_up"])
 
     async def _say_who_is_open(self, connection: Connection, order: Order) -> None:
         # None: it has just ended.

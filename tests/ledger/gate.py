@@ -50,7 +50,11 @@ class Gate:
 
 @asynccontextmanager
 async def gate_of(clone: Clone) -> AsyncIterator[Gate]:
-    """The gate of one ledger; at the end all go through."""
+    """The gate of one ledger; at the end it is taken down, since verify would find it."""
     async with await AsyncConnection.connect(clone.superuser, autocommit=True) as connection:
         await connection.execute(_GATE)
-        yield Gate(connection)
+        try:
+            yield Gate(connection)
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock_all()")
+            await connection.execute("DROP FUNCTION public.pass_the_gate CASCADE")
