@@ -131,6 +131,7 @@ EVENT_WITHOUT_STATE: Told = {
     "an aggregate of no noun": ("ZA001", "require_row", (event(1, "payment/x"),)),
     "a noun in other letters": ("ZA001", "require_row", (event(1, "Agent/expense-bot"),)),
     "no name at all": ("ZA001", "require_row", (event(1, ""),)),
+    "one version twice in the place of the next": ("23505", "key", (row(3), event(2), event(2))),
     "one version twice": ("23505", "key", (row(), event(2), event(2))),
     "no partition for its time": ("23514", "partition", (event(2, at="'2020-01-01'"),)),
     "an event at infinity": ("23514", "partition", (event(2, at="'infinity'"),)),

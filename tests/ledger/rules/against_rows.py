@@ -243,7 +243,7 @@ ROW_AGAINST_ITS_HEAD: Told = {
     "a row written again after its check": (
         "ZA003",
         "stamp_row",
-        (*moved(AGENT), CHECK_NOW, row(3)),
+        (*moved(AGENT), CHECK_NOW, "SET CONSTRAINTS ALL DEFERRED", row(3), event(3)),
     ),
     "a row written again in a savepoint": (
         "ZA003",
@@ -269,7 +269,6 @@ ROW_AGAINST_ITS_HEAD: Told = {
         "stamp_row",
         ("INSERT INTO ledger.agents SELECT * FROM ledger.agents",),
     ),
-    "a second row of the id": ("23505", "key", (new_row(BOT), event(1, BOT))),
     "a second claim of the operation id": (
         "23505",
         "key",
@@ -278,16 +277,6 @@ ROW_AGAINST_ITS_HEAD: Told = {
             "head_hash, xid, kind, operation_id, state, epoch, input_hash, input, namespace, "
             "workflow_id, run_id, cause, cause_reason, result, started_at FROM ledger.sagas",
             event(1, "saga/payment/other", aggregate_id=f"'{NOBODY_ID}'"),
-        ),
-    ),
-    "a second saga of the id": (
-        "23505",
-        "key",
-        (
-            "INSERT INTO ledger.sagas SELECT aggregate_id, aggregate, 1, 0, now(), head_hash, "
-            "xid, kind, 'other', state, epoch, input_hash, input, namespace, workflow_id, run_id, "
-            "cause, cause_reason, result, started_at FROM ledger.sagas",
-            event(1, "saga/payment/rent"),
         ),
     ),
     "a version beyond all integers": ("22003", "type", (row(2**31),)),

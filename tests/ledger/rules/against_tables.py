@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Column
 
 from ledger.event_log import event_log
+from ledger.noun import aggregate_id
 from ledger.nouns import NOUNS
 from ledger.spend import spend_windows
 from tests.ledger.rules.attempt import Attempt
@@ -35,8 +36,8 @@ def _on_a_state_table(known: Known) -> Iterator[Attempt]:
     )
     stray = event(version, known.aggregate)
     yield Attempt(f"{name}: an event and no row", "ZA005", "require_row", (stray,))
-    unmoved = f"UPDATE ledger.{name} SET head_at = now() WHERE aggregate_id = '{known.id}'"
-    yield Attempt(f"{name}: a change without a version", "ZA003", "stamp_row", (unmoved,))
+    unmoved = row(known.version, known=known, base=str(known.version))
+    yield Attempt(f"{name}: a base that asks for no event", "ZA003", "stamp_row", (unmoved,))
     columns = NOUNS[known.aggregate.split("/", 1)[0]].table.c
     for column in columns:
         if not column.nullable and column.name not in STAMPED:
@@ -48,7 +49,8 @@ def _on_a_state_table(known: Known) -> Iterator[Attempt]:
 
 def _without(known: Known, column: Column[object]) -> Attempt:
     statements = moved(known, **{column.name: "NULL"})
-    return Attempt(f"{known.table}: no {column.name}", "23502", "not null", statements)
+    rule = f"NOT NULL {known.table}.{column.name}"
+    return Attempt(f"{known.table}: no {column.name}", "23502", rule, statements)
 
 
 def _on_the_log() -> Iterator[Attempt]:
@@ -62,13 +64,18 @@ def _on_the_log() -> Iterator[Attempt]:
 
 def _of_none(column: Column[object]) -> tuple[str, str]:
     # No partition takes an event without a time, and that is found out first.
-    return ("23514", "partition") if column.name == "timestamp" else ("23502", "not null")
+    return (
+        ("23514", "partition")
+        if column.name == "timestamp"
+        else ("23502", f"NOT NULL event_log.{column.name}")
+    )
 
 
 def _on_spend_windows() -> Iterator[Attempt]:
     for column in spend_windows.c:
         emptied = f"UPDATE ledger.spend_windows SET {column.name} = NULL"
-        yield Attempt(f"spend_windows: no {column.name}", "23502", "not null", (emptied,))
+        rule = f"NOT NULL spend_windows.{column.name}"
+        yield Attempt(f"spend_windows: no {column.name}", "23502", rule, (emptied,))
     for column_name in ("amount_minor", "count"):
         below = f"UPDATE ledger.spend_windows SET {column_name} = -1"
         yield Attempt(f"spend_windows: {column_name} -1", "23514", "check", (below,))
@@ -76,20 +83,34 @@ def _on_spend_windows() -> Iterator[Attempt]:
     yield Attempt("spend_windows: a window twice", "23505", "key", (again,))
 
 
-def _second_row(known: Known) -> Attempt:
-    """A row of the same id once more, as if the aggregate began anew."""
-    columns = ", ".join(
-        {"version": "1", "head_at": "now()"}.get(column.name, f'"{column.name}"')
-        for column in NOUNS[known.aggregate.split("/", 1)[0]].table.c
+def _two_rows(known: Known) -> Attempt:
+    """Two rows of one id, both with all their events: what a key alone keeps out."""
+    noun = known.aggregate.split("/", 1)[0]
+    new = f"{noun}/twice"
+    statements = (_copied(known, noun, new, 1), _copied(known, noun, new, 2), event(1, new))
+    return Attempt(f"{known.table}: two rows of one id", "23505", "key", statements)
+
+
+def _copied(known: Known, noun: str, new: str, number: int) -> str:
+    values = {
+        "aggregate_id": f"'{aggregate_id(new)}'",
+        "aggregate": f"'{new}'",
+        "version": "1",
+        "head_at": "now()",
+    }
+    if known.table == "sagas":
+        # Its primary key is another one: see "a second claim of the operation id".
+        values["operation_id"] = f"'twice-{number}'"
+    columns = (values.get(column.name, f'"{column.name}"') for column in NOUNS[noun].table.c)
+    return (
+        f"INSERT INTO ledger.{known.table} SELECT {', '.join(columns)} "
+        f"FROM ledger.{known.table} WHERE aggregate_id = '{known.id}'"
     )
-    again = f"INSERT INTO ledger.{known.table} SELECT {columns} FROM ledger.{known.table}"
-    statements = (again, event(1, known.aggregate))
-    return Attempt(f"{known.table}: its row twice", "23505", "key", statements)
 
 
 AGAINST_TABLES = [
     *(attempt for known in WORLD.values() for attempt in _on_a_state_table(known)),
-    *(_second_row(known) for known in WORLD.values()),
+    *(_two_rows(known) for known in WORLD.values()),
     *_on_the_log(),
     *_on_spend_windows(),
 ]

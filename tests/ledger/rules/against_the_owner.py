@@ -118,10 +118,14 @@ REFUSED: Told = {
     ),
     "an event without a position": (
         "23502",
-        "not null",
+        "NOT NULL event_log.position",
         (event(position="NULL"), row()),
     ),
-    "an event without a transaction id": ("23502", "not null", (event(xid="NULL"), row())),
+    "an event without a transaction id": (
+        "23502",
+        "NOT NULL event_log.xid",
+        (event(xid="NULL"), row()),
+    ),
     "an event with no partition for it": (
         "23514",
         "partition",
@@ -143,10 +147,10 @@ REFUSED: Told = {
         "setting",
         (*moved(AGENT), "PREPARE TRANSACTION 'later'"),
     ),
-    "no partitions for a century": (
+    "partitions for more than two years": (
         "ZA010",
         "create_partitions",
-        ("SELECT ledger.create_partitions(1200)",),
+        ("SELECT ledger.create_partitions(25)",),
     ),
     "partitions of the past": (
         "ZA010",

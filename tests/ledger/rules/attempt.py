@@ -104,6 +104,8 @@ class Attacked:
             "SELECT DISTINCT tableoid::regclass::text FROM ledger.event_log"
         )
         [(partition,)] = await cursor.fetchall()
+        # A transaction left open would hold a lock on the log.
+        await connection.rollback()
         self.partition = partition.removeprefix("ledger.")
         return self
 

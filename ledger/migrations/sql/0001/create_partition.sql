@@ -1,8 +1,8 @@
 -- Makes the partition of the month that contains `day`, if it is not there.
--- A caller may have a time zone of his own that calls itself UTC, or dates that say no offset.
+-- A caller may have a time zone of his own that calls itself UTC.
 CREATE FUNCTION ledger.create_partition(day date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET timezone = 'UTC' SET datestyle = 'ISO' AS $$
+SET timezone = 'UTC' AS $$
 DECLARE
     month_start date := date_trunc('month', day)::date;
     month_end   date := (date_trunc('month', day) + interval '1 month')::date;

@@ -1,0 +1,53 @@
+"""`python -m tests.ledger.rules` prints which attempts get through without each rule.
+
+`--write` puts the table into docs/rules.md. Exit status 1 when a rule is missed by nobody.
+"""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from psycopg import AsyncConnection, conninfo
+
+from ledger import migrate
+from ledger.database import open_database
+from tests.ledger.rules.attempt import Attacked
+from tests.ledger.rules.mutate import DOCUMENT, REDUNDANT, Outcome, document, run, table
+from tests.ledger.rules.world import fill
+from worker.embedded.databases import LEDGER_DATABASE
+from worker.embedded.servers import EmbeddedServers
+
+
+async def outcomes_on_new_servers() -> list[Outcome]:
+    """Servers, a ledger with the world in it, and the run."""
+    with tempfile.TemporaryDirectory(prefix="amends-rules-") as folder:
+        async with EmbeddedServers(Path(folder) / "servers", durable=False) as servers:
+            await asyncio.to_thread(migrate.upgrade, servers.ledger_url("amends_owner"))
+            async with open_database(servers.ledger_url("amends_worker"), size=1) as database:
+                await fill(database)
+            url = conninfo.make_conninfo(servers.main.url(), dbname=LEDGER_DATABASE)
+            async with (
+                Attacked({"superuser": url}) as attacked,
+                await AsyncConnection.connect(url, prepare_threshold=None) as connection,
+            ):
+                return await run(connection, attacked.partition)
+
+
+def main() -> int:
+    outcomes = asyncio.run(outcomes_on_new_servers())
+    print(table(outcomes))
+    if "--write" in sys.argv[1:]:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        DOCUMENT.write_text(document(text, outcomes), encoding="utf-8")
+    missed = {
+        outcome.mutant.family
+        for outcome in outcomes
+        if not outcome.noticed and outcome.mutant.family not in REDUNDANT
+    }
+    print("\n".join(f"nobody misses: {family}" for family in sorted(missed)))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,358 @@
+"""Every rule of the database, each with the SQL that takes away that one and nothing else.
+
+Triggers, keys, checks and grants come from the catalog, so that a new one is in the list by itself.
+What stands inside the functions is replaced in the text of their SQL files; `unmutated` tells the
+lines that no mutant touches.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from ledger.migrate import read_sql
+from tests.ledger.rules.against_grants import STATES, privileges_not_held
+
+Connection = AsyncConnection[Any]
+REVISION = "0001"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One rule less. `family` names it in the table; rules of one kind share a line.
+
+    `rules`, `table` and `role` tell the attempts whose outcome it may change: those that these
+    rules refuse, on this table, of this role. No rule is named where a value is gone and not a
+    refusal: then any attempt may get through.
+    """
+
+    name: str
+    family: str
+    statements: tuple[str, ...]
+    rules: frozenset[str] = frozenset()
+    table: str = ""
+    role: str = ""
+
+    # Matters only to a session that sets it otherwise.
+    setting: bool = False
+
+    @property
+    def in_a_function(self) -> bool:
+        return not self.table and not self.role
+
+
+# file: (text, what stands in its place, the rule in words). An assignment gone changes values.
+REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "stamp_row": (
+        ("NEW.xid := pg_current_xact_id();", "", "the row carries its transaction"),
+        (
+            "IF split_part(NEW.aggregate, '/', 1) <> TG_ARGV[0] THEN",
+            "IF false THEN",
+            "a row is in the table of its noun",
+        ),
+        ("NEW.base := 0;", "", "a new row starts from 0"),
+        (
+            "IF OLD.xid = NEW.xid AND OLD.head_at >= now() THEN",
+            "IF false THEN",
+            "a transaction writes a row once",
+        ),
+        (" AND OLD.head_at >= now() THEN", " THEN", "an old transaction is not this one"),
+        ("NEW.aggregate_id <> OLD.aggregate_id OR ", "", "a row keeps its id"),
+        (" OR NEW.aggregate <> OLD.aggregate THEN", " THEN", "a row keeps its name"),
+        ("NEW.base := OLD.version;", "", "a row starts from its version"),
+        ("IF NEW.version <= NEW.base THEN", "IF false THEN", "a version grows"),
+        ("NEW.head_at < now() OR ", "", "no time before the transaction"),
+        ("NEW.head_at < OLD.head_at OR ", "", "no time before the last one"),
+        (
+            "OR (NEW.head_at > clock_timestamp()\n"
+            "            AND NEW.head_at IS DISTINCT FROM OLD.head_at) THEN",
+            "THEN",
+            "no time to come",
+        ),
+        (
+            "\n            AND NEW.head_at IS DISTINCT FROM OLD.head_at) THEN",
+            ") THEN",
+            "the last time may stand again",
+        ),
+    ),
+    "require_events": (
+        ("WHERE aggregate_id = NEW.aggregate_id AND", "WHERE", "events of this aggregate count"),
+        ('AND "timestamp" = NEW.head_at', "", "events at this time count"),
+        (" AND xid = NEW.xid", "", "events of this transaction count"),
+        ("AND version > NEW.base", "", "events after the base count"),
+        (" AND version <= NEW.version", "", "events up to the version count"),
+        (
+            "IF events <> NEW.version - NEW.base THEN",
+            "IF false THEN",
+            "as many events as versions",
+        ),
+        (
+            "IF clock_timestamp() - NEW.head_at > ledger.late_after() THEN",
+            "IF false THEN",
+            "no commit comes late",
+        ),
+    ),
+    "require_row": (
+        ("head IS NULL OR ", "", "there is a row"),
+        ("head.aggregate <> NEW.aggregate OR ", "", "the row has the name of the event"),
+        (" OR head.xid <> NEW.xid", "", "the row is of this transaction"),
+        ('OR head.head_at <> NEW."timestamp"', "", "the row has the time of the event"),
+        ("OR NEW.version <= head.base", "", "the event is after the base"),
+        (" OR NEW.version > head.version THEN", " THEN", "the event is not beyond the row"),
+        (
+            "ELSE RAISE EXCEPTION 'no state table for the noun of %', NEW.aggregate "
+            "USING ERRCODE = 'ZA001';",
+            "ELSE NULL;",
+            "an event is of a noun",
+        ),
+    ),
+    "refuse_change": (
+        (
+            "RAISE EXCEPTION '% of ledger.% is refused: the ledger only grows; write a new event "
+            "instead',\n        TG_OP, TG_TABLE_NAME USING ERRCODE = 'ZA002';",
+            "RETURN coalesce(NEW, OLD);",
+            "the ledger only grows",
+        ),
+    ),
+    "create_partition": (
+        (
+            "EXECUTE format(\n"
+            "        'CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.%I '\n"
+            "        'FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', name);",
+            "",
+            "a new partition refuses TRUNCATE",
+        ),
+    ),
+    "create_partitions": (
+        ("IF ahead NOT BETWEEN 0 AND 24 THEN", "IF false THEN", "two years of partitions at most"),
+    ),
+}
+# Where another function carries out what this one makes.
+WHO_REFUSES = {"create_partition": "refuse_change"}
+# The branches of require_row, one per noun.
+_BRANCH = re.compile(r"WHEN '(\w+)' THEN SELECT .*?;", re.DOTALL)
+# Lines that frame the rules.
+_FRAME = re.compile(
+    r"(BEGIN|END|END IF;|END CASE;|ELSE|DECLARE|RETURN (NEW|NULL);|\w+ (record|bigint);|--.*"
+    r"|IF TG_OP = 'INSERT' THEN|CASE split_part.*|SELECT count\(\*\) INTO events FROM .*)?"
+)
+_REFUSAL = re.compile(r"RAISE EXCEPTION .*?USING ERRCODE = '\w+';", re.DOTALL)
+# What is left of a condition when each of its parts has a mutant.
+_GLUE = re.compile(r"\b(IF|OR|AND|WHERE|THEN)\b|;")
+
+
+def _function(file: str, old: str, new: str) -> str:
+    text = read_sql(REVISION, file)
+    assert text.count(old) == 1, f"{file}.sql has no longer, or more than once: {old}"
+    return text.replace(old, new).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+
+
+def in_functions() -> Iterator[Mutant]:
+    """One per condition, assignment and branch."""
+    for file, replaced in REPLACED.items():
+        for old, new, what in replaced:
+            name = f"{file}: {what}"
+            # A value that is no longer set may let any attempt through.
+            rules = set() if ":=" in old else {WHO_REFUSES.get(file, file)}
+            yield Mutant(name, name, (_function(file, old, new),), frozenset(rules))
+    for branch in _BRANCH.finditer(read_sql(REVISION, "require_row")):
+        mutated = _function("require_row", branch[0], "")
+        family = "require_row: an event of each noun finds its row"
+        yield Mutant(f"{family}: {branch[1]}", family, (mutated,), frozenset({"require_row"}))
+
+
+def unmutated() -> dict[str, list[str]]:
+    """The lines of the rules that no mutant touches, by file: there shall be none."""
+    return {
+        file: lines
+        for file in ("stamp_row", "require_events", "require_row", "refuse_change")
+        if (lines := _untouched(file))
+    }
+
+
+def _untouched(file: str) -> list[str]:
+    body = read_sql(REVISION, file).split("$$")[1]
+    spans = [found.span() for found in _BRANCH.finditer(body)]
+    # A refusal is part of the condition before it.
+    spans += [found.span() for found in _REFUSAL.finditer(body)]
+    for old, _, _ in REPLACED[file]:
+        begins = body.index(old)
+        spans.append((begins, begins + len(old)))
+    kept = list(body)
+    for begins, ends in spans:
+        kept[begins:ends] = (
+            character if character == "\n" else " " for character in body[begins:ends]
+        )
+    lines = (line.strip() for line in "".join(kept).splitlines())
+    return [line for line in lines if not _FRAME.fullmatch(line) and _GLUE.sub("", line).strip()]
+
+
+async def triggers(connection: Connection, partition: str) -> list[Mutant]:
+    """One per trigger of each table. Those of the log are switched off in its partitions too."""
+    cursor = await connection.execute(
+        "SELECT tgname, relname, proname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid "
+        "JOIN pg_proc p ON p.oid = tgfoid WHERE relnamespace = 'ledger'::regnamespace "
+        "AND NOT tgisinternal AND tgparentid = 0 "
+        # Of the partitions, the one that holds the events.
+        "AND (NOT relispartition OR relname = %s) ORDER BY relname, tgname",
+        (partition,),
+    )
+    return [
+        Mutant(
+            f"trigger {trigger} on {table}",
+            f"trigger {trigger} on {_kind(table, partition)}",
+            (f"ALTER TABLE ledger.{table} DISABLE TRIGGER {trigger}",),
+            frozenset({function}),
+            table,
+        )
+        for trigger, table, function in await cursor.fetchall()
+    ]
+
+
+async def constraints(connection: Connection) -> list[Mutant]:
+    """One per key, check and NOT NULL of the log, the state tables and the spend windows.
+
+    Not the NOT NULL that a primary key or an identity needs: PostgreSQL doesn't give those up.
+    """
+    tables = [*STATES, "event_log"]
+    cursor = await connection.execute(
+        "SELECT relname, conname, contype, quote_ident(attname) FROM pg_constraint k "
+        "JOIN pg_class c ON c.oid = conrelid "
+        "LEFT JOIN pg_attribute a ON contype = 'n' AND attrelid = conrelid AND attnum = conkey[1] "
+        "WHERE relnamespace = 'ledger'::regnamespace AND relname = ANY(%s) "
+        "AND contype IN ('c', 'n', 'p', 'u') AND coalesce(attidentity, '') = '' "
+        "AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.conrelid = k.conrelid "
+        "AND k.contype = 'n' AND p.contype = 'p' AND k.conkey <@ p.conkey) ORDER BY 1, 2",
+        (tables,),
+    )
+    found = [_constraint(*row) for row in await cursor.fetchall()]
+    cursor = await connection.execute(
+        "SELECT c.relname, i.relname FROM pg_index JOIN pg_class i ON i.oid = indexrelid "
+        "JOIN pg_class c ON c.oid = indrelid WHERE c.relname = ANY(%s) AND indisunique "
+        "AND c.relnamespace = 'ledger'::regnamespace "
+        "AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid) ORDER BY 1, 2",
+        (tables,),
+    )
+    return found + [
+        Mutant(
+            f"unique index {index}",
+            f"unique index {index}",
+            (f"DROP INDEX ledger.{index}",),
+            frozenset({"key"}),
+            table,
+        )
+        for table, index in await cursor.fetchall()
+    ]
+
+
+def _constraint(table: str, name: str, kind: str, column: str | None) -> Mutant:
+    change = f"ALTER {column} DROP NOT NULL" if kind == "n" else f"DROP CONSTRAINT IF EXISTS {name}"
+    # A partition keeps its own when the log gives up its.
+    places = [table, "{partition}"] if table == "event_log" and kind != "p" else [table]
+    statements = tuple(f"ALTER TABLE ledger.{place} {change}" for place in places)
+    if kind == "n":
+        rule = f"NOT NULL {table}.{str(column).strip(chr(34))}"
+        family = f"NOT NULL of {_column(table, column)} in {_kind(table)}"
+    else:
+        rule = "check" if kind == "c" else "key"
+        family = f"check {name}" if table == "event_log" else f"{rule} of {_kind(table)}"
+        family = "key of event_log" if (table, rule) == ("event_log", "key") else family
+    return Mutant(f"{rule} {name}", family, statements, frozenset({rule}), table)
+
+
+def _column(table: str, name: str | None) -> str:
+    head = {"aggregate_id", "aggregate", "version", "base", "head_at", "head_hash", "xid"}
+    return str(name) if name in head or table == "event_log" else "the noun's columns"
+
+
+def _kind(table: str, partition: str = "") -> str:
+    if table == partition:
+        return "a partition"
+    return table if table in {"event_log", "spend_windows"} else "a state table"
+
+
+def on_tables(partition: str) -> Iterator[Mutant]:
+    """One per table and privilege that a role has not."""
+    for role in ("worker", "auditor"):
+        for table, privilege in privileges_not_held(role):
+            named = "a partition" if table == "{partition}" else table
+            grant = f"GRANT {privilege} ON ledger.{table} TO amends_{role}"
+            yield Mutant(
+                f"{role} has no {privilege} on {named}",
+                f"{role} has no {privilege}",
+                (grant.replace("{partition}", partition),),
+                frozenset({"grant"}),
+                table.replace("{partition}", partition),
+                role,
+            )
+
+
+# What else a role has not: name, role, SQL that gives it.
+GIVEN = (
+    ("worker may not set a position", "worker",
+     "GRANT INSERT (position) ON ledger.event_log TO amends_worker"),
+    ("worker may not set a transaction id", "worker",
+     "GRANT INSERT (xid) ON ledger.event_log TO amends_worker"),
+    ("worker may not use the sequence", "worker",
+     "GRANT ALL ON SEQUENCE ledger.event_log_position_seq TO amends_worker"),
+    ("worker may not create in the schema", "worker",
+     "GRANT CREATE ON SCHEMA ledger TO amends_worker"),
+    ("worker may not create a schema", "worker",
+     "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO amends_worker', "
+     "current_database()); END $$"),
+    ("nobody may use all functions", "worker",
+     "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ledger TO PUBLIC"),
+    ("nobody may use all functions, the auditor too", "auditor",
+     "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ledger TO PUBLIC"),
+    ("worker is not the owner", "worker", "GRANT amends_owner TO amends_worker"),
+    ("worker is not the auditor", "worker", "GRANT amends_auditor TO amends_worker"),
+    ("auditor is not the worker", "auditor", "GRANT amends_worker TO amends_auditor"),
+    ("worker is no superuser", "worker", "ALTER ROLE amends_worker SUPERUSER"),
+    ("auditor is no superuser", "auditor", "ALTER ROLE amends_auditor SUPERUSER"),
+    ("worker makes no roles", "worker", "ALTER ROLE amends_worker CREATEROLE"),
+    ("owner is no superuser", "owner", "ALTER ROLE amends_owner SUPERUSER"),
+)  # fmt: skip
+
+
+def given() -> Iterator[Mutant]:
+    for name, role, statement in GIVEN:
+        yield Mutant(name, name, (statement,), frozenset({"grant"}), "", role)
+
+
+async def settings(connection: Connection) -> list[Mutant]:
+    """One per setting that a function is pinned to, and the defaults and identities of the log."""
+    cursor = await connection.execute(
+        "SELECT proname, p.oid::regprocedure, prokind, split_part(setting, '=', 1) "
+        "FROM pg_proc p, unnest(proconfig) setting "
+        "WHERE pronamespace = 'ledger'::regnamespace ORDER BY 1, 4"
+    )
+    pinned = [
+        Mutant(
+            f"{setting} of {name}",
+            f"{setting} of {name}",
+            (f"ALTER {'PROCEDURE' if kind == 'p' else 'FUNCTION'} {signature} RESET {setting}",),
+            setting=True,
+        )
+        for name, signature, kind, setting in await cursor.fetchall()
+    ]
+    default = "ALTER TABLE ledger.event_log ALTER xid DROP DEFAULT"
+    always = "ALTER TABLE ledger.event_log ALTER position SET GENERATED BY DEFAULT"
+    return [
+        *pinned,
+        Mutant("default of xid", "the event carries its transaction", (default,)),
+        Mutant("identity of position", "position is GENERATED ALWAYS", (always,)),
+    ]
+
+
+async def all_mutants(connection: Connection, partition: str) -> list[Mutant]:
+    """Every rule of the ledger, as it is in this database."""
+    return [
+        *await triggers(connection, partition),
+        *in_functions(),
+        *await settings(connection),
+        *await constraints(connection),
+        *on_tables(partition),
+        *given(),
+    ]
