@@ -15,18 +15,23 @@ from ledger.database import open_database
 from tests.ledger.rules.attempt import Attacked
 from tests.ledger.rules.mutate import DOCUMENT, REDUNDANT, Outcome, document, run, table
 from tests.ledger.rules.world import fill
-from worker.embedded.databases import LEDGER_DATABASE
+from worker.embedded.databases import clone_database
 from worker.embedded.servers import EmbeddedServers
+
+NAME = "rules"
 
 
 async def outcomes_on_new_servers() -> list[Outcome]:
     """Servers, a ledger with the world in it, and the run."""
     with tempfile.TemporaryDirectory(prefix="amends-rules-") as folder:
         async with EmbeddedServers(Path(folder) / "servers", durable=False) as servers:
-            await asyncio.to_thread(migrate.upgrade, servers.ledger_url("amends_owner"))
-            async with open_database(servers.ledger_url("amends_worker"), size=1) as database:
+            # Not the one that is there: in a new one everybody may make temporary tables, which is
+            # more than the worker has elsewhere.
+            await clone_database(servers.main.url(), "template1", NAME, "amends_owner")
+            await asyncio.to_thread(migrate.upgrade, servers.ledger_url("amends_owner", NAME))
+            async with open_database(servers.ledger_url("amends_worker", NAME), size=1) as database:
                 await fill(database)
-            url = conninfo.make_conninfo(servers.main.url(), dbname=LEDGER_DATABASE)
+            url = conninfo.make_conninfo(servers.main.url(), dbname=NAME)
             async with (
                 Attacked({"superuser": url}) as attacked,
                 await AsyncConnection.connect(url, prepare_threshold=None) as connection,

@@ -178,7 +178,7 @@ ROW_AGAINST_ITS_HEAD: Told = {
     "a change without a version": (
         "ZA003",
         "stamp_row",
-        ("UPDATE ledger.agents SET state = 'revoked'",),
+        ("UPDATE ledger.agents SET state = 'revoked', head_at = now()",),
     ),
     "the same version with its event in place": (
         "ZA003",

@@ -68,6 +68,7 @@ SAYS = {
     "ZA006": ("the past is closed, try again",),
     "ZA007": ("in a past that was answered for",),
     "ZA010": ("months ahead",),
+    "40001": ("which began to write after this one",),
 }
 
 

@@ -59,6 +59,21 @@ REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
             "a transaction writes a row once",
         ),
         (" AND OLD.head_at >= now() THEN", " THEN", "an old transaction is not this one"),
+        (
+            "IF OLD.xid > NEW.xid AND OLD.head_at >= now() - ledger.late_after() THEN",
+            "IF false THEN",
+            "no transaction writes after one that began later",
+        ),
+        (
+            " AND OLD.head_at >= now() - ledger.late_after() THEN",
+            " THEN",
+            "a later transaction of long ago is over",
+        ),
+        (
+            "IF OLD.head_at >= (SELECT max(began_at) FROM ledger.incarnations) THEN",
+            "IF true THEN",
+            "a later transaction of another cluster is over",
+        ),
         ("NEW.aggregate_id <> OLD.aggregate_id OR ", "", "a row keeps its id"),
         (" OR NEW.aggregate <> OLD.aggregate THEN", " THEN", "a row keeps its name"),
         ("NEW.base := OLD.version;", "", "a row starts from its version"),
@@ -93,6 +108,11 @@ REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
             "IF false THEN",
             "no commit comes late",
         ),
+        (
+            "IF NEW.head_at <= (SELECT until FROM ledger.closed_past) THEN",
+            "IF false THEN",
+            "no event comes into a closed past",
+        ),
     ),
     "require_row": (
         ("head IS NULL OR ", "", "there is a row"),
@@ -125,12 +145,20 @@ REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
             "a new partition refuses TRUNCATE",
         ),
     ),
+    "close_past": (
+        (
+            "IF too_early >= interval '0' THEN",
+            "IF false THEN",
+            "a past that may still change stays open",
+        ),
+        ("WHERE until < moment;", ";", "a closed past stays closed"),
+    ),
     "create_partitions": (
         ("IF ahead NOT BETWEEN 0 AND 24 THEN", "IF false THEN", "two years of partitions at most"),
     ),
 }
 # Where another function carries out what this one makes.
-WHO_REFUSES = {"create_partition": "refuse_change"}
+WHO_REFUSES = {"create_partition": "refuse_change", "close_past": "require_events"}
 # The branches of require_row, one per noun.
 _BRANCH = re.compile(r"WHEN '(\w+)' THEN SELECT .*?;", re.DOTALL)
 # Lines that frame the rules.
@@ -270,7 +298,7 @@ def _column(table: str, name: str | None) -> str:
 def _kind(table: str, partition: str = "") -> str:
     if table == partition:
         return "a partition"
-    return table if table in {"event_log", "spend_windows"} else "a state table"
+    return table if table in {"event_log", "spend_windows", "closed_past"} else "a state table"
 
 
 def on_tables(partition: str) -> Iterator[Mutant]:

@@ -42,6 +42,7 @@ REDUNDANT = {
     "search_path of require_unmoved": "a writer who deceives it loses a race against himself",
     "TimeZone of create_partitions": "shows in the first and last hours of a month only",
     "lock_timeout of create_partitions": "no rule: it keeps writers from waiting",
+    "lock_timeout of record_incarnation": "no rule: it keeps writers from waiting",
     "plan_cache_mode of require_events": "no rule: it keeps the plan",
     "NOT NULL of base in a state table": "stamp_row sets it",
     "NOT NULL of xid in a state table": "stamp_row sets it",

@@ -7,6 +7,8 @@ from tests.ledger.rules.world import AGENT, NOBODY, WORLD, event, moved, new_row
 AHEAD = "now() + interval '1 hour'"
 THE_HEAD = f"(SELECT head_at FROM ledger.agents WHERE aggregate_id = '{AGENT.id}')"
 AHEAD_OF_THE_CLOCK = (f"UPDATE ledger.agents SET head_at = {AHEAD}",)
+A_LATER_TRANSACTION = "UPDATE ledger.agents SET xid = '9999999999'"
+CLOSED = ("UPDATE ledger.closed_past SET until = 'infinity'",)
 
 # What a worker could make who had a schema: operators for which nothing ever differs.
 A_SCHEMA_OF_ONES_OWN = (
@@ -81,6 +83,20 @@ ON_A_STAGE = [
         given=(f"UPDATE ledger.closed_past SET until = {AHEAD}",),
     ),
     Attempt(
+        "a transaction that began to write before the last one",
+        "40001",
+        "stamp_row",
+        (row(at="head_at"), event(at=THE_HEAD)),
+        given=(*AHEAD_OF_THE_CLOCK, A_LATER_TRANSACTION),
+    ),
+    Attempt(
+        "a past that is opened again",
+        "ZA007",
+        "require_events",
+        ("SELECT ledger.close_past('2020-01-01')", *moved(AGENT)),
+        given=CLOSED,
+    ),
+    Attempt(
         "operators of one's own for a row against its head",
         "ZA003",
         "stamp_row",
@@ -101,24 +117,43 @@ ON_A_STAGE = [
         (*FALSE_OPERATORS, event()),
         given=A_SCHEMA_OF_ONES_OWN,
     ),
-    Attempt(
-        "a function of one's own that the owner's function calls",
-        "42501",
-        "grant",
-        (
-            "CREATE FUNCTION mine.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN "
-            "IF current_user = 'amends_owner' THEN "
-            "GRANT UPDATE ON ledger.incarnations TO amends_worker; END IF; "
-            "RETURN pg_catalog.now(); END $$",
-            "GRANT USAGE ON SCHEMA mine TO amends_owner",
-            "SET LOCAL search_path = mine, pg_catalog",
-            "SELECT ledger.create_partitions(0)",
-            "UPDATE ledger.incarnations SET restored_position = 0",
-        ),
-        given=(
-            "CREATE SCHEMA mine",
-            "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker WITH GRANT OPTION",
-        ),
+    *(
+        Attempt(
+            f"a function of one's own that {called} calls",
+            "42501",
+            "grant",
+            (
+                f"CREATE FUNCTION mine.{signature} LANGUAGE plpgsql AS $$ BEGIN "
+                "IF current_user = 'amends_owner' THEN "
+                "GRANT UPDATE ON ledger.incarnations TO amends_worker; END IF; "
+                f"{body} END $$",
+                "GRANT USAGE ON SCHEMA mine TO amends_owner",
+                "SET LOCAL search_path = mine, pg_catalog",
+                f"SELECT ledger.{called}",
+                "UPDATE ledger.incarnations SET restored_position = 0",
+            ),
+            given=(
+                "CREATE SCHEMA mine",
+                "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker WITH GRANT OPTION",
+            ),
+        )
+        for called, signature, body in (
+            (
+                "create_partitions(0)",
+                "now() RETURNS timestamptz",
+                "RETURN pg_catalog.now();",
+            ),
+            (
+                "close_past('2020-01-01')",
+                "clock_timestamp() RETURNS timestamptz",
+                "RETURN pg_catalog.now();",
+            ),
+            (
+                "record_incarnation()",
+                "pg_control_system() RETURNS TABLE (system_identifier bigint)",
+                "RETURN QUERY SELECT c.system_identifier FROM pg_catalog.pg_control_system() c;",
+            ),
+        )
     ),
 ]
 
@@ -140,6 +175,26 @@ _LEGAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a transaction id that comes again after a restore": (
         ("UPDATE ledger.agents SET xid = pg_current_xact_id()",),
         moved(AGENT),
+    ),
+    "a later transaction of long ago": (
+        (
+            A_LATER_TRANSACTION,
+            "UPDATE ledger.agents SET head_at = now() - interval '1 day'",
+            "UPDATE ledger.incarnations SET began_at = '-infinity'",
+        ),
+        moved(AGENT),
+    ),
+    "a later transaction of another cluster": (
+        (
+            *AHEAD_OF_THE_CLOCK,
+            A_LATER_TRANSACTION,
+            "UPDATE ledger.incarnations SET began_at = now() + interval '2 hours'",
+        ),
+        (row(at="head_at"), event(at=THE_HEAD)),
+    ),
+    "a past that nobody can close yet": (
+        (),
+        ("SELECT ledger.close_past('infinity')", *moved(AGENT)),
     ),
     **{f"{known.table}: a row and its event": ((), moved(known)) for known in WORLD.values()},
 }

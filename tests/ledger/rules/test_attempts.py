@@ -60,8 +60,8 @@ async def test_who_may_switch_the_rules_off_is_bound_by_them_too(
 
 @pytest.mark.parametrize("commit", LEGAL, ids=name_of)
 async def test_a_row_with_exactly_its_events_is_accepted(stage: Attacked, commit: Attempt) -> None:
-    before = await stage.look()
     await stage.damage(*commit.given)
+    before = await stage.look()
     await stage.make(commit)
     after = await stage.look()
     changed = {name for name, digest in after.items() if digest != before[name]}
