@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tests.ledger.rules.against_grants import LOG
 from tests.ledger.rules.attempt import Attempt, Copy, Told, attempts_of
 from tests.ledger.rules.world import AGENT, BOT, WORLD, event, moved, row
 
@@ -163,7 +164,7 @@ REFUSED: Told = {
         ("SET session_replication_role = replica",),
     ),
     "become a superuser": ("42501", "grant", ("ALTER ROLE CURRENT_USER SUPERUSER",)),
-    "run a program": ("42501", "grant", ("COPY (SELECT 1) TO PROGRAM 'true'",)),
+    "run a program": ("42501", "grant", ("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'",)),
     "write the catalog": (
         "42501",
         "grant",
@@ -175,12 +176,12 @@ REFUSED: Told = {
 
 def _taken_away() -> Iterator[Attempt]:
     """No row of any table goes, by the table or by a partition."""
-    for table in [*WORLD, "spend_windows", "closed_past", "event_log", "{partition}"]:
+    for table in [*WORLD, "spend_windows", "closed_past", "incarnations", *LOG]:
         for verb in ("DELETE FROM", "TRUNCATE"):
             taken = f"{verb} ledger.{table}"
             yield Attempt(taken, "ZA002", "refuse_change", (taken,), "owner")
-    for table in ("event_log", "{partition}"):
-        changed = f"UPDATE ledger.{table} SET payload = payload"
+    for table, column in ((LOG[0], "payload"), (LOG[1], "payload"), ("incarnations", "began_at")):
+        changed = f"UPDATE ledger.{table} SET {column} = {column}"
         yield Attempt(changed, "ZA002", "refuse_change", (changed,), "owner")
 
 

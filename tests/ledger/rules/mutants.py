@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 
 from ledger.migrate import read_sql
 from tests.ledger.rules.against_grants import STATES, privileges_not_held
+from tests.ledger.rules.world import WORLD
 
 Connection = AsyncConnection[Any]
 REVISION = "0001"
@@ -298,7 +299,7 @@ def _column(table: str, name: str | None) -> str:
 def _kind(table: str, partition: str = "") -> str:
     if table == partition:
         return "a partition"
-    return table if table in {"event_log", "spend_windows", "closed_past"} else "a state table"
+    return "a state table" if table in WORLD else table
 
 
 def on_tables(partition: str) -> Iterator[Mutant]:

@@ -125,12 +125,12 @@ ON_A_STAGE = [
             (
                 f"CREATE FUNCTION mine.{signature} LANGUAGE plpgsql AS $$ BEGIN "
                 "IF current_user = 'amends_owner' THEN "
-                "GRANT UPDATE ON ledger.incarnations TO amends_worker; END IF; "
+                "GRANT UPDATE ON ledger.alembic_version TO amends_worker; END IF; "
                 f"{body} END $$",
                 "GRANT USAGE ON SCHEMA mine TO amends_owner",
                 "SET LOCAL search_path = mine, pg_catalog",
                 f"SELECT ledger.{called}",
-                "UPDATE ledger.incarnations SET restored_position = 0",
+                "UPDATE ledger.alembic_version SET version_num = '0'",
             ),
             given=(
                 "CREATE SCHEMA mine",
