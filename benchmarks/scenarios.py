@@ -71,7 +71,7 @@ class Scenario:
             loading = load_statement((("agent", None),), windows=False, locked=False)
             lines.append(filled_in(loading, expressions) + "\n\\gset")
             expressions |= _FROM_HEAD
-        lines.append(filled_in(write_statement(made.parts), expressions) + ";")
+        lines.append(filled_in(write_statement(made.parts, made.events), expressions) + ";")
         return Script("\n".join(lines) + "\n", blanks.variables)
 
     def _head(self, name: str) -> Head:

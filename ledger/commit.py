@@ -188,7 +188,7 @@ def _spent(row: Mapping[str, Any]) -> SpendChange:
 
 
 async def _write(connection: Connection, made: Writing) -> None:
-    await _execute(connection, write_statement(made.parts), made.values)
+    await _execute(connection, write_statement(made.parts, made.events), made.values)
 
 
 async def _execute(

@@ -100,26 +100,27 @@ def _recent_windows(locked: bool) -> Select[Any]:
 
 
 @cache
-def write_statement(parts: tuple[Part, ...]) -> Statement:
+def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Statement:
     """Write rows and events, all or nothing: every row must be as it was when it was read.
 
     Values are named by the place of their part: `p0_version`, and of an event `p0e0_payload`.
+    `events` names those (`p0e0`) in the order in which they stand in the log.
     Raises SerializationFailure when a row is not as it was, UniqueViolation when a new one exists.
     """
     clock = _once(select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now")), "clock")
-    events: list[dict[str, ColumnElement[Any]]] = []
+    made: dict[str, dict[str, ColumnElement[Any]]] = {}
     found: list[ScalarSelect[Any]] = []
     for number, part in enumerate(parts):
         prefix = f"p{number}"
         match part:
             case Written():
-                cte = _write(prefix, part, clock, events)
+                cte = _write(prefix, part, clock, made)
             case Held():
                 cte = _hold(prefix, part)
             case Spent():
                 cte = _spend(prefix) if part.adds else _release(prefix)
         found.append(select(func.count()).select_from(cte).scalar_subquery())
-    log = insert(event_log).values(events).cte("log")
+    log = insert(event_log).values([made[name] for name in events]).cte("log")
     total = sum(found[1:], start=found[0])
     return positional(
         select(func.ledger.require_unmoved(total, literal_column(str(len(parts))))).add_cte(log)
@@ -127,7 +128,7 @@ def write_statement(parts: tuple[Part, ...]) -> Statement:
 
 
 def _write(
-    prefix: str, part: Written, clock: CTE, events: list[dict[str, ColumnElement[Any]]]
+    prefix: str, part: Written, clock: CTE, events: dict[str, dict[str, ColumnElement[Any]]]
 ) -> CTE:
     """The row of one aggregate; its events are added to `events`, each linked to the one before."""
     table = noun_of(part.noun).table
@@ -144,7 +145,7 @@ def _write(
         made = func.ledger.event_hash(head, previous, middle, at, tail)
         link = _once(select(at.label("at"), made.label("hash")).select_from(link), name)
         at, previous = link.c.at, link.c.hash
-        events.append(_event(prefix, name, link))
+        events[name] = _event(prefix, name, link)
     given = {
         column.name: _value(f"{prefix}_{column.name}", column)
         for column in table.c

@@ -1,8 +1,9 @@
 """What a decision becomes: the parts of one statement, and their values as text."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -19,9 +20,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=F
 
 @dataclass(frozen=True)
 class Writing:
-    """The shape of a write, and the values that go with it."""
+    """The shape of a write: its parts, and its events in the order of the decision; and the values
+    that go with it."""
 
     parts: tuple[Part, ...]
+    events: tuple[str, ...]
     values: Values
 
 
@@ -38,6 +41,7 @@ def writing(
     for aggregate, event in decision.events:
         events.setdefault(aggregate, []).append(event)
     parts: list[Part] = []
+    places: dict[str, Iterator[str]] = {}
     values: Values = {
         "user_id": author.user_id,
         "saga_id": author.saga_id,
@@ -48,7 +52,8 @@ def writing(
         head, prefix = loaded.heads[aggregate], f"p{len(parts)}_"
         if aggregate in events:
             parts.append(Written(head.noun.name, head.version == 0, len(events[aggregate])))
-            values |= _written(author, head, events[aggregate], f"p{len(parts) - 1}")
+            values |= _written(author, head, events[aggregate], prefix[:-1])
+            places[aggregate] = map(f"{prefix[:-1]}e{{}}".format, count())
         elif head.ref.given or head.version:
             held = dict(head.ref.given) or {"version": head.version}
             parts.append(Held(head.noun.name, tuple(held)))
@@ -57,6 +62,7 @@ def writing(
         elif not locked:
             # Absent, and no row to hold: nothing in the write would show that it exists by now.
             raise NotLoaded(aggregate)
+    order = [next(places[aggregate]) for aggregate, _ in decision.events]
     for window, change in _changes(decision.events).items():
         prefix = f"p{len(parts)}_"
         parts.append(Spent(adds=change.amount_minor >= 0))
@@ -67,7 +73,7 @@ def writing(
         }
         values |= {prefix + name: str(value) for name, value in given.items()}
         values[prefix + "limit"] = None if limit is None else str(limit)
-    return Writing(tuple(parts), values)
+    return Writing(tuple(parts), tuple(order), values)
 
 
 def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChange]:

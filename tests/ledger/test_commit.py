@@ -32,6 +32,25 @@ async def test_writes_the_row_and_its_event(clone: Clone, ledger: Database) -> N
     ]
 
 
+async def test_events_stand_in_the_log_in_the_order_of_the_decision(
+    clone: Clone, ledger: Database
+) -> None:
+    events: list[tuple[str, Event]] = [
+        ("agent/zed", AgentRegistered(agent_id="zed", user="u")),
+        ("agent/ana", AgentRegistered(agent_id="ana", user="u")),
+        ("agent/zed", AgentRevoked()),
+    ]
+    refs = [Ref("agent/ana"), Ref("agent/zed")]
+    await commit(ledger, AUTHOR, refs, lambda _: Decision(None, events))
+    assert await clone.fetch(
+        "SELECT aggregate, version FROM ledger.event_log ORDER BY position"
+    ) == [
+        ("agent/zed", 1),
+        ("agent/ana", 1),
+        ("agent/zed", 2),
+    ]
+
+
 async def test_writes_nothing_when_decide_raises(clone: Clone, ledger: Database) -> None:
     def decide(_: Loaded) -> Decision[None]:
         raise LookupError("no")
