@@ -13,18 +13,18 @@ from benchmarks.scenarios import Scenario, load, single
 from benchmarks.table import Table, factor
 from ledger.database import Database, open_database
 
-PARTITIONS = (1, 60)
 POOL = 16
 RULES_AIM, FULL_AIM = 0.7, 0.9
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: commits in a run, by how many at once; rounds; and aggregates that are
-    there before: with many, two commits rarely meet."""
+    """How much is measured: commits in a run, by how many at once; rounds; partitions of the log;
+    and aggregates that are there before: with many, two commits rarely meet."""
 
     commits: dict[int, int]
     rounds: int
+    partitions: tuple[int, int]
     existing: int
 
     @property
@@ -61,13 +61,13 @@ def by_commit(database: Database, scenario: Scenario, at_once: int, commits: int
 
 
 async def commit_table(ledgers: Ledgers, rounds: Rounds, size: Size) -> tuple[Table, list[str]]:
-    """Both commits, 1 and 16 at once, with 1 and with 60 partitions; and what verify found."""
+    """Both commits, 1 and 16 at once, with few and with many partitions; and what verify found."""
     findings: list[str] = []
     table = Table(
         "partitions | commit | at once | (a) pgbench /s | (b) without rules /s | (c) commit /s"
         " | (c) / (a) | (a) / (b) | server µs (a) | (c) | client µs (a) | (c)"
     )
-    for partitions in PARTITIONS:
+    for partitions in size.partitions:
         places = await Places.make(ledgers, partitions, size.existing)
         async with open_database(places.own.worker, size=POOL) as database:
             for scenario in size.scenarios:
@@ -108,7 +108,7 @@ async def full_table(
     commits = size.commits[POOL]
     await prefill_by_pgbench(full, size.existing)
     await prefill(full, size.existing)
-    for partitions in PARTITIONS:
+    for partitions in size.partitions:
         places = await Places.make(ledgers, partitions, size.existing)
         await set_partitions(full, partitions)
         async with _opened(places.own) as own, _opened(full) as fully:

@@ -58,7 +58,7 @@ async def _log(database: Database) -> tuple[int, list[str]]:
 
 
 async def _main(what: str, *arguments: str) -> Read:
-    async with open_database(os.environ["AMENDS_AUDIT_URL"], size=1) as database:
+    async with open_database(os.environ["AMENDS_AUDIT_URL"], size=2) as database:
         began = time.perf_counter()
         events, findings = await (
             _verify(database, int(arguments[0])) if what == "verify" else _log(database)
