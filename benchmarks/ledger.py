@@ -25,7 +25,7 @@ class Scale:
 
 # One at a time is slow on a disk that really writes.
 WHOLE = Scale(
-    Size({1: 800, 16: 8_000}, rounds=6, partitions=(1, 60), existing=10_000),
+    Size({1: 800, 16: 8_000}, rounds=5, partitions=(1, 60), existing=10_000),
     full_events=5_000_000,
 )
 SMALL = Scale(Size({1: 16, 16: 64}, rounds=1, partitions=(1, 6), existing=160), full_events=10_000)

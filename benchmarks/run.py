@@ -2,14 +2,13 @@
 
 import asyncio
 import statistics
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import psutil
 
-# A session that ends is counted where its server has seen the end of it.
-_SESSIONS_END_S = 1.0
+# A session whose client has left is gone after a few milliseconds.
+_GONE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,19 @@ class Rounds:
         runs: dict[str, list[Run]] = {name: [] for name in works}
         for _ in range(self._count):
             for name, work in works.items():
-                before = await self._spent(sessions=None)
+                before_s = await self._spent_s()
                 found = await work()
-                after = await self._spent(sessions=before.sessions)
-                runs[name].append(replace(found, server_cpu_s=after.cpu_s - before.cpu_s))
+                spent_s = await self._spent_s() - before_s
+                runs[name].append(replace(found, server_cpu_s=spent_s))
         return Measured({name: found[self._count > 1 :] for name, found in runs.items()})
 
-    async def _spent(self, *, sessions: int | None) -> "_Spent":
-        """What the server has spent, when no more than so many sessions are left."""
-        deadline = time.monotonic() + _SESSIONS_END_S
-        while True:
-            now = _spent(self._server)
-            if sessions is None or now.sessions <= sessions or time.monotonic() > deadline:
-                return now
-            await asyncio.sleep(0.01)
+    async def _spent_s(self) -> float:
+        """Processor time of the server, when none of its sessions is just going."""
+        sessions = None
+        while (now := self._server.children()) != sessions:
+            sessions = now
+            await asyncio.sleep(_GONE_S)
+        return _cpu_s(self._server)
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,13 @@ class Measured:
         return statistics.median(one.per_s / other.per_s for one, other in pairs)
 
 
-@dataclass(frozen=True)
-class _Spent:
-    """Processor time of a server and its processes, those that have ended too."""
-
-    cpu_s: float
-    sessions: int
-
-
-def _spent(server: psutil.Process) -> _Spent:
-    own, living, sessions = server.cpu_times(), 0.0, 0
+def _cpu_s(server: psutil.Process) -> float:
+    """Of a server and its processes, those that have ended too."""
+    own, living = server.cpu_times(), 0.0
     for session in server.children():
         try:
             times = session.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        living, sessions = living + times.user + times.system, sessions + 1
-    ended = own.children_user + own.children_system
-    return _Spent(float(own.user + own.system + ended + living), sessions)
+        living += times.user + times.system
+    return float(own.user + own.system + own.children_user + own.children_system + living)
