@@ -1,10 +1,12 @@
 """Walks through the ledger in several processes, which all see the same moment."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 from psycopg import sql
 
@@ -40,7 +42,15 @@ async def walk_apart(
 
 
 def _walk_share(url: str, snapshot: str, share: Share) -> Walked:
+    Thread(target=end_with_parent, daemon=True).start()
     return asyncio.run(_walk_at(url, snapshot, share))
+
+
+def end_with_parent() -> None:
+    """A verification that was killed does not go on in its processes."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 async def _walk_at(url: str, snapshot: str, share: Share) -> Walked:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
@@ -49,16 +50,18 @@ def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
     database and differ after a dump and restore: outside the hash.
     """
     return (
-        f'{{"aggregate":{_text(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
-        f'"event_id":"{row["event_id"]}","event_type":{_text(row["event_type"])},'
-        f'"metadata":{_text(row["metadata"])},"payload":{_text(row["payload"])},"previous":"',
-        f'","saga_id":{_text(row["saga_id"])},"schema_version":{row["schema_version"]},'
-        f'"step":{_text(row["step"])},"timestamp":"',
-        f'","user_id":{_text(row["user_id"])},"version":{row["version"]}}}',
+        f'{{"aggregate":{_name(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
+        f'"event_id":"{row["event_id"]}","event_type":{_name(row["event_type"])},'
+        f'"metadata":{canonical_text(row["metadata"])},"payload":{canonical_text(row["payload"])},"previous":"',
+        f'","saga_id":{_name(row["saga_id"])},"schema_version":{row["schema_version"]},'
+        f'"step":{_name(row["step"])},"timestamp":"',
+        f'","user_id":{_name(row["user_id"])},"version":{row["version"]}}}',
     )
 
 
-def _text(value: Any) -> str:
+# Of a few thousand names in a row most have come just before.
+@lru_cache(maxsize=4096)
+def _name(value: str | None) -> str:
     return "null" if value is None else canonical_text(value)
 
 

@@ -110,15 +110,11 @@ class Noun:
             )
         return known
 
-    @cached_property
-    def _json_columns(self) -> set[str]:
-        return {name for name in self.state.model_fields if is_json(self.table.c[name].type)}
-
     def row(self, state: State) -> dict[str, Any]:
         """The columns of a state, JSON columns as JSON values."""
         plain = dict(state)
-        if self._json_columns:
-            return plain | state.model_dump(mode="json", include=self._json_columns)
+        if self.json_columns:
+            return plain | state.model_dump(mode="json", include=set(self.json_columns))
         return plain
 
     def state_of(self, row: Mapping[str, Any]) -> State:

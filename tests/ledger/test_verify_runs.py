@@ -2,8 +2,10 @@
 
 import asyncio
 import multiprocessing
+import sys
 from datetime import datetime
 
+import psutil
 import pytest
 
 from ledger.database import Database, open_database
@@ -53,6 +55,27 @@ async def test_a_killed_process_is_an_error_and_never_clean(intact: Clone) -> No
         children[0].kill()
         with pytest.raises(ShareLost, match="was killed"):
             await verifying
+
+
+async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
+    program = (
+        "from multiprocessing import get_context\n"
+        "from ledger.apart import end_with_parent\n"
+        "if __name__ == '__main__':\n"
+        " child = get_context('spawn').Process(target=end_with_parent)\n"
+        " child.start()\n"
+        " print(child.pid, flush=True)\n"
+        " child.join()\n"
+    )
+    verifying = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), stdout=asyncio.subprocess.PIPE
+    )
+    assert verifying.stdout is not None
+    child = psutil.Process(int(await verifying.stdout.readline()))
+    verifying.kill()
+    await verifying.wait()
+    gone, _ = await asyncio.to_thread(psutil.wait_procs, [child], timeout=30)
+    assert gone == [child]
 
 
 async def test_since_a_position_only_what_was_touched_is_read(
