@@ -36,6 +36,10 @@ LATE = "ZA006"
 # A commit at a time up to which the past was answered for: the clock was set back (ledger.past).
 ANSWERED_FOR = "ZA007"
 
+_IDLE_AT_MOST = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+# Nothing was written. On ROLLBACK the driver would forget all prepared statements.
+_NOTHING = "COMMIT"
+
 # As PostgreSQL writes it.
 _NO_HASH = "\\x" + NO_HASH.hex()
 
@@ -130,14 +134,20 @@ async def _locked(
 ) -> T:
     async with connection.pipeline():
         await connection.execute("BEGIN")
+        # A worker that is frozen here must not hold others up for ever.
+        await connection.execute(_IDLE_AT_MOST)
         # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
         await _ask(connection, refs, windows_of, locked=True)
         loaded = await _load(connection, refs, windows_of, locked=True)
-    decision = decide(loaded)
-    if not decision.events:
-        await connection.execute("ROLLBACK")
+    try:
+        decision = decide(loaded)
+        made = writing(author, loaded, decision, locked=True) if decision.events else None
+    except Exception:
+        await connection.execute(_NOTHING)
+        raise
+    if made is None:
+        await connection.execute(_NOTHING)
         return decision.result
-    made = writing(author, loaded, decision, locked=True)
     async with connection.pipeline():
         await _write(connection, made)
         await connection.execute("COMMIT")
@@ -153,7 +163,7 @@ async def _load(
         return Loaded(heads, None, {})
     cursor = await _ask(connection, refs, windows_of, locked=locked)
     *rows, now = cast(tuple[Any, ...], await cursor.fetchone())
-    spent = [_spent(row) for row in (rows.pop() if windows_of is not None else ())]
+    spent = [_spent(row) for row in (rows.pop(0) if windows_of is not None else ())]
     heads |= {ref.aggregate: _head(ref, row) for ref, row in zip(wanted, rows, strict=True)}
     return Loaded(heads, now, {change.window: change for change in spent})
 

@@ -83,6 +83,11 @@ class Loaded:
             raise NotLoaded("the time")
         return self._now
 
+    @property
+    def loaded_at(self) -> datetime | None:
+        """As `now`; None where nothing had to be loaded."""
+        return self._now
+
     def holds(self, aggregate: str) -> bool:
         """Whether the columns that the Ref gave are taken for true: the write will check them."""
         return bool(self.heads[aggregate].ref.given)

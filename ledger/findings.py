@@ -48,7 +48,7 @@ _MEANING: dict[Kind, str] = {
     "step": "the step or its saga was written past the rules",
     "open_step": "the saga ended without the outcome of this step; look at the outside",
     "spend_window": "the window was changed without an event, or an event was changed",
-    "snapshot": "the snapshot was changed; it is a cache: readers throw it away or fold past it",
+    "snapshot": "it was changed and may have been believed; amends_owner may delete it, as a cache",
     "rule": "somebody changed the database itself: what came in since then is not to be trusted",
 }
 

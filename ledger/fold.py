@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from ledger.database import Connection
-from ledger.errors import NotFound
+from ledger.errors import LogDamaged, NotFound
 from ledger.event_log import event_log
 from ledger.noun import Event, Noun, State, aggregate_id
 from ledger.nouns import NOUNS, noun_of
@@ -37,7 +37,7 @@ class Folded:
 async def fold(connection: Connection, aggregate: str, at: Point | None = None) -> Folded | None:
     """The aggregate as it was at the point, or is in the connection's snapshot; None before its
     first event. Raises NotFound for a name of no noun, UnknownEvent for an event of a newer
-    version."""
+    version, LogDamaged for one that can't be read."""
     noun = known_noun(aggregate)
     start = await newest_snapshot(connection, aggregate, at)
     state, version, head_at = (
@@ -55,8 +55,15 @@ async def fold(connection: Connection, aggregate: str, at: Point | None = None) 
 
 
 def event_in(noun: Noun, row: Row) -> Event:
-    """The event that a row of the log holds. Raises UnknownEvent."""
-    return noun.event(row["event_type"], row["schema_version"], row["payload"])
+    """The event that a row of the log holds. Raises UnknownEvent, LogDamaged."""
+    try:
+        return noun.event(row["event_type"], row["schema_version"], row["payload"])
+    except ValueError:
+        # Its words hold values of the payload.
+        raise LogDamaged(
+            f"version {row['version']} of {row['aggregate']} is no {row['event_type']}: "
+            f"amends verify says what is damaged"
+        ) from None
 
 
 def events_of(

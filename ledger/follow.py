@@ -64,12 +64,12 @@ class Follower:
         Raises DatabaseUnavailable if the first connection fails, and StateRefused for a token of
         another ledger or a ledger whose restore was not recorded.
         """
-        connected = False
+        connected = told = False
         while True:
             try:
                 async with self._database.connection() as connection:
                     await connection.execute(_LISTEN)
-                    connected = True
+                    connected, told = True, False
                     try:
                         while True:
                             order = await self._look(connection)
@@ -85,7 +85,9 @@ class Follower:
             except DatabaseUnavailable as error:
                 if not connected:
                     raise
-                self._tell(f"the connection was lost ({error}); connecting again")
+                if not told:
+                    self._tell(f"the connection was lost ({error}); connecting again")
+                told = True
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _look(self, connection: Connection) -> Order:

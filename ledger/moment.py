@@ -49,5 +49,6 @@ async def moment_of(connection: Connection) -> Moment:
         latest=now["latest"],
         next_xid=int(now["next_xid"]),
         restored=now["restored"] or 0,
-        partitions={row["oid"]: (row["first"], row["after"]) for row in partitions},
+        # A default partition, which has no bounds, is none of ours: nothing belongs there.
+        partitions={row["oid"]: (row["first"], row["after"]) for row in partitions if row["first"]},
     )

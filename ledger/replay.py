@@ -33,6 +33,8 @@ class Replay:
         self._base = 0
         # What the next event may link to: after a wrong hash either the stored or the right one.
         self._links = {NO_HASH}
+        # The same for the version that stands there now, which may exist more than once.
+        self._before: set[bytes] = set()
         if self._noun is None:
             self._find("unknown_noun", f"this version of Amends knows no {self.name}", first)
 
@@ -51,6 +53,11 @@ class Replay:
         elif event["position"] < last["position"]:
             # Of two events of one version the first written is the likelier one.
             self._last = event
+
+    @property
+    def table(self) -> str | None:
+        """Where its row belongs."""
+        return self._noun.table.name if self._noun else None
 
     def close(self, row: Row | None, table: str | None) -> None:
         """All events were added; `row` is the state row of this id, from the table named so."""
@@ -106,15 +113,17 @@ class Replay:
 
     def _check_hash(self, event: Row) -> None:
         twice = self._last is not None and self._last["version"] == event["version"]
+        if not twice:
+            self._before, self._links = self._links, set()
         stored, right = event["hash"], self._right_hashes(event)
-        if self._links and stored not in right and not twice:
+        if self._before and stored not in right and not twice:
             self._find("hash", f"the hash of version {event['version']} is wrong", event)
-        # Of two events of one version either may be the one that the next links to.
-        self._links = {stored, *right} | (self._links if twice else set())
+        # Of several events of one version any may be the one that the next links to.
+        self._links |= {stored, *right}
 
     def _right_hashes(self, event: Row) -> set[bytes]:
         try:
-            return {event_hash(link, event) for link in self._links}
+            return {event_hash(link, event) for link in self._before}
         except (TypeError, ValueError):
             # Not canonical JSON, such as a float: no event of ours looks like that.
             return set()

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ledger.database import Connection, Database
 from ledger.errors import NotFound, StateRefused
+from ledger.fold import event_in
 from ledger.noun import Event, State
 from ledger.past import Point, wait_until_past
 from ledger.reading import reading
@@ -258,8 +259,7 @@ def _histories(rows: Sequence[Mapping[str, Any]], target: Target) -> Iterable[_H
     for row in rows:
         name = row["aggregate"].split("/", 2)[2]
         history = histories.setdefault(name, _History(name))
-        event = RESOURCE.event(row["event_type"], row["schema_version"], row["payload"])
-        history.add(event, _is_after(row, target))
+        history.add(event_in(RESOURCE, row), _is_after(row, target))
     return histories.values()
 
 

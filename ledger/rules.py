@@ -73,7 +73,10 @@ async def _read(connection: Connection) -> _Schema:
     return _Schema(
         digests={row["name"]: _digest(row["definition"]) for row in objects},
         table_of={row["name"]: row["table"] for row in objects},
-        months=[_MONTH.findall(row["name"])[0] for row in objects if row["is_partition"]],
+        # One with a name of its own is none of ours, whatever it holds.
+        months=[
+            month for row in objects if row["is_partition"] for month in _MONTH.findall(row["name"])
+        ],
     )
 
 

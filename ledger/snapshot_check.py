@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from ledger.database import Connection
+from ledger.errors import LogDamaged
 from ledger.fold import event_in, events_of
 from ledger.noun import State, UnknownEvent, aggregate_id
 from ledger.nouns import NOUNS
@@ -53,7 +54,7 @@ async def _wrong(
         async for event in events:
             try:
                 state = noun.evolve(state, event_in(noun, event))
-            except (UnknownEvent, ValueError):
+            except (UnknownEvent, LogDamaged, ValueError):
                 return
             snapshot = standing.pop(event["version"], None)
             if snapshot is not None and (differs := differing(snapshot, event, state)):

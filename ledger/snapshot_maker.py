@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from ledger.database import Connection, Database
+from ledger.errors import LogDamaged
 from ledger.fold import event_in, events_of, known_noun
 from ledger.noun import State, UnknownEvent, aggregate_id
 from ledger.nouns import NOUNS
@@ -71,7 +72,7 @@ class SnapshotMaker:
         for aggregate in await self._due():
             try:
                 made = await self._make(aggregate)
-            except (UnknownEvent, ValueError) as error:
+            except (UnknownEvent, LogDamaged, ValueError) as error:
                 # A newer version of Amends makes it; this one would fail on it each time.
                 self._left.add(aggregate)
                 log.warning("no snapshot of %s: %s", aggregate, type(error).__name__)

@@ -3,9 +3,10 @@
 All values travel as text and the server reads them by their type: one prepared statement per shape.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     CTE,
@@ -60,20 +61,32 @@ class Spent:
     adds: bool
 
 
-Part = Written | Held | Spent
+@dataclass(frozen=True)
+class Fresh:
+    """The states were loaded so short a time ago (`loaded_at`) that the decision still counts: a
+    worker may be frozen between the two, and its deadlines pass."""
+
+
+Part = Written | Held | Spent | Fresh
+
+# More than a worker has; a change with many dependencies has a shape of its own.
+_MOST_SHAPES = 512
 
 
 def _value(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
     return bindparam(name, type_=column.type)
 
 
-@cache
+@lru_cache(_MOST_SHAPES)
 def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: bool) -> Statement:
     """Read the state rows of `id0`, `id1` ... as JSON, the recent windows of `agent_id`, the time.
 
-    Locks are taken in the order given; the clock is read after them.
+    Locks are taken in this order, as the write takes them: windows, then rows as given. The clock
+    is read after them.
     """
     found: list[ColumnElement[Any]] = []
+    if windows:
+        found.append(_recent_windows(locked).scalar_subquery().label("windows"))
     for number, (noun, lock) in enumerate(heads):
         table = noun_of(noun).table.alias("head")
         row = select(func.row_to_json(literal_column("head")))
@@ -83,8 +96,6 @@ def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: b
         if lock is not None:
             row = row.with_for_update(read=lock == "share")
         found.append(row.scalar_subquery().label(f"head{number}"))
-    if windows:
-        found.append(_recent_windows(locked).scalar_subquery().label("windows"))
     return positional(select(*found, func.clock_timestamp().label("now")))
 
 
@@ -99,7 +110,7 @@ def _recent_windows(locked: bool) -> Select[Any]:
     return select(rows).select_from(found)
 
 
-@cache
+@lru_cache(_MOST_SHAPES)
 def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Statement:
     """Write rows and events, all or nothing: every row must be as it was when it was read.
 
@@ -107,7 +118,8 @@ def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Stateme
     `events` names those (`p0e0`) in the order in which they stand in the log.
     Raises SerializationFailure when a row is not as it was, UniqueViolation when a new one exists.
     """
-    clock = _once(select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now")), "clock")
+    locks = [_lock(f"p{number}", part) for number, part in enumerate(parts)]
+    clock = _clock([lock for lock in locks if lock is not None])
     made: dict[str, dict[str, ColumnElement[Any]]] = {}
     found: list[ScalarSelect[Any]] = []
     for number, part in enumerate(parts):
@@ -116,15 +128,59 @@ def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Stateme
             case Written():
                 cte = _write(prefix, part, clock, made)
             case Held():
-                cte = _hold(prefix, part)
+                cte = cast(CTE, locks[number])
             case Spent():
                 cte = _spend(prefix) if part.adds else _release(prefix)
-        found.append(select(func.count()).select_from(cte).scalar_subquery())
+            case Fresh():
+                cte = _fresh(prefix, clock)
+        found.append(_count(cte))
     log = insert(event_log).values([made[name] for name in events]).cte("log")
     total = sum(found[1:], start=found[0])
     return positional(
         select(func.ledger.require_unmoved(total, literal_column(str(len(parts))))).add_cte(log)
     )
+
+
+def _count(cte: CTE) -> ScalarSelect[Any]:
+    return select(func.count()).select_from(cte).scalar_subquery()
+
+
+def _lock(prefix: str, part: Part) -> CTE | None:
+    """Hold a row that is not new, as long as it is as it was loaded."""
+    match part:
+        case Held():
+            return (
+                _rows_like(prefix, part.noun, part.columns).with_for_update(read=True).cte(prefix)
+            )
+        case Written(new=False):
+            found = _rows_like(prefix, part.noun, ("version",), version="expected")
+            return found.with_for_update(key_share=True).cte(f"{prefix}_lock")
+        case _:
+            return None
+
+
+def _rows_like(prefix: str, noun: str, columns: Sequence[str], **names: str) -> Select[Any]:
+    table = noun_of(noun).table
+    same = [
+        table.c[name] == _value(f"{prefix}_{names.get(name, name)}", table.c[name])
+        for name in ("aggregate_id", *columns)
+    ]
+    return select(literal_column("1")).select_from(table).where(*same)
+
+
+def _clock(locks: Sequence[CTE]) -> CTE:
+    """The time of the events: read when all rows are held. Who waited for one that others held for
+    share would else write a time before theirs."""
+    now = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
+    if locks:
+        counts = [_count(lock) for lock in locks]
+        now = now.where(sum(counts[1:], start=counts[0]) >= literal_column("0"))
+    return _once(now, "clock")
+
+
+def _fresh(prefix: str, clock: CTE) -> CTE:
+    limit = _value("loaded_at", event_log.c.timestamp) + func.ledger.late_after()
+    return select(literal_column("1")).select_from(clock).where(clock.c.now <= limit).cte(prefix)
 
 
 def _write(
@@ -180,19 +236,6 @@ def _only(column: ColumnElement[Any]) -> ScalarSelect[Any]:
 def _once(made: Select[Any], name: str) -> CTE:
     """Computed once: a clock that is read twice gives two times."""
     return made.cte(name).prefix_with("MATERIALIZED")
-
-
-def _hold(prefix: str, part: Held) -> CTE:
-    table = noun_of(part.noun).table
-    names = ("aggregate_id", *part.columns)
-    same = [table.c[name] == _value(f"{prefix}_{name}", table.c[name]) for name in names]
-    return (
-        select(literal_column("1"))
-        .select_from(table)
-        .where(*same)
-        .with_for_update(read=True)
-        .cte(prefix)
-    )
 
 
 def _spend(prefix: str) -> CTE:

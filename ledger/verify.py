@@ -6,11 +6,17 @@ from pydantic import BaseModel, ConfigDict
 
 from ledger.apart import walk_apart
 from ledger.database import Connection, Database
+from ledger.errors import StateRefused, StillOpen
 from ledger.findings import Finding, Findings
+from ledger.order import reaches
+from ledger.past import Point, wait_until_past
 from ledger.reading import reading
 from ledger.relations import check_relations
 from ledger.rules import check_rules
 from ledger.walk import shares, walk
+
+# For writers that are under way when it begins; a commit takes a few milliseconds.
+PATIENCE_S = 2.0
 
 CANNOT_DETECT = (
     "an owner or superuser who rewrote everything alike: events, hashes, rows and windows",
@@ -33,8 +39,8 @@ class Verified(BaseModel):
     """What was read, and what can't be true of an intact ledger.
 
     At most MAX_FINDINGS are listed; `unlisted` counts the others. `settled`: give it as `since`
-    next time: no event can still appear at or before that position. `cannot_detect` says what
-    would not have been seen.
+    next time: no event can still appear at or before that position; None if writers would not end.
+    `cannot_detect` says what would not have been seen.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +50,7 @@ class Verified(BaseModel):
     findings: list[Finding]
     unlisted: int = 0
     since: int | None = None
-    settled: int = 0
+    settled: int | None = None
     cannot_detect: list[str]
 
     @property
@@ -59,13 +65,18 @@ async def verify(
 
     `since` a position or a time: only the aggregates that an event touched after it, each of them
     wholly, and the spend windows of their agents. `processes` share the work. Raises
-    DatabaseUnavailable, ShareLost.
+    StateRefused for a position that the log has not reached, DatabaseUnavailable, ShareLost.
     """
     findings = Findings()
     async with reading(database) as connection:
         if not await check_rules(connection, findings):
             only = ["anything else: tables are missing, so nothing more was read"]
             return Verified(events=0, aggregates=0, findings=findings.listed, cannot_detect=only)
+    if isinstance(since, int) and since and not await reaches(database, since):
+        # An empty run would look like an all-clear.
+        raise StateRefused(f"the log has not reached position {since}", "in_the_future")
+    settled = await _settled(database)
+    async with reading(database) as connection:
         after = await _after(connection, since)
         parts = shares(processes, after)
         if processes == 1:
@@ -81,7 +92,7 @@ async def verify(
             findings=findings.listed,
             unlisted=findings.unlisted,
             since=after,
-            settled=await _settled(connection),
+            settled=settled,
             cannot_detect=[*CANNOT_DETECT, *(NOT_LOOKED_AT if after is not None else ())],
         )
 
@@ -99,18 +110,20 @@ async def _after(connection: Connection, since: int | datetime | None) -> int | 
     return int(row["position"])
 
 
-async def _settled(connection: Connection) -> int:
-    # A position is given at most late_after() after the time of its event, and who has one commits
-    # at most late_after() after it: whoever had a lower one has committed or never will.
+async def _settled(database: Database) -> int | None:
+    """A position at or before which nothing can appear any more; None where that takes too long."""
     # In the order of the log, which has the index; what was restored is settled as a whole.
     query = """
         SELECT coalesce((
-            SELECT position FROM ledger.event_log
-            WHERE "timestamp" < clock_timestamp() - 2 * ledger.late_after()
-                AND position > restored AND xid < pg_snapshot_xmax(pg_current_snapshot())
+            SELECT position FROM ledger.event_log WHERE position > restored
             ORDER BY xid DESC, position DESC LIMIT 1), restored) AS position
         FROM (
             SELECT coalesce(max(restored_position), 0) AS restored FROM ledger.incarnations)"""
-    row = await (await connection.execute(query)).fetchone()
+    async with database.connection() as connection:
+        row = await (await connection.execute(query)).fetchone()
     assert row is not None
+    try:
+        await wait_until_past(database, Point(position=row["position"]), patience_s=PATIENCE_S)
+    except (StillOpen, StateRefused):
+        return None
     return int(row["position"])

@@ -107,16 +107,21 @@ async def _close(replay: Replay | None, tables: list[_Rows], walked: Walked) -> 
     """Find the row of a replayed aggregate, and report the rows before it: they have no events."""
     if replay is None:
         return
-    row, name = None, None
+    rows: dict[str, Row] = {}
     for table in tables:
         while table.next is not None and table.next["aggregate_id"] < replay.id:
             await _report_alone(table, walked)
         if table.next is not None and table.next["aggregate_id"] == replay.id:
-            row, name = table.next, table.name
+            rows[table.name] = table.next
             await table.advance()
-    replay.close(row, name)
+    name = replay.table if replay.table in rows else next(iter(rows), None)
+    replay.close(rows.pop(name) if name else None, name)
     walked.aggregates += 1
     walked.findings.add(*replay.findings)
+    for stray, row in rows.items():
+        what = f"a row in {stray} has the id of {replay.name}"
+        since = datetime.fromisoformat(row["head_at"])
+        walked.findings.add(finding("name", row["aggregate"], what, since=since))
 
 
 async def _report_alone(table: _Rows, walked: Walked) -> None:

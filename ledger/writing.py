@@ -11,7 +11,7 @@ from ledger.decision import Author, Decision, Head, Loaded, NotLoaded
 from ledger.event_log import hash_parts
 from ledger.noun import Event, State, aggregate_id
 from ledger.spend import SpendChange, SpendWindow
-from ledger.statements import Held, Part, Spent, Written
+from ledger.statements import Fresh, Held, Part, Spent, Written
 
 Values = dict[str, str | None]
 
@@ -48,6 +48,20 @@ def writing(
         "step": author.step,
         "metadata": _json(dict(author.metadata)),
     }
+    if loaded.loaded_at is not None:
+        parts.append(Fresh())
+        values["loaded_at"] = loaded.loaded_at.isoformat()
+    # Windows first: who waits for a hot one then keeps no row from others.
+    for window, change in _changes(decision.events).items():
+        prefix = f"p{len(parts)}_"
+        parts.append(Spent(adds=change.amount_minor >= 0))
+        limit = decision.limits.get(window)
+        given = window.model_dump(mode="json") | {
+            "amount_minor": change.amount_minor,
+            "count": change.count,
+        }
+        values |= {prefix + name: str(value) for name, value in given.items()}
+        values[prefix + "limit"] = None if limit is None else str(limit)
     for aggregate in sorted(loaded.heads):
         head, prefix = loaded.heads[aggregate], f"p{len(parts)}_"
         if aggregate in events:
@@ -63,16 +77,6 @@ def writing(
             # Absent, and no row to hold: nothing in the write would show that it exists by now.
             raise NotLoaded(aggregate)
     order = [next(places[aggregate]) for aggregate, _ in decision.events]
-    for window, change in _changes(decision.events).items():
-        prefix = f"p{len(parts)}_"
-        parts.append(Spent(adds=change.amount_minor >= 0))
-        limit = decision.limits.get(window)
-        given = window.model_dump(mode="json") | {
-            "amount_minor": change.amount_minor,
-            "count": change.count,
-        }
-        values |= {prefix + name: str(value) for name, value in given.items()}
-        values[prefix + "limit"] = None if limit is None else str(limit)
     return Writing(tuple(parts), tuple(order), values)
 
 

@@ -9,7 +9,14 @@ from psycopg.errors import InvalidSchemaName, UndefinedTable
 
 from ledger import show
 from ledger.database import Database, open_database
-from ledger.errors import Ambiguous, DatabaseUnavailable, NotFound, StateRefused, TryAgain
+from ledger.errors import (
+    Ambiguous,
+    DatabaseUnavailable,
+    LogDamaged,
+    NotFound,
+    StateRefused,
+    TryAgain,
+)
 from ledger.noun import UnknownEvent
 from ledger.saga_steps import StepState
 from ledger.sagas import SagaState
@@ -43,7 +50,7 @@ async def reading(url: str) -> AsyncIterator[Database]:
         raise NotKnown(f"{error}: amends sagas and amends log list what there is") from None
     except (Ambiguous, StateRefused) as error:
         raise NotAllowed(str(error)) from None
-    except UnknownEvent as error:
+    except (UnknownEvent, LogDamaged) as error:
         raise AmendsError(str(error)) from None
     except (UndefinedTable, InvalidSchemaName):
         raise Unreachable("there is no ledger in this database: run amends migrate") from None

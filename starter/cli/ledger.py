@@ -154,9 +154,9 @@ def _number_of_findings(verified: "Verified") -> str:
 
 
 def _cannot_detect(verified: "Verified") -> str:
-    if verified.since is None:
-        return "a history that its owner rewrote alike in all places"
-    return (
-        f"what no event touched after position {verified.since}; "
-        f"next time: --since {verified.settled}"
-    )
+    what = "a history that its owner rewrote alike in all places"
+    if verified.since is not None:
+        what = f"what no event touched after position {verified.since}"
+    if verified.settled is None:
+        return what
+    return f"{what}; next time: --since {verified.settled}"

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -197,6 +198,42 @@ async def test_no_step_lands_between_the_look_at_the_pivot_and_the_turn_round(
             await turn
     [(state,)] = await clone.fetch("SELECT state FROM ledger.sagas")
     assert state == "running"
+
+
+async def test_who_waited_for_a_row_dates_his_events_after_those_that_held_it(
+    clone: Clone, ledger: Database
+) -> None:
+    await open_payment(ledger)
+    async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
+        await other.execute("SELECT FROM ledger.sagas FOR SHARE")
+        turn = asyncio.create_task(
+            begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
+        )
+        await until_waiting(clone, 1)
+        # It holds the row for share, which is allowed, and ends before the other has it.
+        await commit_step(ledger, AUTHOR, claim(), [], hold)
+        await other.rollback()
+        await turn
+    rows = await clone.fetch(
+        "SELECT event_type FROM ledger.event_log WHERE version > 1 OR step IS NULL "
+        'ORDER BY "timestamp"'
+    )
+    assert [name for (name,) in rows] == ["SagaStarted", "StepCommitted", "SagaCompensating"]
+
+
+async def test_a_decision_that_was_frozen_before_its_write_is_made_again(ledger: Database) -> None:
+    await register(ledger)
+    seen: list[datetime] = []
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        seen.append(loaded.now)
+        if len(seen) == 1:
+            # As if the worker had slept since it loaded.
+            loaded._now = loaded.now - timedelta(seconds=6)
+        return Decision(None, [(BOT, AgentRevoked())])
+
+    await commit(ledger, AUTHOR, [Ref(BOT)], decide)
+    assert len(seen) == 2
 
 
 async def test_what_was_taken_for_new_and_is_not_is_loaded(clone: Clone, ledger: Database) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger.database import Database
-from ledger.errors import Ambiguous, NotFound
+from ledger.errors import Ambiguous, LogDamaged, NotFound
 from ledger.noun import UnknownEvent
 from ledger.resources import ResourceChangeStarted, resource_name
 from ledger.saga_claims import close_saga
@@ -140,3 +140,16 @@ class TestNames:
         for text in ("nobody", "", "agent/", "%", "expense"):
             with pytest.raises(NotFound):
                 await resolve_id(ledger, text)
+
+
+async def test_a_damaged_event_is_named_without_its_values(
+    clone: Clone, database: Database
+) -> None:
+    await register(database)
+    await clone.damage("""UPDATE ledger.event_log SET payload = '{"agent_id": 4, "iban": "AR1"}'""")
+    with pytest.raises(
+        LogDamaged, match="version 1 of agent/expense-bot is no AgentReg"
+    ) as refused:
+        await show(database, BOT)
+    assert "AR1" not in str(refused.value)
+    assert refused.value.__cause__ is None

@@ -173,6 +173,23 @@ DAMAGE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [events("saga_id = 'payment/none'", "version = 2")],
     ),
     "a version twice": ([("version_twice", BOT)], [event_copy(2, at=LATER)]),
+    # Each of them may be the one that the next links to: that must not double with each.
+    "a version thirty times": (
+        [("version_twice", BOT)] * 29,
+        [
+            event_copy(2, at=f"\"timestamp\" + interval '{number} microseconds'").replace(
+                "version = 2", "version = 2 AND hash <> 'x' ORDER BY position LIMIT 1"
+            )
+            for number in range(1, 30)
+        ],
+    ),
+    "a row of its id in another table too": (
+        [("name", BOT)],
+        [
+            f"""INSERT INTO ledger.policies SELECT aggregate_id, aggregate, version, base, head_at,
+            head_hash, xid, 'x', 'ARS', 1, 1, 1, 'UTC' FROM ledger.agents WHERE {THE_BOT}"""
+        ],
+    ),
     "an event too many": (
         [("head", BOT), ("hash", BOT), ("order", BOT)],
         [event_copy(5)],

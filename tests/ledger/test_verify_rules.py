@@ -108,6 +108,10 @@ CHANGES: dict[str, tuple[list[str], list[str]]] = {
         ["table event_log_*"],
         ["ALTER TABLE ledger.event_log DETACH PARTITION ledger.{last}"],
     ),
+    "a partition of no month": (
+        ["table apart"],
+        ["CREATE TABLE ledger.apart PARTITION OF ledger.event_log DEFAULT"],
+    ),
     "a dropped constraint": (
         ["constraint agents_state_check of agents"],
         ["ALTER TABLE ledger.agents DROP CONSTRAINT agents_state_check"],

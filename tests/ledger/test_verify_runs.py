@@ -6,10 +6,11 @@ import sys
 from datetime import datetime
 
 import psutil
+import psycopg
 import pytest
 
 from ledger.database import Database, open_database
-from ledger.errors import ShareLost
+from ledger.errors import ShareLost, StateRefused
 from ledger.verify import verify
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import BOT, register, reserve
@@ -100,13 +101,18 @@ async def test_since_a_position_only_what_was_touched_is_read(
         await intact.damage(CHANGED_BOT, WINDOW + " count = 7")
         kinds = [each.kind for each in (await verify(auditor, since=last, processes=2)).findings]
         assert kinds == ["state", "spend_window"]
-        assert (await verify(auditor, since=2**62)).events == 0
+        with pytest.raises(StateRefused, match="has not reached"):
+            await verify(auditor, since=2**62)
 
 
-async def test_what_is_settled_is_old_enough(intact: Clone) -> None:
-    later = 'UPDATE ledger.event_log SET "timestamp" = "timestamp" + interval \'1 day\''
-    await intact.damage(later)
-    assert (await intact.verify()).settled == 0
-    await intact.damage(later.replace("+ interval '1 day'", "- interval '1 day 11 seconds'"))
+async def test_what_is_settled_waits_for_whoever_may_still_add_to_it(
+    intact: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [(last,)] = await intact.fetch("SELECT max(position) FROM ledger.event_log")
     assert (await intact.verify()).settled == last
+    monkeypatch.setattr("ledger.verify.PATIENCE_S", 0.1)
+    async with await psycopg.AsyncConnection.connect(intact.owner) as other:
+        # As a commit that has its position and does not end.
+        await other.execute("LOCK TABLE ledger.event_log IN ROW EXCLUSIVE MODE")
+        found = await intact.verify()
+    assert (found.settled, found.clean) == (None, True)
