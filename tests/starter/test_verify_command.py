@@ -24,9 +24,15 @@ async def test_since_a_point_it_reads_less_and_says_where_to_go_on(command: Comm
         part = (await command("verify", "--since", since, "--json")).json
         assert part["events"] == whole["events"]
         assert len(part["cannot_detect"]) > len(whole["cannot_detect"])
-    done = await command("verify", "--since", "999999999")
+    done = await command("verify", "--since", str(whole["settled"]))
     assert done.out.startswith("0 events, 0 aggregates, 0 findings")
-    assert "next time: --since " in done.out
+    assert f"next time: --since {whole['settled']}" in done.out
+
+
+async def test_a_position_that_the_log_has_not_reached_is_no_all_clear(command: Command) -> None:
+    done = await command("verify", "--since", "999999999")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "amends: the log has not reached position 999999999\n"
 
 
 @pytest.mark.parametrize("since", ["yesterday", "1.5", "9" * 19, "2026-01-01T00:00"])
