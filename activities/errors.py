@@ -8,7 +8,7 @@
     operation_id_reused        | no      | another request has this operation id
     operation_in_progress      | no      | another run that is still open carries this saga
     Fenced                     | no      | the attempt is late: the saga turned round without it
-    unknown                    | yes     | it may have happened: the next attempt looks first
+    unknown                    | no      | it may have happened: the saga resolves it, with pauses
     unavailable                | yes     | not now: a server is away or busy
     anything else              | yes     | a bug: fix it and the retry goes on; class name only
 
@@ -152,7 +152,7 @@ def classify(error: Exception) -> FailureError:
             # PostgreSQL can't hold the value; it never will.
             return _final(FAILED, describe(error), "invalid_data")
         case OutcomeUnknown():
-            return ApplicationError(str(error), type=UNKNOWN)
+            return _final(UNKNOWN, str(error))
         case StillOpen():
             again_in = timedelta(seconds=error.again_in_s)
             return ApplicationError(str(error), type=UNAVAILABLE_NOW, next_retry_delay=again_in)

@@ -114,7 +114,7 @@ class ResourceActivities:
             async with asyncio.timeout(self._attempt.total_seconds()):
                 seen = await self._effects.look(request)
                 started = await self._start(claim, request, seen)
-                if started.step.state != "started":
+                if not started.step.undecided:
                     return _answer(started.step)
                 outcome, event = await self._act(claim, request, started.step, seen)
         except TimeoutError:
@@ -190,7 +190,7 @@ class ResourceActivities:
         step = await state_of(self._database, step_name(claim.saga_id, claim.step))
         if not isinstance(step, StepState):
             raise NotFound(f"{claim.step} was never started")
-        if step.state == "started":
+        if step.undecided:
             self._wait_for_attempts(request)
         return await self._record_undo(claim, request, await self._restore(claim, request, step))
 
@@ -204,6 +204,8 @@ class ResourceActivities:
         if users and request.action in ("create", "replace"):
             stays = f"{request.kind} {request.name} stays: {', '.join(users)} depends on it"
             return Restored("others depend on it", True, stays)
+        if claim.verdict is not None:
+            return Restored(claim.verdict.evidence)
         return await self._effects.restore(
             request, claim.saga_id, step.state == "done", _tables(step)
         )

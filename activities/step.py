@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from temporalio import activity
@@ -21,9 +21,19 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Verdict(Request):
+    """What a person found out about a step, in place of asking the outside once more."""
+
+    outcome: Literal["done", "failed", "undone"]
+    evidence: str
+
+
 class Claim(Request):
     """The step that an activity carries out: `ordinal` orders the steps of a saga by their start,
-    `actor` is who wanted it, `context` what the caller said of itself (ip, session)."""
+    `actor` is who wanted it, `context` what the caller said of itself (ip, session).
+
+    `tries` had no outcome before this one. With a `verdict` nothing outside is called.
+    """
 
     saga_id: str
     step: str = ""
@@ -31,6 +41,8 @@ class Claim(Request):
     epoch: int
     actor: str
     undo: UndoPlan | None = None
+    tries: int = 0
+    verdict: Verdict | None = None
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
     def author(self) -> Author:
@@ -47,6 +59,8 @@ class Claim(Request):
             activity=activity.info().activity_type,
             input_hash=digest(request.model_dump(mode="json", exclude_defaults=True)),
             undo=self.undo,
+            tries=self.tries + activity.info().attempt,
+            evidence=self.verdict.evidence if self.verdict else None,
         )
 
 

@@ -11,6 +11,7 @@ from activities.adapters.payment import (
     PaymentAdapter,
     TransferOrder,
     TransferReport,
+    TransferStatus,
 )
 from activities.authorizations import require
 from activities.errors import Failed, Refused
@@ -81,7 +82,7 @@ class TransferActivities:
         """
         started = await self._start(claim, request)
         step = started.step
-        if step.state == "started":
+        if step.undecided:
             async with heartbeat():
                 report = await self._send_once(claim, request, started)
             step = await self._finish(claim, request, report)
@@ -123,6 +124,8 @@ class TransferActivities:
         self, claim: Claim, request: Transfer, started: Started
     ) -> TransferReport | None:
         """The provider's report; None when it was not sent in time and never will be."""
+        if claim.verdict is not None:
+            return _by_hand(claim, request, "executed") if claim.verdict.outcome == "done" else None
         if started.again:
             # An earlier attempt may have sent it: look before sending again.
             known = await self._adapter.find(claim.saga_id)
@@ -189,6 +192,8 @@ class TransferActivities:
 
     async def _take_back(self, claim: Claim, request: Transfer) -> TransferReport | None:
         """The provider's report; None of a key that somebody else has used: his transfer stays."""
+        if claim.verdict is not None:
+            return _by_hand(claim, request, "reversed")
         try:
             known = await self._adapter.find(claim.saga_id)
             if known is not None:
@@ -208,6 +213,20 @@ def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, St
         return TransferRefused(reason=reason), StepRefused(reason=reason)
     reason = report.reason or report.status if report else "not sent before its deadline"
     return TransferCancelled(reason=reason), StepFailed(reason="provider_failed")
+
+
+def _by_hand(claim: Claim, request: Transfer, status: TransferStatus) -> TransferReport:
+    """What a person found out, as the provider would have reported it."""
+    assert claim.verdict is not None
+    return TransferReport(
+        key=claim.saga_id,
+        status=status,
+        reference=claim.verdict.evidence,
+        reason=None,
+        amount_minor=request.amount_minor,
+        currency=request.currency,
+        destination=request.destination,
+    )
 
 
 def _same(report: TransferReport, request: Transfer) -> TransferReport:

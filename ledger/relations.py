@@ -5,6 +5,7 @@ from typing import Any
 
 from ledger.database import Connection
 from ledger.findings import MAX_FINDINGS, Finding, Findings, Kind, finding
+from ledger.saga_steps import UNDECIDED
 from ledger.sagas import CLOSED, saga_name
 from ledger.snapshot_check import WrongSnapshot, wrong_snapshots
 
@@ -17,8 +18,8 @@ _STEPS = """
     LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || step.saga_id
     WHERE saga.aggregate IS NULL
         OR step.epoch > saga.epoch
-        OR (step.state = 'started' AND saga.state = ANY(%(closed)s))
-        OR (step.state = 'undone' AND saga.state IN ('running', 'completed'))
+        OR (step.state IN ('started', 'unknown') AND saga.state = ANY(%(closed)s))
+        OR (step.state IN ('undone', 'skipped') AND saga.state IN ('running', 'completed'))
         OR (step.state = 'done' AND step.undo IS NOT NULL AND saga.state = 'compensated')
     ORDER BY step.aggregate LIMIT %(limit)s
 """
@@ -110,8 +111,11 @@ def _wrong_step(row: Row) -> tuple[Kind, str]:
         return "saga_missing", "there is no such saga"
     if row["epoch"] > row["saga_epoch"]:
         return "step", f"it is of epoch {row['epoch']} and its saga at epoch {row['saga_epoch']}"
-    if row["state"] == "started":
-        return "open_step", f"it is still started and its saga has ended as {row['saga_state']}"
+    if row["state"] in UNDECIDED:
+        return (
+            "open_step",
+            f"it is still {row['state']} and its saga has ended as {row['saga_state']}",
+        )
     return "step", f"it is {row['state']} and its saga {row['saga_state']}"
 
 

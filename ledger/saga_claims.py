@@ -215,8 +215,8 @@ async def begin_compensation(
         epoch=saga.epoch,
         cause=saga.cause or cause,
         reason=saga.cause_reason,
-        steps=[step for step in steps if step.state in ("started", "done")],
-        held=any(step.state in ("started", "done", "undone") for step in steps),
+        steps=[step for step in steps if step.state in ("started", "unknown", "done")],
+        held=any(step.state not in ("refused", "failed") for step in steps),
         residuals=[step.residual for step in steps if step.residual],
     )
 

@@ -9,15 +9,25 @@ from sqlalchemy.dialects.postgresql import JSONB
 from ledger.noun import Event, Noun, State, UnknownEvent, state_table
 
 Json = dict[str, Any]
-Outcome = Literal["started", "done", "refused", "failed", "undone"]
+Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
+# Nobody knows yet whether it happened.
+UNDECIDED = frozenset({"started", "unknown"})
+# Its undo has ended, one way or the other.
+ENDED = frozenset({"undone", "skipped"})
 
 
 class UndoPlan(State):
-    """How a step is undone, as data: the activity by name, its input, and whether it calls out."""
+    """How a step is undone, as data: the activity by name, its input, and whether it calls out.
+
+    `tries`: after so many answers that were no success a person is asked, or the saga goes on and
+    reports a residual; None: it is tried for ever.
+    """
 
     activity: str
     request: Json
     outside: bool
+    tries: int | None = None
+    then: Literal["ask", "go_on"] = "ask"
 
 
 class StepClaimed(Event):
@@ -45,22 +55,31 @@ class StepStarted(StepClaimed):
     facts: Json | None = None
 
 
+class StepLeftUnknown(Event):
+    """The outside may have done it or not: it is looked up, and what it holds stays held."""
+
+    reason: str
+
+
 class StepDone(Event):
-    """The outside did it."""
+    """The outside did it, at the try of this number."""
 
     result: Json
+    tries: int = 1
 
 
 class StepRefused(Event):
     """The outside said no, and that is final."""
 
     reason: str
+    tries: int = 1
 
 
 class StepFailed(Event):
     """It will never work, and it is known that it did not happen."""
 
     reason: str
+    tries: int = 1
 
 
 class StepUndone(Event):
@@ -69,6 +88,36 @@ class StepUndone(Event):
 
     note: str
     residual: str | None = None
+    tries: int = 1
+
+
+class StepAttentionRequested(Event):
+    """We can't get on with it, or with its undo, alone: a person has to look."""
+
+    reason: str
+    tries: int
+    undoing: bool
+
+
+class StepRetryRequested(Event):
+    """A person looked and says: try it again."""
+
+    reason: str | None = None
+
+
+class StepSkipped(Event):
+    """Its undo is given up, by a person or by the step's own policy: `residual` is what is left."""
+
+    residual: str
+    tries: int
+
+
+class StepResolved(Event):
+    """A person looked and says how it stands, with evidence (a reference, a ticket)."""
+
+    outcome: Literal["done", "failed", "undone"]
+    evidence: str
+    result: Json | None = None
 
 
 class StepState(State):
@@ -85,27 +134,56 @@ class StepState(State):
     result: Json | None = None
     reason: str | None = None
     residual: str | None = None
+    tries: int = 0
+    undo_tries: int = 0
+    attention: str | None = None
+
+    @property
+    def undecided(self) -> bool:
+        return self.state in UNDECIDED
 
 
 def evolve(state: StepState | None, event: Event) -> StepState:
     if state is None:
         match event:
             case StepCommitted():
-                return StepState(state="done", **dict(event))
+                return StepState(state="done", tries=1, **event.model_dump())
             case StepStarted():
-                return StepState(state="started", **dict(event))
+                return StepState(state="started", **event.model_dump())
             case _:
                 raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
+    return state.model_copy(update=_changed(event))
+
+
+def _changed(event: Event) -> Json:
     match event:
+        case StepLeftUnknown():
+            return {"state": "unknown", "reason": event.reason}
         case StepDone():
-            return state.model_copy(update={"state": "done", "result": event.result})
+            return {"state": "done", "result": event.result, "tries": event.tries, "reason": None}
         case StepRefused():
-            return state.model_copy(update={"state": "refused", "reason": event.reason})
+            return {"state": "refused", "reason": event.reason, "tries": event.tries}
         case StepFailed():
-            return state.model_copy(update={"state": "failed", "reason": event.reason})
+            return {"state": "failed", "reason": event.reason, "tries": event.tries}
         case StepUndone():
-            changed = {"state": "undone", "reason": event.note, "residual": event.residual}
-            return state.model_copy(update=changed)
+            return {
+                "state": "undone",
+                "reason": event.note,
+                "residual": event.residual,
+                "undo_tries": event.tries,
+                "attention": None,
+            }
+        case StepAttentionRequested():
+            tries = "undo_tries" if event.undoing else "tries"
+            return {"attention": event.reason, tries: event.tries}
+        case StepRetryRequested():
+            return {"attention": None}
+        case StepSkipped():
+            changed = {"state": "skipped", "residual": event.residual, "undo_tries": event.tries}
+            return changed | {"attention": None}
+        case StepResolved():
+            changed = {"state": event.outcome, "reason": event.evidence, "attention": None}
+            return changed | ({"result": event.result} if event.result is not None else {})
         case _:
             raise UnknownEvent(f"{type(event).__name__} is no event of a started step")
 
@@ -127,9 +205,24 @@ STEP = Noun(
         Column("result", JSONB(none_as_null=True)),
         Column("reason", Text),
         Column("residual", Text),
+        Column("tries", Integer, nullable=False),
+        Column("undo_tries", Integer, nullable=False),
+        Column("attention", Text),
     ),
     state=StepState,
-    events=(StepCommitted, StepStarted, StepDone, StepRefused, StepFailed, StepUndone),
+    events=(
+        StepCommitted,
+        StepStarted,
+        StepLeftUnknown,
+        StepDone,
+        StepRefused,
+        StepFailed,
+        StepUndone,
+        StepAttentionRequested,
+        StepRetryRequested,
+        StepSkipped,
+        StepResolved,
+    ),
     evolve=evolve,
 )
 

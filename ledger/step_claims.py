@@ -15,10 +15,12 @@ from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound
 from ledger.noun import Event
 from ledger.saga_steps import (
+    ENDED,
     StepCommitted,
     StepDone,
     StepFailed,
     StepRefused,
+    StepResolved,
     StepStarted,
     StepState,
     StepUndone,
@@ -36,7 +38,8 @@ Phase = Literal["running", "compensating"]
 
 @dataclass(frozen=True)
 class StepClaim:
-    """Which step of which saga, in which epoch; `input_hash` tells two inputs apart."""
+    """Which step of which saga, in which epoch, at which try; `input_hash` tells two inputs
+    apart."""
 
     saga_id: str
     step: str
@@ -45,6 +48,9 @@ class StepClaim:
     activity: str
     input_hash: str
     undo: UndoPlan | None = None
+    tries: int = 1
+    # A person looked, in place of us: how he knows.
+    evidence: str | None = None
 
     @property
     def aggregate(self) -> str:
@@ -155,10 +161,10 @@ async def finish_step(
         step = _forward(loaded, claim)
         if step is None:
             raise NotFound(f"{claim.aggregate} was never started")
-        if step.state != "started":
+        if not step.undecided:
             return Decision(step)
         decision = decide(loaded)
-        outcome = decision.result
+        outcome = _told(decision.result, claim)
         events: list[tuple[str, Event]] = [*decision.events, (claim.aggregate, outcome)]
         return Decision(evolve(step, outcome), events, decision.limits)
 
@@ -179,17 +185,63 @@ async def undo_step(
     """
 
     def claimed(loaded: Loaded) -> Decision[StepUndone]:
-        _fence(loaded, claim, "compensating")
-        step: StepState | None = loaded[claim.aggregate]
-        if step is None:
-            raise NotFound(f"{claim.aggregate} was never started")
-        if step.state == "undone":
-            return Decision(StepUndone(note=step.reason or "", residual=step.residual))
+        step = _compensating(loaded, claim)
+        if step.state in ENDED:
+            return Decision(_undone(step))
         decision = decide(loaded)
-        undone = decision.result
-        return Decision(undone, [*decision.events, (claim.aggregate, undone)])
+        told = _told(decision.result, claim)
+        return Decision(_undone(evolve(step, told)), [*decision.events, (claim.aggregate, told)])
 
     return await commit(database, author, [*claim.refs("compensating"), *refs], claimed)
+
+
+def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:
+    """The outcome as an event: at which try it came, or by what a person knows it."""
+    if claim.evidence is None:
+        return outcome.model_copy(update={"tries": claim.tries})
+    match outcome:
+        case StepDone():
+            return StepResolved(outcome="done", evidence=claim.evidence, result=outcome.result)
+        case StepUndone():
+            return StepResolved(outcome="undone", evidence=claim.evidence)
+        case _:
+            return StepResolved(outcome="failed", evidence=claim.evidence)
+
+
+def _undone(step: StepState) -> StepUndone:
+    return StepUndone(note=step.reason or "", residual=step.residual, tries=step.undo_tries)
+
+
+async def note_step(
+    database: Database, author: Author, claim: StepClaim, phase: Phase, event: Event
+) -> StepState:
+    """Write what happens to a step on its way to an outcome. Of one that has none more to come,
+    nothing is written.
+
+    Raises Fenced unless the saga is in this phase and in the epoch of the claim.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[StepState]:
+        _fence(loaded, claim, phase)
+        step = _known(loaded, claim)
+        if step.state in ENDED if phase == "compensating" else not step.undecided:
+            return Decision(step)
+        changed = evolve(step, event)
+        return Decision(changed, [(claim.aggregate, event)] if changed != step else [])
+
+    return await commit(database, author, claim.refs(phase), claimed)
+
+
+def _compensating(loaded: Loaded, claim: StepClaim) -> StepState:
+    _fence(loaded, claim, "compensating")
+    return _known(loaded, claim)
+
+
+def _known(loaded: Loaded, claim: StepClaim) -> StepState:
+    step: StepState | None = loaded[claim.aggregate]
+    if step is None:
+        raise NotFound(f"{claim.aggregate} was never started")
+    return step
 
 
 def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:

@@ -18,6 +18,7 @@ from activities.providers.postgres import PostgresProvider
 from activities.providers.provider import Provider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
+from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
 from ledger.order import record_incarnation
@@ -87,7 +88,7 @@ async def wire(
         database = await stack.enter_async_context(
             open_database(url, size=20, configure=record_incarnation)
         )
-        sagas = SagaActivities(database, client)
+        sagas, steps = SagaActivities(database, client), StepRecords(database)
         workers = []
         if "payments" in queues:
             bank_url = needed(settings.mock_bank_url, "AMENDS_MOCK_BANK_URL")
@@ -100,7 +101,7 @@ async def wire(
                     client,
                     settings.payments_queue,
                     [PaymentSaga, AgentSaga, PolicySaga],
-                    [sagas, authorizations, transfers, agents],
+                    [sagas, steps, authorizations, transfers, agents],
                 )
             )
         if "infrastructure" in queues:
@@ -110,7 +111,7 @@ async def wire(
                     client,
                     settings.infrastructure_queue,
                     [InfrastructureSaga, RollbackSaga],
-                    [sagas, resources],
+                    [sagas, steps, resources],
                 )
             )
         yield Running(database, client, workers)

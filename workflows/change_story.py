@@ -18,7 +18,7 @@ from workflows.inputs import (
     RollbackRequest,
 )
 from workflows.plan import Operation, Plan
-from workflows.saga import cause_of
+from workflows.saga_run import cause_of
 from workflows.saga_workflow import SagaWorkflow, TurnRound, system
 
 MAX_NOTES = 50

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from temporalio.exceptions import ApplicationError
 
-from workflows.inputs import By
+from workflows.inputs import By, Resolve
 
 
 @dataclass
@@ -16,6 +16,11 @@ class Asked:
     by: By
     answered: bool = False
     refusal: ApplicationError | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """How a step stands, of who resolves it."""
+        return self.by.outcome if isinstance(self.by, Resolve) else None
 
     def answer(self, refusal: ApplicationError | None = None) -> None:
         self.answered, self.refusal = True, refusal

@@ -293,11 +293,44 @@ class By(Input):
     reason: Line | None = None
 
 
+StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
+
+
+class Mend(By):
+    """Argument of the update `retry`: the step that waits for a person shall be tried again."""
+
+    step: StepText
+
+
+class Skip(Mend):
+    """Argument of the update `skip`: the undo of the step is given up, for this reason."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
+
+
+class Resolve(Mend):
+    """Argument of the update `resolve`: how the step stands, and by what one can tell (a reference
+    of the provider, a ticket). `outcome` of an undo is `undone`, which may be left out."""
+
+    evidence: StepText
+    outcome: Literal["done", "failed", "undone"] | None = None
+
+
 class StepProgress(Input):
     """One step as `progress` shows it."""
 
     name: str
-    state: Literal["running", "done", "refused", "failed", "undoing", "undone"]
+    state: Literal[
+        "running",
+        "resolving",
+        "needs_attention",
+        "done",
+        "refused",
+        "failed",
+        "undoing",
+        "undone",
+        "skipped",
+    ]
     detail: str | None = None
 
 
@@ -305,7 +338,8 @@ class Progress(Input):
     """Answer of the query `progress` and of the updates: where the saga stands.
 
     `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
-    somebody; `decision` is the authorization's state once it is known; `result` once it ended.
+    somebody, or the step that is being resolved or needs attention; `decision` is the
+    authorization's state once it is known; `result` once it ended.
     """
 
     saga_id: str

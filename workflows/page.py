@@ -4,11 +4,14 @@ from workflows.inputs import Progress
 
 _MARKS = {
     "running": "⏳ running",
+    "resolving": "🔎 resolving",
+    "needs_attention": "🙋 needs attention",
     "done": "✅ done",
     "refused": "⛔ refused",
     "failed": "❌ failed",
     "undoing": "↩️ undoing",
     "undone": "↩️ undone",
+    "skipped": "⚠️ undo skipped",
 }
 
 

@@ -17,7 +17,7 @@ from activities.transfers import Transfer, TransferActivities
 from workflows.border import admit
 from workflows.inbox import not_allowed
 from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
-from workflows.saga import cause_of
+from workflows.saga_run import cause_of
 from workflows.saga_workflow import SagaWorkflow, TurnRound, system
 
 

@@ -16,7 +16,7 @@ from workflows.change_story import ChangeStory
 from workflows.inputs import ChangeResult, RollbackRequest
 from workflows.plan import Plan, Refusal
 from workflows.reversal import plan_rollback
-from workflows.saga import cause_of
+from workflows.saga_run import cause_of
 
 
 @workflow.defn

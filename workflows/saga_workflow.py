@@ -23,8 +23,9 @@ from activities.saga_records import OpenSaga, Turn, Turned
 from ledger.canonical import digest
 from workflows.border import admit
 from workflows.inbox import Asked, Inbox, not_allowed
-from workflows.inputs import By, Input, Progress
-from workflows.saga import Saga, cause_of, reused
+from workflows.inputs import By, Input, Mend, Progress, Resolve, Skip
+from workflows.saga import Saga, reused
+from workflows.saga_run import cause_of
 
 
 class SagaRequest(Protocol):
@@ -328,8 +329,51 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     async def _turned_round(self) -> Progress:
         """Wait until the undo is on record as begun, or the saga has ended."""
         await workflow.wait_condition(
-            lambda: self.progress().state not in ("pending", "running") or self._ended
+            lambda: (self._saga is not None and self._saga.phase != "running") or self._ended
         )
+        return self.progress()
+
+    @workflow.update
+    async def retry(self, *raw: Any) -> Progress:
+        """A person says: try the step again that waits for one. Answers when that is on record."""
+        return await self._mend("retry", admit(raw, Mend))
+
+    @retry.validator
+    def _check_retry(self, *raw: Any) -> None:
+        self._check_mend("retry", admit(raw, Mend))
+
+    @workflow.update
+    async def skip(self, *raw: Any) -> Progress:
+        """A person gives up the undo of a step: what is left becomes a residual."""
+        return await self._mend("skip", admit(raw, Skip))
+
+    @skip.validator
+    def _check_skip(self, *raw: Any) -> None:
+        self._check_mend("skip", admit(raw, Skip))
+
+    @workflow.update
+    async def resolve(self, *raw: Any) -> Progress:
+        """A person says how a step stands, with evidence, since the outside can't tell."""
+        return await self._mend("resolve", admit(raw, Resolve))
+
+    @resolve.validator
+    def _check_resolve(self, *raw: Any) -> None:
+        self._check_mend("resolve", admit(raw, Resolve))
+
+    def _check_mend(self, verb: str, by: Mend) -> None:
+        if not by.actor.startswith("user:"):
+            raise not_allowed(f"can't {verb}: a user decides, not an agent")
+        if self._saga is None:
+            raise not_allowed(f"can't {verb} {by.step}: no step waits for a person")
+        outcome = by.outcome if isinstance(by, Resolve) else None
+        self._saga.waiting.check(verb, by.step, outcome)
+
+    async def _mend(self, verb: str, by: Mend) -> Progress:
+        asked = Asked(verb, by)
+        self.saga.waiting.say(asked, by.step)
+        await workflow.wait_condition(lambda: asked.answered)
+        if asked.refusal:
+            raise asked.refusal
         return self.progress()
 
     def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:

@@ -188,6 +188,10 @@ class Teller:
         progress: Json = await self.handle(request).query("progress")
         return progress
 
+    async def is_in(self, request: Json, state: str) -> bool:
+        """Whether the saga says that it stands so."""
+        return bool((await self.progress(request))["state"] == state)
+
     async def attempts(self, handle: Handle, count: int) -> bool:
         """Whether an activity of a run is at this attempt, or beyond."""
         described = await handle.describe()

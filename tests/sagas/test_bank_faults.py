@@ -122,7 +122,7 @@ async def test_an_order_that_lands_after_its_connection_was_cut_is_one_transfer(
         await until(books.an_order_waits)
         await place.bank_gate.close()
         await place.bank_gate.open()
-        await until(lambda: teller.attempts(handle, 2))
+        await until(lambda: teller.is_in(request, "resolving"))
     assert (await handle.result())["state"] == "captured"
     assert await books.told(request, "transfer/%") == ["TransferStarted", "TransferExecuted"]
 

@@ -15,12 +15,18 @@ CREATE TABLE ledger.saga_steps (
     input_hash     text NOT NULL,
     undo           jsonb,
     state          text NOT NULL
-        CHECK (state IN ('started', 'done', 'refused', 'failed', 'undone')),
+        CHECK (state IN (
+            'started', 'unknown', 'done', 'refused', 'failed', 'undone', 'skipped')),
     deadline       timestamptz,
     facts          jsonb,
     result         jsonb,
     reason         text,
     residual       text,
+    tries          integer NOT NULL,
+    undo_tries     integer NOT NULL,
+    attention      text,
     PRIMARY KEY (aggregate_id)
 );
+-- What waits for a person.
+CREATE INDEX saga_steps_attention ON ledger.saga_steps (saga_id) WHERE attention IS NOT NULL;
 CREATE INDEX saga_steps_saga ON ledger.saga_steps (saga_id, ordinal);
