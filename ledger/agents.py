@@ -29,7 +29,7 @@ class AgentState(State):
 def evolve(state: AgentState | None, event: Event) -> AgentState:
     match state, event:
         case None, AgentRegistered():
-            return AgentState(state="active", **dict(event))
+            return AgentState(state="active", **vars(event))
         case AgentState(), AgentRegistered():
             return state.model_copy(update={"state": "active", "user": event.user})
         case AgentState(), AgentRevoked():

@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
 from sqlalchemy import Uuid as UuidColumn
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.canonical import canonical_text
+from ledger.canonical import canonical_string, canonical_text
 from ledger.noun import Xid8, metadata
 
 # The hash that stands before the first event of an aggregate.
@@ -49,20 +48,19 @@ def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
     (`ledger.event_hash`), since only then its time is known. Position and xid are given by the
     database and differ after a dump and restore: outside the hash.
     """
+    return parts_around(row, canonical_text(row["metadata"]), canonical_text(row["payload"]))
+
+
+def parts_around(row: Mapping[str, Any], metadata: str, payload: str) -> tuple[str, str, str]:
+    """As `hash_parts`, when the canonical texts of metadata and payload are known already."""
     return (
-        f'{{"aggregate":{_name(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
-        f'"event_id":"{row["event_id"]}","event_type":{_name(row["event_type"])},'
-        f'"metadata":{canonical_text(row["metadata"])},"payload":{canonical_text(row["payload"])},"previous":"',
-        f'","saga_id":{_name(row["saga_id"])},"schema_version":{row["schema_version"]},'
-        f'"step":{_name(row["step"])},"timestamp":"',
-        f'","user_id":{_name(row["user_id"])},"version":{row["version"]}}}',
+        f'{{"aggregate":{canonical_string(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
+        f'"event_id":"{row["event_id"]}","event_type":{canonical_string(row["event_type"])},'
+        f'"metadata":{metadata},"payload":{payload},"previous":"',
+        f'","saga_id":{canonical_string(row["saga_id"])},"schema_version":{row["schema_version"]},'
+        f'"step":{canonical_string(row["step"])},"timestamp":"',
+        f'","user_id":{canonical_string(row["user_id"])},"version":{row["version"]}}}',
     )
-
-
-# Of a few thousand names in a row most have come just before.
-@lru_cache(maxsize=4096)
-def _name(value: str | None) -> str:
-    return "null" if value is None else canonical_text(value)
 
 
 def event_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
@@ -70,7 +68,11 @@ def event_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
 
     Its timestamp is a datetime or already the text of it.
     """
-    head, middle, tail = hash_parts(row)
     at = row["timestamp"]
-    text = f"{head}{previous.hex()}{middle}{at if type(at) is str else instant(at)}{tail}"
-    return hashlib.sha256(text.encode()).digest()
+    return hash_around(previous, hash_parts(row), at if type(at) is str else instant(at))
+
+
+def hash_around(previous: bytes, parts: tuple[str, str, str], at: str) -> bytes:
+    """As `event_hash`, of an event's `hash_parts` and the text of its timestamp."""
+    head, middle, tail = parts
+    return hashlib.sha256(f"{head}{previous.hex()}{middle}{at}{tail}".encode()).digest()

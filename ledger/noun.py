@@ -92,7 +92,9 @@ class Noun:
         that is none of its version.
         """
         known = self.known(event_type, schema_version)
-        return known.model_validate(_upcast(known, schema_version, payload))
+        if schema_version < known.schema_version:
+            payload = _upcast(known, schema_version, payload)
+        return known.model_validate(payload)
 
     def known(self, event_type: str, schema_version: int) -> type[Event]:
         """The model that reads such events. Raises UnknownEvent."""
@@ -112,7 +114,7 @@ class Noun:
 
     def row(self, state: State) -> dict[str, Any]:
         """The columns of a state, JSON columns as JSON values."""
-        plain = dict(state)
+        plain = vars(state).copy()
         if self.json_columns:
             return plain | state.model_dump(mode="json", include=set(self.json_columns))
         return plain

@@ -27,7 +27,7 @@ class PolicyState(State):
 
 def evolve(state: PolicyState | None, event: Event) -> PolicyState:
     if isinstance(event, PolicySet):
-        return PolicyState(**dict(event))
+        return PolicyState(**vars(event))
     raise UnknownEvent(f"{type(event).__name__} is no event of a policy")
 
 

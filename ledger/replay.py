@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ledger.event_log import NO_HASH, event_hash
+from ledger.event_log import NO_HASH, hash_around, parts_around
 from ledger.findings import Finding, Kind, finding
 from ledger.moment import Moment
 from ledger.noun import Noun, State, UnknownEvent, aggregate_id
@@ -14,7 +14,8 @@ from ledger.reading import Row
 class Replay:
     """The events of one aggregate, one by one and in order, then its row; then `findings`.
 
-    Ids and times are texts, as the hash sees them. One damage gives one finding where its
+    Ids and times are texts, as the hash sees them, and `canonical` of an event is the canonical
+    text of its metadata and of its payload, or None. One damage gives one finding where its
     consequences are not damage of their own: behind a missing event neither the hash link nor the
     fold can be judged.
     """
@@ -122,11 +123,10 @@ class Replay:
         self._links |= {stored, *right}
 
     def _right_hashes(self, event: Row) -> set[bytes]:
-        try:
-            return {event_hash(link, event) for link in self._before}
-        except (TypeError, ValueError):
-            # Not canonical JSON, such as a float: no event of ours looks like that.
+        if event["canonical"] is None:
             return set()
+        parts = parts_around(event, *event["canonical"])
+        return {hash_around(link, parts, event["timestamp"]) for link in self._before}
 
     def _fold(self, event: Row) -> None:
         if self._noun is None or not self._whole:
@@ -164,6 +164,9 @@ class Replay:
     def _check_state(self, row: Row) -> None:
         if self._state is None or self._noun is None or not self._whole:
             return
+        if all(row[name] == value for name, value in vars(self._state).items()):
+            return
+        # Now with what the row has as JSON and the state as a model.
         folded: dict[str, Any] = self._noun.row(self._state)
         wrong = [name for name, value in folded.items() if row[name] != value]
         if wrong:

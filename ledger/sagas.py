@@ -110,7 +110,7 @@ class SagaState(State):
 def evolve(state: SagaState | None, event: Event) -> SagaState:
     if state is None:
         if isinstance(event, SagaStarted):
-            return SagaState(state="running", epoch=1, **dict(event))
+            return SagaState(state="running", epoch=1, **vars(event))
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of a saga")
     match event:
         case SagaTakenOver():

@@ -61,7 +61,7 @@ class TransferState(State):
 def evolve(state: TransferState | None, event: Event) -> TransferState:
     match state, event:
         case None, TransferStarted():
-            return TransferState(state="started", **dict(event))
+            return TransferState(state="started", **vars(event))
         case TransferState(), TransferExecuted():
             return state.model_copy(update={"state": "executed", "reference": event.reference})
         case TransferState(), TransferRefused():

@@ -1,6 +1,5 @@
 """Walks through all events and all state rows side by side, aggregate by aggregate."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, DateTime, Table, Uuid
 
+from ledger.canonical import decoded, read
 from ledger.database import Connection
 from ledger.event_log import event_log
 from ledger.findings import Findings, finding
@@ -21,7 +21,6 @@ from ledger.reading import Row, stretches
 from ledger.replay import Replay
 
 _LAST_ID = 2**128 - 1
-_decode = json.JSONDecoder().raw_decode
 
 Stretches = AsyncGenerator[list[dict[str, Any]], None]
 
@@ -151,9 +150,13 @@ async def _open(connection: Connection, table: Table, share: Share) -> Stretches
     as_json = [column.name for column in table.c if is_json(column.type)]
     async for stretch in stretches(connection, table.name, query, vars(share)):
         for row in stretch:
+            if table is event_log:
+                row["payload"], payload = read(row["payload"])
+                _, metadata = read(row["metadata"])
+                row["canonical"] = metadata and payload and (metadata, payload)
+                continue
             for name in as_json:
-                if row[name] is not None:
-                    row[name] = _decode(row[name])[0]
+                row[name] = decoded(row[name])
         yield stretch
 
 

@@ -1,5 +1,6 @@
 """The bytes of a JSON value are those of RFC 8785, whichever encoder gives them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,14 @@ import rfc8785
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ledger.canonical import MAX_SAFE_INTEGER, canonical
+from ledger.canonical import (
+    MAX_SAFE_INTEGER,
+    canonical,
+    canonical_string,
+    canonical_text,
+    decoded,
+    read,
+)
 
 # Every character there is, with many of those that encoders treat in their own ways.
 CHARACTERS = st.characters(exclude_categories=()) | st.sampled_from(
@@ -25,6 +33,9 @@ def json_of(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lambda below: st.lists(below) | st.dictionaries(TEXT, below),
         max_leaves=20,
     )
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 EXACT = json_of(st.none() | st.booleans() | INTEGERS | TEXT)
@@ -67,6 +78,30 @@ def test_refuses_a_float_wherever_it_stands(value: Any) -> None:
     assume(_holds_a_float(value))
     with pytest.raises(TypeError, match="no exact form"):
         canonical(value)
+
+
+@given(json_of(st.none() | st.booleans() | FINITE | INTEGERS | TEXT), st.booleans())
+@example({"\ufb33": 1, "\U0001f600": 2}, True)
+@example({"\ufb33": 1, "\U0001f600": 2}, False)
+@example([2**53 - 1, -(2**53) + 1, 2**53, -(2**53), 10**400], True)
+@example({"b": 1.0, "a": "1.0"}, True)
+def test_reads_a_text_to_its_value_and_its_canonical_text(value: Any, escape: bool) -> None:
+    text = json.dumps(value, ensure_ascii=escape)
+    try:
+        right = canonical_text(value)
+    except (TypeError, ValueError):
+        right = None
+    assert read(text) == (value, right)
+    assert decoded(text) == value
+
+
+@given(st.none() | TEXT)
+def test_a_string_alone_has_the_text_that_any_value_has(value: str | None) -> None:
+    assert canonical_string(value) == canonical_text(value)
+
+
+def test_no_jsonb_is_null() -> None:
+    assert read(None) == (decoded(None), canonical_text(None))
 
 
 def _holds_a_float(value: Any) -> bool:

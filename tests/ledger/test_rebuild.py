@@ -121,7 +121,7 @@ async def test_a_table_that_lost_all_rows_is_right_again(
 ) -> None:
     """In stretches that are shorter than the table."""
     monkeypatch.setattr(rebuild_module, "STRETCH", 1)
-    monkeypatch.setattr(reading, "STRETCH", 2)
+    monkeypatch.setattr(reading, "AHEAD", 2)
     before = await state_of(filled, table)
     await filled.damage(f"DELETE FROM ledger.{table}")
     rebuilt = await rebuild(filled.owner, table)
