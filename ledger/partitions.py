@@ -11,6 +11,8 @@ _TRIES = 6
 async def create_partitions(database: Database, months: int = 3) -> None:
     """Make the partitions of this month and of `months` (0 to 24) after it. Safe to repeat.
 
+    Commits of a month for which this was never called lock all partitions: right, but slower.
+
     Raises DatabaseUnavailable when the log stays locked: try again later, events still go to the
     partitions there are.
     """

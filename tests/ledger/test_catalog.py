@@ -98,6 +98,7 @@ async def test_only_these_functions_may_be_called_and_none_by_all(clone: Clone) 
     assert len(callable_by) >= 9
     assert [row for row in callable_by if row[1] or row[2]] == [
         ("close_past", True, True),
+        ("count_events", True, False),
         ("create_partitions", True, False),
         ("event_hash", True, False),
         ("late_after", True, True),

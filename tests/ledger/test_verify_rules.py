@@ -43,6 +43,14 @@ CHANGES: dict[str, tuple[list[str], list[str]]] = {
         ["function ledger.refuse_change()"],
         [f"CREATE OR REPLACE FUNCTION ledger.refuse_change() {NOTHING}"],
     ),
+    "a count that says what is asked for": (
+        ["function ledger.count_events(uuid,timestamp with time zone,xid8,integer,integer)"],
+        [
+            "CREATE OR REPLACE FUNCTION ledger.count_events(id uuid, moment timestamptz, "
+            "writer xid8, base integer, head integer) RETURNS bigint LANGUAGE sql "
+            "AS 'SELECT head - base'",
+        ],
+    ),
     "a function of another owner": (
         ["function ledger.require_row()"],
         [

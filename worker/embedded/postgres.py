@@ -28,7 +28,7 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "128MB",
     "max_connections": "200",
-    # A commit locks every partition of the log. As many locks as this fit into a session's own
+    # Who reads the whole log locks every partition. As many locks as this fit into a session's own
     # memory; what is beyond is in one table, where 16 sessions at once get in each other's way.
     "max_locks_per_transaction": "256",
     # Fewer checkpoints, so fewer full pages in the log, for 2 GB of disk.

@@ -11,6 +11,7 @@ down_revision = None
 OBJECTS = (
     "event_log",
     "create_partition",
+    "write_count_events",
     "create_partitions",
     "sagas",
     "saga_steps",

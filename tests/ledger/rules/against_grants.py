@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.ledger.rules.attempt import Attempt, Copy, Role
-from tests.ledger.rules.world import WORLD, event, row
+from tests.ledger.rules.world import COUNTED, WORLD, event, row
 
 DENIED = "42501"
 STATES = [*WORLD, "spend_windows"]
@@ -127,6 +127,11 @@ BY_BOTH: dict[str, tuple[str | Copy, ...]] = {
     "take a position": ("SELECT nextval('ledger.event_log_position_seq')",),
     "alter the sequence": ("ALTER SEQUENCE ledger.event_log_position_seq RESTART",),
     "make one partition": ("SELECT ledger.create_partition('2031-01-01')",),
+    "write the count anew": ("SELECT ledger.write_count_events()",),
+    "replace the count": (
+        "CREATE OR REPLACE FUNCTION ledger.count_events(id uuid, moment timestamptz, writer xid8, "
+        "base integer, head integer) RETURNS bigint LANGUAGE sql AS 'SELECT head - base'",
+    ),
     "call the guard": ("CALL ledger.guard_state_table('agents', 'agent')",),
     "grant to oneself": (
         "GRANT UPDATE ON ledger.event_log TO CURRENT_USER",
@@ -167,6 +172,7 @@ BY_THE_AUDITOR = {
     "an event": (event(),),
     "lock the log": ("LOCK TABLE ledger.event_log IN ROW EXCLUSIVE MODE",),
     "make partitions": ("SELECT ledger.create_partitions(1)",),
+    "count events": (f"SELECT {COUNTED}",),
     "hash an event": ("SELECT ledger.event_hash('', '', '', now(), '')",),
     "become the worker": ("SET ROLE amends_worker",),
 }

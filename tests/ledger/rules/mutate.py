@@ -27,23 +27,23 @@ _MARKS = ("<!-- made by python -m tests.ledger.rules --write -->\n", "<!-- end -
 REDUNDANT = {
     "trigger refuse_truncate on event_log": "each partition has the same one; this one names the "
     "log in its refusal",
-    "require_events: events at this time count": "an event of this transaction at another time is "
-    "refused by require_row; the time leads to one partition",
-    "require_events: events after the base count": "such an event of this transaction is refused "
-    "by require_row; the bound makes the search short",
-    "require_events: events up to the version count": "such an event of this transaction is "
+    "write_count_events: events at this time count": "an event of this transaction at another time "
+    "is refused by require_row; the time leads to one partition",
+    "write_count_events: events after the base count": "such an event of this transaction is "
+    "refused by require_row; the bound makes the search short",
+    "write_count_events: events up to the version count": "such an event of this transaction is "
     "refused by require_row; the bound makes the search short",
     "require_row: an event is of a noun": "PL/pgSQL fails by itself without a row to look at; the "
     "rule says what is wrong",
     "search_path of create_partition": "only create_partitions, which is pinned, calls it for "
     "others than the owner",
+    "search_path of write_count_events": "only create_partitions, which is pinned, calls it",
     "search_path of guard_state_table": "nobody but the owner may call it",
     "search_path of refuse_change": "it compares nothing and refuses always",
     "search_path of require_unmoved": "a writer who deceives it loses a race against himself",
     "TimeZone of create_partitions": "shows in the first and last hours of a month only",
     "lock_timeout of create_partitions": "no rule: it keeps writers from waiting",
     "lock_timeout of record_incarnation": "no rule: it keeps writers from waiting",
-    "plan_cache_mode of require_events": "no rule: it keeps the plan",
     "NOT NULL of base in a state table": "stamp_row sets it",
     "NOT NULL of xid in a state table": "stamp_row sets it",
     "NOT NULL of head_at in a state table": "no event has no time, so require_events refuses",

@@ -1,12 +1,16 @@
 """Attempts and legal commits for which a superuser sets the stage, past the rules."""
 
 from tests.ledger.rules.attempt import Attempt
-from tests.ledger.rules.world import AGENT, NOBODY, WORLD, event, moved, new_row, row
+from tests.ledger.rules.world import AGENT, COUNTED, NOBODY, WORLD, event, moved, new_row, row
 
 # As after the clock stepped back.
 AHEAD = "now() + interval '1 hour'"
 THE_HEAD = f"(SELECT head_at FROM ledger.agents WHERE aggregate_id = '{AGENT.id}')"
 AHEAD_OF_THE_CLOCK = (f"UPDATE ledger.agents SET head_at = {AHEAD}",)
+# Whatever the day, a moment of the next month and one of the month after that.
+NEXT_MONTH, LATER_MONTH = (
+    f"date_trunc('month', now(), 'UTC') + interval '{days} days'" for days in (40, 70)
+)
 A_LATER_TRANSACTION = "UPDATE ledger.agents SET xid = '9999999999'"
 CLOSED = ("UPDATE ledger.closed_past SET until = 'infinity'",)
 
@@ -53,6 +57,16 @@ ON_A_STAGE = [
         "require_row",
         (event(1, at=THE_HEAD),),
         given=("DELETE FROM ledger.event_log",),
+    ),
+    *(
+        Attempt(
+            f"a row of {when} and no event",
+            "ZA004",
+            "require_events",
+            (row(at="head_at"),),
+            given=(f"UPDATE ledger.agents SET head_at = {moment}",),
+        )
+        for when, moment in (("the next month", NEXT_MONTH), ("a later month", LATER_MONTH))
     ),
     Attempt(
         "a time before the last one", "ZA003", "stamp_row", moved(AGENT), given=AHEAD_OF_THE_CLOCK
@@ -149,6 +163,11 @@ ON_A_STAGE = [
                 "RETURN pg_catalog.now();",
             ),
             (
+                COUNTED.removeprefix("ledger."),
+                "to_char(timestamp, text) RETURNS text",
+                "RETURN '';",
+            ),
+            (
                 "record_incarnation()",
                 "pg_control_system() RETURNS TABLE (system_identifier bigint)",
                 "RETURN QUERY SELECT c.system_identifier FROM pg_catalog.pg_control_system() c;",
@@ -172,6 +191,13 @@ _LEGAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         AHEAD_OF_THE_CLOCK,
         (row(at="head_at"), event(at=THE_HEAD)),
     ),
+    **{
+        f"a row of {when} and its event": (
+            (f"UPDATE ledger.agents SET head_at = {moment}",),
+            (row(at="head_at"), event(at=THE_HEAD)),
+        )
+        for when, moment in (("the next month", NEXT_MONTH), ("a later month", LATER_MONTH))
+    },
     "a transaction id that comes again after a restore": (
         ("UPDATE ledger.agents SET xid = pg_current_xact_id()",),
         moved(AGENT),

@@ -68,6 +68,22 @@ POWERS = {
         "CREATE OR REPLACE FUNCTION ledger.require_row() RETURNS trigger "
         "LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     ),
+    "a count that says what is asked for": finds(
+        "owner",
+        "rule events_missing",
+        "CREATE OR REPLACE FUNCTION ledger.count_events(id uuid, moment timestamptz, writer xid8, "
+        "base integer, head integer) RETURNS bigint LANGUAGE sql SECURITY DEFINER "
+        "SET search_path = pg_catalog, pg_temp AS 'SELECT head - base'",
+        row(),
+    ),
+    "a table of one's own in the place of a month": finds(
+        "owner",
+        "rule events_missing",
+        "ALTER TABLE ledger.{partition} RENAME TO event_log_2031_01",
+        "CREATE TABLE ledger.{partition} (LIKE ledger.event_log INCLUDING ALL)",
+        event(table="{partition}"),
+        row(),
+    ),
     "a grant too many": finds("owner", "rule", "GRANT UPDATE ON ledger.event_log TO amends_worker"),
     "a rewrite rule": finds(
         "owner", "rule", "CREATE RULE nothing AS ON INSERT TO ledger.event_log DO INSTEAD NOTHING"

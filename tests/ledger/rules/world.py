@@ -57,6 +57,7 @@ WORLD = {
     )
 }
 NOBODY = "agent/nobody"
+COUNTED = "ledger.count_events(gen_random_uuid(), now(), '3', 0, 1)"
 NO_HASH = "decode(repeat('00', 32), 'hex')"
 
 

@@ -1,4 +1,5 @@
--- Makes the partitions of this month and of the `ahead` months after it. The worker calls it.
+-- Makes the partitions of this month and of the `ahead` months after it, and has a commit read the
+-- one of its month. The worker calls it.
 CREATE FUNCTION ledger.create_partitions(ahead integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
@@ -11,5 +12,6 @@ BEGIN
         PERFORM ledger.create_partition(
             ((now() AT TIME ZONE 'UTC') + make_interval(months => month))::date);
     END LOOP;
+    PERFORM ledger.write_count_events();
 END
 $$;

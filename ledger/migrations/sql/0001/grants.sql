@@ -13,6 +13,8 @@ GRANT INSERT, UPDATE ON ledger.snapshots TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.create_partitions(integer) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.event_hash(text, bytea, text, timestamptz, text) TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.require_unmoved(bigint, integer) TO amends_worker;
+GRANT EXECUTE ON FUNCTION ledger.count_events(uuid, timestamptz, xid8, integer, integer)
+    TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.late_after() TO amends_worker, amends_auditor;
 GRANT EXECUTE ON FUNCTION ledger.record_incarnation() TO amends_worker;
 GRANT EXECUTE ON FUNCTION ledger.close_past(timestamptz) TO amends_worker, amends_auditor;

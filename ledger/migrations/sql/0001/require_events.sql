@@ -1,17 +1,13 @@
 -- At commit: a state row that was written has exactly the events that lead to it, and does not come
 -- too late for the past.
 CREATE FUNCTION ledger.require_events() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
--- Else the query is planned anew for every row, since a plan for one month looks cheaper.
-SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    events bigint;
-BEGIN
     -- The key (aggregate_id, version, timestamp) keeps out two events of one version: so as many
     -- as there are versions are all of them.
-    SELECT count(*) INTO events FROM ledger.event_log
-    WHERE aggregate_id = NEW.aggregate_id AND "timestamp" = NEW.head_at AND xid = NEW.xid
-        AND version > NEW.base AND version <= NEW.version;
+    events bigint := ledger.count_events(
+        NEW.aggregate_id, NEW.head_at, NEW.xid, NEW.base, NEW.version);
+BEGIN
     IF events <> NEW.version - NEW.base THEN
         RAISE EXCEPTION '% went from version % to % with % matching events: no state without event',
             NEW.aggregate, NEW.base, NEW.version, events USING ERRCODE = 'ZA004';
