@@ -2,32 +2,20 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.step import Claim, Request, running_in
+from activities.step import Claim, OpenSaga, Request, running_in
 from ledger import saga_claims
 from ledger.commit import Author
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.saga_claims import End, Opened, Opening
+from ledger.saga_claims import End, Opened
 from ledger.saga_steps import UndoPlan
 from ledger.sagas import SagaState, saga_name
 from ledger.state import state_of
-
-
-class OpenSaga(Request):
-    """A request that passed validation; `fingerprint` tells it from another one."""
-
-    saga_id: str
-    kind: str
-    operation_id: str
-    actor: str
-    input: dict[str, JsonValue]
-    fingerprint: str
-    context: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class SagaOpened(Request):
@@ -116,18 +104,8 @@ class SagaActivities:
     @activity.defn
     async def open_saga(self, request: OpenSaga) -> SagaOpened:
         """Claim the operation id for ever, or find who has it."""
-        info = activity.info()
-        opening = Opening(
-            saga_id=request.saga_id,
-            kind=request.kind,
-            operation_id=request.operation_id,
-            input=dict(request.input),
-            input_hash=request.fingerprint,
-            namespace=info.workflow_namespace or "",
-            run_id=info.workflow_run_id or "",
-        )
         author = Author(request.actor, request.saga_id, None, running_in(request.context))
-        return SagaOpened.of(await saga_claims.open_saga(self._database, author, opening))
+        return SagaOpened.of(await saga_claims.open_saga(self._database, author, request.opening()))
 
     @activity.defn
     async def record_repeat(self, claim: Claim, request: Repeat) -> SagaOpened:

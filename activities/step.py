@@ -11,6 +11,7 @@ from temporalio import activity
 from activities.errors import HEARTBEAT
 from ledger.canonical import digest
 from ledger.commit import Author
+from ledger.saga_claims import Opening
 from ledger.saga_steps import UndoPlan
 from ledger.step_claims import StepClaim
 
@@ -19,6 +20,31 @@ class Request(BaseModel):
     """What goes into an activity: frozen, and no field that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OpenSaga(Request):
+    """A request that passed validation; `fingerprint` tells it from another one."""
+
+    saga_id: str
+    kind: str
+    operation_id: str
+    actor: str
+    input: dict[str, JsonValue]
+    fingerprint: str
+    context: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def opening(self) -> Opening:
+        """The same for the ledger, with the run that carries it."""
+        info = activity.info()
+        return Opening(
+            saga_id=self.saga_id,
+            kind=self.kind,
+            operation_id=self.operation_id,
+            input=dict(self.input),
+            input_hash=self.fingerprint,
+            namespace=info.workflow_namespace or "",
+            run_id=info.workflow_run_id or "",
+        )
 
 
 class Verdict(Request):
@@ -32,7 +58,8 @@ class Claim(Request):
     """The step that an activity carries out: `ordinal` orders the steps of a saga by their start,
     `actor` is who wanted it, `context` what the caller said of itself (ip, session).
 
-    `tries` had no outcome before this one. With a `verdict` nothing outside is called.
+    `tries` had no outcome before this one. With a `verdict` nothing outside is called. The first
+    step may open the saga and the last one close it with `ending`, its result, in the same commit.
     """
 
     saga_id: str
@@ -43,6 +70,8 @@ class Claim(Request):
     undo: UndoPlan | None = None
     tries: int = 0
     verdict: Verdict | None = None
+    opening: OpenSaga | None = None
+    ending: dict[str, JsonValue] | None = None
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
     def author(self) -> Author:
@@ -61,6 +90,8 @@ class Claim(Request):
             undo=self.undo,
             tries=self.tries + activity.info().attempt,
             evidence=self.verdict.evidence if self.verdict else None,
+            opening=self.opening.opening() if self.opening else None,
+            ending=self.ending,
         )
 
 

@@ -67,7 +67,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                 raise InputChanged(
                     f"the operation id {opening.operation_id} belongs to another {opening.kind}"
                 )
-            started = _started(opening, loaded)
+            started = started_by(opening, loaded)
             state = SagaState(state="running", epoch=1, **started.model_dump())
             return Decision(Opened("new", state), [(saga_ref, started)])
         return _meet(saga_ref, saga, opening.input_hash, opening.run_id)
@@ -75,7 +75,8 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
     return await commit(database, author, [Ref(saga_ref)], decide)
 
 
-def _started(opening: Opening, loaded: Loaded) -> SagaStarted:
+def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
+    """The first event of a saga."""
     return SagaStarted(
         kind=opening.kind,
         operation_id=opening.operation_id,

@@ -1,8 +1,9 @@
 """How a step is carried out exactly once: claimed with its undo, stored with its result.
 
-A step that only touches our database is one commit (`commit_step`). One that calls the outside is
-`start_step`, the call, `finish_step`. Its undo is `undo_step`. All of them take the saga's row for
-share and check its epoch: once compensation began, no forward commit lands.
+A step that only touches our database is one commit (`commit_step`), which may also open the saga
+and close it. One that calls the outside is `start_step`, the call, `finish_step`. Its undo is
+`undo_step`. All of them hold the saga's row and check its epoch: once compensation began, no
+forward commit lands.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,8 +13,9 @@ from typing import Any, Literal, TypeVar
 
 from ledger.commit import Author, Decide, Decision, Loaded, Ref, commit
 from ledger.database import Database
-from ledger.errors import Fenced, InputChanged, NotFound
+from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.noun import Event
+from ledger.saga_claims import Opening, started_by
 from ledger.saga_steps import (
     ENDED,
     StepCommitted,
@@ -28,7 +30,7 @@ from ledger.saga_steps import (
     evolve,
     step_name,
 )
-from ledger.sagas import SagaCommitRefused, SagaState, saga_name
+from ledger.sagas import SagaCommitRefused, SagaCompleted, SagaState, saga_name
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -51,6 +53,9 @@ class StepClaim:
     tries: int = 1
     # A person looked, in place of us: how he knows.
     evidence: str | None = None
+    # The commit of this step opens the saga, or closes it with this result.
+    opening: Opening | None = None
+    ending: Json | None = None
 
     @property
     def aggregate(self) -> str:
@@ -62,10 +67,10 @@ class StepClaim:
         A `new` step is taken for not begun until the write shows otherwise.
         """
         given = (("state", phase), ("epoch", self.epoch))
-        return [
-            Ref(saga_name(self.saga_id), "share", given=given),
-            Ref(self.aggregate, new=new),
-        ]
+        saga = Ref(saga_name(self.saga_id), "share", given=given)
+        if self.opening is not None or self.ending is not None:
+            saga = Ref(saga_name(self.saga_id))
+        return [saga, Ref(self.aggregate, new=new)]
 
     def columns(self) -> Json:
         """The fields that every first event of a step carries."""
@@ -100,16 +105,23 @@ async def commit_step(
     """Carry out a step that only touches our database; a repeat gets the stored result.
 
     `decide` gives the step's result and its domain events. Raises Fenced (recorded), InputChanged,
-    and what `decide` raises.
+    StateRefused `saga_known` (a saga that it should open is there), and what `decide` raises.
     """
+    saga_ref, tries = saga_name(claim.saga_id), 0
 
     def claimed(loaded: Loaded) -> Decision[Json]:
-        step = _forward(loaded, claim)
-        if step is not None:
+        nonlocal tries
+        tries += 1
+        events: list[tuple[str, Event]] = []
+        if claim.opening is not None and _is_new(loaded, claim, claim.opening, tries):
+            events.append((saga_ref, started_by(claim.opening, loaded)))
+        elif (step := _forward(loaded, claim)) is not None:
             return Decision(step.result or {})
         decision = decide(loaded)
         done = StepCommitted(result=decision.result, **claim.columns())
-        events = [*decision.events, (claim.aggregate, done)]
+        events += [*decision.events, (claim.aggregate, done)]
+        if claim.ending is not None:
+            events.append((saga_ref, SagaCompleted(result=claim.ending, ended_at=loaded.now)))
         return Decision(decision.result, events, decision.limits)
 
     needed = [*claim.refs("running", new=True), *refs]
@@ -244,12 +256,32 @@ def _known(loaded: Loaded, claim: StepClaim) -> StepState:
     return step
 
 
+def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> bool:
+    """Whether the saga is still to be opened; not so when this run has opened it just now."""
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    # Of one that is absent again and again, another saga has the operation id.
+    if saga is None and tries <= 2:
+        return True
+    if saga is None or (saga.run_id, saga.epoch) != (opening.run_id, claim.epoch):
+        raise StateRefused(f"{claim.saga_id} was opened before", "saga_known")
+    return False
+
+
 def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
-    _fence(loaded, claim, "running")
     step: StepState | None = loaded[claim.aggregate]
+    if step is None or not _has_ended(loaded, claim):
+        _fence(loaded, claim, "running")
     if step is not None and step.input_hash != claim.input_hash:
         raise InputChanged(f"{claim.aggregate} was claimed with another input")
     return step
+
+
+def _has_ended(loaded: Loaded, claim: StepClaim) -> bool:
+    """Whether the saga was closed by this step."""
+    if claim.ending is None:
+        return False
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    return saga is not None and saga.state == "completed" and saga.result == claim.ending
 
 
 def _fence(loaded: Loaded, claim: StepClaim, phase: Phase) -> None:

@@ -14,6 +14,7 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
     """See contract: input `AgentRequest`, result `AgentResult`."""
 
     kind, request_model, result_model = "agent", AgentRequest, AgentResult
+    opens_with_its_first_step = True
 
     @workflow.run
     async def run(self, *raw: Any) -> AgentResult:
@@ -21,14 +22,16 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
 
     async def story(self, request: AgentRequest) -> AgentResult:
         self.pivot()
+        state: AgentEnd = "registered" if request.action == "register" else "revoked"
+        result = AgentResult(state=state, agent_id=request.agent_id)
         await self.saga.step(
             f"{request.action} agent",
             AgentActivities.change_agent,
             ChangeAgent(**request.model_dump(include={"action", "agent_id", "user", "reason"})),
+            ending=result.model_dump(mode="json"),
         )
-        state: AgentEnd = "registered" if request.action == "register" else "revoked"
         self.decided(state)
-        return AgentResult(state=state, agent_id=request.agent_id)
+        return result
 
     def subjects(self, request: AgentRequest) -> list[str]:
         return [f"agent/{request.agent_id}"]

@@ -26,6 +26,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     """See contract: input `PaymentRequest`, result `PaymentResult`."""
 
     kind, request_model, result_model = "payment", PaymentRequest, PaymentResult
+    opens_with_its_first_step = True
     pivot_step = "settle"
 
     @workflow.run
@@ -59,6 +60,12 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             by=by,
         )
         self.pivot()
+        result = PaymentResult(
+            state="captured",
+            authorization_id=hold.authorization_id,
+            transfer_id=sent.transfer_id,
+            provider_reference=sent.provider_reference,
+        )
         await self.saga.step(
             "settle",
             AuthorizationActivities.settle_authorization,
@@ -66,14 +73,10 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                 authorization_id=hold.authorization_id,
                 provider_reference=sent.provider_reference,
             ),
+            ending=result.model_dump(mode="json"),
         )
         self.saga.show(decision="captured")
-        return PaymentResult(
-            state="captured",
-            authorization_id=hold.authorization_id,
-            transfer_id=sent.transfer_id,
-            provider_reference=sent.provider_reference,
-        )
+        return result
 
     async def _authorize(self, request: PaymentRequest) -> Authorized:
         """The policy decides and the spend is reserved, in one commit."""

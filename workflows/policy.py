@@ -14,6 +14,7 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
     """See contract: input `PolicyRequest`, result `PolicyResult`."""
 
     kind, request_model, result_model = "policy", PolicyRequest, PolicyResult
+    opens_with_its_first_step = True
 
     @workflow.run
     async def run(self, *raw: Any) -> PolicyResult:

@@ -17,7 +17,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
 from activities.saga_records import (
     Ending,
-    OpenSaga,
     OtherRun,
     Repeat,
     SagaActivities,
@@ -25,35 +24,58 @@ from activities.saga_records import (
     Turn,
     Turned,
 )
-from activities.step import Claim, Request
+from activities.step import Claim, OpenSaga, Request
 from ledger.saga_claims import End
 from ledger.saga_steps import StepUndone, UndoPlan
 from workflows.resolving import TELL_WITHIN, until_known
 from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of
 from workflows.undo import FOR_EVER, UndoPolicy, undo_step
 
+# Of a saga that is new.
+FIRST_EPOCH = 1
+
 Answer = TypeVar("Answer")
 Activity = Callable[[Any, Claim, Any], Awaitable[Answer]]
 
 
-class Saga(SagaRun):
-    """One saga: its record in the ledger, its steps, its undo."""
+class OpenedBefore(Exception):
+    """The saga is known: it has ended, or it is being undone."""
 
-    async def open(self, request: OpenSaga) -> SagaOpened:
+    def __init__(self, opened: SagaOpened) -> None:
+        super().__init__(opened.state)
+        self.opened = opened
+
+
+class Saga(SagaRun):
+    """One saga: its record in the ledger, its steps, its undo.
+
+    `opening` is what its first step opens it with; `open` does that without a step.
+    """
+
+    def __init__(self, opening: OpenSaga, subjects: list[str]) -> None:
+        super().__init__(opening.kind, opening.actor, subjects, dict(opening.context))
+        self._opening = opening
+        self.is_open = self.is_closed = False
+
+    async def open(self) -> SagaOpened:
         """Claim the operation id, or take over what a closed run left open.
 
         Raises ApplicationError `operation_id_reused`, `operation_in_progress`.
         """
+        request = self._opening
         opened = await self.ours(SagaActivities.open_saga, request, summary="open the saga")
         if opened.how == "reused":
             raise reused(self.saga_id)
         if opened.how == "other_run":
-            opened = await self._take_over(request, opened)
-        self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
-        self.show(state=opened.state)
+            opened = await self._take_over(opened)
+        self._is_opened(opened.state, opened.epoch, opened.last_ordinal)
         return opened
 
-    async def _take_over(self, request: OpenSaga, opened: SagaOpened) -> SagaOpened:
+    def _is_opened(self, state: str, epoch: int, last_ordinal: int) -> None:
+        self.is_open, self.epoch, self.ordinal = True, epoch, last_ordinal
+        self.show(state=state)
+
+    async def _take_over(self, opened: SagaOpened) -> SagaOpened:
         other = OtherRun(namespace=opened.namespace, run_id=opened.run_id, epoch=opened.epoch)
         still_open = await workflow.execute_activity_method(
             SagaActivities.is_run_open,
@@ -72,7 +94,7 @@ class Saga(SagaRun):
             if cause_of(error) != "Fenced":
                 raise
         # An attempt of the closed run was still under way and has ended the saga meanwhile.
-        opened = await self.ours(SagaActivities.open_saga, request, summary="open it again")
+        opened = await self.ours(SagaActivities.open_saga, self._opening, summary="open it again")
         if opened.how == "other_run":
             raise in_progress(self.saga_id)
         return opened
@@ -85,10 +107,50 @@ class Saga(SagaRun):
         *,
         undo: Activity[StepUndone] | None = None,
         by: str | None = None,
+        ending: dict[str, Any] | None = None,
     ) -> Answer:
-        """A step that only touches our database: one commit, as a local activity."""
+        """A step that only touches our database: one commit, as a local activity.
+
+        The first one opens the saga, and one with an `ending` closes it with that result, in the
+        same commit. Raises OpenedBefore.
+        """
+        if not self.is_open:
+            return await self._first_step(name, activity, request, undo, by, ending)
+        claim = self._next(name, request, undo, False, by).model_copy(update={"ending": ending})
+        answer = await self._watch(name, self.ours(activity, claim, request, summary=name))
+        self._is_ended(ending)
+        return answer
+
+    async def _first_step(
+        self,
+        name: str,
+        activity: Activity[Answer],
+        request: Request,
+        undo: Activity[StepUndone] | None,
+        by: str | None,
+        ending: dict[str, Any] | None,
+    ) -> Answer:
         claim = self._next(name, request, undo, False, by)
-        return await self._watch(name, self.ours(activity, claim, request, summary=name))
+        changed = {"epoch": FIRST_EPOCH, "opening": self._opening, "ending": ending}
+        claim = claim.model_copy(update=changed)
+        try:
+            answer = await self._watch(name, self.ours(activity, claim, request, summary=name))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            # Known, or the step is refused: a saga that only says so is opened alone.
+            opened = await self.open()
+            if opened.state != "running":
+                raise OpenedBefore(opened) from error
+            return await self.step(name, activity, request, undo=undo, by=by, ending=ending)
+        self._is_opened("running", FIRST_EPOCH, self.ordinal)
+        self._is_ended(ending)
+        return answer
+
+    def _is_ended(self, ending: dict[str, Any] | None) -> None:
+        if ending is not None:
+            self.is_closed = True
+            self.show(state="completed", result=ending)
 
     async def call(
         self,
@@ -130,7 +192,10 @@ class Saga(SagaRun):
     async def close(
         self, end: End, result: dict[str, Any], actor: str | None = None
     ) -> dict[str, Any]:
-        """End the saga; returns the result that stands, which is the first one."""
+        """End the saga, unless a step has; returns the result that stands, which is the first
+        one."""
+        if self.is_closed:
+            return result
         ending = Ending(end=end, result=result)
         stands = await self.ours(
             SagaActivities.close_saga, self.claim(actor), ending, summary="close the saga"

@@ -18,13 +18,15 @@ from temporalio.exceptions import (
     is_cancelled_exception,
 )
 
-from activities.errors import invalid_input
-from activities.saga_records import OpenSaga, Turn, Turned
+from activities.errors import IN_PROGRESS, REUSED, invalid_input
+from activities.saga_records import SagaOpened, Turn, Turned
+from activities.step import OpenSaga
 from ledger.canonical import digest
 from workflows.border import admit
 from workflows.inbox import Asked, Inbox, not_allowed
-from workflows.inputs import By, Input, Mend, Progress, Resolve, Skip
-from workflows.saga import Saga, reused
+from workflows.inputs import By, Input, Progress
+from workflows.mended import Mended
+from workflows.saga import OpenedBefore, Saga, reused
 from workflows.saga_run import cause_of
 
 
@@ -65,7 +67,7 @@ class TurnRound(Exception):
         self.cause, self.by = cause, by
 
 
-class SagaWorkflow(Generic[RequestT, ResultT]):
+class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     """The base of all sagas. Subclasses set `kind` and the models, and tell the `story`."""
 
     kind: ClassVar[str]
@@ -73,13 +75,15 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     result_model: ClassVar[type[Any]]
     # The step after which a saga goes forward only, whichever run carries it.
     pivot_step: ClassVar[str | None] = None
+    # Whether the first thing it does is a step of ours: that commit then opens the saga as well.
+    opens_with_its_first_step: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._saga: Saga | None = None
+        super().__init__()
         self._story: asyncio.Task[ResultT] | None = None
         self._cancelled_by: By | None = None
         self._inbox = Inbox()
-        self._opened = self._decided = self._ended = False
+        self._decided = self._ended = False
         self._past_pivot = False
         self._repeats = 0
         self._failure: FailureError | None = None
@@ -102,13 +106,6 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates it is about, as opaque ids."""
         raise NotImplementedError
-
-    @property
-    def saga(self) -> Saga:
-        assert self._saga is not None
-        return self._saga
-
-    # How it is carried.
 
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
         """The whole of a run. Cancellation reaches it here and nowhere deeper: it turns the saga
@@ -153,20 +150,21 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _from_open_to_close(self, request: RequestT, operation_id: str) -> ResultT:
-        context = dict(request.metadata)
-        self._saga = Saga(self.kind, request.actor, self.subjects(request), context)
-        opened = await self.saga.open(
-            OpenSaga(
-                saga_id=self.saga.saga_id,
-                kind=self.kind,
-                operation_id=operation_id,
-                actor=request.actor,
-                input=request.model_dump(mode="json"),
-                fingerprint=request.fingerprint(),
-                context=context,
-            )
+        opening = OpenSaga(
+            saga_id=workflow.info().workflow_id,
+            kind=self.kind,
+            operation_id=operation_id,
+            actor=request.actor,
+            input=request.model_dump(mode="json"),
+            fingerprint=request.fingerprint(),
+            context=dict(request.metadata),
         )
-        self._opened = True
+        self._saga = Saga(opening, self.subjects(request))
+        if self.opens_with_its_first_step:
+            return await self._tell(request)
+        return await self._go_on(request, await self.saga.open())
+
+    async def _go_on(self, request: RequestT, opened: SagaOpened) -> ResultT:
         if opened.how == "duplicate":
             return self._first_answer(opened.state, opened.result or {})
         if opened.state == "compensating":
@@ -185,8 +183,12 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
             self._story.cancel()
         try:
             result = await self._story
+        except OpenedBefore as known:
+            return await self._go_on(request, known.opened)
         except (TurnRound, FailureError, asyncio.CancelledError) as error:
             if isinstance(error, ActivityError) and cause_of(error) == "Fenced":
+                raise
+            if isinstance(error, ApplicationError) and error.type in (REUSED, IN_PROGRESS):
                 raise
             return await self._make_amends(request, self._turn(error))
         return await self._complete(result)
@@ -206,6 +208,11 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
     async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
         self._past_pivot = True
         self.stop_waiting(f"the saga is being undone ({turn.cause})")
+        if not self.saga.is_open:
+            # The first step may have opened it and was cancelled before it said so.
+            opened = await self.saga.open()
+            if opened.how == "duplicate":
+                return self._first_answer(opened.state, opened.result or {})
         asked = Turn(cause=turn.cause, reason=turn.by.reason, pivot=self.pivot_step)
         turned = await self.saga.turn_round(asked, turn.by.actor)
         if turned.result is not None:
@@ -259,21 +266,14 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         self.saga.show(waits_for="")
         self._inbox.close(why)
 
-    # What others may ask.
-
-    @workflow.query
-    def progress(self) -> Progress:
-        """Where the saga stands."""
-        if self._saga is None:
-            return Progress(saga_id=workflow.info().workflow_id, kind=self.kind, state="pending")
-        return self._saga.progress
+    # What others may ask; `Mended` has more.
 
     @workflow.update
     async def submit(self, *raw: Any) -> Progress:
         """The request, sent with the start; answers when the decision is known. Sent again, it is
         recorded and gets the first answer."""
         request = self.admitted(raw)
-        await workflow.wait_condition(lambda: self._opened or self._ended)
+        await workflow.wait_condition(lambda: self._is_open() or self._ended)
         self._raise_failure()
         update = workflow.current_update_info()
         assert update is not None
@@ -333,49 +333,6 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
         )
         return self.progress()
 
-    @workflow.update
-    async def retry(self, *raw: Any) -> Progress:
-        """A person says: try the step again that waits for one. Answers when that is on record."""
-        return await self._mend("retry", admit(raw, Mend))
-
-    @retry.validator
-    def _check_retry(self, *raw: Any) -> None:
-        self._check_mend("retry", admit(raw, Mend))
-
-    @workflow.update
-    async def skip(self, *raw: Any) -> Progress:
-        """A person gives up the undo of a step: what is left becomes a residual."""
-        return await self._mend("skip", admit(raw, Skip))
-
-    @skip.validator
-    def _check_skip(self, *raw: Any) -> None:
-        self._check_mend("skip", admit(raw, Skip))
-
-    @workflow.update
-    async def resolve(self, *raw: Any) -> Progress:
-        """A person says how a step stands, with evidence, since the outside can't tell."""
-        return await self._mend("resolve", admit(raw, Resolve))
-
-    @resolve.validator
-    def _check_resolve(self, *raw: Any) -> None:
-        self._check_mend("resolve", admit(raw, Resolve))
-
-    def _check_mend(self, verb: str, by: Mend) -> None:
-        if not by.actor.startswith("user:"):
-            raise not_allowed(f"can't {verb}: a user decides, not an agent")
-        if self._saga is None:
-            raise not_allowed(f"can't {verb} {by.step}: no step waits for a person")
-        outcome = by.outcome if isinstance(by, Resolve) else None
-        self._saga.waiting.check(verb, by.step, outcome)
-
-    async def _mend(self, verb: str, by: Mend) -> Progress:
-        asked = Asked(verb, by)
-        self.saga.waiting.say(asked, by.step)
-        await workflow.wait_condition(lambda: asked.answered)
-        if asked.refusal:
-            raise asked.refusal
-        return self.progress()
-
     def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
         admit(raw, By)
         now = self.progress()
@@ -384,6 +341,9 @@ class SagaWorkflow(Generic[RequestT, ResultT]):
                 f"can't {verb}: the saga is {now.decision or now.state}"
                 f"{' and waits for ' + now.waits_for if now.waits_for else ''}"
             )
+
+    def _is_open(self) -> bool:
+        return self._saga is not None and self._saga.is_open
 
     def _raise_failure(self) -> None:
         if self._failure:
