@@ -19,7 +19,7 @@ OF_SAGA = """SELECT array_agg(event_type ORDER BY position) FROM ledger.event_lo
     WHERE aggregate = 'saga/payment/rent'"""
 
 
-async def test_all_of_it_is_one_commit(self, clone: Clone, ledger: Database) -> None:
+async def test_all_of_it_is_one_commit(clone: Clone, ledger: Database) -> None:
     only = replace(claim(), opening=opening("rent"), ending={"state": "held"})
     assert await commit_step(ledger, AUTHOR, only, [], hold) == {"held": 1}
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
@@ -28,7 +28,7 @@ async def test_all_of_it_is_one_commit(self, clone: Clone, ledger: Database) -> 
 
 
 async def test_of_many_attempts_of_one_run_one_is_carried_out(
-    self, clone: Clone, ledger: Database
+    clone: Clone, ledger: Database
 ) -> None:
     only = replace(claim(), opening=opening("rent"), ending={"state": "held"})
     results = await asyncio.gather(
@@ -38,7 +38,7 @@ async def test_of_many_attempts_of_one_run_one_is_carried_out(
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
 
 
-async def test_of_two_runs_at_once_one_opens_it(self, clone: Clone, ledger: Database) -> None:
+async def test_of_two_runs_at_once_one_opens_it(clone: Clone, ledger: Database) -> None:
     first = [replace(claim(), opening=opening("rent", f"run-{n}")) for n in range(8)]
     made = await asyncio.gather(
         *(commit_step(ledger, AUTHOR, each, [], hold) for each in first),
@@ -51,7 +51,7 @@ async def test_of_two_runs_at_once_one_opens_it(self, clone: Clone, ledger: Data
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted"],)]
 
 
-async def test_one_that_was_taken_over_is_known(self, ledger: Database) -> None:
+async def test_one_that_was_taken_over_is_known(ledger: Database) -> None:
     first = replace(claim(), opening=opening("rent"))
     await commit_step(ledger, AUTHOR, first, [], hold)
     await take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", "run-2")
@@ -59,9 +59,7 @@ async def test_one_that_was_taken_over_is_known(self, ledger: Database) -> None:
         await commit_step(ledger, AUTHOR, first, [], hold)
 
 
-async def test_an_operation_id_of_another_saga_is_not_taken(
-    self, clone: Clone, ledger: Database
-) -> None:
+async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger: Database) -> None:
     await open_payment(ledger)
     other = replace(opening("rent"), saga_id="payment/rent-2026")
     with pytest.raises(StateRefused) as refused:
@@ -75,7 +73,7 @@ async def test_an_operation_id_of_another_saga_is_not_taken(
     assert await clone.fetch("SELECT count(*) FROM ledger.saga_steps") == [(0,)]
 
 
-async def test_a_refused_step_opens_nothing(self, clone: Clone, ledger: Database) -> None:
+async def test_a_refused_step_opens_nothing(clone: Clone, ledger: Database) -> None:
     def refuse(_: Loaded) -> Decision[dict[str, object]]:
         raise StateRefused("agent revoked", "agent_revoked")
 
@@ -84,9 +82,7 @@ async def test_a_refused_step_opens_nothing(self, clone: Clone, ledger: Database
     assert await clone.fetch("SELECT count(*) FROM ledger.event_log") == [(0,)]
 
 
-async def test_what_compensates_is_not_closed_by_a_step(
-    self, clone: Clone, ledger: Database
-) -> None:
+async def test_what_compensates_is_not_closed_by_a_step(clone: Clone, ledger: Database) -> None:
     await open_payment(ledger)
     await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "rejected", None)
     with pytest.raises(Fenced):
@@ -94,7 +90,7 @@ async def test_what_compensates_is_not_closed_by_a_step(
     assert await clone.fetch("SELECT state, epoch FROM ledger.sagas") == [("compensating", 2)]
 
 
-async def test_one_that_another_step_closed_takes_no_more(self, ledger: Database) -> None:
+async def test_one_that_another_step_closed_takes_no_more(ledger: Database) -> None:
     await open_payment(ledger)
     await commit_step(ledger, AUTHOR, replace(claim(), ending={"state": "held"}), [], hold)
     for late in ({"state": "held"}, {"state": "other"}):
