@@ -3,41 +3,29 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from json.encoder import c_make_encoder, encode_basestring  # type: ignore[attr-defined]
-from typing import Any
+from json.encoder import encode_basestring
+from typing import Annotated, Any
 
+import msgspec
 import rfc8785
 
 # Beyond this an IEEE double, and so JSON in many languages, loses digits (RFC 8785, section 3.2.2).
 MAX_SAFE_INTEGER = 2**53 - 1
 
 
-class _NotPlain(Exception):
-    """A number that has another form in RFC 8785, or none."""
+def _plain(depth: int) -> Any:
+    """The type of what has one form here and in RFC 8785: no float, and no integer too big."""
+    leaf: Any = Annotated[int, msgspec.Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)] | str | bool
+    if depth == 0:
+        return leaf | None
+    below: Any = _plain(depth - 1)
+    return leaf | list[below] | dict[str, below] | None
 
 
-def _refuse(_: Any) -> Any:
-    raise _NotPlain
-
-
-def _safe(digits: str) -> int:
-    value = int(digits)
-    return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else _refuse(value)
-
-
-def _not_json(value: Any) -> Any:
-    raise TypeError(f"a {type(value).__name__} is no JSON value")
-
-
-# JSONEncoder makes this anew for each value, which takes longer than to encode it. At the end:
-# sort_keys, skipkeys, allow_nan.
-_chunks = c_make_encoder(None, _not_json, encode_basestring, None, ":", ",", True, False, False)
+# Its types end somewhere; what is deeper takes the long way and has the same text.
+_decode_plain = msgspec.json.Decoder(_plain(depth=8)).decode
+_encode_plain = msgspec.json.Encoder(order="deterministic").encode
 _decode = json.JSONDecoder().raw_decode
-_decode_plain = json.JSONDecoder(parse_float=_refuse, parse_int=_safe).raw_decode
-
-
-def _encode(value: Any) -> str:
-    return "".join(_chunks(value, 0))
 
 
 def canonical(value: Any) -> bytes:
@@ -45,17 +33,18 @@ def canonical(value: Any) -> bytes:
 
     Raises TypeError for a float and ValueError for anything else that is not JSON in UTF-8.
     """
-    try:
-        return canonical_text(value).encode()
-    except UnicodeEncodeError:
-        return rfc8785.dumps(_exact(value))
+    if _are_plain((value,)):
+        try:
+            return _encode_plain(value)
+        except UnicodeEncodeError:
+            # Half of a surrogate pair. The library says so.
+            pass
+    return rfc8785.dumps(_exact(value))
 
 
 def canonical_text(value: Any) -> str:
-    """As `canonical`, before it is encoded: half of a surrogate pair is refused only then."""
-    if _are_plain((value,)):
-        return _encode(value)
-    return rfc8785.dumps(_exact(value)).decode()
+    """As `canonical`, for a text that goes on into another."""
+    return canonical(value).decode()
 
 
 def read(text: str | None) -> tuple[Any, str | None]:
@@ -65,21 +54,34 @@ def read(text: str | None) -> tuple[Any, str | None]:
     # Then so are all keys, and any order of characters is that of RFC 8785.
     if text.isascii() and "\\u" not in text:
         try:
-            value = _decode_plain(text)[0]
-            return value, _encode(value)
-        except _NotPlain:
+            value = _decode_plain(text)
+            return value, _encode_plain(value).decode()
+        except msgspec.ValidationError:
             pass
     value = decoded(text)
     try:
-        return value, canonical_text(value)
-    except (TypeError, ValueError):
+        return value, None if value is text else canonical_text(value)
+    except (TypeError, ValueError, RecursionError):
         # Such as a float: no event of ours looks like that.
         return value, None
 
 
 def decoded(text: str | None) -> Any:
-    """The value of a jsonb in the server's text."""
-    return None if text is None else _decode(text)[0]
+    """The value of a jsonb in the server's text.
+
+    Where Python has none, for an integer of thousands of digits, the text itself: it equals no
+    value of ours, and no model takes it.
+    """
+    if text is None:
+        return None
+    try:
+        return _decode_plain(text)
+    except ValueError:
+        pass
+    try:
+        return _decode(text)[0]
+    except (ValueError, RecursionError):
+        return text
 
 
 def canonical_string(value: str | None) -> str:
@@ -93,7 +95,7 @@ def digest(value: Any) -> str:
 
 
 def _are_plain(values: Iterable[Any]) -> bool:
-    """Whether the encoder of Python, which is many times faster, gives the same bytes."""
+    """Whether msgspec, which is many times faster, gives the same bytes."""
     for value in values:
         kind = type(value)
         if kind is str or value is None or kind is bool:

@@ -50,6 +50,7 @@ PASSED_THROUGH = (
     "workflows.reversal",
     "annotated_types",
     "iso4217",
+    "msgspec",
     "psycopg",
     "psycopg_pool",
     "pydantic",

@@ -95,6 +95,21 @@ def test_reads_a_text_to_its_value_and_its_canonical_text(value: Any, escape: bo
     assert decoded(text) == value
 
 
+@pytest.mark.parametrize(
+    "text", ["1" * 5000, '{"a": [' + "1" * 5000 + "]}", "[" * 10**5 + "]" * 10**5]
+)
+def test_what_python_can_not_read_stays_a_text_without_a_canonical_one(text: str) -> None:
+    assert read(text) == (text, None)
+    assert decoded(text) == text
+
+
+@pytest.mark.parametrize("depth", range(7, 12))
+def test_reads_any_depth(depth: int) -> None:
+    text = '{"b":[' * depth + '{"d":1,"c":"\x7f/\\t"}' + '],"a":null}' * depth
+    value = json.loads(text)
+    assert read(text) == (value, rfc8785.dumps(value).decode())
+
+
 @given(st.none() | TEXT)
 def test_a_string_alone_has_the_text_that_any_value_has(value: str | None) -> None:
     assert canonical_string(value) == canonical_text(value)

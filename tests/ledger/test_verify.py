@@ -38,6 +38,10 @@ def event_copy(version: int, at: str = '"timestamp"', name: str = "aggregate") -
         FROM ledger.event_log WHERE {THE_BOT} AND version = 2"""
 
 
+# More digits than `int` takes from a text.
+HUGE = "repeat('1', 5000)::numeric"
+
+
 def events(change: str, where: str) -> str:
     return f"UPDATE ledger.event_log SET {change} WHERE {THE_BOT} AND {where}"
 
@@ -205,6 +209,18 @@ DAMAGE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "a payload that is no event": (
         [("unreadable_event", BOT), ("hash", BOT)],
         [events("payload = '[]'", "version = 2")],
+    ),
+    "an integer that Python reads no more": (
+        [("unreadable_event", BOT), ("hash", BOT)],
+        [events(f"payload = jsonb_build_object('user', {HUGE})", "version = 2")],
+    ),
+    "such an integer outside the payload": (
+        [("hash", BOT)],
+        [events(f"metadata = jsonb_build_object('ip', {HUGE})", "version = 2")],
+    ),
+    "such an integer in a row": (
+        [("state", "saga/payment/rent")],
+        [f"UPDATE ledger.sagas SET input = jsonb_build_object('n', {HUGE})"],
     ),
     "an unknown noun": (
         [("unknown_noun", "invoice/1"), ("name", "invoice/1"), ("hash", "invoice/1")],

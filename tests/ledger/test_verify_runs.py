@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import sys
 from datetime import datetime
+from itertools import count
 
 import psutil
 import psycopg
@@ -20,20 +21,24 @@ WINDOW = "UPDATE ledger.spend_windows SET"
 
 
 async def test_running_writers_do_no_harm(clone: Clone, database: Database) -> None:
-    async def write(number: int) -> None:
-        for _ in range(10):
+    looked = asyncio.Event()
+
+    async def write(number: int) -> int:
+        for turn in count(1):
             await register(database, f"bot-{number % 3}")
-            await reserve(database, f"a-{number}-{_}", 10)
+            await reserve(database, f"a-{number}-{turn}", 10)
+            if looked.is_set():
+                break
+        return turn
 
     async with open_database(clone.auditor, size=1) as auditor:
-        writing = asyncio.gather(*(write(number) for number in range(6)))
-        looks = 0
-        while not writing.done():
-            assert (await verify(auditor)).findings == []
-            looks += 1
-        await writing
-        assert looks > 1
-        assert (await verify(auditor)).events == 60 + 120
+        async with asyncio.TaskGroup() as group:
+            writers = [group.create_task(write(number)) for number in range(6)]
+            for _ in range(2):
+                assert (await verify(auditor)).findings == []
+            looked.set()
+        turns = sum(writer.result() for writer in writers)
+        assert (await verify(auditor)).events == 3 * turns
 
 
 async def test_several_processes_find_what_one_finds(intact: Clone) -> None:
