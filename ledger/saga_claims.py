@@ -68,7 +68,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                     f"the operation id {opening.operation_id} belongs to another {opening.kind}"
                 )
             started = started_by(opening, loaded)
-            state = SagaState(state="running", epoch=1, **started.model_dump())
+            state = SagaState(state="running", epoch=1, **vars(started))
             return Decision(Opened("new", state), [(saga_ref, started)])
         return _meet(saga_ref, saga, opening.input_hash, opening.run_id)
 

@@ -147,9 +147,9 @@ def evolve(state: StepState | None, event: Event) -> StepState:
     if state is None:
         match event:
             case StepCommitted():
-                return StepState(state="done", tries=1, **event.model_dump())
+                return StepState(state="done", tries=1, **vars(event))
             case StepStarted():
-                return StepState(state="started", **event.model_dump())
+                return StepState(state="started", **vars(event))
             case _:
                 raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
     return state.model_copy(update=_changed(event))

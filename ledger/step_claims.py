@@ -152,7 +152,7 @@ async def start_step(
         started = StepStarted(
             deadline=loaded.now + within, facts=decision.result, **claim.columns()
         )
-        state = StepState(state="started", **started.model_dump())
+        state = StepState(state="started", **vars(started))
         events = [*decision.events, (claim.aggregate, started)]
         return Decision(Started(state, again=False), events, decision.limits)
 

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from tests.sagas.test_replay import RECORD
+from tests.replaying import RECORD
 
 if __name__ == "__main__":
     os.environ[RECORD] = "1"
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    tests = "tests/sagas/test_replay.py"
-    sys.exit(pytest.main(["-q", tests, "-k", f"each_shape and {name}" if name else "each_shape"]))
+    tests = ["tests/sagas/test_replay.py", "tests/infrastructure/test_replay.py"]
+    sys.exit(pytest.main(["-q", *tests, "-k", f"each_shape and {name}" if name else "each_shape"]))

@@ -30,6 +30,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
     """What is planned is applied, independent branches at once; a failure undoes all of it."""
 
     result_model = ChangeResult
+    opens_with_its_first_step = True
 
     async def planned(self, request: RequestT) -> tuple[Plan, Mapping[str, str]]:
         """The plan, and by resource the saga whose change it takes back."""

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from activities.providers.postgres import PostgresProvider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
+from activities.step_records import StepRecords
 from ledger import migrate
 from ledger.database import Database, open_database
 from ledger.verify import verify
@@ -82,6 +83,7 @@ async def working(
     providers = [PostgresProvider(way_to_target.url)]
     rooms = [
         SagaActivities(database, client),
+        StepRecords(database),
         ResourceActivities(database, providers, attempt=ATTEMPT),
     ]
     async with AsyncExitStack() as stack:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ledger.commit import Author, Decision, Ref, commit
 from ledger.database import Database
 from ledger.event_log import event_hash, hash_parts
-from ledger.noun import aggregate_id
+from ledger.noun import aggregate_id, id_text
 from ledger.resources import ResourceChangeStarted, ResourceCreated, resource_name
 from ledger.saga_claims import Opening, open_saga
 from tests.ledger.conftest import Clone
@@ -190,3 +190,8 @@ def test_a_float_has_no_hash(field: str, value: Any) -> None:
         event_hash(bytes(32), event)
     with pytest.raises(TypeError):
         link("0" * 64, event)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_the_text_of_an_id_is_that_of_its_uuid(name: str) -> None:
+    assert id_text(name) == str(aggregate_id(name))

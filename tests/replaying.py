@@ -1,0 +1,81 @@
+"""Histories of sagas: saved under tests/histories/, and replayed under the code of today."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from worker.wiring import sandbox
+from workflows.agent import AgentSaga
+from workflows.border import DATA_CONVERTER
+from workflows.infrastructure import InfrastructureSaga
+from workflows.payment import PaymentSaga
+from workflows.policy import PolicySaga
+from workflows.rollback import RollbackSaga
+
+HISTORIES = Path(__file__).parent / "histories"
+RECORD = "AMENDS_RECORD_HISTORIES"
+
+
+class DoesNotReplay(AssertionError):
+    """A change of a workflow that a run which is open on a server would not survive."""
+
+
+def replayer() -> Replayer:
+    """Replays every workflow there is, in the sandbox of the worker."""
+    return Replayer(
+        workflows=[PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga],
+        workflow_runner=sandbox(),
+        data_converter=DATA_CONVERTER,
+    )
+
+
+async def replay(name: str, history: WorkflowHistory) -> None:
+    """Raises DoesNotReplay, with what to do."""
+    try:
+        await replayer().replay_workflow(history)
+    except NondeterminismError as error:
+        started = history.events[0].workflow_execution_started_event_attributes
+        raise DoesNotReplay(
+            f"{started.workflow_type.name} no longer replays the history {name}: runs that are "
+            f"open would be stuck. Keep the old way behind workflow.patched('...') for runs that "
+            f"began on it, or give the workflow a new version; do not record this history anew. "
+            f"({error})"
+        ) from error
+
+
+def names() -> list[str]:
+    """The saved histories."""
+    return sorted(path.stem for path in HISTORIES.glob("*.json"))
+
+
+def saved(name: str) -> str:
+    """A history as it stands in its file."""
+    return (HISTORIES / f"{name}.json").read_text()
+
+
+def history_of(text: str) -> WorkflowHistory:
+    """A history under the workflow id that it was recorded with: sagas look at their id."""
+    started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
+    return WorkflowHistory.from_json(started["workflowId"], text)
+
+
+def record(name: str, history: WorkflowHistory) -> None:
+    """Save a history, without the names of the machine it was made on."""
+    events = json.loads(history.to_json())
+    HISTORIES.mkdir(exist_ok=True)
+    (HISTORIES / f"{name}.json").write_text(json.dumps(_of_no_machine(events), indent=1) + "\n")
+
+
+def _of_no_machine(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_of_no_machine(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            name: "" if name in ("identity", "stackTrace") else _of_no_machine(each)
+            for name, each in value.items()
+        }
+    return value
