@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
 from sqlalchemy import Column, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -20,7 +21,8 @@ class UndoPlan(State):
     """How a step is undone, as data: the activity by name, its input, and whether it calls out.
 
     `tries`: after so many answers that were no success a person is asked, or the saga goes on and
-    reports a residual; None: it is tried for ever.
+    reports a residual; None: it is tried for ever. `beside`: the ordinals of the steps that were
+    under way when this one began; all other earlier ones are undone after it.
     """
 
     activity: str
@@ -28,6 +30,7 @@ class UndoPlan(State):
     outside: bool
     tries: int | None = None
     then: Literal["ask", "go_on"] = "ask"
+    beside: list[int] = Field(default_factory=list)
 
 
 class StepClaimed(Event):

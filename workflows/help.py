@@ -5,7 +5,7 @@ from activities.step_records import GivenUp, Help, StepRecords
 from workflows.attention import Attention
 from workflows.inbox import Asked
 from workflows.inputs import Resolve
-from workflows.saga_run import ATTENTION, SagaRun
+from workflows.saga_run import ATTENTION, SagaRun, heed_cancel
 
 SYSTEM = "system:amends"
 
@@ -15,6 +15,7 @@ async def ask(run: SagaRun, claim: Claim, why: str, *, undoing: bool, outside: b
     ours = claim.model_copy(update={"actor": SYSTEM})
     help = Help(reason=why, undoing=undoing)
     await run.ours(StepRecords.ask_person, ours, help, summary=f"ask a person: {claim.step}")
+    heed_cancel()
     run.mark(claim.step, ATTENTION, why)
     return await run.waiting.ask(Attention(claim.step, undoing, outside))
 

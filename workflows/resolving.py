@@ -11,7 +11,7 @@ from activities.errors import UNKNOWN
 from activities.step import Claim, Request
 from activities.step_records import Doubt, StepRecords
 from workflows.help import ask, note, verdict_of
-from workflows.saga_run import RESOLVING, SagaRun
+from workflows.saga_run import RESOLVING, SagaRun, heed_cancel
 
 Answer = TypeVar("Answer")
 
@@ -46,10 +46,13 @@ async def until_known(
             if not isinstance(error.cause, ApplicationError) or error.cause.type != UNKNOWN:
                 raise
             why = error.cause.message
+        # The undo finds out by itself, and need not know how it stands.
+        heed_cancel()
         claim = claim.model_copy(update={"tries": claim.tries + 1, "verdict": None})
         if claim.tries == 1:
             doubt = Doubt(reason=why)
             await run.ours(StepRecords.note_unknown, claim, doubt, summary="outcome unknown")
+            heed_cancel()
         if workflow.now() - since < tell_within:
             run.mark(claim.step, RESOLVING, f"{why}; looked up again in {pause}")
             await workflow.sleep(pause, summary=f"look up {claim.step}")
@@ -57,6 +60,7 @@ async def until_known(
             continue
         asked = await ask(run, claim, why, undoing=False, outside=True)
         await note(run, claim, asked, undoing=False)
+        heed_cancel()
         claim = claim.model_copy(update={"verdict": verdict_of(asked)})
         run.mark(claim.step, RESOLVING)
         pause, since = FIRST_PAUSE, workflow.now()

@@ -2,8 +2,9 @@
 
 A story is made of steps (`step`: only our database) and calls (`call`: the outside), each with its
 undo, which is on record before the outside is called. To undo, the saga raises its epoch, reads
-from the ledger what was started, and undoes it in reverse order of start. What to undo never comes
-from memory: a replayed workflow may not know what its activities committed.
+from the ledger what was started, and undoes it in reverse order of start, side by side what ran
+side by side. What to undo never comes from memory: a replayed workflow may not know what its
+activities committed.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from activities.saga_records import (
     Repeat,
     SagaActivities,
     SagaOpened,
+    StepToUndo,
     Turn,
     Turned,
 )
@@ -28,7 +30,7 @@ from activities.step import Claim, OpenSaga, Request
 from ledger.saga_claims import End
 from ledger.saga_steps import StepUndone, UndoPlan
 from workflows.resolving import TELL_WITHIN, until_known
-from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of
+from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of, heed_cancel
 from workflows.undo import FOR_EVER, UndoPolicy, undo_step
 
 # Of a saga that is new.
@@ -56,6 +58,8 @@ class Saga(SagaRun):
         super().__init__(opening.kind, opening.actor, subjects, dict(opening.context))
         self._opening = opening
         self.is_open = self.is_closed = False
+        # The steps under way, by ordinal.
+        self._running: list[int] = []
 
     async def open(self) -> SagaOpened:
         """Claim the operation id, or take over what a closed run left open.
@@ -117,7 +121,7 @@ class Saga(SagaRun):
         if not self.is_open:
             return await self._first_step(name, activity, request, undo, by, ending)
         claim = self._next(name, request, undo, False, by).model_copy(update={"ending": ending})
-        answer = await self._watch(name, self.ours(activity, claim, request, summary=name))
+        answer = await self._watch(claim, self.ours(activity, claim, request, summary=name))
         self._is_ended(ending)
         return answer
 
@@ -134,7 +138,7 @@ class Saga(SagaRun):
         changed = {"epoch": FIRST_EPOCH, "opening": self._opening, "ending": ending}
         claim = claim.model_copy(update=changed)
         try:
-            answer = await self._watch(name, self.ours(activity, claim, request, summary=name))
+            answer = await self._watch(claim, self.ours(activity, claim, request, summary=name))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -169,7 +173,7 @@ class Saga(SagaRun):
         `tell_within`, a person is asked.
         """
         claim = self._next(name, request, undo, True, by, policy)
-        return await self._watch(name, until_known(self, activity, claim, request, tell_within))
+        return await self._watch(claim, until_known(self, activity, claim, request, tell_within))
 
     async def read(self, activity: Callable[..., Awaitable[Answer]], *args: Any) -> Answer:
         """Read from our database; no step of the saga."""
@@ -183,11 +187,25 @@ class Saga(SagaRun):
         self.epoch = turned.epoch
         if turned.state == "compensating":
             self.show(state="compensating", reason=turned.cause)
-        residuals = list(turned.residuals)
-        for step in turned.steps:
-            residual = await undo_step(self, step, actor)
-            residuals += [residual] if residual else []
-        return turned.model_copy(update={"residuals": residuals})
+        left = await self._undo(turned.steps, actor)
+        return turned.model_copy(update={"residuals": [*turned.residuals, *left]})
+
+    async def _undo(self, steps: list[StepToUndo], actor: str) -> list[str]:
+        """Undo each step as soon as all is undone that began after it had ended: what ran side by
+        side is undone side by side. Returns what is left."""
+        undoing: list[tuple[StepToUndo, asyncio.Task[str | None]]] = []
+        for step in steps:
+            later = [task for one, task in undoing if step.ordinal not in one.undo.beside]
+            undoing.append((step, asyncio.create_task(self._undo_after(later, step, actor))))
+        left = await asyncio.gather(*(task for _, task in undoing))
+        return [residual for residual in left if residual]
+
+    async def _undo_after(
+        self, later: list[asyncio.Task[str | None]], step: StepToUndo, actor: str
+    ) -> str | None:
+        for task in later:
+            await task
+        return await undo_step(self, step, actor)
 
     async def close(
         self, end: End, result: dict[str, Any], actor: str | None = None
@@ -226,12 +244,15 @@ class Saga(SagaRun):
             outside=outside,
             tries=policy.tries,
             then=policy.then,
+            beside=list(self._running),
         )
         changed = {"step": name, "ordinal": self.ordinal, "undo": plan}
         return self.claim(by).model_copy(update=changed)
 
-    async def _watch(self, name: str, work: Awaitable[Answer]) -> Answer:
+    async def _watch(self, claim: Claim, work: Awaitable[Answer]) -> Answer:
+        name = claim.step
         self.mark(name, "running")
+        self._running.append(claim.ordinal)
         try:
             answer = await work
         except ActivityError as error:
@@ -240,11 +261,10 @@ class Saga(SagaRun):
             if not is_cancelled_exception(error):
                 self.mark(name, "refused" if refused else "failed", cause_of(error))
             raise
+        finally:
+            self._running.remove(claim.ordinal)
         self.mark(name, "done")
-        if self.cancelled:
-            # An activity that ended in spite of the cancel gives its result, and the SDK then
-            # forgets the cancel.
-            raise asyncio.CancelledError
+        heed_cancel()
         return answer
 
 

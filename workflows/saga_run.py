@@ -1,5 +1,6 @@
 """A run of a saga: who carries it, what people see of it, and how its activities are called."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -49,8 +50,6 @@ class SagaRun:
         self.saga_id = workflow.info().workflow_id
         self.actor, self.context = actor, context
         self.epoch, self.ordinal = 0, 0
-        # Somebody cancelled the story: the step that runs is its last one.
-        self.cancelled = False
         self.progress = Progress(saga_id=self.saga_id, kind=kind, state="pending")
         self._steps: dict[str, StepProgress] = {}
         # What its record says, whatever it waits for at the moment.
@@ -161,6 +160,14 @@ class SagaRun:
             summary=summary,
         )
         return answer
+
+
+def heed_cancel() -> None:
+    """Raise the cancel of whoever calls. An activity that ended in spite of one gives its answer or
+    its failure, and the SDK then forgets the cancel."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _as_ordinary(error: ApplicationError, summary: str) -> ActivityError:

@@ -220,7 +220,6 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
             return self._first_answer(turned.state, turned.result)
         if turned.state == "running":
             # A run before this one was past the pivot: there is only forward.
-            self.saga.cancelled = False
             return await self._complete(await self.story(request))
         if not turned.held:
             ending = {"reason": turned.cause, "detail": turned.reason}
@@ -314,7 +313,6 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
             return
         self._cancelled_by = by
         if self._story:
-            self.saga.cancelled = True
             self._story.cancel()
 
     async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:

@@ -83,6 +83,16 @@ class Target:
             )
             yield
 
+    async def someone_waits(self, kind: str, name: str) -> bool:
+        """Whether somebody waits for what is held."""
+        return bool(
+            await self.execute(
+                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                " AND (classid::bigint << 32 | objid::bigint) ="
+                f" hashtextextended('amends {kind}/{name}', 0)"
+            )
+        )
+
     async def names(self, prefix: str) -> set[str]:
         """The roles and databases whose names begin so."""
         rows = await self.execute(

@@ -59,6 +59,18 @@ async def test_one_that_was_taken_over_is_known(ledger: Database) -> None:
         await commit_step(ledger, AUTHOR, first, [], hold)
 
 
+async def test_a_late_attempt_to_open_one_that_was_undone_is_refused_on_record(
+    clone: Clone, ledger: Database
+) -> None:
+    first = replace(claim(), opening=opening("rent"))
+    await open_payment(ledger)
+    await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None)
+    with pytest.raises(Fenced):
+        await commit_step(ledger, AUTHOR, first, [], hold)
+    told = ["SagaStarted", "SagaCompensating", "SagaCommitRefused"]
+    assert await clone.fetch(OF_SAGA) == [(told,)]
+
+
 async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger: Database) -> None:
     await open_payment(ledger)
     other = replace(opening("rent"), saga_id="payment/rent-2026")

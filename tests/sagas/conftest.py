@@ -3,8 +3,8 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +21,9 @@ from ledger.database import Database, open_database
 from ledger.policies import PolicySet, policy_name
 from tests.conftest import CloneDatabase
 from tests.sagas.books import Books
+from tests.sagas.cancellation import Stops
 from tests.sagas.gate import Gate, gate_before
+from tests.sagas.gates import Gates, standstill
 from tests.sagas.teller import Json, Teller, new_id, policy, saga_of
 from tests.sagas.worker_process import WorkerProcess, worker_process
 from worker.embedded.servers import EmbeddedServers
@@ -33,6 +35,7 @@ from workflows.inputs import PolicyRequest
 
 TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
+GATED = "sagas-gated"
 # Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
 AFTER_CLOSING_S = 0.5
 
@@ -200,7 +203,9 @@ def free_address() -> str:
 def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
     """`async with new_worker(queue) as worker` gives a worker as a process, to be started."""
 
-    def make(queue: str, **more: str) -> AbstractAsyncContextManager[WorkerProcess]:
+    def make(
+        queue: str, module: str = "worker", **more: str
+    ) -> AbstractAsyncContextManager[WorkerProcess]:
         return worker_process(
             servers.environment()
             | {
@@ -209,7 +214,48 @@ def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
                 "AMENDS_PAYMENTS_QUEUE": queue,
                 "AMENDS_HEALTH_ADDRESS": free_address(),
             }
-            | more
+            | more,
+            module,
         )
 
     return make
+
+
+@asynccontextmanager
+async def working_for(
+    client: Client, place: Place, queue: str, **settings: Any
+) -> AsyncIterator[None]:
+    """A worker of this client, with queues of its own, while the block runs."""
+    settings |= {"payments_queue": queue, "infrastructure_queue": f"{queue}-changes"}
+    stop = asyncio.Event()
+    async with wire(replace(place.settings, **settings), client) as running:
+        task = asyncio.create_task(work(running.workers, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+
+
+@pytest.fixture
+def gates() -> Gates:
+    return Gates()
+
+
+@pytest.fixture
+async def gated(
+    servers: EmbeddedServers, place: Place, gates: Gates, quick_bank: None
+) -> AsyncIterator[Client]:
+    """A client of a worker for all sagas, whose activities are behind gates."""
+    address = servers.temporal.address
+    client = await Client.connect(address, data_converter=DATA_CONVERTER, interceptors=[gates])
+    async with working_for(client, place, GATED, target_url=servers.target_url):
+        yield client
+        gates.open()
+
+
+@pytest.fixture
+async def stops(teller: Teller, gates: Gates, books: Books) -> AsyncIterator[Stops]:
+    """Makes sagas of `gated` stand still; gone before the ledger is checked."""
+    async with standstill(books.superuser_url) as still:
+        yield Stops(gates, still)

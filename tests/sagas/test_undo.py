@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import RPCError, WorkflowFailureError
 
 from tests.sagas.books import Books, until
+from tests.sagas.cancellation import types_of
 from tests.sagas.conftest import Inject
 from tests.sagas.teller import CBU, Json, Teller, payment, until_length
 
@@ -78,6 +79,21 @@ async def test_a_cancel_before_the_order_arrived_stops_it_for_ever(
 
     await asyncio.gather(pay_and_cancel("update"), pay_and_cancel("temporal"))
     assert await books.spent(agent) == (0, 0)
+
+
+@pytest.mark.parametrize("way", ["update", "temporal"])
+async def test_a_cancel_counts_at_once_even_if_nobody_knows_what_the_bank_did(
+    teller: Teller, books: Books, agent: str, inject: Inject, way: str
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_after", delay_ms=700)
+    handle = await teller.start(request)
+    await books.until_booked(request)
+    await cancel(teller, request, way)
+    assert (await handle.result())["state"] == "compensated"
+    assert await books.is_booked_as(request, "reversed")
+    # It did not pause to look it up: that is for the undo.
+    assert "TIMER_STARTED" not in await types_of(handle)
 
 
 @pytest.mark.parametrize("pesos", [45_000, 55_000])

@@ -6,18 +6,22 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
+import psutil
 
 from tests.sagas.books import until
 from tests.sagas.teller import DEADLINE_S
+
+ROOT = Path(__file__).parents[2]
 
 
 class WorkerProcess:
     """A worker with settings of its own. `start` it as often as it was ended."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, environment: Mapping[str, str], module: str) -> None:
+        self._environment, self._module = environment, module
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -29,7 +33,8 @@ class WorkerProcess:
         assert self._process is None
         ours = {name: value for name, value in os.environ.items() if "TEMPORAL" not in name}
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker", "run", "--queue", "payments"),
+            *(sys.executable, "-m", self._module, "run", "--queue", "payments"),
+            cwd=ROOT,
             env=ours | dict(self._environment),
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -45,6 +50,16 @@ class WorkerProcess:
                 return answer.status == status
         except aiohttp.ClientConnectionError:
             return False
+
+    async def is_stopped(self) -> bool:
+        """Whether it stands still, as by SIGSTOP."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
+
+    def wake(self) -> None:
+        """It goes on where it stands still, and knows of no pause."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
         """As the kernel does when memory runs out."""
@@ -66,9 +81,11 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[WorkerProcess]:
+async def worker_process(
+    environment: Mapping[str, str], module: str = "worker"
+) -> AsyncIterator[WorkerProcess]:
     """A worker that is not started yet, and does not outlive the block."""
-    worker = WorkerProcess(environment)
+    worker = WorkerProcess(environment, module)
     try:
         yield worker
     finally:

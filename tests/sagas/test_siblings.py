@@ -1,0 +1,116 @@
+"""Steps that run side by side: all are awaited before the undo begins, and undone side by side."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from temporalio.client import Client
+
+from tests.infrastructure.asking import Target, role
+from tests.sagas.books import Books, until
+from tests.sagas.cancellation import types_of, until_told
+from tests.sagas.conftest import GATED
+from tests.sagas.gates import Gates
+from tests.sagas.teller import Handle, Json, new_id
+from worker.embedded.servers import EmbeddedServers
+
+TURNED = "SagaCompensating"
+
+pytestmark = pytest.mark.usefixtures("quick_heartbeat", "teller")
+
+Start = Callable[[str], Awaitable[Handle]]
+
+
+@pytest.fixture
+def target(servers: EmbeddedServers) -> Target:
+    assert servers.target is not None
+    return Target(servers.target.url())
+
+
+@pytest.fixture
+def start(gated: Client) -> Start:
+    """`await start(name)` gives a change that makes a and b side by side, and c after a."""
+
+    async def change(name: str) -> Handle:
+        a, b, c = (f"{name}-{letter}" for letter in "abc")
+        present = [role(a), role(b), {**role(c), "depends_on": [a]}]
+        request = {"operation_id": name, "actor": "user:ana", "present": present}
+        return await gated.start_workflow(
+            "InfrastructureSaga", request, id=f"change/{name}", task_queue=f"{GATED}-changes"
+        )
+
+    return change
+
+
+async def told(books: Books, name: str) -> list[tuple[str, str]]:
+    """What a change wrote, in order: the step or nothing, and the type of the event."""
+    rows: list[Json] = await books.ledger(
+        "SELECT coalesce(step, '') AS step, event_type FROM ledger.event_log WHERE saga_id = %s"
+        " ORDER BY position",
+        f"change/{name}",
+    )
+    return [(row["step"].removeprefix(f"create {name}-"), row["event_type"]) for row in rows]
+
+
+async def has_told(books: Books, name: str, step: str, event_type: str) -> bool:
+    return (step, event_type) in await told(books, name)
+
+
+async def test_a_sibling_that_answers_late_is_awaited_before_the_epoch_is_raised(
+    start: Start, books: Books, gates: Gates, target: Target
+) -> None:
+    name = new_id("late")
+    async with target.hold("postgres.role", f"{name}-b"):
+        handle = await start(name)
+        await until(lambda: target.someone_waits("postgres.role", f"{name}-b"))
+        await until(lambda: has_told(books, name, "c", "StepDone"))
+        await handle.cancel()
+        await until_told(handle, "ACTIVITY_TASK_CANCEL_REQUESTED")
+    assert (await handle.result())["state"] == "compensated"
+    order = [each for each in await told(books, name) if each[1] in ("StepDone", TURNED)]
+    assert order[-2:] == [("b", "StepDone"), ("", TURNED)]
+    assert await target.names(name) == set()
+
+
+async def test_a_sibling_that_never_answers_holds_nothing_up_and_comes_too_late(
+    start: Start, books: Books, gates: Gates, target: Target
+) -> None:
+    name = new_id("mute")
+    frozen = gates.hold(f"change/{name}", f"apply_resource create {name}-b", "before", "frozen")
+    handle = await start(name)
+    await frozen.until_arrived()
+    await handle.cancel()
+    assert (await handle.result())["state"] == "compensated"
+    history = await types_of(handle)
+    # It gave no sign of life, and the cancel let nobody try it again.
+    assert history.count("ACTIVITY_TASK_TIMED_OUT") == 1
+    assert history.index("ACTIVITY_TASK_CANCEL_REQUESTED") < history.index(
+        "ACTIVITY_TASK_TIMED_OUT"
+    )
+    frozen.opened.set()
+    await until(lambda: has_told(books, name, "b", "SagaCommitRefused"))
+    assert await target.names(name) == set()
+
+
+async def test_an_undo_that_can_not_go_on_holds_up_only_what_comes_before_it(
+    start: Start, books: Books, gates: Gates, target: Target
+) -> None:
+    name = new_id("beside")
+    saga = f"change/{name}"
+    last = gates.hold(saga, f"apply_resource create {name}-c", "after")
+    undo_b = gates.hold(saga, f"undo_resource create {name}-b", "before")
+    undo_c = gates.hold(saga, f"undo_resource create {name}-c", "before")
+    handle = await start(name)
+    await last.until_arrived()
+    await until(lambda: has_told(books, name, "b", "StepDone"))
+    await handle.cancel()
+    await asyncio.gather(undo_b.until_arrived(), undo_c.until_arrived())
+    # a waits for c, which needs it, and not for b.
+    assert await target.names(name) == {f"{name}-{letter}" for letter in "abc"}
+    undo_c.opened.set()
+    await until(lambda: has_told(books, name, "a", "StepUndone"))
+    assert await target.names(name) == {f"{name}-b"}
+    undo_b.opened.set()
+    assert (await handle.result())["state"] == "compensated"
+    undone = [step for step, event_type in await told(books, name) if event_type == "StepUndone"]
+    assert undone == ["c", "a", "b"]

@@ -1,0 +1,44 @@
+"""Sagas of two local steps that end in the task that carries them, and leave themselves open.
+
+No saga of ours does that: it closes its record before it ends. The server refuses only tasks that
+end a workflow (UnhandledCommand), so this is how one that carries committed steps is refused while
+its saga is open.
+"""
+
+from typing import Any
+
+from temporalio import workflow
+
+from activities.authorizations import Approve, AuthorizationActivities
+from workflows.inputs import PaymentRequest, PaymentResult
+from workflows.payment import PaymentSaga
+
+
+@workflow.defn
+class TwoSteps(PaymentSaga):
+    """Reserves the spend and approves it; its first step opens the saga."""
+
+    @workflow.run
+    async def run(self, *raw: Any) -> PaymentResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: PaymentRequest) -> PaymentResult:
+        hold = await self._authorize(request)
+        approve = Approve(authorization_id=hold.authorization_id)
+        activity = AuthorizationActivities.approve_authorization
+        approved = await self.saga.step("approve", activity, approve, by="user:u-17")
+        return PaymentResult(state="captured", authorization_id=approved.authorization_id)
+
+    async def _complete(self, result: PaymentResult) -> PaymentResult:
+        return result
+
+
+@workflow.defn
+class TwoStepsOpenedAlone(TwoSteps):
+    """The same, opened by a commit of its own."""
+
+    opens_with_its_first_step = False
+
+    @workflow.run
+    async def run(self, *raw: Any) -> PaymentResult:
+        return await self.carry_out(raw)
