@@ -36,6 +36,7 @@ from ledger.sagas import SagaState, saga_name
 from ledger.spend import SpendChange, SpendWindow
 from ledger.state import state_of
 from ledger.step_claims import commit_step, undo_step
+from ledger.transfers import TransferState, transfer_name
 
 Json = dict[str, Any]
 
@@ -78,6 +79,11 @@ class Settle(Request):
 def authorization_of(saga_id: str) -> str:
     """The id of the one authorization of a payment: derived, so a repeat finds the same."""
     return str(uuid5(NAMESPACE_OID, f"amends:authorization:{saga_id}"))
+
+
+def transfer_of(saga_id: str) -> str:
+    """The id of the one transfer of a payment: derived, so a repeat finds the same."""
+    return str(uuid5(NAMESPACE_OID, f"amends:transfer:{saga_id}"))
 
 
 class AuthorizationActivities:
@@ -162,18 +168,26 @@ class AuthorizationActivities:
 
     @activity.defn
     async def release_authorization(self, claim: Claim, request: Authorize) -> StepUndone:
-        """Undo of `authorize`: give the spend back; how it ends follows from the saga's cause."""
+        """Undo of `authorize`: give the spend back; how it ends follows from the saga's cause.
+
+        Money that moved, or may have, and did not come back stays spent: its undo was given up.
+        """
         name = authorization_name(authorization_of(claim.saga_id))
+        transfer = transfer_name(transfer_of(claim.saga_id))
 
         def release(loaded: Loaded) -> Decision[StepUndone]:
             authorization: AuthorizationState | None = loaded[name]
             if authorization is None or authorization.state == "denied":
                 return Decision(StepUndone(note="nothing was reserved"))
             event = released(authorization, loaded[saga_name(claim.saga_id)])
-            return Decision(StepUndone(note="the spend is released"), [(name, event)])
+            if not is_gone(loaded[transfer]):
+                return Decision(StepUndone(note="the spend is released"), [(name, event)])
+            kept = event.model_copy(update={"spend": []})
+            return Decision(StepUndone(note="the spend stays: the money is gone"), [(name, kept)])
 
+        refs = [Ref(name), Ref(transfer, "share")]
         step = claim.step_claim(request)
-        return await undo_step(self._database, claim.author(), step, [Ref(name)], release)
+        return await undo_step(self._database, claim.author(), step, refs, release)
 
 
 def decide(
@@ -282,6 +296,11 @@ def released(authorization: AuthorizationState, saga: SagaState) -> Authorizatio
         for held in authorization.reserved
     ]
     return end(spend=back, reason=saga.cause_reason or saga.cause)
+
+
+def is_gone(transfer: TransferState | None) -> bool:
+    """Whether money moved, or may have, that is not known to be back."""
+    return transfer is not None and transfer.state in ("started", "executed")
 
 
 def require(authorization: AuthorizationState | None, state: str, verb: str) -> None:

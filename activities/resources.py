@@ -190,13 +190,16 @@ class ResourceActivities:
         step = await state_of(self._database, step_name(claim.saga_id, claim.step))
         if not isinstance(step, StepState):
             raise NotFound(f"{claim.step} was never started")
-        if step.undecided:
+        if step.undecided and claim.verdict is None:  # else a try before this one has waited
             self._wait_for_attempts(request)
         return await self._record_undo(claim, request, await self._restore(claim, request, step))
 
     async def _restore(self, claim: Claim, request: ApplyResource, step: StepState) -> Restored:
         if step.state == "undone":
             return Restored("already undone")
+        if claim.verdict is not None and claim.skipped:
+            # The ledger keeps what it has of it, and the next change may claim it.
+            return Restored("left as it is", step.state == "done", claim.verdict.evidence)
         if not await self._hold(claim, request):
             later = f"{request.name} was changed later by another saga: left as it is"
             return Restored("another change came later", True, later)

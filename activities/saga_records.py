@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -13,7 +13,7 @@ from ledger.commit import Author
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.saga_claims import End, Opened
-from ledger.saga_steps import UndoPlan
+from ledger.saga_steps import StepReport, UndoPlan
 from ledger.sagas import SagaState, saga_name
 from ledger.state import state_of
 
@@ -75,8 +75,9 @@ class StepToUndo(Request):
 
 class Turned(Request):
     """The epoch under which to undo, and what, in this order; `held` and `residuals` as in
-    `ledger.saga_claims.TurnedRound`. Of a saga that has ended: its `state`, and its `result`; of
-    one that is past its pivot: `running`."""
+    `ledger.saga_claims.TurnedRound`; `reports` how all steps stand, in the order of their start.
+    Of a saga that has ended: its `state`, and its `result`; of one that is past its pivot:
+    `running`."""
 
     state: str = "compensating"
     result: dict[str, JsonValue] | None = None
@@ -86,6 +87,7 @@ class Turned(Request):
     steps: list[StepToUndo]
     held: bool
     residuals: list[str]
+    reports: list[StepReport] = Field(default_factory=list)
 
 
 class Ending(Request):
@@ -185,6 +187,7 @@ class SagaActivities:
             steps=steps,
             held=turned.held,
             residuals=turned.residuals,
+            reports=[StepReport.of(step) for step in turned.all_steps],
         )
 
     async def _as_it_stands(self, claim: Claim, turn: Turn) -> Turned:

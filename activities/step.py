@@ -48,9 +48,10 @@ class OpenSaga(Request):
 
 
 class Verdict(Request):
-    """What a person found out about a step, in place of asking the outside once more."""
+    """What a person found out about a step, in place of asking the outside once more; `skipped`:
+    its undo is given up, and `evidence` says what is left."""
 
-    outcome: Literal["done", "failed", "undone"]
+    outcome: Literal["done", "failed", "undone", "skipped"]
     evidence: str
 
 
@@ -74,6 +75,11 @@ class Claim(Request):
     ending: dict[str, JsonValue] | None = None
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @property
+    def skipped(self) -> bool:
+        """Whether the undo of the step is given up."""
+        return self.verdict is not None and self.verdict.outcome == "skipped"
+
     def author(self) -> Author:
         """Who writes the events of this activity, and where it runs."""
         return Author(self.actor, self.saga_id, self.step or None, running_in(self.context))
@@ -88,8 +94,10 @@ class Claim(Request):
             activity=activity.info().activity_type,
             input_hash=digest(request.model_dump(mode="json", exclude_defaults=True)),
             undo=self.undo,
-            tries=self.tries + activity.info().attempt,
+            # What a person tells is no try.
+            tries=self.tries + (activity.info().attempt if self.verdict is None else 0),
             evidence=self.verdict.evidence if self.verdict else None,
+            skipped=self.skipped,
             opening=self.opening.opening() if self.opening else None,
             ending=self.ending,
         )

@@ -9,7 +9,6 @@ from ledger.saga_steps import (
     StepAttentionRequested,
     StepLeftUnknown,
     StepRetryRequested,
-    StepSkipped,
 )
 from ledger.step_claims import Phase, note_step
 
@@ -21,16 +20,10 @@ class Doubt(Request):
 
 
 class Help(Request):
-    """A person has to look at the step, or at its undo."""
+    """A person has to look at the step, or at its undo, or did and says why it goes on."""
 
-    reason: str
+    reason: str | None
     undoing: bool
-
-
-class GivenUp(Request):
-    """The undo is given up; `residual` says what is left."""
-
-    residual: str
 
 
 class StepRecords:
@@ -47,19 +40,16 @@ class StepRecords:
     @activity.defn
     async def ask_person(self, claim: Claim, help: Help) -> None:
         """A person is asked, after `claim.tries` tries."""
-        event = StepAttentionRequested(reason=help.reason, tries=claim.tries, undoing=help.undoing)
+        event = StepAttentionRequested(
+            reason=help.reason or "", tries=claim.tries, undoing=help.undoing
+        )
         await self._note(claim, _phase(help.undoing), event)
 
     @activity.defn
     async def note_retry(self, claim: Claim, help: Help) -> None:
         """A person says: try it again."""
-        await self._note(claim, _phase(help.undoing), StepRetryRequested(reason=help.reason))
-
-    @activity.defn
-    async def skip_undo(self, claim: Claim, given_up: GivenUp) -> None:
-        """The undo is given up, by a person or by the policy of the step."""
-        event = StepSkipped(residual=given_up.residual, tries=claim.tries)
-        await self._note(claim, "compensating", event)
+        event = StepRetryRequested(reason=help.reason, tries=claim.tries, undoing=help.undoing)
+        await self._note(claim, _phase(help.undoing), event)
 
     async def _note(self, claim: Claim, phase: Phase, event: Event) -> None:
         await note_step(self._database, claim.author(), claim.step_claim(Request()), phase, event)

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 from temporalio import activity
 
@@ -13,7 +12,7 @@ from activities.adapters.payment import (
     TransferReport,
     TransferStatus,
 )
-from activities.authorizations import require
+from activities.authorizations import require, transfer_of
 from activities.errors import Failed, Refused
 from activities.step import Claim, Request, heartbeat
 from ledger.agents import AgentState, agent_name
@@ -37,6 +36,12 @@ from ledger.transfers import (
 # How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
 # cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.
 SEND_WITHIN = timedelta(minutes=5)
+# When the provider can't tell for so long what became of an order, a person is asked: longer than
+# an order may be sent and most outages last, and well within a working day.
+TELL_WITHIN = timedelta(hours=1)
+# So many answers that are no success make an undo wait for a person: with growing pauses that is an
+# hour, too. Money that does not come back by itself takes somebody who telephones.
+UNDO_TRIES = 13
 # Nothing of ours moved, and a person has to look at who used the key.
 FOREIGN = StepUndone(
     note="the provider has another transfer under our key",
@@ -60,11 +65,6 @@ class Transferred(Request):
 
     transfer_id: str
     provider_reference: str
-
-
-def transfer_of(saga_id: str) -> str:
-    """The id of the one transfer of a payment: derived, so a repeat finds the same."""
-    return str(uuid5(NAMESPACE_OID, f"amends:transfer:{saga_id}"))
 
 
 class TransferActivities:
@@ -125,7 +125,8 @@ class TransferActivities:
     ) -> TransferReport | None:
         """The provider's report; None when it was not sent in time and never will be."""
         if claim.verdict is not None:
-            return _by_hand(claim, request, "executed") if claim.verdict.outcome == "done" else None
+            done = claim.verdict.outcome == "done"
+            return _by_hand(claim, request, "executed" if done else "cancelled")
         if started.again:
             # An earlier attempt may have sent it: look before sending again.
             known = await self._adapter.find(claim.saga_id)
@@ -167,13 +168,20 @@ class TransferActivities:
 
     @activity.defn
     async def reverse_transfer(self, claim: Claim, request: Transfer) -> StepUndone:
-        """Undo of `execute_transfer`: bring the money back, or make sure it never moves."""
+        """Undo of `execute_transfer`: bring the money back, or make sure it never moves.
+
+        Skipped, it leaves the transfer as it is on record, and the money where it is.
+        """
         async with heartbeat():
             report = await self._take_back(claim, request)
         name = transfer_name(transfer_of(claim.saga_id))
 
         def undo(loaded: Loaded) -> Decision[StepUndone]:
             transfer: TransferState = loaded[name]
+            if claim.skipped:
+                return Decision(StepUndone(note="left as it is"))
+            if claim.verdict is not None:
+                return _undone_by_hand(name, transfer, claim.verdict.evidence)
             if report is None:
                 return Decision(FOREIGN, [(name, TransferRefused(reason=FOREIGN.note))])
             if report.status == "reversed":
@@ -193,7 +201,7 @@ class TransferActivities:
     async def _take_back(self, claim: Claim, request: Transfer) -> TransferReport | None:
         """The provider's report; None of a key that somebody else has used: his transfer stays."""
         if claim.verdict is not None:
-            return _by_hand(claim, request, "reversed")
+            return None
         try:
             known = await self._adapter.find(claim.saga_id)
             if known is not None:
@@ -222,11 +230,19 @@ def _by_hand(claim: Claim, request: Transfer, status: TransferStatus) -> Transfe
         key=claim.saga_id,
         status=status,
         reference=claim.verdict.evidence,
-        reason=None,
+        reason=claim.verdict.evidence,
         amount_minor=request.amount_minor,
         currency=request.currency,
         destination=request.destination,
     )
+
+
+def _undone_by_hand(name: str, transfer: TransferState, evidence: str) -> Decision[StepUndone]:
+    """A person says that no money is gone: it came back, or it had never moved."""
+    executed = transfer.state == "executed"
+    event = TransferReversed(reference=evidence) if executed else TransferCancelled(reason=evidence)
+    unmoved = transfer.state in ("refused", "cancelled")
+    return Decision(StepUndone(note=evidence), [] if unmoved else [(name, event)])
 
 
 def _same(report: TransferReport, request: Transfer) -> TransferReport:

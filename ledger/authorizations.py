@@ -77,7 +77,8 @@ class AuthorizationCaptured(Event):
 
 
 class AuthorizationReleased(Event):
-    """The base of all ends that give the reserved spend back to the window it came from."""
+    """The base of all ends that give the reserved spend back to the window it came from. Without
+    `spend` it stays spent: money moved that nobody could bring back."""
 
     spend: list[SpendChange]
     reason: str | None = None
@@ -146,7 +147,9 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
             return {"state": "captured", "provider_reference": event.provider_reference}
         case AuthorizationReleased():
             end = type(event).__name__.removeprefix("Authorization").lower()
-            return {"state": end, "reserved": [], "reason": event.reason}
+            # What is not given back stays spent: the money is gone.
+            kept = [] if event.spend else state.reserved
+            return {"state": end, "reserved": kept, "reason": event.reason}
         case _:
             raise UnknownEvent(f"{type(event).__name__} is no event of an authorization")
 

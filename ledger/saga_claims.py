@@ -161,7 +161,8 @@ async def take_over(
 class TurnedRound:
     """The saga compensates: under this epoch, and these steps are to be undone, in this order.
 
-    `held`: whether any step ever had an undo; `residuals`: what undone steps left behind so far.
+    `held`: whether any step ever had an undo; `residuals`: what undone steps left behind so far;
+    `all_steps`: in the order of their start, also those that are not to be undone.
     """
 
     epoch: int
@@ -170,6 +171,7 @@ class TurnedRound:
     steps: list[StepState]
     held: bool
     residuals: list[str]
+    all_steps: list[StepState]
 
 
 async def begin_compensation(
@@ -211,7 +213,8 @@ async def begin_compensation(
     refs = [Ref(saga_ref), *([Ref(pivot_ref, "share")] if pivot_ref else [])]
     saga = await commit(database, author, refs, decide)
     # Read after the epoch was raised: from now on no step of an older epoch can be added.
-    steps = [step for step in reversed(await steps_of(database, saga_id)) if step.undo]
+    all_steps = await steps_of(database, saga_id)
+    steps = [step for step in reversed(all_steps) if step.undo]
     return TurnedRound(
         epoch=saga.epoch,
         cause=saga.cause or cause,
@@ -219,6 +222,7 @@ async def begin_compensation(
         steps=[step for step in steps if step.state in ("started", "unknown", "done")],
         held=any(step.state not in ("refused", "failed") for step in steps),
         residuals=[step.residual for step in steps if step.residual],
+        all_steps=all_steps,
     )
 
 

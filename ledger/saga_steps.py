@@ -11,6 +11,7 @@ from ledger.noun import Event, Noun, State, UnknownEvent, state_table
 
 Json = dict[str, Any]
 Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
+Undo = Literal["undone", "skipped"]
 # Nobody knows yet whether it happened.
 UNDECIDED = frozenset({"started", "unknown"})
 # Its undo has ended, one way or the other.
@@ -103,9 +104,11 @@ class StepAttentionRequested(Event):
 
 
 class StepRetryRequested(Event):
-    """A person looked and says: try it again."""
+    """A person looked and says: try it, or its undo, again; `tries` had no success so far."""
 
-    reason: str | None = None
+    reason: str | None
+    tries: int
+    undoing: bool
 
 
 class StepSkipped(Event):
@@ -121,6 +124,7 @@ class StepResolved(Event):
     outcome: Literal["done", "failed", "undone"]
     evidence: str
     result: Json | None = None
+    residual: str | None = None
 
 
 class StepState(State):
@@ -146,22 +150,61 @@ class StepState(State):
         return self.state in UNDECIDED
 
 
+class StepReport(State):
+    """How a step ended, for people and programs: what it did at which try, and its undo.
+
+    `outcome` `unknown` of a step that was undone: nobody ever knew whether it had happened.
+    """
+
+    name: str
+    outcome: Literal["started", "unknown", "done", "refused", "failed"]
+    tries: int
+    undo_outcome: Undo | None = None
+    undo_tries: int = 0
+    residual: str | None = None
+
+    @classmethod
+    def of(cls, step: StepState) -> "StepReport":
+        ended = step.state in ENDED
+        # Only what was done left a result.
+        outcome = "unknown" if step.result is None else "done"
+        told = {
+            "outcome": outcome if ended else step.state,
+            "undo_outcome": step.state if ended else None,
+        }
+        same = ("name", "tries", "undo_tries", "residual")
+        return cls.model_validate({**told, **{field: getattr(step, field) for field in same}})
+
+    def ended(self, undo: Undo, undone: StepUndone) -> "StepReport":
+        """The same after its undo."""
+        outcome = "unknown" if self.outcome == "started" else self.outcome
+        changed = {"outcome": outcome, "undo_outcome": undo, "undo_tries": undone.tries}
+        return self.model_copy(update={**changed, "residual": undone.residual})
+
+
 def evolve(state: StepState | None, event: Event) -> StepState:
     if state is None:
         match event:
             case StepCommitted():
                 return StepState(state="done", tries=1, **vars(event))
             case StepStarted():
-                return StepState(state="started", **vars(event))
+                return StepState(state="started", tries=1, **vars(event))
             case _:
                 raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
-    return state.model_copy(update=_changed(event))
-
-
-def _changed(event: Event) -> Json:
     match event:
         case StepLeftUnknown():
-            return {"state": "unknown", "reason": event.reason}
+            return state.model_copy(update={"state": "unknown", "reason": event.reason})
+        case StepAttentionRequested() | StepRetryRequested():
+            asked = event.reason if isinstance(event, StepAttentionRequested) else None
+            tries = "undo_tries" if event.undoing else "tries"
+            return state.model_copy(update={"attention": asked, tries: event.tries})
+        case _:
+            # Nobody is asked any more, however it ended.
+            return state.model_copy(update={"attention": None, **_ended(event)})
+
+
+def _ended(event: Event) -> Json:
+    match event:
         case StepDone():
             return {"state": "done", "result": event.result, "tries": event.tries, "reason": None}
         case StepRefused():
@@ -169,24 +212,13 @@ def _changed(event: Event) -> Json:
         case StepFailed():
             return {"state": "failed", "reason": event.reason, "tries": event.tries}
         case StepUndone():
-            return {
-                "state": "undone",
-                "reason": event.note,
-                "residual": event.residual,
-                "undo_tries": event.tries,
-                "attention": None,
-            }
-        case StepAttentionRequested():
-            tries = "undo_tries" if event.undoing else "tries"
-            return {"attention": event.reason, tries: event.tries}
-        case StepRetryRequested():
-            return {"attention": None}
+            undone = {"state": "undone", "reason": event.note, "undo_tries": event.tries}
+            return undone | {"residual": event.residual}
         case StepSkipped():
-            changed = {"state": "skipped", "residual": event.residual, "undo_tries": event.tries}
-            return changed | {"attention": None}
+            return {"state": "skipped", "residual": event.residual, "undo_tries": event.tries}
         case StepResolved():
-            changed = {"state": event.outcome, "reason": event.evidence, "attention": None}
-            return changed | ({"result": event.result} if event.result is not None else {})
+            told = {"state": event.outcome, "reason": event.evidence, "residual": event.residual}
+            return told | ({"result": event.result} if event.result is not None else {})
         case _:
             raise UnknownEvent(f"{type(event).__name__} is no event of a started step")
 

@@ -23,6 +23,7 @@ from ledger.saga_steps import (
     StepFailed,
     StepRefused,
     StepResolved,
+    StepSkipped,
     StepStarted,
     StepState,
     StepUndone,
@@ -51,8 +52,9 @@ class StepClaim:
     input_hash: str
     undo: UndoPlan | None = None
     tries: int = 1
-    # A person looked, in place of us: how he knows.
+    # A person looked, in place of us: how he knows. Of an undo that is `skipped`: what is left.
     evidence: str | None = None
+    skipped: bool = False
     # The commit of this step opens the saga, or closes it with this result.
     opening: Opening | None = None
     ending: Json | None = None
@@ -152,9 +154,8 @@ async def start_step(
         started = StepStarted(
             deadline=loaded.now + within, facts=decision.result, **claim.columns()
         )
-        state = StepState(state="started", **vars(started))
         events = [*decision.events, (claim.aggregate, started)]
-        return Decision(Started(state, again=False), events, decision.limits)
+        return Decision(Started(evolve(None, started), again=False), events, decision.limits)
 
     work = commit(database, author, [*claim.refs("running"), *refs], claimed)
     return await _recording(database, author, claim, work)
@@ -211,11 +212,14 @@ def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:
     """The outcome as an event: at which try it came, or by what a person knows it."""
     if claim.evidence is None:
         return outcome.model_copy(update={"tries": claim.tries})
+    if claim.skipped:
+        return StepSkipped(residual=claim.evidence, tries=claim.tries)
     match outcome:
         case StepDone():
             return StepResolved(outcome="done", evidence=claim.evidence, result=outcome.result)
         case StepUndone():
-            return StepResolved(outcome="undone", evidence=claim.evidence)
+            left = outcome.residual
+            return StepResolved(outcome="undone", evidence=claim.evidence, residual=left)
         case _:
             return StepResolved(outcome="failed", evidence=claim.evidence)
 

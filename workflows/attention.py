@@ -1,51 +1,60 @@
 """Where a saga can't get on alone: it asks a person, and waits for what the person says."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from temporalio import workflow
 
 from workflows.inbox import Asked, not_allowed
+from workflows.inputs import Verb, verbs
 
 
 @dataclass
 class Attention:
-    """A step that waits for a person: `undoing` it, or because nobody can tell its outcome."""
+    """A step on which a person may decide: on its undo (`undoing`), or on an outcome that nobody
+    can tell."""
 
     step: str
     undoing: bool
-    # What is undone by our own database can't be said to be undone by hand.
     outside: bool
     asked: Asked | None = None
 
-    def verbs(self) -> list[str]:
+    def verbs(self) -> list[Verb]:
         """What the person may say."""
-        resolve = ["resolve"] if self.outside else []
-        return ["retry", *(["skip"] if self.undoing else []), *resolve]
+        return verbs(undoing=self.undoing, outside=self.outside)
 
 
 @dataclass
 class Waiting:
-    """The steps of one saga that wait for a person, by name."""
+    """The steps of one saga on which a person may decide, by name, and what persons said."""
 
     by_step: dict[str, Attention] = field(default_factory=dict)
+    said: list[Asked] = field(default_factory=list)
 
-    async def ask(self, attention: Attention) -> Asked:
-        """What a person says of the step. The caller answers him when that is on record."""
+    async def ask(self, attention: Attention, within: timedelta | None = None) -> Asked | None:
+        """What a person says of the step; None when nobody did `within` that time. The caller
+        answers him when that is on record."""
         self.by_step[attention.step] = attention
         try:
-            await workflow.wait_condition(lambda: attention.asked is not None)
+            await workflow.wait_condition(
+                lambda: attention.asked is not None,
+                timeout=within,
+                timeout_summary=f"try {attention.step} again",
+            )
+        except TimeoutError:
+            pass
         finally:
             del self.by_step[attention.step]
-        assert attention.asked is not None
         return attention.asked
 
     def close(self, why: str) -> None:
         """Nobody looks any more: refuse what has no answer."""
-        for attention in self.by_step.values():
-            if attention.asked is not None and not attention.asked.answered:
-                attention.asked.answer(not_allowed(f"can't {attention.asked.verb}: {why}"))
+        for asked in self.said:
+            if not asked.answered:
+                asked.answer(not_allowed(f"can't {asked.verb}: {why}"))
+        self.said.clear()
 
-    def check(self, verb: str, step: str, outcome: str | None) -> None:
+    def check(self, verb: Verb, step: str, outcome: str | None) -> None:
         """Raises ApplicationError `not_allowed` for what the step does not wait for."""
         attention = self.by_step.get(step)
         if attention is None:
@@ -59,7 +68,8 @@ class Waiting:
             may = "undone" if attention.undoing else "done or failed"
             raise not_allowed(f"can't resolve {step} as {outcome}: its outcome may be {may}")
 
-    def say(self, asked: Asked, step: str) -> None:
-        """Hand over what a person says; `check` has allowed it."""
-        self.check(asked.verb, step, asked.outcome)
+    def say(self, verb: Verb, asked: Asked, step: str) -> None:
+        """Hand over what a person says, unless it is not allowed."""
+        self.check(verb, step, asked.outcome)
         self.by_step[step].asked = asked
+        self.said.append(asked)

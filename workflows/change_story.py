@@ -18,7 +18,7 @@ from workflows.inputs import (
     RollbackRequest,
 )
 from workflows.plan import Operation, Plan
-from workflows.saga_run import cause_of
+from workflows.saga_run import cause_of, words_of
 from workflows.saga_workflow import SagaWorkflow, TurnRound, system
 
 MAX_NOTES = 50
@@ -88,7 +88,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             if is_cancelled_exception(error) or not isinstance(cause, ApplicationError):
                 raise
             # Its own words go on record as the reason why the saga turns round.
-            reason = " ".join(f"{request.name}: {cause.message}".split())[:200]
+            reason = f"{request.name}: {words_of(error)}"[:200]
             raise TurnRound(cause_of(error), system(reason=reason)) from error
 
     async def amended(self, request: RequestT, turned: Turned) -> ChangeResult:
@@ -97,6 +97,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             reason=turned.cause,
             notes=[turned.reason] if turned.reason else [],
             residuals=turned.residuals,
+            steps=turned.reports,
         )
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 from activities.adapters.cbu import check_cbu
 from ledger.canonical import canonical, digest
 from ledger.money import MAX_MINOR, CurrencyCode, Money
+from ledger.saga_steps import StepReport
 
 # Caller's context goes to every event of the saga, so it stays small.
 MAX_METADATA_BYTES = 2_048
@@ -128,12 +129,15 @@ class PaymentRequest(Input):
         return f"agent:{self.agent_id}"
 
 
+# Left out where there is nothing to tell: a saga that completed did each step once.
+Reports = Annotated[list[StepReport], Field(exclude_if=lambda reports: not reports)]
+
 PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "compensated"]
 
 
 class PaymentResult(Input):
     """Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
-    could not be undone."""
+    could not be undone, and `steps` how each step of a saga that was undone ended."""
 
     state: PaymentEnd
     authorization_id: str | None = None
@@ -141,6 +145,7 @@ class PaymentResult(Input):
     provider_reference: str | None = None
     reason: str | None = None
     residuals: list[str] = Field(default_factory=list)
+    steps: Reports = Field(default_factory=list)
 
 
 class AgentRequest(Input):
@@ -275,8 +280,8 @@ class ChangeResult(Input):
     """Result of `InfrastructureSaga` and `RollbackSaga`.
 
     `unchanged`: nothing was to do; `refused`: the plan was not allowed, nothing was touched;
-    `compensated`: begun and undone. `notes` says what a person should know (an absent name the
-    ledger does not know).
+    `compensated`: begun and undone, and `steps` says how. `notes` says what a person should know
+    (an absent name the ledger does not know).
     """
 
     state: Literal["applied", "unchanged", "refused", "compensated"]
@@ -284,6 +289,7 @@ class ChangeResult(Input):
     reason: str | None = None
     notes: list[str] = Field(default_factory=list)
     residuals: list[str] = Field(default_factory=list)
+    steps: Reports = Field(default_factory=list)
 
 
 class By(Input):
@@ -316,12 +322,31 @@ class Resolve(Mend):
     outcome: Literal["done", "failed", "undone"] | None = None
 
 
+# What a person may say of a step: the updates of these names.
+Verb = Literal["retry", "skip", "resolve"]
+
+
+def verbs(*, undoing: bool, outside: bool) -> list[Verb]:
+    """What a person may say of a step, or of its undo.
+
+    What our own database undoes can neither be given up nor be undone by hand.
+    """
+    if not outside:
+        return ["retry"]
+    return ["retry", "skip", "resolve"] if undoing else ["retry", "resolve"]
+
+
 class StepProgress(Input):
-    """One step as `progress` shows it."""
+    """One step as `progress` shows it.
+
+    `unknown`: nobody can tell whether it happened, and it is to be undone. `tries` had no success
+    so far, or are those it took; `verbs` are the updates that it takes from a person now.
+    """
 
     name: str
     state: Literal[
         "running",
+        "unknown",
         "resolving",
         "needs_attention",
         "done",
@@ -332,14 +357,16 @@ class StepProgress(Input):
         "skipped",
     ]
     detail: str | None = None
+    tries: int = 0
+    verbs: list[Verb] = Field(default_factory=list)
 
 
 class Progress(Input):
     """Answer of the query `progress` and of the updates: where the saga stands.
 
     `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
-    somebody, or the step that is being resolved or needs attention; `decision` is the
-    authorization's state once it is known; `result` once it ended.
+    somebody, or the step that is being resolved, needs attention, or is undone again and again;
+    `decision` is the authorization's state once it is known; `result` once it ended.
     """
 
     saga_id: str
@@ -350,3 +377,8 @@ class Progress(Input):
     reason: str | None = None
     steps: list[StepProgress] = Field(default_factory=list)
     result: dict[str, JsonValue] | None = None
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether it goes on only when a person decides."""
+        return self.state == "needs_attention" or (self.state == "running" and self.waits_for != "")

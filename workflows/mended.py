@@ -6,7 +6,7 @@ from temporalio import workflow
 
 from workflows.border import admit
 from workflows.inbox import Asked, not_allowed
-from workflows.inputs import Mend, Progress, Resolve, Skip
+from workflows.inputs import Mend, Progress, Resolve, Skip, Verb
 from workflows.saga import Saga
 
 
@@ -57,7 +57,7 @@ class Mended:
     def _check_resolve(self, *raw: Any) -> None:
         self._check_mend("resolve", admit(raw, Resolve))
 
-    def _check_mend(self, verb: str, by: Mend) -> None:
+    def _check_mend(self, verb: Verb, by: Mend) -> None:
         if not by.actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent")
         if self._saga is None:
@@ -65,9 +65,9 @@ class Mended:
         outcome = by.outcome if isinstance(by, Resolve) else None
         self._saga.waiting.check(verb, by.step, outcome)
 
-    async def _mend(self, verb: str, by: Mend) -> Progress:
+    async def _mend(self, verb: Verb, by: Mend) -> Progress:
         asked = Asked(verb, by)
-        self.saga.waiting.say(asked, by.step)
+        self.saga.waiting.say(verb, asked, by.step)
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:
             raise asked.refusal

@@ -13,12 +13,13 @@ from activities.authorizations import (
     Settle,
 )
 from activities.saga_records import Turned
-from activities.transfers import Transfer, TransferActivities
+from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActivities
 from workflows.border import admit
 from workflows.inbox import not_allowed
 from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
-from workflows.saga_run import cause_of
+from workflows.saga_run import ATTENTION, cause_of
 from workflows.saga_workflow import SagaWorkflow, TurnRound, system
+from workflows.undo import UndoPolicy
 
 
 @workflow.defn
@@ -57,7 +58,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                 description=request.description,
             ),
             undo=TransferActivities.reverse_transfer,
+            policy=UndoPolicy(tries=UNDO_TRIES),
             by=by,
+            tell_within=TELL_WITHIN,
         )
         self.pivot()
         result = PaymentResult(
@@ -137,6 +140,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             transfer_id=hold.transfer_id,
             reason=hold.reason if hold.state == "denied" else turned.cause,
             residuals=turned.residuals,
+            steps=turned.reports,
         )
 
     def subjects(self, request: PaymentRequest) -> list[str]:
@@ -169,11 +173,14 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def capture(self, *raw: Any) -> Progress:
-        """The agent takes the money of an approved authorization; answers with the outcome.
-        Repeated, it answers the same."""
+        """The agent takes the money of an approved authorization; answers with the outcome, or
+        that a person has to look. Repeated, it answers the same."""
         if self.progress().waits_for == "capture":
             await self._ask("capture", raw)
-        await workflow.wait_condition(lambda: self._ended)
+        # Days may pass until a person has looked: whoever captures is told that somebody has to.
+        await workflow.wait_condition(
+            lambda: self._ended or self.progress().state == ATTENTION,
+        )
         return self.progress()
 
     @capture.validator

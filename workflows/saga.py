@@ -31,7 +31,7 @@ from ledger.saga_claims import End
 from ledger.saga_steps import StepUndone, UndoPlan
 from workflows.resolving import TELL_WITHIN, until_known
 from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of, heed_cancel
-from workflows.undo import FOR_EVER, UndoPolicy, undo_step
+from workflows.undo import FOR_EVER, Undone, UndoPolicy, undo_step
 
 # Of a saga that is new.
 FIRST_EPOCH = 1
@@ -187,22 +187,29 @@ class Saga(SagaRun):
         self.epoch = turned.epoch
         if turned.state == "compensating":
             self.show(state="compensating", reason=turned.cause)
-        left = await self._undo(turned.steps, actor)
-        return turned.model_copy(update={"residuals": [*turned.residuals, *left]})
+        self.look_up_no_more()
+        undone = await self._undo(turned.steps, actor)
+        left = [each.residual for _, each in undone.values() if each.residual]
+        reports = [
+            report.ended(*undone[report.name]) if report.name in undone else report
+            for report in turned.reports
+        ]
+        changed = {"residuals": [*turned.residuals, *left], "reports": reports}
+        return turned.model_copy(update=changed)
 
-    async def _undo(self, steps: list[StepToUndo], actor: str) -> list[str]:
+    async def _undo(self, steps: list[StepToUndo], actor: str) -> dict[str, Undone]:
         """Undo each step as soon as all is undone that began after it had ended: what ran side by
-        side is undone side by side. Returns what is left."""
-        undoing: list[tuple[StepToUndo, asyncio.Task[str | None]]] = []
+        side is undone side by side. Returns how each undo ended, by the name of its step."""
+        undoing: list[tuple[StepToUndo, asyncio.Task[Undone]]] = []
         for step in steps:
             later = [task for one, task in undoing if step.ordinal not in one.undo.beside]
             undoing.append((step, asyncio.create_task(self._undo_after(later, step, actor))))
-        left = await asyncio.gather(*(task for _, task in undoing))
-        return [residual for residual in left if residual]
+        undone = await asyncio.gather(*(task for _, task in undoing))
+        return {step.name: how for (step, _), how in zip(undoing, undone, strict=True)}
 
     async def _undo_after(
-        self, later: list[asyncio.Task[str | None]], step: StepToUndo, actor: str
-    ) -> str | None:
+        self, later: list[asyncio.Task[Undone]], step: StepToUndo, actor: str
+    ) -> Undone:
         for task in later:
             await task
         return await undo_step(self, step, actor)

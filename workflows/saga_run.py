@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, RetryState
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState
+from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
 from activities.errors import HEARTBEAT, OUTSIDE_TRY
@@ -27,10 +29,15 @@ NEEDS_ATTENTION = SearchAttributeKey.for_bool("SagaNeedsAttention")
 
 # States of a step that become the saga's.
 RESOLVING, ATTENTION = "resolving", "needs_attention"
+# An undo that had no success in so many tries shows in `SagaStep`: about two seconds of answers
+# that are a no, or the first quarter of a minute in which a server is away.
+SHOWN_AFTER = 3
 
 # A search attribute over 2,048 bytes makes the server terminate the workflow.
 MAX_SUBJECTS_BYTES = 1_500
 
+# Of Temporal's retries.
+WITHOUT_END = 0
 # A commit takes milliseconds; ten seconds is a database that hangs.
 OURS_TRY = timedelta(seconds=10)
 OURS_RETRIES = RetryPolicy(
@@ -52,11 +59,10 @@ class SagaRun:
         self.epoch, self.ordinal = 0, 0
         self.progress = Progress(saga_id=self.saga_id, kind=kind, state="pending")
         self._steps: dict[str, StepProgress] = {}
-        # What its record says, whatever it waits for at the moment.
-        self.phase = "running"
-        self._is_stuck = False
+        # What its record says, and whom the story waits for, however its steps stand.
+        self.phase, self._waits_for = "pending", ""
         self.waiting = Waiting()
-        self._show(
+        self._publish(
             KIND.value_set(kind),
             STATE.value_set("running"),
             ACTOR.value_set(actor),
@@ -66,45 +72,53 @@ class SagaRun:
 
     def show(self, **changed: Any) -> None:
         """Change what people see: the search attributes only when the state or the wait change."""
-        self.phase = changed.get("state", self.phase)
+        self.phase = changed.pop("state", self.phase)
+        self._waits_for = changed.pop("waits_for", self._waits_for)
         before = self.progress
+        state, waits_for = self._standing()
+        changed |= {"state": state, "waits_for": waits_for, "steps": list(self._steps.values())}
         self.progress = before.model_copy(update=changed)
         updates: list[SearchAttributeUpdate[Any]] = []
-        # It showed as `running` from its first moment, before it was open.
-        shown = "running" if before.state == "pending" else before.state
-        if self.progress.state != shown:
-            updates.append(STATE.value_set(self.progress.state))
-        if self.progress.waits_for != before.waits_for:
-            updates.append(STEP.value_set(self.progress.waits_for))
-        needs = [state == ATTENTION for state in (self.progress.state, shown)]
-        if needs[0] != needs[1]:
-            updates.append(NEEDS_ATTENTION.value_set(needs[0]))
-        self._show(*updates)
+        if _listed(state) != _listed(before.state):
+            updates.append(STATE.value_set(state))
+        if waits_for != before.waits_for:
+            updates.append(STEP.value_set(waits_for))
+        if (state == ATTENTION) != (before.state == ATTENTION):
+            updates.append(NEEDS_ATTENTION.value_set(state == ATTENTION))
+        self._publish(*updates)
 
-    def _show(self, *updates: SearchAttributeUpdate[Any]) -> None:
+    def _publish(self, *updates: SearchAttributeUpdate[Any]) -> None:
         if updates:
             workflow.upsert_search_attributes(updates)
-        self.progress = self.progress.model_copy(update={"steps": list(self._steps.values())})
         workflow.set_current_details(page(self.progress))
 
-    def mark(self, name: str, state: str, detail: str | None = None) -> None:
-        """How a step stands. One that nobody can tell, or that needs a person, is how the saga
-        stands too."""
+    @property
+    def has_turned(self) -> bool:
+        """Whether the story is over: it is being undone, or has ended."""
+        return self.phase not in ("pending", "running")
+
+    def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
+        """How a step stands: its state, a word on it, and more of StepProgress. One that nobody
+        can tell, or that needs a person, is how the saga stands too."""
         self._steps[name] = StepProgress.model_validate(
-            {"name": name, "state": state, "detail": detail}
+            {"name": name, "state": state, "detail": detail, **more}
         )
-        for standing in (ATTENTION, RESOLVING):
-            stuck = [step.name for step in self._steps.values() if step.state == standing]
-            if stuck:
-                phase, self._is_stuck = self.phase, True
-                self.show(state=standing, waits_for=", ".join(stuck))
-                self.phase = phase
-                return
-        if self._is_stuck:
-            self._is_stuck = False
-            self.show(state=self.phase, waits_for="")
-        else:
-            self._show()
+        self.show()
+
+    def look_up_no_more(self) -> None:
+        """What nobody could tell so far is left to its undo."""
+        for step in list(self._steps.values()):
+            if step.state in (ATTENTION, RESOLVING):
+                self.mark(step.name, "unknown")
+
+    def _standing(self) -> tuple[str, str]:
+        """The state that people see, and what the saga waits for: that of its worst steps."""
+        steps = self._steps.values()
+        for state in (ATTENTION, RESOLVING):
+            if stuck := [step.name for step in steps if step.state == state]:
+                return state, ", ".join(shortened(stuck))
+        again = [s.name for s in steps if s.state == "undoing" and s.tries >= SHOWN_AFTER]
+        return self.phase, ", ".join(shortened(again)) or self._waits_for
 
     def claim(self, actor: str | None = None) -> Claim:
         """What an activity of this run gets; `actor` is who wanted it, if not who asked for all."""
@@ -121,9 +135,10 @@ class SagaRun:
         *args: Any,
         summary: str,
         result_type: type[Answer] | None = None,
+        tries: int = WITHOUT_END,
     ) -> Answer:
         """An activity that only touches our database: a local one. What fails in it comes as
-        ActivityError, like what fails outside."""
+        ActivityError, like what fails outside. `tries`: at most so many at once."""
         try:
             answer: Answer = await workflow.execute_local_activity(
                 cast(str, activity),
@@ -131,11 +146,11 @@ class SagaRun:
                 result_type=result_type,
                 start_to_close_timeout=OURS_TRY,
                 local_retry_threshold=OURS_LONGEST_PAUSE,
-                retry_policy=OURS_RETRIES,
+                retry_policy=replace(OURS_RETRIES, maximum_attempts=tries),
                 cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                 summary=summary,
             )
-        except ApplicationError as error:
+        except (ApplicationError, TimedOut) as error:
             raise _as_ordinary(error, summary) from error
         return answer
 
@@ -145,16 +160,17 @@ class SagaRun:
         *args: Any,
         summary: str,
         result_type: type[Answer] | None = None,
+        tries: int = WITHOUT_END,
     ) -> Answer:
         """An activity that calls the outside: visible in the Web UI, with heartbeats, retried while
-        the outside is away."""
+        the outside is away. `tries`: at most so many at once."""
         answer: Answer = await workflow.execute_activity(
             cast(str, activity),
             args=args,
             result_type=result_type,
             start_to_close_timeout=OUTSIDE_TRY,
             heartbeat_timeout=HEARTBEAT,
-            retry_policy=OUTSIDE_RETRIES,
+            retry_policy=replace(OUTSIDE_RETRIES, maximum_attempts=tries),
             # What runs is awaited: its outcome must be on record before the undo reads it.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=summary,
@@ -170,7 +186,7 @@ def heed_cancel() -> None:
         raise asyncio.CancelledError
 
 
-def _as_ordinary(error: ApplicationError, summary: str) -> ActivityError:
+def _as_ordinary(error: ApplicationError | TimedOut, summary: str) -> ActivityError:
     """The SDK wraps the failure of an ordinary activity and leaves that of a local one bare; here
     both come as ActivityError, or one `except` would miss half of them."""
     return ActivityError(
@@ -194,8 +210,21 @@ def cause_of(error: ActivityError) -> str:
     return type(cause).__name__
 
 
+def words_of(error: ActivityError) -> str:
+    """The sentence that says to people what went wrong. The words of errors are ours: see
+    `activities.errors`."""
+    cause = error.cause
+    message = cause.message if isinstance(cause, FailureError) else ""
+    return " ".join(message.split())[:200] or cause_of(error)
+
+
+def _listed(state: str) -> str:
+    """The state in the list of the Web UI: `running` from its first moment, before it is open."""
+    return "running" if state == "pending" else state
+
+
 def shortened(subjects: list[str]) -> list[str]:
-    """The subjects as a search attribute: at most 1,500 bytes, then cut and marked `+N more`."""
+    """Names for a search attribute: at most 1,500 bytes, then cut and marked `+N more`."""
     kept: list[str] = []
     size = 0
     for subject in subjects:

@@ -147,6 +147,8 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     async def _last_words(self) -> None:
         self._ended = True
         self._inbox.close("the saga has ended")
+        if self._saga is not None:
+            self._saga.waiting.close("the saga has ended")
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _from_open_to_close(self, request: RequestT, operation_id: str) -> ResultT:
@@ -208,6 +210,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
         self._past_pivot = True
         self.stop_waiting(f"the saga is being undone ({turn.cause})")
+        self.saga.waiting.close(f"the saga is being undone ({turn.cause})")
         if not self.saga.is_open:
             # The first step may have opened it and was cancelled before it said so.
             opened = await self.saga.open()
@@ -327,7 +330,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     async def _turned_round(self) -> Progress:
         """Wait until the undo is on record as begun, or the saga has ended."""
         await workflow.wait_condition(
-            lambda: (self._saga is not None and self._saga.phase != "running") or self._ended
+            lambda: self._ended or (self._saga is not None and self._saga.has_turned)
         )
         return self.progress()
 

@@ -3,21 +3,25 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from activities.errors import TRIES_AT_ONCE
 from activities.saga_records import StepToUndo
 from activities.step import Claim
-from ledger.saga_steps import StepUndone, UndoPlan
-from workflows.help import ask, note, skip, verdict_of
+from ledger.saga_steps import StepUndone, Undo
+from workflows.help import SYSTEM, as_told, ask, given_up, pause
+from workflows.inbox import Asked, not_allowed
 from workflows.resolving import FIRST_PAUSE, longer
-from workflows.saga_run import SagaRun, cause_of
+from workflows.saga_run import SagaRun, cause_of, words_of
 
 
 @dataclass(frozen=True)
 class UndoPolicy:
     """What becomes of an undo that has no success: it is tried for ever, or after so many `tries`
-    a person is asked, or the saga goes on and reports a residual."""
+    a person is asked, or the saga goes on and reports a residual.
+
+    Only answers count (no, or nobody can tell): while a server is away it is tried for ever.
+    """
 
     tries: int | None = None
     then: Literal["ask", "go_on"] = "ask"
@@ -25,47 +29,83 @@ class UndoPolicy:
 
 FOR_EVER = UndoPolicy()
 
+# How an undo ended.
+Undone = tuple[Undo, StepUndone]
 
-async def undo_step(run: SagaRun, step: StepToUndo, actor: str) -> str | None:
-    """Undo one step, however long that takes; returns what is left of it, if anything."""
+
+async def undo_step(run: SagaRun, step: StepToUndo, actor: str) -> Undone:
+    """Undo one step, however long that takes; returns how that ended."""
     claim = run.claim(actor).model_copy(update={"step": step.name, "ordinal": step.ordinal})
     run.mark(step.name, "undoing")
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            undone = await _run_undo(run, claim, step.undo)
-        except ActivityError as error:
-            if not isinstance(error.cause, ApplicationError) or error.cause.type == "Fenced":
-                raise
-            why = cause_of(error)
-        else:
-            run.mark(step.name, "undone", undone.residual or undone.note)
-            return undone.residual
-        claim = claim.model_copy(update={"tries": claim.tries + 1, "verdict": None})
-        if step.undo.tries is None or claim.tries % step.undo.tries:
-            run.mark(step.name, "undoing", f"{why}; tried again in {pause}")
-            await workflow.sleep(pause, summary=f"undo {step.name} again")
-            pause = longer(pause)
-            continue
-        if step.undo.then == "go_on":
-            left = f"{step.name}: not undone after {claim.tries} tries ({why})"
-            await skip(run, claim, left)
-            return left
-        asked = await ask(run, claim, why, undoing=True, outside=step.undo.outside)
-        residual = await note(run, claim, asked, undoing=True)
-        if residual is not None:
-            return residual
-        claim = claim.model_copy(update={"verdict": verdict_of(asked)})
-        run.mark(step.name, "undoing")
-        pause = FIRST_PAUSE
+    return await _Undo(run, step, claim).until_it_ends()
 
 
-async def _run_undo(run: SagaRun, claim: Claim, undo: UndoPlan) -> StepUndone:
-    call = run.outside if undo.outside else run.ours
-    undone: StepUndone = await call(
-        undo.activity,
-        *(claim, undo.request),
-        summary=f"undo {claim.step}",
-        result_type=StepUndone,
-    )
-    return undone
+class _Undo:
+    """The tries of one undo: how many there were, and how many answers that were no success."""
+
+    def __init__(self, run: SagaRun, step: StepToUndo, claim: Claim) -> None:
+        self._run, self._step, self._plain = run, step, claim
+        self._tries = self._answers = 0
+        self._pause = FIRST_PAUSE
+
+    async def until_it_ends(self) -> Undone:
+        claim, asked = self._plain, None
+        while True:
+            try:
+                undone = await self._try(claim)
+            except ActivityError as error:
+                why = self._failed(error)
+                if asked is not None and not asked.answered:
+                    asked.answer(not_allowed(f"can't {asked.verb} {self._step.name}: {why}"))
+            else:
+                return self._ended(claim, undone, asked)
+            claim = self._plain.model_copy(update={"tries": self._tries})
+            if self._is_enough() and self._step.undo.then == "go_on":
+                left = f"{self._step.name}: not undone after {self._tries} tries ({why})"
+                claim = claim.model_copy(update={"actor": SYSTEM, "verdict": given_up(left)})
+                asked, self._answers = None, 0
+                continue
+            asked = await self._wait(claim, why)
+            if asked is not None:
+                claim = await as_told(self._run, claim, asked, undoing=True)
+                self._pause, self._answers = FIRST_PAUSE, 0
+            self._run.mark(self._step.name, "undoing", why, tries=self._tries)
+
+    async def _try(self, claim: Claim) -> StepUndone:
+        undo = self._step.undo
+        call = self._run.outside if undo.outside else self._run.ours
+        undone: StepUndone = await call(
+            undo.activity,
+            *(claim, undo.request),
+            summary=f"undo {claim.step}",
+            result_type=StepUndone,
+            tries=TRIES_AT_ONCE,
+        )
+        return undone
+
+    def _failed(self, error: ActivityError) -> str:
+        """Count the tries; returns what went wrong."""
+        if cause_of(error) == "Fenced":
+            raise error
+        answered = isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+        self._tries += 1 if answered else TRIES_AT_ONCE
+        self._answers += 1 if answered else 0
+        return words_of(error)
+
+    def _is_enough(self) -> bool:
+        return self._step.undo.tries is not None and self._answers >= self._step.undo.tries
+
+    async def _wait(self, claim: Claim, why: str) -> Asked | None:
+        """Until it is tried again, or a person says something; without end, where he is asked."""
+        outside = self._step.undo.outside
+        if self._is_enough():
+            return await ask(self._run, claim, why, undoing=True, outside=outside)
+        within, self._pause = self._pause, longer(self._pause)
+        return await pause(self._run, claim, why, within, outside=outside)
+
+    def _ended(self, claim: Claim, undone: StepUndone, asked: Asked | None) -> Undone:
+        how: Undo = "skipped" if claim.skipped else "undone"
+        self._run.mark(self._step.name, how, undone.residual or undone.note, tries=undone.tries)
+        if asked is not None and not asked.answered:
+            asked.answer()
+        return how, undone

@@ -12,7 +12,7 @@ import pytest
 from psycopg import AsyncConnection, conninfo, sql
 from temporalio.client import Client
 
-from activities import errors, step
+from activities import errors, step, transfers
 from activities.adapters import mock
 from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
 from ledger.agents import AgentRegistered, agent_name
@@ -20,11 +20,11 @@ from ledger.commit import Author, Decision, Ref, commit
 from ledger.database import Database, open_database
 from ledger.policies import PolicySet, policy_name
 from tests.conftest import CloneDatabase
-from tests.sagas.books import Books
+from tests.sagas.books import Books, until
 from tests.sagas.cancellation import Stops
 from tests.sagas.gate import Gate, gate_before
 from tests.sagas.gates import Gates, standstill
-from tests.sagas.teller import Json, Teller, new_id, policy, saga_of
+from tests.sagas.teller import Json, Teller, new_id, payment, policy, saga_of
 from tests.sagas.worker_process import WorkerProcess, worker_process
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
@@ -41,6 +41,7 @@ AFTER_CLOSING_S = 0.5
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
+Stuck = Callable[..., Awaitable[Json]]
 NewWorker = Callable[..., AbstractAsyncContextManager[WorkerProcess]]
 
 
@@ -191,6 +192,50 @@ def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = timedelta(seconds=1.5)
     monkeypatch.setattr(errors, "HEARTBEAT", quick)  # read anew by each run in its sandbox
     monkeypatch.setattr(step, "HEARTBEAT", quick)
+
+
+@pytest.fixture
+def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person is asked after a blink, or after two tries to undo."""
+    # Read anew by each run in its sandbox.
+    monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(transfers, "UNDO_TRIES", 2)
+
+
+@pytest.fixture
+def nobody_can_tell(teller: Teller, agent: str, inject: Inject, soon_asked: None) -> Stuck:
+    """`await nobody_can_tell("timeout_after")`: a payment of which the bank can't say whether it
+    landed, and which waits for a person."""
+
+    async def stuck(fault: str) -> Json:
+        request = payment(agent, 45_000)
+        await inject(request, fault)
+        await inject(request, "timeout_before", operation="find", remaining=1_000)
+        await teller.start(request)
+        await until(lambda: teller.is_in(request, "needs_attention"))
+        return request
+
+    return stuck
+
+
+@pytest.fixture
+def can_not_be_undone(
+    teller: Teller, books: Books, agent: str, inject: Inject, soon_asked: None
+) -> Stuck:
+    """`await can_not_be_undone()`: a payment that was cancelled after the money moved, whose bank
+    never answers the reversal, and which waits for a person."""
+
+    async def stuck() -> Json:
+        request = payment(agent, 45_000)
+        await inject(request, "slow_after", delay_ms=300)
+        await inject(request, "timeout_before", operation="reverse", remaining=1_000)
+        handle = await teller.start(request)
+        await books.until_booked(request)
+        await handle.cancel()
+        await until(lambda: teller.is_in(request, "needs_attention"))
+        return request
+
+    return stuck
 
 
 def free_address() -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from temporalio.client import WorkflowFailureError
 
-from tests.sagas.books import Books
+from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, NewAgent
 from tests.sagas.teller import USER, Handle, Teller, new_id, payment, policy, registration
 
@@ -102,6 +102,35 @@ async def payment_cancelled_in_its_transfer(stage: Stage) -> Handle:
     handle = await stage.teller.start(request)
     await stage.books.until_booked(request)
     await handle.cancel()
+    return await stage.ended(handle)
+
+
+@shape
+async def payment_looked_up(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    await stage.inject(request, "timeout_after")
+    await stage.inject(request, "timeout_before", operation="find")
+    return await stage.ended(await stage.teller.start(request))
+
+
+@shape
+async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
+    request = payment(await stage.new_agent(), 45_000)
+    await stage.inject(request, "slow_after", delay_ms=300)
+    await stage.inject(request, "timeout_before", operation="reverse", remaining=1_000)
+    handle = await stage.teller.start(request)
+    await stage.books.until_booked(request)
+    await handle.cancel()
+
+    async def pauses() -> bool:
+        step = await stage.teller.step(request, "execute transfer")
+        return "skip" in step.get("verbs", []) and step["tries"] >= 2
+
+    said = {**USER, "step": "execute transfer"}
+    await until(pauses)
+    await stage.teller.tell(request, "retry", said)
+    await until(pauses)
+    await stage.teller.tell(request, "skip", {**said, "reason": "they keep it"})
     return await stage.ended(handle)
 
 

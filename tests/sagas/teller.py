@@ -32,7 +32,12 @@ USER = {"actor": "user:u-17"}
 # Pesos, as the requirements tell them.
 MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
 
-KINDS = {"payment": "PaymentSaga", "agent": "AgentSaga", "policy": "PolicySaga"}
+KINDS = {
+    "payment": "PaymentSaga",
+    "agent": "AgentSaga",
+    "policy": "PolicySaga",
+    "errands": "ErrandSaga",
+}
 
 
 def new_id(what: str) -> str:
@@ -73,9 +78,10 @@ def policy(agent: str, **more: Any) -> Json:
 
 
 def kind_of(request: Mapping[str, Any]) -> str:
-    """`payment`, `agent` or `policy`."""
-    if "amount" in request:
-        return "payment"
+    """`payment`, `errands`, `agent` or `policy`."""
+    for field, kind in (("amount", "payment"), ("errands", "errands")):
+        if field in request:
+            return kind
     return "agent" if "action" in request else "policy"
 
 
@@ -191,6 +197,11 @@ class Teller:
     async def is_in(self, request: Json, state: str) -> bool:
         """Whether the saga says that it stands so."""
         return bool((await self.progress(request))["state"] == state)
+
+    async def step(self, request: Json, name: str) -> Json:
+        """A step of a saga, as the query tells it; empty while there is none."""
+        steps: list[Json] = (await self.progress(request))["steps"]
+        return next((step for step in steps if step["name"] == name), {})
 
     async def attempts(self, handle: Handle, count: int) -> bool:
         """Whether an activity of a run is at this attempt, or beyond."""

@@ -1,11 +1,14 @@
 """What a person sees of a saga in Temporal's Web UI, without reading code."""
 
 import json
+from datetime import timedelta
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionStatus
 
+from activities import transfers
 from starter import Amends
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject
@@ -92,6 +95,35 @@ async def test_the_live_page_says_where_the_saga_stands(
     assert "| 3 | execute transfer | ⛔ refused | provider_refused |" in ended
     assert "| 1 | authorize | ↩️ undone | the spend is released |" in ended
     assert CBU not in ended
+
+
+async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it_takes(
+    teller: Teller, books: Books, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_after")
+    await inject(request, "timeout_before", operation="find", remaining=1_000)
+    handle = await teller.start(request)
+    subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
+    state = "SagaState='needs_attention' AND SagaStep='execute transfer'"
+    waiting = f"{subject} AND {state} AND SagaNeedsAttention=true"
+    await until(lambda: listed(teller, waiting))
+    assert await listed(teller, waiting) == [saga_of(request)]
+    attributes = await shows(handle)
+    assert attributes["SagaNeedsAttention"] is True
+    details = await current_details(handle)
+    step = "**needs_attention**, waits for **execute transfer**"
+    assert f"**{saga_of(request)}** is {step}" in details
+    (row,) = [line for line in details.splitlines() if "| execute transfer |" in line]
+    assert "🙋 needs attention" in row
+    assert "tries; the bank did not answer find; takes retry, resolve |" in row
+    await books.heal(request)
+    await teller.tell(request, "retry", {"actor": "user:ana", "step": "execute transfer"})
+    await handle.result()
+    ended = await shows(handle)
+    assert (ended["SagaState"], ended["SagaStep"]) == ("completed", "")
+    assert ended["SagaNeedsAttention"] is False
 
 
 async def test_every_activity_and_timer_has_a_summary(

@@ -1,0 +1,95 @@
+"""An undo that the target server refuses for good: tried for ever, until a person steps in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ledger.database import Database
+from ledger.resources import ResourceState, resource_name
+from ledger.state import state_of
+from tests.infrastructure.asking import Asking, Handle, Json, Target, role, told, until
+
+
+async def step_of(handle: Handle, name: str) -> Json:
+    """The step that creates a resource, as the query tells it."""
+    steps = (await handle.query("progress"))["steps"]
+    return next(step for step in steps if step["name"] == f"create {name}")
+
+
+@asynccontextmanager
+async def in_use(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> AsyncIterator[tuple[Handle, str]]:
+    """A change that is being undone, and a role of it that can't be dropped: it owns a schema that
+    was made by hand, inside the block."""
+    app, last = prefix + "app", prefix + "last"
+    async with target.hold("postgres.role", last):
+        handle = await asking.change(
+            prefix + "1", present=[role(app), {**role(last), "depends_on": [app]}]
+        )
+        await until(lambda: told(ledger, f"resource/dev/{last}"))
+        await target.execute(f'CREATE SCHEMA "{app}" AUTHORIZATION "{app}"', "postgres")
+        await handle.cancel()
+    try:
+
+        async def refused_often() -> bool:
+            step = await step_of(handle, app)
+            return bool(step["tries"] >= 3 and step["verbs"])
+
+        await until(refused_often)
+        yield handle, app
+    finally:
+        await target.execute(f'DROP SCHEMA IF EXISTS "{app}"', "postgres")
+
+
+async def mend(handle: Handle, verb: str, name: str, **more: str) -> None:
+    said = {"actor": "user:ana", "step": f"create {name}", **more}
+    await handle.execute_update(verb, said)
+
+
+async def state(ledger: Database, name: str) -> ResourceState:
+    found = await state_of(ledger, resource_name("dev", name))
+    assert isinstance(found, ResourceState)
+    return found
+
+
+async def test_an_undo_that_is_refused_shows_why_and_goes_on_when_nothing_is_in_its_way(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    async with in_use(asking, target, ledger, prefix) as (handle, app):
+        progress = await handle.query("progress")
+        assert (progress["state"], progress["waits_for"]) == ("compensating", f"create {app}")
+        step = await step_of(handle, app)
+        assert "cannot be dropped because some objects depend on it" in step["detail"]
+        assert step["verbs"] == ["retry", "skip", "resolve"]
+    result = await handle.result()
+    assert (result["state"], result["residuals"]) == ("compensated", [])
+    assert await target.names(prefix) == set()
+
+
+async def test_what_a_person_leaves_as_it_is_may_be_changed_by_the_next_change(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    async with in_use(asking, target, ledger, prefix) as (handle, app):
+        assert (await state(ledger, app)).claimed_by == f"change/{prefix}1"
+        await mend(handle, "skip", app, reason="it is needed")
+        result = await handle.result()
+        assert result["residuals"] == [f"create {app}: skipped by user:ana: it is needed"]
+        left = await state(ledger, app)
+        assert (left.state, left.claimed_by) == ("present", None)
+        assert await target.names(prefix) == {app}
+    reports = {step["name"]: step["undo_outcome"] for step in result["steps"]}
+    assert reports[f"create {app}"] == "skipped"
+    assert (await asking.apply(prefix + "2", absent=[app]))["state"] == "applied"
+    assert await target.names(prefix) == set()
+
+
+async def test_what_a_person_undid_by_hand_is_gone_from_the_ledger(
+    asking: Asking, target: Target, ledger: Database, prefix: str
+) -> None:
+    async with in_use(asking, target, ledger, prefix) as (handle, app):
+        await mend(handle, "resolve", app, evidence="ticket 17")
+        result = await handle.result()
+        assert result["residuals"] == []
+        gone = await state(ledger, app)
+        assert (gone.state, gone.claimed_by) == ("absent", None)
+    await target.execute(f'DROP ROLE "{app}"')

@@ -1,0 +1,68 @@
+"""A saga of the tests' own: errands with policies of their own, one by one or all at once."""
+
+import asyncio
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+from temporalio import workflow
+
+from activities.saga_records import Turned
+from ledger.saga_steps import StepReport
+from workflows.inputs import Input
+from workflows.saga_workflow import SagaWorkflow, TurnRound, system
+from workflows.undo import UndoPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from tests.sagas.desk import Desk, Errand
+
+
+class ErrandsRequest(Input):
+    """`then_undo`: all that was run is taken back."""
+
+    operation_id: str
+    actor: str = "user:u-17"
+    errands: list[Errand]
+    at_once: bool = False
+    then_undo: bool = True
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class ErrandsResult(Input):
+    state: Literal["run", "compensated"]
+    residuals: list[str] = Field(default_factory=list)
+    steps: list[StepReport] = Field(default_factory=list)
+
+
+@workflow.defn
+class ErrandSaga(SagaWorkflow[ErrandsRequest, ErrandsResult]):
+    kind, request_model, result_model = "errands", ErrandsRequest, ErrandsResult
+
+    @workflow.run
+    async def run(self, *raw: Any) -> ErrandsResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: ErrandsRequest) -> ErrandsResult:
+        if request.at_once:
+            await asyncio.gather(*(self._run_errand(errand) for errand in request.errands))
+        else:
+            for errand in request.errands:
+                await self._run_errand(errand)
+        if request.then_undo:
+            raise TurnRound("cancelled", system())
+        return ErrandsResult(state="run")
+
+    async def _run_errand(self, errand: Errand) -> None:
+        await self.saga.call(
+            errand.name,
+            Desk.run_errand,
+            errand,
+            undo=Desk.take_errand_back,
+            policy=UndoPolicy(errand.undo_tries, errand.then),
+            tell_within=errand.tell_within,
+        )
+
+    async def amended(self, request: ErrandsRequest, turned: Turned) -> ErrandsResult:
+        return ErrandsResult(state="compensated", residuals=turned.residuals, steps=turned.reports)
+
+    def subjects(self, request: ErrandsRequest) -> list[str]:
+        return [errand.name for errand in request.errands]

@@ -1,0 +1,239 @@
+"""Payments of which nobody can tell whether they landed: looked up, told by a person, or undone.
+
+Whatever happens, the bank moves money once or not at all, and the spend stays reserved until it is
+known which.
+"""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from activities import transfers
+from activities.adapters.mock import MockBank
+from ledger.commit import database_time
+from ledger.database import Database
+from tests.sagas.books import Books, until
+from tests.sagas.conftest import Inject, Stuck
+from tests.sagas.teller import USER, Teller, payment, saga_of
+
+STEP = "execute transfer"
+ANA = {"actor": "user:ana", "step": STEP}
+
+
+async def test_what_landed_before_its_answer_was_lost_is_found_and_not_sent_again(
+    teller: Teller, books: Books, agent: str, inject: Inject
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_after")
+    await inject(request, "timeout_before", operation="find", remaining=2)
+    handle = await teller.start(request)
+    await until(lambda: teller.is_in(request, "resolving"))
+    progress = await teller.progress(request)
+    assert progress["waits_for"] == STEP
+    assert progress["steps"][-1]["detail"].startswith("the bank did not answer")
+    assert await books.spent(agent) == (45_000, 1)
+    step = await books.step(request, STEP)
+    assert step is not None
+    assert (step["state"], step["attention"]) == ("unknown", None)
+    assert (await handle.result())["state"] == "captured"
+    assert await books.deliveries(request) == 1
+    assert await books.told(request, f"step/%/{STEP}") == [
+        *("StepStarted", "StepLeftUnknown", "StepDone")
+    ]
+    assert (await books.event(request, "StepDone"))["payload"]["tries"] == 4
+    pauses = [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        for event in (await handle.fetch_history()).events
+        if event.HasField("timer_started_event_attributes")
+    ]
+    assert pauses == [timedelta(seconds=pause) for pause in (0.5, 1, 2)]
+
+
+async def test_what_never_arrived_is_sent_after_the_bank_has_said_so(
+    teller: Teller, books: Books, agent: str, inject: Inject
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_before")
+    assert (await teller.run(request))["state"] == "captured"
+    assert await books.deliveries(request) == 1
+    told = await books.told(request, f"step/%/{STEP}")
+    assert told == ["StepStarted", "StepLeftUnknown", "StepDone"]
+
+
+async def test_what_never_arrived_and_may_no_longer_be_sent_is_undone(
+    teller: Teller, books: Books, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_before")
+    await inject(request, "timeout_before", operation="find")
+    handle = await teller.start(request)
+    await until(lambda: teller.is_in(request, "resolving"))
+
+    async def tomorrow(database: Database) -> datetime:
+        return await database_time(database) + timedelta(days=1)
+
+    monkeypatch.setattr(transfers, "database_time", tomorrow)
+    result = await handle.result()
+    assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
+    assert await books.is_booked_as(request, "cancelled")
+    assert await books.spent(agent) == (0, 0)
+    reports = [(it["name"], it["outcome"], it["undo_outcome"]) for it in result["steps"]]
+    assert reports == [("authorize", "done", "undone"), (STEP, "failed", None)]
+
+
+async def test_what_nobody_can_tell_waits_for_a_person_and_stays_reserved(
+    teller: Teller, books: Books, agent: str, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    progress = await teller.progress(request)
+    assert (progress["waits_for"], progress["decision"]) == (STEP, "approved")
+    step = await teller.step(request, STEP)
+    assert (step["state"], step["verbs"]) == ("needs_attention", ["retry", "resolve"])
+    asked = await books.event(request, "StepAttentionRequested")
+    assert asked["user_id"] == "system:amends"
+    assert asked["payload"] == {
+        "reason": "the bank did not answer find",
+        "tries": asked["payload"]["tries"],
+        "undoing": False,
+    }
+    row = await books.step(request, STEP)
+    assert row is not None
+    assert (row["state"], row["attention"]) == ("unknown", "the bank did not answer find")
+    assert await books.spent(agent) == (45_000, 1)
+    reference = (await books.until_booked(request))["reference"]
+    done = {**ANA, "evidence": reference, "outcome": "done"}
+    assert (await teller.tell(request, "resolve", done))["state"] == "running"
+    result = await teller.result(request)
+    assert (result["state"], result["provider_reference"]) == ("captured", reference)
+    assert await books.deliveries(request) == 1
+    assert await books.spent(agent) == (45_000, 1)
+    for event_type in ("StepResolved", "TransferExecuted"):
+        assert await books.told_by(request, event_type) == "user:ana"
+    assert (await books.event(request, "StepResolved"))["payload"]["evidence"] == reference
+
+
+async def test_a_transfer_that_a_person_says_has_failed_gives_the_spend_back(
+    teller: Teller, books: Books, bank: MockBank, agent: str, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_before")
+    # On the telephone: they never had it, and will not take it any more.
+    await bank.cancel(saga_of(request))
+    failed = {**ANA, "evidence": "ticket 17", "outcome": "failed"}
+    await teller.tell(request, "resolve", failed)
+    result = await teller.result(request)
+    assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
+    assert await books.spent(agent) == (0, 0)
+    assert await books.told_by(request, "StepResolved") == "user:ana"
+    assert (await books.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 17"
+
+
+async def test_a_retry_looks_again_and_finds_what_the_bank_did(
+    teller: Teller, books: Books, agent: str, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    await books.heal(request)
+    progress = await teller.tell(request, "retry", {**ANA, "reason": "the bank is back"})
+    assert progress["state"] in ("resolving", "running")
+    assert (await teller.result(request))["state"] == "captured"
+    retried = await books.event(request, "StepRetryRequested")
+    assert (retried["user_id"], retried["payload"]["reason"]) == ("user:ana", "the bank is back")
+    assert await books.deliveries(request) == 1
+    row = await books.step(request, STEP)
+    assert row is not None
+    assert row["attention"] is None
+
+
+async def test_a_retry_that_is_in_vain_asks_again(
+    teller: Teller, books: Books, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    await teller.tell(request, "retry", ANA)
+
+    async def asked_again() -> bool:
+        asked = (await books.told(request)).count("StepAttentionRequested") == 2
+        return asked and await teller.is_in(request, "needs_attention")
+
+    await until(asked_again)
+    await teller.tell(request, "cancel")
+    await books.heal(request)
+    assert (await teller.result(request))["state"] == "compensated"
+
+
+@pytest.mark.parametrize(
+    ("fault", "end", "event_type"),
+    [
+        ("timeout_before", "cancelled", "TransferCancelled"),
+        ("timeout_after", "reversed", "TransferReversed"),
+    ],
+)
+async def test_a_cancel_while_nobody_can_tell_prevents_the_payment_or_brings_it_back(
+    teller: Teller,
+    books: Books,
+    agent: str,
+    inject: Inject,
+    fault: str,
+    end: str,
+    event_type: str,
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, fault)
+    await inject(request, "timeout_before", operation="find", remaining=1_000)
+    handle = await teller.start(request)
+    await until(lambda: teller.is_in(request, "resolving"))
+    progress = await teller.tell(request, "cancel")
+    assert progress["state"] == "compensating"
+    await books.heal(request)
+    result = await handle.result()
+    assert (result["state"], result["reason"]) == ("compensated", "cancelled")
+    assert await books.is_booked_as(request, end)
+    assert await books.told_by(request, event_type) == USER["actor"]
+    assert await books.spent(agent) == (0, 0)
+    report = result["steps"][-1]
+    assert (report["name"], report["outcome"], report["undo_outcome"]) == (
+        STEP,
+        "unknown",
+        "undone",
+    )
+
+
+async def test_a_cancel_of_what_waits_for_a_person_undoes_it(
+    teller: Teller, books: Books, agent: str, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    await teller.tell(request, "cancel", {"actor": "user:ana"})
+    refusal = await teller.refusal(request, "resolve", {**ANA, "evidence": "e", "outcome": "done"})
+    assert refusal.type == "not_allowed"
+    await books.heal(request)
+    assert (await teller.result(request))["state"] == "compensated"
+    assert await books.is_booked_as(request, "reversed")
+    assert await books.spent(agent) == (0, 0)
+    row = await books.step(request, STEP)
+    assert row is not None
+    assert row["attention"] is None
+
+
+async def test_a_capture_that_nobody_can_tell_is_answered_with_that(
+    teller: Teller, books: Books, agent: str, inject: Inject, soon_asked: None
+) -> None:
+    request = payment(agent, 45_000, capture="manual")
+    await inject(request, "timeout_after")
+    await inject(request, "timeout_before", operation="find", remaining=1_000)
+    await teller.submit(request)
+    progress = await teller.tell(request, "capture", {"actor": f"agent:{agent}"})
+    assert (progress["state"], progress["waits_for"]) == ("needs_attention", STEP)
+    await books.heal(request)
+    await teller.tell(request, "retry", ANA)
+    assert (await teller.result(request))["state"] == "captured"
+
+
+async def test_a_saga_that_waits_for_a_person_goes_on_waiting_in_another_run(
+    teller: Teller, books: Books, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    await teller.handle(request).terminate()
+    handle = await teller.start(request)
+    await until(lambda: teller.is_in(request, "needs_attention"))
+    await books.heal(request)
+    await teller.tell(request, "retry", ANA)
+    assert (await handle.result())["state"] == "captured"
+    assert await books.deliveries(request) == 1

@@ -1,0 +1,180 @@
+"""What persons may say of a payment that can't get on alone, what is refused, and whose undo they
+mend."""
+
+import asyncio
+from typing import Any
+
+from activities.adapters.mock import MockBank
+from tests.sagas.books import Books, until
+from tests.sagas.conftest import Inject, Stuck
+from tests.sagas.teller import Json, Teller, payment, saga_of
+
+STEP = "execute transfer"
+ANA = {"actor": "user:ana", "step": STEP}
+
+
+NOT_ALLOWED: list[tuple[str, Json, str]] = [
+    ("retry", {"step": "settle"}, "it does not wait for a person"),
+    ("retry", {"actor": "agent:bot"}, "a user decides, not an agent"),
+    ("skip", {"reason": "let it be"}, "it takes retry or resolve"),
+    ("resolve", {"evidence": "e"}, "its outcome may be done or failed"),
+    ("resolve", {"evidence": "e", "outcome": "undone"}, "its outcome may be done or failed"),
+]
+NOT_ALLOWED_OF_AN_UNDO: list[tuple[str, Json, str]] = [
+    ("retry", {"step": "authorize"}, "it does not wait for a person"),
+    ("skip", {"actor": "agent:bot", "reason": "let it be"}, "a user decides, not an agent"),
+    ("resolve", {"evidence": "e", "outcome": "done"}, "its outcome may be undone"),
+    ("resolve", {"evidence": "e", "outcome": "failed"}, "its outcome may be undone"),
+]
+BAD: list[tuple[str, Json, str]] = [
+    ("skip", {}, "reason: is missing"),
+    ("skip", {"reason": ""}, "reason: at least 1 characters are needed"),
+    ("resolve", {"outcome": "done"}, "evidence: is missing"),
+    ("resolve", {"evidence": "e", "outcome": "perhaps"}, "outcome: one of"),
+    ("retry", {"actor": "system:amends"}, "actor: user: or agent:"),
+]
+
+
+async def refuses(
+    teller: Teller, request: Json, wrong: list[tuple[str, Json, str]], error_type: str
+) -> None:
+    for verb, more, why in wrong:
+        refusal = await teller.refusal(request, verb, {**ANA, **more})
+        assert refusal.type == error_type, (verb, more)
+        assert why in refusal.message
+
+
+async def test_what_does_not_fit_a_doubt_is_refused_and_changes_nothing(
+    teller: Teller, books: Books, bank: MockBank, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_before")
+    told = await books.told(request)
+    await refuses(teller, request, NOT_ALLOWED, "not_allowed")
+    await refuses(teller, request, BAD, "InvalidInput")
+    assert await books.told(request) == told
+    await books.heal(request)
+    await teller.tell(request, "retry", ANA)
+    assert (await teller.result(request))["state"] == "captured"
+
+
+async def test_what_does_not_fit_an_undo_is_refused_and_changes_nothing(
+    teller: Teller, books: Books, can_not_be_undone: Stuck
+) -> None:
+    request = await can_not_be_undone()
+    told = await books.told(request)
+    await refuses(teller, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
+    assert await books.told(request) == told
+    await books.heal(request)
+    await teller.tell(request, "retry", ANA)
+    assert (await teller.result(request))["residuals"] == []
+
+
+async def test_a_saga_that_waits_for_an_approval_has_nothing_to_mend(
+    teller: Teller, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    await teller.submit(request)
+    for verb, more in (("retry", {}), ("skip", {"reason": "r"}), ("resolve", {"evidence": "e"})):
+        refusal = await teller.refusal(request, verb, {**ANA, **more})
+        assert refusal.type == "not_allowed"
+        assert "it does not wait for a person (no step does)" in refusal.message
+    await teller.tell(request, "reject")
+    assert (await teller.result(request))["state"] == "rejected"
+
+
+async def test_of_two_decisions_at_once_one_counts_and_the_other_is_refused(
+    teller: Teller, books: Books, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    reference = (await books.until_booked(request))["reference"]
+    done = {"evidence": reference, "outcome": "done", "step": STEP}
+
+    async def decide(who: str) -> Any:
+        return await teller.tell(request, "resolve", {**done, "actor": who})
+
+    decided = await asyncio.gather(
+        *(decide(f"user:u-{number}") for number in range(4)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, dict) for answer in decided) == 1
+    assert (await teller.result(request))["state"] == "captured"
+    (who,) = [number for number, answer in enumerate(decided) if isinstance(answer, dict)]
+    assert await books.told_by(request, "StepResolved") == f"user:u-{who}"
+
+
+async def test_a_reversal_that_the_bank_never_answers_waits_for_a_person(
+    teller: Teller, books: Books, agent: str, can_not_be_undone: Stuck
+) -> None:
+    request = await can_not_be_undone()
+    step = await teller.step(request, STEP)
+    assert (step["state"], step["tries"]) == ("needs_attention", 2)
+    assert step["verbs"] == ["retry", "skip", "resolve"]
+    assert await books.spent(agent) == (45_000, 1)
+    await books.heal(request)
+    await teller.tell(request, "retry", {**ANA, "reason": "the bank is back"})
+    result = await teller.result(request)
+    assert (result["state"], result["residuals"]) == ("compensated", [])
+    assert await books.is_booked_as(request, "reversed")
+    assert await books.spent(agent) == (0, 0)
+    assert await books.told_by(request, "StepRetryRequested") == "user:ana"
+    report = result["steps"][-1]
+    assert (report["undo_outcome"], report["undo_tries"]) == ("undone", 3)
+
+
+async def test_money_whose_reversal_is_given_up_stays_spent_and_is_a_residual(
+    teller: Teller, books: Books, agent: str, can_not_be_undone: Stuck
+) -> None:
+    request = await can_not_be_undone()
+    await teller.tell(request, "skip", {**ANA, "reason": "they keep it"})
+    result = await teller.result(request)
+    residual = f"{STEP}: skipped by user:ana: they keep it"
+    assert (result["state"], result["residuals"]) == ("compensated", [residual])
+    assert await books.told_by(request, "StepSkipped") == "user:ana"
+    transfer, hold = await books.transfer(request), await books.authorization(request)
+    assert transfer is not None
+    assert hold is not None
+    assert (transfer["state"], hold["state"]) == ("executed", "compensated")
+    # The limit of the day holds: what left the account was spent.
+    assert await books.spent(agent) == (45_000, 1)
+    assert [held["amount_minor"] for held in hold["reserved"]] == [4_500_000]
+    assert (await teller.run(payment(agent, 60_000)))["reason"] == "exceeded_daily_limit"
+    saga = await books.saga(request)
+    assert saga is not None
+    assert saga["result"] == result
+
+
+async def test_money_that_a_person_saw_come_back_is_free_again(
+    teller: Teller, books: Books, bank: MockBank, agent: str, can_not_be_undone: Stuck
+) -> None:
+    request = await can_not_be_undone()
+    # On the telephone: the bank reverses it by hand.
+    await books.heal(request)
+    reference = (await bank.reverse(saga_of(request))).reference
+    await teller.tell(request, "resolve", {**ANA, "evidence": reference})
+    result = await teller.result(request)
+    assert (result["state"], result["residuals"]) == ("compensated", [])
+    assert await books.spent(agent) == (0, 0)
+    for event_type in ("StepResolved", "TransferReversed"):
+        assert await books.told_by(request, event_type) == "user:ana"
+
+
+async def test_money_that_never_moved_is_free_when_a_person_says_so(
+    teller: Teller, books: Books, bank: MockBank, agent: str, inject: Inject, soon_asked: None
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_before")
+    for operation in ("find", "reverse"):
+        await inject(request, "timeout_before", operation=operation, remaining=1_000)
+    await teller.start(request)
+    await until(lambda: teller.is_in(request, "needs_attention"))
+    await teller.tell(request, "cancel")
+
+    async def undo_waits() -> bool:
+        return "skip" in (await teller.step(request, STEP)).get("verbs", [])
+
+    await until(undo_waits)
+    await books.heal(request)
+    await bank.cancel(saga_of(request))
+    await teller.tell(request, "resolve", {**ANA, "evidence": "ticket 18"})
+    assert (await teller.result(request))["state"] == "compensated"
+    assert (await books.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 18"
+    assert await books.spent(agent) == (0, 0)

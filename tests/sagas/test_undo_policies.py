@@ -1,0 +1,247 @@
+"""What becomes of a step that can't get on alone, by its own policies: a saga of the tests' own,
+against an outside that says what the test wants."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from activities import errors
+from activities.saga_records import SagaActivities
+from activities.step_records import StepRecords
+from ledger.database import Database
+from tests.sagas.books import Books, until
+from tests.sagas.conftest import AFTER_CLOSING_S
+from tests.sagas.desk import Desk, Word
+from tests.sagas.errand_saga import ErrandSaga
+from tests.sagas.teller import USER, Json, Teller, new_id
+from worker.wiring import worker
+
+QUEUE = "sagas-errands"
+SOON = "PT0.2S"
+
+
+@pytest.fixture(scope="module")
+async def desk(ledger: Database, client: Client) -> AsyncIterator[Desk]:
+    """The desk, and a worker that runs errands at it."""
+    desk = Desk(ledger)
+    rooms = [SagaActivities(ledger, client), StepRecords(ledger), desk]
+    async with worker(client, QUEUE, [ErrandSaga], rooms):
+        yield desk
+    await asyncio.sleep(AFTER_CLOSING_S)
+
+
+@pytest.fixture
+async def clerk(client: Client, books: Books, desk: Desk) -> AsyncIterator[Teller]:
+    """Asks for errands; whatever the test did, the ledger holds together afterwards."""
+    yield Teller(client, QUEUE)
+    await books.check()
+
+
+@pytest.fixture
+def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away is told of after two tries instead of a quarter of a minute."""
+    monkeypatch.setattr(errors, "TRIES_AT_ONCE", 2)  # read anew by each run in its sandbox
+
+
+def errands(*names: str, then_undo: bool = True, at_once: bool = False, **more: Any) -> Json:
+    """Errands of these names, all with the same policy."""
+    return {
+        "operation_id": new_id("errands"),
+        "errands": [{"name": name, **more} for name in names],
+        "then_undo": then_undo,
+        "at_once": at_once,
+    }
+
+
+async def needs_person(clerk: Teller, request: Json, *steps: str) -> None:
+    """Wait until exactly these steps wait for a person."""
+
+    async def waits() -> bool:
+        progress = await clerk.progress(request)
+        stands = (progress["state"], progress["waits_for"])
+        return stands == ("needs_attention", ", ".join(steps))
+
+    await until(waits)
+
+
+async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    first, second = new_id("first"), new_id("second")
+    desk.says[f"undo {second}"] = "no"
+    result = await clerk.run(errands(first, second, undo_tries=2, then="go_on"))
+    residual = f"{second}: not undone after 2 tries (the desk says no)"
+    assert (result["state"], result["residuals"]) == ("compensated", [residual])
+    assert [(each["name"], each["outcome"], each["undo_outcome"]) for each in result["steps"]] == [
+        (first, "done", "undone"),
+        (second, "done", "skipped"),
+    ]
+    assert [each["undo_tries"] for each in result["steps"]] == [1, 2]
+    assert desk.calls.count(f"undo {second}") == 2
+    (skipped,) = await books.ledger(
+        "SELECT * FROM ledger.event_log WHERE event_type = 'StepSkipped' AND step = %s", second
+    )
+    assert (skipped["user_id"], skipped["payload"]["tries"]) == ("system:amends", 2)
+
+
+async def test_an_undo_that_asks_waits_for_a_person_after_its_tries(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    name = new_id("errand")
+    desk.says[f"undo {name}"] = "no"
+    request = errands(name, undo_tries=2)
+    handle = await clerk.start(request)
+    await needs_person(clerk, request, name)
+    step = await clerk.step(request, name)
+    assert (step["tries"], step["detail"]) == (2, "the desk says no")
+    assert step["verbs"] == ["retry", "skip", "resolve"]
+    asked = (await books.event(request, "StepAttentionRequested"))["payload"]
+    assert asked == {"reason": "the desk says no", "tries": 2, "undoing": True}
+    desk.says[f"undo {name}"] = "yes"
+    await clerk.tell(request, "retry", {**USER, "step": name, "reason": "the desk was told"})
+    result = await handle.result()
+    assert (result["residuals"], result["steps"][0]["undo_tries"]) == ([], 3)
+
+
+async def test_a_person_who_says_retry_is_asked_again_after_as_many_tries(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    name = new_id("errand")
+    desk.says[f"undo {name}"] = "no"
+    request = errands(name, undo_tries=2)
+    handle = await clerk.start(request)
+    await needs_person(clerk, request, name)
+    await clerk.tell(request, "retry", {**USER, "step": name})
+
+    async def asked_twice() -> bool:
+        return (await books.told(request)).count("StepAttentionRequested") == 2
+
+    await until(asked_twice)
+    await needs_person(clerk, request, name)
+    assert desk.calls.count(f"undo {name}") == 4
+    await clerk.tell(request, "skip", {**USER, "step": name, "reason": "let it be"})
+    assert (await handle.result())["residuals"] == [f"{name}: skipped by user:u-17: let it be"]
+
+
+@pytest.mark.parametrize("word", ["no", "unknown", "away"])
+@pytest.mark.usefixtures("soon_told")
+async def test_an_undo_that_is_tried_for_ever_shows_how_often_and_why_and_takes_a_person(
+    clerk: Teller, books: Books, desk: Desk, word: Word
+) -> None:
+    name = new_id("errand")
+    desk.says[f"undo {name}"] = word
+    request = errands(name)
+    handle = await clerk.start(request)
+
+    async def shown() -> bool:
+        return bool((await clerk.progress(request))["waits_for"] == name)
+
+    await until(shown)
+    progress = await clerk.progress(request)
+    assert progress["state"] == "compensating"
+    (step,) = progress["steps"]
+    assert step["tries"] >= 3
+    why = {"no": "says no", "unknown": "did not answer", "away": "is closed"}[word]
+    assert step["detail"].startswith(f"the desk {why}")
+
+    async def in_a_pause() -> bool:
+        return "skip" in (await clerk.step(request, name)).get("verbs", [])
+
+    await until(in_a_pause)
+    await clerk.tell(request, "retry", {**USER, "step": name, "reason": "now"})
+    again = await books.event(request, "StepRetryRequested")
+    assert (again["user_id"], again["payload"]["reason"]) == ("user:u-17", "now")
+    await until(in_a_pause)
+    await clerk.tell(request, "skip", {**USER, "step": name, "reason": "let it be"})
+    result = await handle.result()
+    assert result["residuals"] == [f"{name}: skipped by user:u-17: let it be"]
+    assert "StepAttentionRequested" not in await books.told(request)
+
+
+@pytest.mark.usefixtures("soon_told")
+async def test_a_server_that_is_away_does_not_use_up_the_tries(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    name = new_id("errand")
+    desk.says[f"undo {name}"] = "away"
+    request = errands(name, undo_tries=1)
+    handle = await clerk.start(request)
+
+    async def tried_often() -> bool:
+        return desk.calls.count(f"undo {name}") >= 4
+
+    await until(tried_often)
+    assert "StepAttentionRequested" not in await books.told(request)
+    desk.says[f"undo {name}"] = "yes"
+    assert (await handle.result())["residuals"] == []
+
+
+async def test_steps_that_run_at_once_wait_for_a_person_each_by_its_own_name(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    names = sorted([new_id("a"), new_id("b")])
+    for name in names:
+        desk.says[name] = "unknown"
+    request = errands(*names, at_once=True, then_undo=False, tell_within=SOON)
+    handle = await clerk.start(request)
+    await needs_person(clerk, request, *names)
+    done = {**USER, "step": names[0], "evidence": "slip 7", "outcome": "done"}
+    progress = await clerk.tell(request, "resolve", done)
+    assert [(step["name"], step["state"]) for step in progress["steps"]] == [
+        (names[0], "done"),
+        (names[1], "needs_attention"),
+    ]
+    assert progress["waits_for"] == names[1]
+    desk.says[names[1]] = "yes"
+    await clerk.tell(request, "retry", {**USER, "step": names[1]})
+    assert (await handle.result())["state"] == "run"
+
+
+async def test_a_cancel_undoes_all_that_nobody_could_tell(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    resolving, asking = new_id("resolving"), new_id("asking")
+    desk.says[resolving] = desk.says[asking] = "unknown"
+    request = errands(resolving, asking, at_once=True, then_undo=False)
+    request["errands"][1]["tell_within"] = SOON
+    handle = await clerk.start(request)
+    await needs_person(clerk, request, asking)
+    assert (await clerk.step(request, resolving))["state"] == "resolving"
+    progress = await clerk.tell(request, "cancel")
+    assert progress["state"] == "compensating"
+    result = await handle.result()
+    assert [(each["outcome"], each["undo_outcome"]) for each in result["steps"]] == [
+        ("unknown", "undone"),
+        ("unknown", "undone"),
+    ]
+    assert await books.ledger("SELECT 1 FROM ledger.saga_steps WHERE attention IS NOT NULL") == []
+
+
+async def test_a_decision_and_a_cancel_at_one_moment_are_both_answered(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    async def decide_and_cancel(verb: str) -> None:
+        name = new_id("errand")
+        desk.says[name] = "unknown"
+        request = errands(name, then_undo=False, tell_within=SOON)
+        handle = await clerk.start(request)
+        await needs_person(clerk, request, name)
+        more = {"evidence": "slip 8", "outcome": "done"} if verb == "resolve" else {}
+        told, cancelled = await asyncio.gather(
+            clerk.tell(request, verb, {**USER, "step": name, **more}),
+            clerk.tell(request, "cancel"),
+            return_exceptions=True,
+        )
+        # Whichever came first: nobody waits for ever, and there is one end.
+        result = await handle.result()
+        assert result["state"] in ("run", "compensated")
+        assert isinstance(told, dict) or isinstance(cancelled, dict)
+        if result["state"] == "run":
+            assert isinstance(cancelled, Exception)
+
+    async with asyncio.timeout(timedelta(seconds=30).total_seconds()):
+        await asyncio.gather(*(decide_and_cancel(verb) for verb in ["retry", "resolve"] * 4))
