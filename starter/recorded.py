@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
@@ -21,17 +21,10 @@ from ledger.noun import UnknownEvent
 from ledger.saga_steps import StepState
 from ledger.sagas import SagaState
 from starter.errors import AmendsError, NotAllowed, NotKnown, Unreachable
-from workflows.inputs import Progress, StepProgress
+from workflows.inputs import Progress, StepProgress, Verb, verbs
 
 # Among how many sagas the run of a schedule is looked for.
 _NEWEST = 1_000
-_SHOWN: dict[str, Literal["running", "done", "refused", "failed", "undoing", "undone"]] = {
-    "started": "running",
-    "done": "done",
-    "refused": "refused",
-    "failed": "failed",
-    "undone": "undone",
-}
 
 
 @asynccontextmanager
@@ -94,14 +87,41 @@ async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
 
 def progress_of(saga: SagaState, steps: list[StepState]) -> Progress:
     """The rows of a saga in the form of the query `progress`."""
+    shown = [_step_of(saga, step) for step in steps]
+    state: str = saga.state
+    waits_for = ""
+    for standing in ("needs_attention", "resolving"):
+        if stuck := [step.name for step in shown if step.state == standing]:
+            state, waits_for = standing, ", ".join(stuck)
+            break
     return Progress(
         saga_id=saga.workflow_id,
         kind=saga.kind,
-        state=saga.state,
+        state=state,
+        waits_for=waits_for,
         reason=saga.cause,
-        steps=[
-            StepProgress(name=step.name, state=_SHOWN[step.state], detail=step.reason)
-            for step in steps
-        ],
+        steps=shown,
         result=saga.result,
     )
+
+
+def _step_of(saga: SagaState, step: StepState) -> StepProgress:
+    undoing = saga.state == "compensating"
+    tries = step.undo_tries if undoing or step.undo_tries else step.tries
+    told = {"name": step.name, "detail": step.residual or step.reason, "tries": tries}
+    if step.attention is not None and not saga.closed:
+        more = {"detail": step.attention, "verbs": verbs_of(saga, step)}
+        return StepProgress.model_validate({**told, "state": "needs_attention", **more})
+    states = {
+        "started": "running",
+        "unknown": "resolving" if saga.state == "running" else "unknown",
+    }
+    return StepProgress.model_validate({**told, "state": states.get(step.state, step.state)})
+
+
+def verbs_of(saga: SagaState, step: StepState) -> list[Verb]:
+    """What a step that waits for a person takes from him."""
+    undoing = saga.state == "compensating"
+    # What is looked up is always outside; an undo is, if its plan says so.
+    outside = step.undo.outside if undoing and step.undo else True
+    return verbs(undoing=undoing, outside=outside)

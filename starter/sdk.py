@@ -23,7 +23,7 @@ from starter.recorded import decided_by, recorded_progress, recorded_result
 from starter.schedules import Schedules
 from starter.wording import details, summary
 from starter.wrong_fields import checked
-from workflows.inputs import By, Progress
+from workflows.inputs import By, Mend, Progress, Resolve, Skip
 from workflows.saga_workflow import SUBMITTED_BY
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ class Amends:
             return await self._ended(saga_id)
 
     async def follow(self, saga_id: str, *, to_the_end: bool = False) -> AsyncIterator[Progress]:
-        """How the saga stands, each time that changes, until it ends or waits for somebody.
+        """How the saga stands, each time that changes, until it ends or waits for a person.
 
         `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, and the failure of the run.
         """
@@ -116,7 +116,7 @@ class Amends:
                 if progress is not None and progress != last and progress.result is None:
                     yield progress
                     last, pause_s = progress, _FIRST_LOOK_S
-                    if progress.waits_for and not to_the_end:
+                    if progress.needs_person and not to_the_end:
                         return
                 await asyncio.wait({end}, timeout=pause_s)
                 pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
@@ -161,7 +161,7 @@ class Amends:
 
     async def _once(self, verb: str, saga_id: str, actor: str, reason: str | None) -> Progress:
         try:
-            return await self._update(verb, saga_id, actor, reason)
+            return await self._update(verb, saga_id, _by(actor, reason))
         except NotAllowed:
             # The answer to the first may have been lost; the ledger knows whose decision stands.
             # An agent that approves is refused, also where its own limits approved.
@@ -178,10 +178,11 @@ class Amends:
     async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
         """Take the money that was approved. A repeat gets the first answer, never a second payment.
 
+        Answers with the outcome, or with `needs_attention` where a person has to look first.
         Raises NotAllowed unless it is approved.
         """
         try:
-            return await self._update("capture", saga_id, actor, reason)
+            return await self._update("capture", saga_id, _by(actor, reason))
         except NotAllowed:
             progress = await self.progress(saga_id)
             if progress.result and progress.result.get("state") == "captured":
@@ -190,7 +191,42 @@ class Amends:
 
     async def cancel(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
         """Stop a saga of any kind and undo what it did. Raises NotAllowed when it is too late."""
-        return await self._update("cancel", saga_id, actor, reason)
+        return await self._update("cancel", saga_id, _by(actor, reason))
+
+    async def retry(
+        self, saga_id: str, step: str, *, actor: str, reason: str | None = None
+    ) -> Progress:
+        """A person says: try the step again that waits for one, or its undo. Raises NotAllowed."""
+        by = checked(Mend, {"step": step, "actor": actor, "reason": reason})
+        return await self._update("retry", saga_id, by)
+
+    async def skip(self, saga_id: str, step: str, *, actor: str, reason: str) -> Progress:
+        """A person gives up the undo of the step: what is left is a residual of the result.
+
+        Raises NotAllowed unless it is being undone, with no success so far.
+        """
+        by = checked(Skip, {"step": step, "actor": actor, "reason": reason})
+        return await self._update("skip", saga_id, by)
+
+    async def resolve(
+        self,
+        saga_id: str,
+        step: str,
+        *,
+        actor: str,
+        evidence: str,
+        outcome: str | None = None,
+        reason: str | None = None,
+    ) -> Progress:
+        """A person says how the step stands: `done` or `failed` where nobody can tell its outcome,
+        `undone` (or None) where its undo has no success.
+
+        `evidence` is by what one can tell: a reference of the provider, a ticket. Of a transfer
+        that is done it becomes the provider's reference. Raises NotAllowed.
+        """
+        told = {"step": step, "actor": actor, "reason": reason}
+        by = checked(Resolve, {**told, "evidence": evidence, "outcome": outcome})
+        return await self._update("resolve", saga_id, by)
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; its result. Raises SagaFailed when the run failed.
@@ -244,9 +280,8 @@ class Amends:
         except NotKnown:
             return False
 
-    async def _update(self, name: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+    async def _update(self, name: str, saga_id: str, by: By) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
-        by = checked(By, {"actor": actor, "reason": reason})
         try:
             async with translated(saga_id):
                 update = handle.execute_update(name, by, result_type=Progress)
@@ -301,6 +336,10 @@ class Amends:
 
     def _audit_url(self) -> str | None:
         return setting("AMENDS_AUDIT_URL", self._environment)
+
+
+def _by(actor: str, reason: str | None) -> By:
+    return checked(By, {"actor": actor, "reason": reason})
 
 
 class Connecting:

@@ -1,6 +1,7 @@
 """Sagas in words: what a request asks for, and how a saga stands, each in one line."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from iso4217 import Currency
@@ -92,10 +93,42 @@ def standing(progress: Progress) -> str:
         return f"{saga_id}: {_ending(progress.result)}"
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
-    if progress.waits_for:
-        return f"{saga_id} waits for {progress.waits_for}: amends {progress.waits_for} {saga_id}"
+    if progress.waits_for == "capture":
+        return f"{saga_id} waits for capture: amends capture {saga_id}"
+    if told := _mending(progress):
+        return told
     decided = f"{progress.decision}, " if progress.decision else ""
     return f"{saga_id}: {decided}{progress.state}"
+
+
+def _mending(progress: Progress) -> str | None:
+    """What a step has to be mended, and how; None where no step does."""
+    steps = {step.state: step for step in reversed(progress.steps)}
+    if step := steps.get("needs_attention"):
+        others = progress.waits_for.count(", ")
+        more = f" (so do {others} more steps)" if others else ""
+        why = f"{step.name} needs a person{more}: {step.detail}"
+        return f"{progress.saga_id}: {why}: {commands(progress.saga_id, step.name, step.verbs)}"
+    if step := steps.get("resolving"):
+        why = f"nobody can tell yet what became of {step.name} ({step.detail})"
+        return f"{progress.saga_id}: {why}: amends saga {progress.saga_id} follows it"
+    again = next((each for each in progress.steps if each.state == "undoing" and each.verbs), None)
+    if again is None or not progress.waits_for:
+        return None
+    why = f"the undo of {again.name} had no success in {again.tries} tries ({again.detail})"
+    return f"{progress.saga_id}: {why}: {commands(progress.saga_id, again.name, again.verbs)}"
+
+
+def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
+    """The commands by which a person mends a step, in a line."""
+    of = f"{saga_id} {shlex.quote(step)}"
+    outcome = "" if "skip" in verbs else " --outcome done|failed"
+    said = {
+        "retry": f"amends retry {of}",
+        "skip": f"amends skip {of} --reason TEXT",
+        "resolve": f"amends resolve {of} --evidence TEXT{outcome}",
+    }
+    return ", or ".join(said[verb] for verb in verbs)
 
 
 def notes(progress: Progress) -> list[str]:

@@ -2,14 +2,16 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from starter.cli import events, options, output
 
 if TYPE_CHECKING:
+    from ledger.attention import Waits
     from ledger.database import Database
+    from ledger.saga_steps import StepReport, StepState
     from ledger.sagas import SagaState
     from ledger.show import SagaStory
     from ledger.verify import Verified
@@ -19,11 +21,18 @@ _LIMIT = click.IntRange(min=1, max=100_000)
 
 @click.command()
 @click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
+@click.option(
+    "--needs-attention", "stuck_only", is_flag=True, help="The steps that wait for a person."
+)
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
 @options.as_json
-def sagas(open_only: bool, limit: int, as_json: bool) -> None:
+def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
     """List the newest sagas."""
     from starter.cli.client import with_ledger
+
+    if stuck_only:
+        _list_waiting(limit, as_json)
+        return
 
     async def work(database: "Database") -> "list[SagaState]":
         from ledger.show import sagas
@@ -46,6 +55,43 @@ def sagas(open_only: bool, limit: int, as_json: bool) -> None:
     )
 
 
+def _list_waiting(limit: int, as_json: bool) -> None:
+    from starter.cli.client import with_ledger
+    from starter.recorded import verbs_of
+    from starter.wording import commands
+
+    async def work(database: "Database") -> "list[Waits]":
+        from ledger.attention import waiting_steps
+
+        return await waiting_steps(database, limit=limit)
+
+    found: list[dict[str, Any]] = [
+        {
+            "saga_id": waits.saga.workflow_id,
+            "step": waits.step.name,
+            "undoing": waits.undoing,
+            "reason": waits.step.attention,
+            "tries": waits.step.undo_tries if waits.undoing else waits.step.tries,
+            "since": waits.since.isoformat(timespec="seconds"),
+            "verbs": verbs_of(waits.saga, waits.step),
+        }
+        for waits in with_ledger(work)
+    ]
+    if as_json:
+        output.document(found)
+        return
+    rows = [
+        (
+            *(each["saga_id"], f"undo of {each['step']}" if each["undoing"] else each["step"]),
+            *(each["reason"], each["since"]),
+            commands(each["saga_id"], each["step"], each["verbs"]),
+        )
+        for each in found
+    ]
+    headers = ("saga", "step", "why", "since", "what to say")
+    output.table(headers, rows, droppable=("since", "why"), empty="no step waits for a person")
+
+
 @click.command()
 @click.argument("saga", metavar="ID")
 @options.as_json
@@ -60,7 +106,7 @@ def saga(saga: str, as_json: bool) -> None:
 
     story = with_ledger(work)
     if as_json:
-        steps = [step.model_dump(mode="json") for step in story.steps]
+        steps = [_step_document(step) for step in story.steps]
         written = [event.model_dump(mode="json") for event in story.events]
         output.document({**_saga_document(story.saga), "steps": steps, "events": written})
         return
@@ -81,6 +127,16 @@ def _saga_document(saga: "SagaState") -> dict[str, object]:
     return {"saga_id": saga.workflow_id, **saga.model_dump(mode="json", exclude={"workflow_id"})}
 
 
+def _step_document(step: "StepState") -> dict[str, object]:
+    return step.model_dump(mode="json") | _report(step).model_dump(mode="json")
+
+
+def _report(step: "StepState") -> "StepReport":
+    from ledger.saga_steps import StepReport
+
+    return StepReport.of(step)
+
+
 def _end(saga: "SagaState") -> str:
     result = saga.result or {}
     reason = result.get("reason")
@@ -92,8 +148,16 @@ def _tell(story: "SagaStory") -> None:
     from starter.wording import standing
 
     output.line(standing(progress_of(story.saga, story.steps)))
-    steps = [(step.ordinal, step.name, step.state, step.reason) for step in story.steps]
-    output.table(("#", "step", "state", ""), steps, empty="no step yet")
+    rows = [
+        (
+            *(step.ordinal, step.name, report.outcome, report.tries),
+            *(report.undo_outcome, report.undo_tries or None),
+            step.attention or step.residual or step.reason,
+        )
+        for step, report in ((step, _report(step)) for step in story.steps)
+    ]
+    headers = ("#", "step", "outcome", "tries", "undo", "undo tries", "")
+    output.table(headers, rows, empty="no step yet")
     events.show(story.events, story.saga.workflow_id)
 
 

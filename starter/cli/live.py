@@ -11,13 +11,27 @@ from workflows.inputs import Progress, StepProgress
 
 _STYLES = {
     "running": "cyan",
+    "unknown": "magenta",
+    "resolving": "magenta",
+    "needs_attention": "bold red",
     "done": "green",
     "refused": "red",
     "failed": "red",
     "undoing": "yellow",
     "undone": "yellow",
+    "skipped": "red",
 }
-_MARKS = {"done": "✔", "refused": "✘", "failed": "✘", "undone": "↩"}
+_MARKS = {
+    "done": "✔",
+    "refused": "✘",
+    "failed": "✘",
+    "undone": "↩",
+    "skipped": "⚠",
+    "needs_attention": "!",
+    "unknown": "?",
+}
+# These go on by themselves.
+_TURNING = ("running", "resolving", "undoing")
 
 
 class LiveTable:
@@ -42,7 +56,8 @@ class LiveTable:
     def _drawn(self, progress: Progress) -> RenderableType:
         steps = Table.grid(padding=(0, 1))
         for step in progress.steps:
-            detail = Text(plain(step.detail or ""), style="dim")
+            tries = f"{step.tries} tries; " if step.tries > 1 else ""
+            detail = Text(plain(tries + (step.detail or "")), style="dim")
             steps.add_row(self._mark(step), plain(step.name), self._state(step), detail)
         head = Text.assemble((plain(progress.saga_id), "bold"), f"  {progress.state}")
         if progress.waits_for:
@@ -53,6 +68,6 @@ class LiveTable:
         return Text(step.state, style=_STYLES[step.state])
 
     def _mark(self, step: StepProgress) -> RenderableType:
-        if step.state in ("running", "undoing"):
+        if step.state in _TURNING:
             return self._spinners.setdefault(step.name, Spinner("dots"))
         return Text(_MARKS[step.state], style=_STYLES[step.state])

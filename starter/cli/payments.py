@@ -70,8 +70,7 @@ def approve(saga: str, actor: str | None, reason: str | None, as_json: bool) -> 
 @_deciding
 def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Refuse the payment ID that waits for a person."""
-    _decide("reject", saga, actor, reason, as_json)
-    return 0
+    return _unless_stuck(_decide("reject", saga, actor, reason, as_json))
 
 
 @click.command()
@@ -88,8 +87,7 @@ def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> 
 @_deciding
 def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Stop the saga ID, of any kind, and undo what it did."""
-    _decide("cancel", saga, actor, reason, as_json)
-    return 0
+    return _unless_stuck(_decide("cancel", saga, actor, reason, as_json))
 
 
 _ENDING = ("reject", "cancel")
@@ -115,7 +113,7 @@ def _decide(
         progress = await decide(found, actor=options.person(actor), reason=reason)
         if verb in _ENDING and progress.result is None:
             # The undo has begun; what the person asked for is there when it has ended.
-            progress = [each async for each in amends.follow(found, to_the_end=True)][-1]
+            progress = [each async for each in amends.follow(found)][-1]
         return progress
 
     progress = with_amends(work)
@@ -127,4 +125,12 @@ def _unless_undone(progress: "Progress") -> int:
     """The decision is taken: only a saga that ended otherwise is a failure of it."""
     from starter.cli.story import status_of
 
-    return status_of(progress) if progress.result is not None else 0
+    stuck = progress.state == "needs_attention"
+    return status_of(progress) if stuck or progress.result is not None else 0
+
+
+def _unless_stuck(progress: "Progress") -> int:
+    """What the person wanted is done, however the saga ends: unless another has to look first."""
+    from starter.cli.story import status_of
+
+    return status_of(progress) if progress.result is None else 0

@@ -31,7 +31,7 @@ def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: boo
         with _teller(as_json) as teller:
             last = await amends.submit(request)
             teller.tell(last)
-            if detach or last.result is not None or (last.waits_for and not wait):
+            if detach or last.result is not None or (last.needs_person and not wait):
                 return last
             async for progress in amends.follow(last.saga_id, to_the_end=wait):
                 teller.tell(progress)
@@ -72,9 +72,7 @@ def status_of(progress: "Progress") -> int:
 
     if progress.result is not None:
         return 0 if progress.result.get("state") in GOOD_ENDS else _ENDED_OTHERWISE
-    if progress.waits_for or progress.state == "needs_attention":
-        return _WAITS
-    return 0
+    return _WAITS if progress.needs_person else 0
 
 
 def _teller(as_json: bool) -> Teller:

@@ -1,13 +1,23 @@
 """Sagas in words."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 import pytest
 
 from ledger.money import Money
 from starter.advice import advice_on
+from starter.cli.live import LiveTable
 from starter.wording import details, money_text, standing, summary
-from workflows.inputs import ChangeRequest, PaymentRequest, Progress, Resource, RollbackRequest
+from workflows.inputs import (
+    ChangeRequest,
+    PaymentRequest,
+    Progress,
+    Resource,
+    RollbackRequest,
+    StepProgress,
+)
+from workflows.page import page
 from workflows.plan import Refusal
 
 SECRETS = ("2850590940090418135201", "building expenses", "203.0.113.7")
@@ -57,12 +67,38 @@ def test_a_rollback_says_what_it_goes_back_to() -> None:
     assert "only `shop-db`" in details(request)
 
 
+def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, object]:
+    """Progress of a saga whose second step can't get on."""
+    step = {"name": "execute transfer", "state": step_state, "detail": "no answer", "tries": 7}
+    steps = [{"name": "authorize", "state": "done"}, {**step, "verbs": list(verbs)}]
+    return {"state": state, "waits_for": "execute transfer", "steps": steps}
+
+
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
         ({"waits_for": "approval"}, "waits for approval: amends approve payment/x, or amends"),
         ({"waits_for": "capture"}, "waits for capture: amends capture payment/x"),
         ({"decision": "approved"}, "payment/x: approved, running"),
+        (
+            stuck("needs_attention", "needs_attention", verbs=["retry", "resolve"]),
+            "payment/x: execute transfer needs a person: no answer: "
+            "amends retry payment/x 'execute transfer', or amends resolve payment/x "
+            "'execute transfer' --evidence TEXT --outcome done|failed",
+        ),
+        (
+            stuck("needs_attention", "needs_attention", verbs=["retry", "skip", "resolve"]),
+            "or amends skip payment/x 'execute transfer' --reason TEXT, or amends resolve "
+            "payment/x 'execute transfer' --evidence TEXT",
+        ),
+        (
+            stuck("resolving", "resolving"),
+            "payment/x: nobody can tell yet what became of execute transfer (no answer): amends",
+        ),
+        (
+            stuck("compensating", "undoing", verbs=["retry", "skip", "resolve"]),
+            "payment/x: the undo of execute transfer had no success in 7 tries (no answer): amends",
+        ),
         ({"result": {"state": "denied", "reason": "no_policy"}}, "payment/x: denied (no_policy)"),
         (
             {"result": {"state": "rejected", "reason": "rejected"}},
@@ -96,3 +132,16 @@ def test_how_a_saga_stands_is_one_line(fields: dict[str, object], line: str) -> 
 def test_every_reason_of_a_refused_plan_has_advice() -> None:
     reasons = get_args(Refusal.model_fields["reason"].annotation)
     assert [reason for reason in reasons if advice_on(reason) is None] == []
+
+
+def test_every_state_of_a_step_is_drawn_on_a_terminal_and_on_the_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    states = get_args(StepProgress.model_fields["state"].annotation)
+    steps = [StepProgress(name=f"step {state}", state=state, tries=3) for state in states]
+    progress = Progress(saga_id="payment/x", kind="payment", state="running", steps=steps)
+    with LiveTable() as table:
+        table.tell(progress)
+    drawn = capsys.readouterr().out
+    assert [state for state in states if f"step {state} " not in drawn] == []
+    assert page(progress).count("3 tries") == len(states)

@@ -1,0 +1,83 @@
+"""`amends retry`, `skip`, `resolve`: what a person decides on a step that can't get on alone."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from starter.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starter.sdk import Amends
+    from workflows.inputs import Progress
+
+
+def _mending(command: options.Command) -> options.Command:
+    """What all three take: the saga, its step, and who decides."""
+    decided = options.actor(options.as_json(command))
+    return click.argument("saga", metavar="ID")(click.argument("step", metavar="STEP")(decided))
+
+
+@click.command()
+@_mending
+@options.reason
+def retry(**said: Any) -> int:
+    """Try the STEP of the saga ID again, or its undo.
+
+    `amends sagas --needs-attention` lists the steps that wait for a person.
+    """
+    return _mend("retry", **said)
+
+
+@click.command()
+@_mending
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the ledger.")
+def skip(**said: Any) -> int:
+    """Give up the undo of the STEP of the saga ID.
+
+    What is left stays as it is, and the result names it as a residual: money that moved stays
+    spent.
+    """
+    return _mend("skip", **said)
+
+
+@click.command()
+@_mending
+@click.option(
+    "--evidence",
+    required=True,
+    metavar="TEXT",
+    help="By what one can tell: a reference of the bank, a ticket.",
+)
+@click.option(
+    "--outcome",
+    type=click.Choice(["done", "failed", "undone"]),
+    help="How it stands (default: undone, of an undo).",
+)
+@options.reason
+def resolve(**said: Any) -> int:
+    """Say how the STEP of the saga ID stands.
+
+    That is for a step of which nobody else can tell. Of a transfer that is done, the evidence is
+    the reference of the bank.
+    """
+    return _mend("resolve", **said)
+
+
+def _mend(
+    verb: str, saga: str, step: str, actor: str | None, as_json: bool, **said: str | None
+) -> int:
+    from starter.cli.client import with_amends
+    from starter.cli.story import say
+
+    async def work(amends: "Amends") -> "Progress":
+        verbs: dict[str, Callable[..., Awaitable[Progress]]]
+        verbs = {"retry": amends.retry, "skip": amends.skip, "resolve": amends.resolve}
+        found = await amends.find(saga)
+        return await verbs[verb](found, step, actor=options.person(actor), **said)
+
+    progress = with_amends(work)
+    say(progress, as_json=as_json)
+    # What was said is done, however the saga ends; another step may still wait for a person.
+    return 4 if progress.needs_person else 0

@@ -1,0 +1,174 @@
+"""Sagas that wait for a person, by the command line: what it says, and with which exit status."""
+
+import shlex
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from activities import transfers
+from activities.adapters.mock import Fault, MockBank
+from starter.sdk import Amends
+from tests.starter.conftest import Command, until
+from workflows.inputs import PaymentRequest
+
+Payment = Callable[..., dict[str, Any]]
+Heal = Callable[[str], Awaitable[None]]
+STEP = "execute transfer"
+
+
+@pytest.fixture(autouse=True)
+def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person is asked after a blink, or after one try to undo."""
+    # Read anew by each run in its sandbox.
+    monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(transfers, "UNDO_TRIES", 1)
+
+
+@pytest.fixture
+def heal(settings: dict[str, str]) -> Heal:
+    """`await heal(saga_id)`: the bank makes no mistakes any more with this payment."""
+
+    async def heal(saga_id: str) -> None:
+        url = settings["AMENDS_MOCK_BANK_URL"]
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            healed = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s"
+            await connection.execute(healed, (saga_id,))
+
+    return heal
+
+
+@pytest.fixture
+def doubtful(payment: Payment, bank: MockBank) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """`await doubtful()`: a request whose transfer lands, while the bank never says so."""
+
+    async def request() -> dict[str, Any]:
+        asked = payment(45_000)
+        key = f"payment/{asked['operation_id']}"
+        await bank.inject(Fault(key, "timeout_after"))
+        await bank.inject(Fault(key, "timeout_before", "find", remaining=1_000))
+        return asked
+
+    return request
+
+
+def said(line: str, verb: str) -> list[str]:
+    """The words of the command that a line advises, as a shell would take them."""
+    (command,) = [part for part in line.split(", or ") if f"amends {verb} " in part]
+    return shlex.split(command[command.index("amends") :])[1:]
+
+
+async def test_what_nobody_can_tell_ends_with_4_and_says_what_to_say(
+    command: Command, doubtful: Callable[[], Awaitable[dict[str, Any]]], heal: Heal, bank: MockBank
+) -> None:
+    request = await doubtful()
+    saga_id = f"payment/{request['operation_id']}"
+    paid = await command("pay", request)
+    assert (paid.status, paid.err) == (4, "")
+    last = paid.out.splitlines()[-1]
+    assert f"{saga_id}: {STEP} needs a person: the bank did not answer find: " in last
+    assert said(last, "retry") == ["retry", saga_id, STEP]
+    await heal(saga_id)
+    report = await bank.find(saga_id)
+    assert report is not None
+    assert report.reference is not None
+    words = said(last, "resolve")
+    assert words[-2:] == ["--outcome", "done|failed"]
+    answer = ("--evidence", report.reference, "--outcome", "done", "--as", "ana")
+    resolved = await command(*words[:3], *answer)
+    assert (resolved.status, resolved.err) == (0, "")
+    again = await command("pay", request, "--json")
+    assert (again.status, again.json["provider_reference"]) == (0, report.reference)
+
+
+async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
+    command: Command,
+    doubtful: Callable[[], Awaitable[dict[str, Any]]],
+    heal: Heal,
+    settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = await doubtful()
+    saga_id = f"payment/{request['operation_id']}"
+    stuck = await command("pay", request, "--json")
+    assert (stuck.status, stuck.json["state"]) == (4, "needs_attention")
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
+    listed = await command("sagas", "--needs-attention", "--json")
+    assert listed.status == 0
+    (found,) = [each for each in listed.json if each["saga_id"] == saga_id]
+    assert found["since"]
+    assert {key: found[key] for key in ("step", "undoing", "reason", "verbs")} == {
+        "step": STEP,
+        "undoing": False,
+        "reason": "the bank did not answer find",
+        "verbs": ["retry", "resolve"],
+    }
+    (line,) = [
+        line
+        for line in (await command("sagas", "--needs-attention")).out.splitlines()
+        if line.startswith(saga_id)
+    ]
+    told = await command("saga", saga_id)
+    assert f"{saga_id}: {STEP} needs a person" in told.out.splitlines()[0]
+    monkeypatch.setenv("TEMPORAL_ADDRESS", settings["TEMPORAL_ADDRESS"])
+    await heal(saga_id)
+    retried = await command(*said(line, "retry"), "--as", "ana", "--reason", "the bank is back")
+    assert retried.status == 0
+    assert (await command("pay", request)).status == 0
+    assert saga_id not in (await command("sagas", "--needs-attention")).out
+
+
+async def test_a_cancel_that_can_not_be_carried_out_ends_with_4_and_a_skip_ends_it(
+    command: Command, payment: Payment, bank: MockBank, amends: Amends
+) -> None:
+    request = payment(45_000)
+    saga_id = f"payment/{request['operation_id']}"
+    await bank.inject(Fault(saga_id, "slow_after", delay_ms=700))
+    await bank.inject(Fault(saga_id, "timeout_before", "reverse", remaining=1_000))
+    await amends.submit(PaymentRequest.model_validate(request))
+    await until(lambda: bank.find(saga_id))
+    cancelled = await command("cancel", saga_id, "--as", "ana")
+    assert cancelled.status == 4
+    words = said(cancelled.out, "skip")
+    assert words == ["skip", saga_id, STEP, "--reason", "TEXT"]
+    assert (await command(*words[:3], "--as", "ana")).status == 2
+    skipped = await command(*words[:3], "--as", "ana", "--reason", "they keep it")
+    assert skipped.status == 0
+    residual = f"{STEP}: skipped by user:ana: they keep it"
+    result = await amends.result(saga_id)
+    assert result.model_dump()["residuals"] == [residual]
+    told = (await command("saga", saga_id, "--json")).json
+    report = {step["name"]: step for step in told["steps"]}[STEP]
+    assert (report["outcome"], report["undo_outcome"], report["undo_tries"]) == (
+        *("done", "skipped", 1),
+    )
+    assert report["residual"] == residual
+    (row,) = [
+        line for line in (await command("saga", saga_id)).out.splitlines() if f"\t{STEP}\t" in line
+    ]
+    assert row.split("\t")[2:] == ["done", "1", "skipped", "1", residual]
+
+
+async def test_who_mends_what_does_not_wait_is_told_so(command: Command, payment: Payment) -> None:
+    request = payment(55_000)
+    saga_id = f"payment/{request['operation_id']}"
+    await command("pay", request)
+    for words in (
+        ("retry", saga_id, STEP),
+        ("skip", saga_id, STEP, "--reason", "r"),
+        ("resolve", saga_id, STEP, "--evidence", "e"),
+    ):
+        refused = await command(*words, "--as", "ana")
+        assert (refused.status, refused.out) == (2, "")
+        assert "it does not wait for a person" in refused.err
+    by_agent = await command("retry", saga_id, STEP, "--as", f"agent:{request['agent_id']}")
+    assert by_agent.status == 2
+    assert "a user decides, not an agent" in by_agent.err
+    unknown = await command("resolve", saga_id, STEP, "--evidence", "e", "--outcome", "perhaps")
+    assert (unknown.status, unknown.err.count("\n")) == (2, 1)
+    await command("reject", saga_id, "--as", "ana")
+    late = await command("retry", saga_id, STEP, "--as", "ana")
+    assert late.status == 2
+    assert "comes too late" in late.err
