@@ -36,7 +36,8 @@ LATE = "ZA006"
 # A commit at a time up to which the past was answered for: the clock was set back (ledger.past).
 ANSWERED_FOR = "ZA007"
 
-_IDLE_AT_MOST = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+# Not idle_in_transaction_session_timeout: PostgreSQL 18 does not start it after a pipeline.
+_LASTS_AT_MOST = "SET LOCAL transaction_timeout = '10s'"
 # Nothing was written. On ROLLBACK the driver would forget all prepared statements.
 _NOTHING = "COMMIT"
 
@@ -135,7 +136,7 @@ async def _locked(
     async with connection.pipeline():
         await connection.execute("BEGIN")
         # A worker that is frozen here must not hold others up for ever.
-        await connection.execute(_IDLE_AT_MOST)
+        await connection.execute(_LASTS_AT_MOST)
         # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
         await _ask(connection, refs, windows_of, locked=True)
         loaded = await _load(connection, refs, windows_of, locked=True)

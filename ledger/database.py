@@ -30,6 +30,7 @@ UNAVAILABLE = (
     errors.CrashShutdown,
     errors.CannotConnectNow,
     errors.TooManyConnections,
+    errors.TransactionTimeout,
     PoolTimeout,
 )
 

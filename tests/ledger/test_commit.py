@@ -5,9 +5,12 @@ import asyncio
 import psycopg
 import pytest
 
+from ledger import commit as write_path
 from ledger.agents import AgentRegistered, AgentRevoked
 from ledger.commit import Decision, Loaded, Ref, commit
 from ledger.database import Database
+from ledger.decision import NotLoaded
+from ledger.errors import DatabaseUnavailable
 from ledger.noun import Event
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, BOT, register, reserve, revoke, write
@@ -142,6 +145,38 @@ async def test_a_deadlock_is_retried(clone: Clone, ledger: Database) -> None:
         await other.rollback()
         assert await work == "done"
     assert await clone.fetch("SELECT version FROM ledger.agents") == [(2,), (2,)]
+
+
+async def test_who_stands_still_between_load_and_write_keeps_no_lock(
+    clone: Clone, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = write_path._LASTS_AT_MOST.replace("10s", "300ms")
+    monkeypatch.setattr(write_path, "_LASTS_AT_MOST", soon)
+    await register(ledger)
+    tries, is_free = 0, False
+
+    def stand_still(_: Loaded) -> Decision[None]:
+        nonlocal tries, is_free
+        tries += 1
+        if tries == 1:
+            raise NotLoaded
+        with psycopg.connect(clone.superuser) as other:
+            other.execute("SET LOCAL statement_timeout = '10s'")
+            other.execute(_UNTIL_NOBODY_HOLDS)
+        is_free = True
+        return Decision(None, [(BOT, AgentRevoked())])
+
+    with pytest.raises(DatabaseUnavailable):
+        await commit(ledger, AUTHOR, [Ref(BOT)], stand_still)
+    assert is_free
+    assert await clone.fetch("SELECT state FROM ledger.agents") == [("active",)]
+
+
+_UNTIL_NOBODY_HOLDS = """
+    DO $$ BEGIN WHILE EXISTS (
+        SELECT FROM pg_locks l JOIN pg_stat_activity USING (pid)
+        WHERE datname = current_database() AND usename = 'amends_worker' AND mode = 'RowShareLock'
+    ) LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$"""
 
 
 async def _until_waiting(clone: Clone) -> None:
