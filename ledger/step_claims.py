@@ -238,8 +238,10 @@ async def note_step(
     """
 
     def claimed(loaded: Loaded) -> Decision[StepState]:
-        _fence(loaded, claim, phase)
         step = _known(loaded, claim)
+        if _has_ended(loaded, claim):
+            return Decision(step)
+        _fence(loaded, claim, phase)
         if step.state in ENDED if phase == "compensating" else not step.undecided:
             return Decision(step)
         changed = evolve(step, event)
@@ -249,7 +251,9 @@ async def note_step(
 
 
 def _compensating(loaded: Loaded, claim: StepClaim) -> StepState:
-    _fence(loaded, claim, "compensating")
+    step: StepState | None = loaded[claim.aggregate]
+    if step is None or step.state not in ENDED or not _has_ended(loaded, claim):
+        _fence(loaded, claim, "compensating")
     return _known(loaded, claim)
 
 
@@ -283,11 +287,14 @@ def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
 
 
 def _has_ended(loaded: Loaded, claim: StepClaim) -> bool:
-    """Whether the saga was closed by this step."""
-    if claim.ending is None:
+    """Whether the saga has ended in the claim's epoch. Its own run may ask again, after a workflow
+    task that was lost, and finds each step as it stands."""
+    if loaded.holds(saga_name(claim.saga_id)):
         return False
     saga: SagaState | None = loaded[saga_name(claim.saga_id)]
-    return saga is not None and saga.state == "completed" and saga.result == claim.ending
+    if saga is None or not saga.closed or saga.epoch != claim.epoch:
+        return False
+    return claim.ending in (None, saga.result)
 
 
 def _fence(loaded: Loaded, claim: StepClaim, phase: Phase) -> None:
