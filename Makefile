@@ -1,7 +1,7 @@
 # Every target sets up .venv by itself, from the hash-pinned requirements, once.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test check bench lock
+.PHONY: help .venv demo test check bench crash lock
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +12,7 @@ KEEP ?=
 ARGS ?=
 
 help:
-	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | lock | .venv"
+	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | crash | lock | .venv"
 
 .venv: $(READY)
 
@@ -48,6 +48,10 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Stops workers at every place of every saga; the last line is `N points, M laws broken`.
+crash: $(READY)
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 # Needs uv (https://docs.astral.sh/uv/). The files carry hashes and no download address.
 lock:

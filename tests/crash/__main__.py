@@ -1,0 +1,123 @@
+"""`make crash`: crash sagas of every shape at every place, and print what was tried and broken.
+
+    make crash                          all of it
+    make crash ARGS="--shape NAME"      one shape; may be given again
+    make crash ARGS=--write             the table goes into docs/guarantees.md as well
+
+The last line is `N points, M laws broken`; the exit status is 1 when a law is broken.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.crash.explorer import (
+    Point,
+    Tried,
+    findings,
+    places_of,
+    points_at,
+    try_outage,
+    try_points,
+)
+from tests.crash.ground import Ground, ground
+from tests.crash.orders import POSTGRES_KILLED, TEMPORAL_KILLED
+from tests.crash.shapes import SHAPES
+from tests.crash.table import table, write
+from worker.embedded.servers import EmbeddedServers
+
+# More than two processors can carry would only make each other wait.
+AT_ONCE = 8
+# Where a server dies, and the other sagas that are under way then. Nobody of them tells a saga
+# anything: what a client does whose call was cut off is not the question here.
+COMPANY = (
+    "payment captured",
+    "payment expired",
+    "payment refused by the bank",
+    "policy set",
+    "change applied",
+    "change that fails and is undone",
+)
+OUTAGES = (
+    ("payment captured", "before commit authorize: StepCommitted"),
+    ("payment captured", "after bank transfer"),
+    ("payment captured", "after commit execute transfer: StepDone"),
+    ("payment refused by the bank", "before commit authorize: StepUndone"),
+    ("change that fails and is undone", "before target delete app"),
+)
+
+
+async def main(shapes: Sequence[str], writes: bool) -> int:
+    """Returns how many laws are broken."""
+    since = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="amends-crash-") as name:
+        folder = Path(name)
+        async with (
+            EmbeddedServers(folder / "servers") as servers,
+            ground(servers, "crash", folder) as here,
+        ):
+            tried = await explore(here, shapes or list(SHAPES))
+            found = await findings(here)
+    shown = table(tried)
+    for each in tried:
+        for law in each.broken:
+            print(f"broken at {each.point}: {law}")
+    for law in found:
+        print(f"broken in the whole: {law}")
+    minutes = (time.monotonic() - since) / 60
+    print(f"\n{shown}\n\n{minutes:.1f} minutes")
+    laws = sum(len(each.broken) for each in tried) + len(found)
+    last = f"{len(tried)} points, {laws} laws broken"
+    if writes:
+        write(f"{shown}\n\n{last}, in {minutes:.0f} minutes on {os.cpu_count()} cores.")
+    print(last)
+    return laws
+
+
+async def explore(here: Ground, shapes: Sequence[str]) -> list[Tried]:
+    """Find the places of these shapes, and try every point."""
+    # Few at once: a busy worker would repeat itself, and pass places that others don't.
+    few = asyncio.Semaphore(3)
+
+    async def look(shape: str) -> list[str]:
+        async with few:
+            return await places_of(here, shape)
+
+    places = await asyncio.gather(*map(look, shapes))
+    points = [
+        point
+        for shape, passed in zip(shapes, places, strict=True)
+        for point in points_at(shape, passed)
+    ]
+    print(f"{len(points)} points in {len(shapes)} shapes", file=sys.stderr, flush=True)
+    tried: list[Tried] = []
+    async for each in try_points(here, points, AT_ONCE):
+        tried.append(each)
+        if each.broken or len(tried) % 50 == 0:
+            print(f"{len(tried)}: {each.point} {each.broken}", file=sys.stderr, flush=True)
+    for shape, place in OUTAGES:
+        for server in (POSTGRES_KILLED, TEMPORAL_KILLED):
+            if shape in shapes:
+                tried.append(await try_outage(here, Point(shape, place, server), COMPANY))
+    return tried
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make crash ARGS=", description=__doc__)
+    parser.add_argument("--shape", action="append", choices=SHAPES, default=[])
+    parser.add_argument("--write", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments = _arguments()
+    status = 1 if asyncio.run(main(arguments.shape, arguments.write)) else 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of the SDK's core may abort an interpreter that is going down.
+    os._exit(status)

@@ -1,0 +1,170 @@
+"""What must be true of a saga after it was crashed, however it ended.
+
+Read by SQL, past all of our readers: the ledger as its auditor sees it, the books of the bank, the
+target server. Each law that is broken is one sentence.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import LiteralString
+
+from temporalio.client import WorkflowFailureError
+
+from tests.crash.ground import Ground
+from tests.crash.orders import FROZEN, TWICE
+from tests.crash.shapes import Shape
+from tests.sagas.teller import Handle, Json
+
+# What may be told more than once of one aggregate in one saga. A resource is claimed for a change
+# and again for its undo.
+TOLD_AGAIN = {"SagaCommitRefused", "SagaDuplicateReceived", "ResourceChangeStarted"}
+HELD = ("started", "unknown")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How Temporal says that a saga ended: its result, or the type of its failure."""
+
+    state: str
+    result: Json | None
+    failure: str | None
+
+    @classmethod
+    async def of(cls, handle: Handle) -> "Ended":
+        """Wait for the end of a saga."""
+        try:
+            result = await handle.result()
+        except WorkflowFailureError as failed:
+            cause = failed.cause
+            return cls("failed", None, getattr(cause, "type", None) or type(cause).__name__)
+        return cls(result["state"], result, None)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A saga that has ended, and what had befallen it."""
+
+    ground: Ground
+    shape: Shape
+    prefix: str
+    fault: str | None
+    ended: Ended
+
+    @property
+    def saga_id(self) -> str:
+        return self.shape.saga_id(self.prefix)
+
+
+async def broken(case: Case) -> list[str]:
+    """The laws that are broken, each as a sentence."""
+    found = [*_ends(case)]
+    for law in (_record, _steps, _events, _money, _things):
+        found += [each async for each in law(case)]
+    return found
+
+
+def _ends(case: Case) -> Iterator[str]:
+    if case.ended.state not in case.shape.ends:
+        yield f"ended as {case.ended.state} ({case.ended.failure}), not {case.shape.ends}"
+
+
+async def _record(case: Case) -> AsyncIterator[str]:
+    """The saga is closed in the ledger, with the result that Temporal has."""
+    rows = await case.ground.ask("SELECT * FROM ledger.sagas WHERE workflow_id = %s", case.saga_id)
+    if len(rows) != 1:
+        yield f"the ledger has {len(rows)} sagas of this name"
+        return
+    (saga,) = rows
+    if saga["state"] not in ("completed", "compensated", "failed"):
+        yield f"the ledger says that it is {saga['state']}"
+    elif case.ended.failure is not None:
+        told = (saga["state"], (saga["result"] or {}).get("reason"))
+        if told != ("failed", case.ended.failure):
+            yield f"the ledger says {told}, Temporal failed with {case.ended.failure}"
+    elif saga["result"] != case.ended.result:
+        yield "the ledger has another result than Temporal"
+
+
+async def _steps(case: Case) -> AsyncIterator[str]:
+    """Each step has an outcome, and of a saga that was undone none is left standing."""
+    steps = await case.ground.ask(
+        "SELECT s.*, g.state AS saga FROM ledger.saga_steps s"
+        " JOIN ledger.sagas g ON g.workflow_id = s.saga_id WHERE s.saga_id = %s",
+        case.saga_id,
+    )
+    for step in steps:
+        undone = step["saga"] in ("compensated", "failed")
+        if step["state"] in HELD or (undone and step["undo"] and step["state"] == "done"):
+            yield f"step {step['name']} is {step['state']} in a saga that is {step['saga']}"
+
+
+async def _events(case: Case) -> AsyncIterator[str]:
+    """Each event is told once."""
+    rows = await case.ground.ask(
+        "SELECT aggregate, event_type FROM ledger.event_log WHERE saga_id = %s", case.saga_id
+    )
+    for (aggregate, told), times in Counter(tuple(row.values()) for row in rows).items():
+        if times > 1 and told not in TOLD_AGAIN:
+            yield f"{told} of {aggregate.replace(case.prefix, '')} was told {times} times"
+    if case.shape.kind in ("agent", "policy"):
+        # It is new, so nobody else has told of it.
+        aggregate = f"{case.shape.kind}/{case.prefix}bot"
+        rows = await case.ground.ask(_OF_AGGREGATE, aggregate)
+        if len(rows) != 1:
+            yield f"{len(rows)} events of a new {case.shape.kind}"
+
+
+_OF_AGGREGATE: LiteralString = "SELECT event_type FROM ledger.event_log WHERE aggregate = %s"
+
+
+async def _money(case: Case) -> AsyncIterator[str]:
+    """What the bank did, the ledger has; it was sent once; nothing stays reserved."""
+    if case.shape.kind != "payment":
+        return
+    captured = case.ended.state == "captured"
+    booked = await case.ground.ask_bank(
+        "SELECT * FROM mock_bank.transfers WHERE key = %s", case.saga_id
+    )
+    ours = await case.ground.ask("SELECT * FROM ledger.transfers WHERE saga_id = %s", case.saga_id)
+    theirs = [(row["status"], row["reference"]) for row in booked]
+    if theirs != [(row["state"], row["reference"]) for row in ours]:
+        yield f"the bank has {[row['status'] for row in booked]}, the ledger does not"
+    if ("executed" in [row["status"] for row in booked]) != captured:
+        yield f"the bank has {[row['status'] for row in booked]} of a payment {case.ended.state}"
+    # Who wakes behind his last look sends it again, under the same key; nobody else may.
+    sent = sum(row["deliveries"] for row in booked)
+    if sent > (2 if case.fault in (FROZEN, TWICE) else 1):
+        yield f"the order was sent {sent} times"
+    windows = await case.ground.ask(
+        "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s",
+        f"{case.prefix}bot",
+    )
+    (asked,) = await case.ground.ask(
+        "SELECT coalesce(sum(amount_minor), 0) AS amount_minor, count(*) AS count"
+        " FROM ledger.authorizations WHERE saga_id = %s AND state = 'captured'",
+        case.saga_id,
+    )
+    spent = [sum(row[name] for row in windows) for name in ("amount_minor", "count")]
+    if spent != [asked["amount_minor"], asked["count"]] or bool(asked["count"]) != captured:
+        yield f"{spent} are reserved or spent, {[*asked.values()]} captured"
+
+
+async def _things(case: Case) -> AsyncIterator[str]:
+    """The target holds what the ledger has, nobody claims it, and of what was undone nothing."""
+    if case.shape.room != "infrastructure":
+        return
+    environment = case.prefix.strip("-")
+    known = await case.ground.ask(
+        "SELECT name, state, claimed_by FROM ledger.resources WHERE environment = %s", environment
+    )
+    present = {row["name"] for row in known if row["state"] == "present"}
+    real = await case.ground.target.names(case.prefix)
+    if real != present:
+        yield f"the target has {sorted(real)}, the ledger {sorted(present)}"
+    for row in known:
+        if row["claimed_by"]:
+            yield f"{row['name']} is still claimed by {row['claimed_by']}"
+    applied = case.ended.state == "applied" and case.shape.kind == "change"
+    if bool(present) != applied:
+        yield f"{sorted(present)} are present after a {case.shape.kind} {case.ended.state}"

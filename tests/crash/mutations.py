@@ -1,0 +1,125 @@
+"""What must not be taken away: each mutation takes one guard out of a worker of the explorer.
+
+With any of them the explorer has to report broken laws; that is what shows that it looks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from activities import agents, authorizations
+from activities.adapters.mock import MockBank
+from activities.adapters.payment import TransferReport
+from activities.saga_records import Turned
+from ledger import step_claims
+from ledger.step_claims import StepClaim
+from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
+from tests.crash.patching import put
+from worker import wiring
+from workflows.saga import Saga
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One guard less, and the point (shape, place, fault) at which that has to be seen."""
+
+    apply: Callable[[], None]
+    point: tuple[str, str, str]
+
+
+def _no_fence() -> None:
+    put(step_claims, "_fence", lambda *_: None)
+
+
+def _no_stored_result() -> None:
+    """A repeat finds no step that was done: it carries the step out again."""
+    commit_step = step_claims.commit_step
+
+    async def forgetful(
+        database: Any, author: Any, claim: StepClaim, refs: Any, decide: Any, **more: Any
+    ) -> Any:
+        # The step of an attempt has a name that no other attempt knows.
+        claim = replace(claim, step=f"{claim.step} {uuid4().hex[:6]}")
+        return await commit_step(database, author, claim, refs, decide, **more)
+
+    for room in (agents, authorizations):
+        put(room, "commit_step", forgetful)
+
+
+def _undo_from_memory() -> None:
+    """The saga undoes what it saw succeed, instead of what the ledger says was started."""
+    # The real module in the sandbox, so that the patch is in it.
+    put(wiring, "PASSED_THROUGH", (*wiring.PASSED_THROUGH, "workflows.saga"))
+    watch, undo = Saga._watch, Saga.turn_round
+
+    async def remembering(saga: Any, claim: Any, work: Any) -> Any:
+        answer = await watch(saga, claim, work)
+        saga.remembered = {*getattr(saga, "remembered", ()), claim.step}
+        return answer
+
+    async def from_memory(saga: Any, turn: Any, actor: str) -> Turned:
+        ours = saga.ours
+
+        async def forgetting(activity: Any, *args: Any, **more: Any) -> Any:
+            answer = await ours(activity, *args, **more)
+            if isinstance(answer, Turned):
+                known = getattr(saga, "remembered", ())
+                steps = [step for step in answer.steps if step.name in known]
+                answer = answer.model_copy(update={"steps": steps})
+            return answer
+
+        saga.ours = forgetting
+        return await undo(saga, turn, actor)
+
+    put(Saga, "_watch", remembering)
+    put(Saga, "turn_round", from_memory)
+
+
+def _no_probe() -> None:
+    """Whoever finds a call without an outcome sends it again, and does not look before."""
+
+    async def finds_nothing(bank: MockBank, key: str) -> None:
+        return None
+
+    put(MockBank, "find", finds_nothing)
+
+
+def _no_cancel_of_the_key() -> None:
+    """The undo of a transfer that never arrived believes that it never will."""
+    reverse = MockBank.reverse
+
+    async def believing(bank: MockBank, key: str) -> TransferReport:
+        if await bank._look_up(key) is None:
+            return TransferReport(key, "cancelled", None, "cancelled", None, None, None)
+        return await reverse(bank, key)
+
+    put(MockBank, "reverse", believing)
+
+
+def _undone_again() -> None:
+    """An undo does not see that it was done: it gives back once more."""
+    put(step_claims, "ENDED", frozenset())
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "the fence removed": Mutation(
+        _no_fence,
+        ("change cancelled at the fault", "before commit create a: StepStarted", FROZEN),
+    ),
+    "the stored result removed": Mutation(
+        _no_stored_result, ("policy set", "after commit set policy: StepCommitted", KILL)
+    ),
+    "the undo read from memory": Mutation(
+        _undo_from_memory, ("payment cancelled at the fault", "after bank transfer", KILL)
+    ),
+    "the probe removed": Mutation(_no_probe, ("payment captured", "after bank transfer", KILL)),
+    "the key not cancelled": Mutation(
+        _no_cancel_of_the_key,
+        ("payment cancelled at the fault", "before bank transfer", FROZEN),
+    ),
+    "the undo not seen to be done": Mutation(
+        _undone_again,
+        ("payment refused by the bank", "after commit authorize: StepUndone", ANSWER_LOST),
+    ),
+}

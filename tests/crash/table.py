@@ -1,0 +1,41 @@
+"""What was tried and what broke, as a table of shapes and faults."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.crash.explorer import Tried
+from tests.crash.orders import FAULTS
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "guarantees.md"
+BEGIN, END = "<!-- make crash ARGS=--write -->", "<!-- until here -->"
+
+
+def table(tried: Sequence[Tried]) -> str:
+    """Points by shape and fault, in Markdown; where laws are broken, how many."""
+    shapes = list(dict.fromkeys(each.point.shape for each in tried))
+    lines = [
+        _row("shape", [*FAULTS, "points", "laws broken"]),
+        _row("---", ["---:"] * (len(FAULTS) + 2)),
+    ]
+    for shape in [*shapes, None]:
+        of = [each for each in tried if shape in (None, each.point.shape)]
+        cells = [_count([each for each in of if each.point.fault == fault]) for fault in FAULTS]
+        broken = sum(len(each.broken) for each in of)
+        lines.append(_row(shape or "all", [*cells, str(len(of)), str(broken)]))
+    return "\n".join(lines)
+
+
+def _count(tried: Sequence[Tried]) -> str:
+    return str(len(tried)) if tried else ""
+
+
+def _row(first: str, cells: Sequence[str]) -> str:
+    return "| " + " | ".join([first, *cells]) + " |"
+
+
+def write(text: str) -> None:
+    """Put it between the two marks of docs/guarantees.md."""
+    whole = DOCUMENT.read_text()
+    before, _, rest = whole.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")

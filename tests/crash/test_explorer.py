@@ -1,0 +1,94 @@
+"""A sample of what `make crash` tries, and what it must see when a guard is taken away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.crash.explorer import (
+    Point,
+    Tried,
+    findings,
+    places_of,
+    points_at,
+    try_point,
+    try_points,
+)
+from tests.crash.ground import Ground, ground
+from tests.crash.mutations import MUTATIONS
+from tests.crash.orders import ANSWER_LOST, FROZEN, KILL, NOT_SENT, TWICE
+from worker.embedded.servers import EmbeddedServers
+
+AT_ONCE = 6
+# A saga without a guard may never end.
+GIVE_UP_S = 30.0
+SAMPLE = [
+    Point("payment captured", "before commit authorize: StepCommitted", KILL),
+    Point("payment captured", "after commit execute transfer: StepStarted", KILL),
+    Point("payment captured", "after bank transfer", FROZEN),
+    Point("payment captured", "before bank transfer", TWICE),
+    Point("payment captured", "after commit settle: SagaCompleted", ANSWER_LOST),
+    Point("payment approved by a person", "after commit approve: StepCommitted", KILL),
+    Point("payment cancelled at the fault", "before bank transfer", FROZEN),
+    Point("payment refused by the bank", "after commit authorize: StepUndone", ANSWER_LOST),
+    Point("policy set", "after commit set policy: StepCommitted", KILL),
+    Point("change applied", "before target apply app", NOT_SENT),
+    Point("change cancelled at the fault", "before commit create a: StepStarted", FROZEN),
+    Point("payment captured", "after bank transfer", KILL),
+    Point("payment cancelled at the fault", "after bank transfer", KILL),
+    Point("change that fails and is undone", "after target delete app", KILL),
+]
+
+
+@pytest.fixture(scope="module")
+async def here(
+    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Ground]:
+    async with ground(servers, "crash", tmp_path_factory.mktemp("crash")) as made:
+        yield made
+
+
+async def test_a_sample_of_the_points_breaks_no_law(here: Ground) -> None:
+    tried = [each async for each in try_points(here, SAMPLE, AT_ONCE)]
+    assert len(tried) == len(SAMPLE)
+    assert [(str(each.point), each.broken) for each in tried if each.broken] == []
+    assert await findings(here) == []
+
+
+async def test_the_places_of_a_saga_are_found_and_the_sample_is_among_its_points(
+    here: Ground,
+) -> None:
+    for shape in ("payment captured", "policy set"):
+        points = points_at(shape, await places_of(here, shape))
+        assert {point for point in SAMPLE if point.shape == shape} <= set(points)
+
+
+async def test_a_place_that_is_not_reached_is_a_broken_law(here: Ground) -> None:
+    tried = await try_point(here, Point("policy set", "before bank transfer", NOT_SENT))
+    assert tried.broken == ["not hit: []"]
+
+
+@pytest.fixture(scope="module")
+async def without_a_guard(
+    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, Tried]]:
+    """What was tried with each mutation, all at once, in a ledger that is in ruins afterwards."""
+    async with ground(servers, "ruins", tmp_path_factory.mktemp("ruins")) as ruins:
+        few = asyncio.Semaphore(AT_ONCE)
+
+        async def take_away(name: str) -> Tried:
+            async with few:
+                return await try_point(ruins, Point(*MUTATIONS[name].point), name, GIVE_UP_S)
+
+        yield dict(zip(MUTATIONS, await asyncio.gather(*map(take_away, MUTATIONS)), strict=True))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_laws_are_broken_with(without_a_guard: dict[str, Tried], mutation: str) -> None:
+    laws = without_a_guard[mutation].broken
+    # Broken by what was done, and not because the point was missed or the time was up.
+    assert [law for law in laws if not law.startswith(("not hit", "it did not end"))] != [], laws
+
+
+def test_where_a_guard_is_missed_no_law_is_broken_while_it_is_there() -> None:
+    assert {Point(*mutation.point) for mutation in MUTATIONS.values()} <= set(SAMPLE)

@@ -1,0 +1,137 @@
+"""`python -m tests.crash.worker`: a nursery of worker processes.
+
+A worker takes a second of processor time to import. So one process imports everything and forks
+whenever it is told to: one line of orders on its standard input is one worker process. It says on
+its standard output which process that is, and what becomes of its processes:
+
+    {"born": 4711}    {"stopped": 4711}    {"ended": 4711}
+
+When its standard input ends, so do it and all its processes.
+"""
+
+import asyncio
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from datetime import timedelta
+from typing import NoReturn
+
+from temporalio.client import Client
+
+from activities import errors, step
+from activities.resources import ResourceActivities
+from tests.crash.mutations import MUTATIONS
+from tests.crash.orders import Orders
+from tests.crash.patching import put
+from tests.crash.places import Places, watch
+from worker import wiring
+from worker.process import work
+from worker.settings import Settings
+from workflows.border import DATA_CONVERTER
+
+# As short as two busy processors allow: most faults wait for it to pass.
+STICKY = timedelta(seconds=1)
+
+
+def hurry(heartbeat: timedelta) -> None:
+    """Times that a test can wait for, in place of those of production, in their proportions."""
+    for room in (errors, step):
+        put(room, "HEARTBEAT", heartbeat)
+    attempt = heartbeat + timedelta(seconds=2)
+    put(errors, "OUTSIDE_TRY", attempt + timedelta(seconds=2))
+    put(ResourceActivities.__init__, "__defaults__", (attempt,))
+    put(wiring, "STICKY", STICKY)
+
+
+def carry_out(orders: Orders) -> NoReturn:
+    """Be the worker, until somebody ends the process."""
+    hurry(timedelta(seconds=orders.heartbeat_s))
+    if orders.mutation:
+        MUTATIONS[orders.mutation].apply()
+    watch(Places(orders))
+    asyncio.run(_work(orders))
+    os._exit(1)
+
+
+async def _work(orders: Orders) -> None:
+    client = await Client.connect(orders.temporal, data_converter=DATA_CONVERTER)
+    async with wiring.wire(Settings(**orders.settings), client, [orders.room]) as running:
+        await work(running.workers, asyncio.Event())
+
+
+class Nursery:
+    """The process that forks. It has one thread, and never starts a loop."""
+
+    def __init__(self) -> None:
+        self._alive: set[int] = set()
+        self._wake, self._woken = socket.socketpair()
+        for end in (self._wake, self._woken):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Until the standard input ends."""
+        events = selectors.DefaultSelector()
+        events.register(0, selectors.EVENT_READ)
+        events.register(self._wake, selectors.EVENT_READ)
+        waiting = b""
+        while True:
+            for key, _ in events.select():
+                if key.fd != 0:
+                    self._wake.recv(4096)
+                    continue
+                read = os.read(0, 1 << 20)
+                if not read:
+                    self._end()
+                    return
+                *lines, waiting = (waiting + read).split(b"\n")
+                for line in lines:
+                    self._fork(line)
+            self._report()
+
+    def _fork(self, line: bytes) -> None:
+        orders = Orders.of_line(line)
+        child = os.fork()
+        if child == 0:
+            _be_born()
+            carry_out(orders)
+        self._alive.add(child)
+        _say(born=child)
+
+    def _report(self) -> None:
+        while self._alive:
+            child, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+            if child == 0:
+                return
+            if os.WIFSTOPPED(status):
+                _say(stopped=child)
+            else:
+                self._alive.discard(child)
+                _say(ended=child)
+
+    def _end(self) -> None:
+        for child in self._alive:
+            os.kill(child, signal.SIGKILL)
+
+
+def _be_born() -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # What the nursery says is not for the children to say.
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+
+
+def _say(**what: int) -> None:
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Nursery().run()
+    sys.exit(0)
