@@ -39,9 +39,13 @@ class Held:
             try:
                 await self._beat()
             except asyncio.CancelledError:
-                self.met_a_cancel = True
                 if self.manner == "frozen":
                     continue
+                details = activity.cancellation_details()
+                if details is not None and not details.cancel_requested:
+                    # Given up by a busy server or worker: the next attempt stands here again.
+                    raise
+                self.met_a_cancel = True
                 self.opened.set()
                 if self.manner == "cancelled":
                     raise
