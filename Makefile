@@ -1,7 +1,7 @@
 # Every target sets up .venv by itself, from the hash-pinned requirements, once.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test check bench crash lock
+.PHONY: help .venv demo test check bench crash soak lock
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +12,7 @@ KEEP ?=
 ARGS ?=
 
 help:
-	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | crash | lock | .venv"
+	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | crash | soak | lock | .venv"
 
 .venv: $(READY)
 
@@ -53,9 +53,14 @@ bench: $(READY)
 crash: $(READY)
 	@$(BIN)/python -m tests.crash $(ARGS)
 
+# 5,000 payments in trouble, with workers killed; within 10 minutes.
+soak: $(READY)
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 # Needs uv (https://docs.astral.sh/uv/). The files carry hashes and no download address.
 lock:
 	@$(COMPILE) pyproject.toml --output-file requirements/run.txt
 	@$(COMPILE) --group build --output-file requirements/build.txt
+	@$(COMPILE) --group dbos --output-file requirements/dbos.txt
 	@$(COMPILE) pyproject.toml --group dev --constraints requirements/run.txt \
 	  --output-file requirements/dev.txt

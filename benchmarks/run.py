@@ -58,7 +58,7 @@ class Rounds:
         while (now := self._server.children()) != sessions:
             sessions = now
             await asyncio.sleep(_GONE_S)
-        return _cpu_s(self._server)
+        return cpu_s(self._server)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Measured:
         return statistics.median(one.per_s / other.per_s for one, other in pairs)
 
 
-def _cpu_s(server: psutil.Process) -> float:
+def cpu_s(server: psutil.Process) -> float:
     """Of a server and its processes, those that have ended too."""
     own, living = server.cpu_times(), 0.0
     for session in server.children():

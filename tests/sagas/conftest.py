@@ -1,7 +1,6 @@
 """A worker in this process for the tests of each file, on a ledger and a bank of its own."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from tests.sagas.cancellation import Stops
 from tests.sagas.gate import Gate, gate_before
 from tests.sagas.gates import Gates, standstill
 from tests.sagas.teller import Json, Teller, new_id, payment, policy, saga_of
-from tests.sagas.worker_process import WorkerProcess, worker_process
+from tests.sagas.worker_process import WorkerProcess, free_address, worker_process
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings, needed
@@ -236,12 +235,6 @@ def can_not_be_undone(
         return request
 
     return stuck
-
-
-def free_address() -> str:
-    """host:port on which nobody listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return "{}:{}".format(*server.getsockname())
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 
 from ledger.database import open_database
 from tests.sagas.books import until
-from tests.sagas.conftest import Place, free_address
+from tests.sagas.conftest import Place
 from tests.sagas.gate import gate_before
 from tests.sagas.teller import Json
+from tests.sagas.worker_process import free_address
 from worker import health
 from worker.health import Probe, serve_health
 from worker.process import ask_database

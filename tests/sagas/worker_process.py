@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -73,6 +74,11 @@ class WorkerProcess:
     def running(self) -> bool:
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         process, self._process = self._process, None
@@ -91,3 +97,9 @@ async def worker_process(
     finally:
         if worker.running:
             await worker.kill()
+
+
+def free_address() -> str:
+    """host:port on which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return "{}:{}".format(*server.getsockname())

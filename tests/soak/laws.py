@@ -1,0 +1,89 @@
+"""What must hold when all sagas have ended, whatever went wrong on the way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import LiteralString
+
+from temporalio.client import Client
+
+from tests.sagas.books import Books
+from tests.sagas.teller import Json, saga_of
+
+OPEN: LiteralString = """
+    SELECT count(*) AS n FROM ledger.sagas
+    WHERE state NOT IN ('completed', 'compensated', 'failed')"""
+UNDECIDED: LiteralString = """
+    SELECT count(*) AS n FROM ledger.saga_steps WHERE state IN ('started', 'unknown')"""
+HELD: LiteralString = """
+    SELECT count(*) AS n FROM ledger.authorizations
+    WHERE state IN ('pending_approval', 'approved', 'capturing')"""
+CAPTURED: LiteralString = """
+    SELECT agent_id, sum(amount_minor)::bigint AS minor FROM ledger.authorizations
+    WHERE state = 'captured' GROUP BY agent_id"""
+SPENT: LiteralString = """
+    SELECT agent_id, sum(amount_minor)::bigint AS minor FROM ledger.spend_windows
+    WHERE amount_minor <> 0 GROUP BY agent_id"""
+TWICE: LiteralString = """
+    SELECT count(*) AS n FROM (
+        SELECT aggregate FROM ledger.event_log
+        WHERE event_type IN ('SagaStarted', 'SagaCompleted', 'AuthorizationCaptured',
+                             'TransferExecuted', 'TransferReversed')
+        GROUP BY aggregate, event_type HAVING count(*) > 1) AS twice"""
+MOVED: LiteralString = """
+    SELECT key, amount_minor AS minor FROM mock_bank.transfers WHERE status = 'executed'"""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A sentence, what was found, and whether it holds."""
+
+    sentence: str
+    found: str
+    holds: bool
+
+
+async def laws(books: Books, client: Client, queue: str, requests: list[Json]) -> list[Law]:
+    """All of them, over the payments that were asked for."""
+    agents = {saga_of(request): str(request["agent_id"]) for request in requests}
+    moved: dict[str, int] = {}
+    for row in await books.bank(MOVED):
+        moved[agents[row["key"]]] = moved.get(agents[row["key"]], 0) + row["minor"]
+    captured = {row["agent_id"]: row["minor"] for row in await books.ledger(CAPTURED)}
+    spent = {row["agent_id"]: row["minor"] for row in await books.ledger(SPENT)}
+    running = await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")
+    return [
+        Law(
+            "the money that the bank moved is the money captured in the ledger, for each agent",
+            f"{_sum(moved)} and {_sum(captured)}, {len(moved)} agents",
+            moved == captured,
+        ),
+        Law(
+            "what agents have spent is what was captured: no reservation is left",
+            f"{_sum(spent)} and {_sum(captured)}",
+            spent == captured,
+        ),
+        await _none(books, "no saga is open in the ledger", OPEN),
+        Law("no saga is open in Temporal", str(running.count), running.count == 0),
+        await _none(books, "no step is without an outcome", UNDECIDED),
+        await _none(books, "no authorization is held", HELD),
+        await _none(books, "nothing happened twice", TWICE),
+        await _checked(books),
+    ]
+
+
+async def _none(books: Books, sentence: str, query: LiteralString) -> Law:
+    [row] = await books.ledger(query)
+    return Law(sentence, str(row["n"]), row["n"] == 0)
+
+
+async def _checked(books: Books) -> Law:
+    sentence = "`verify` finds nothing, and the bank's books are the ledger's, transfer by transfer"
+    try:
+        await books.check()
+    except AssertionError as error:
+        return Law(sentence, str(error)[:500], False)
+    return Law(sentence, f"{await books.size():,} events", True)
+
+
+def _sum(by_agent: Mapping[str, int]) -> str:
+    return f"{sum(by_agent.values()) / 100:,.2f}"
