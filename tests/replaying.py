@@ -8,7 +8,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from worker.wiring import sandbox
+from worker.sandbox import runner
 from workflows.agent import AgentSaga
 from workflows.border import DATA_CONVERTER
 from workflows.infrastructure import InfrastructureSaga
@@ -24,19 +24,19 @@ class DoesNotReplay(AssertionError):
     """A change of a workflow that a run which is open on a server would not survive."""
 
 
-def replayer() -> Replayer:
-    """Replays every workflow there is, in the sandbox of the worker."""
+def replayer(workflow_sandbox: str = "on") -> Replayer:
+    """Replays every workflow there is, in the sandbox of the worker, or without it."""
     return Replayer(
         workflows=[PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga],
-        workflow_runner=sandbox(),
+        workflow_runner=runner(workflow_sandbox),
         data_converter=DATA_CONVERTER,
     )
 
 
-async def replay(name: str, history: WorkflowHistory) -> None:
+async def replay(name: str, history: WorkflowHistory, workflow_sandbox: str = "on") -> None:
     """Raises DoesNotReplay, with what to do."""
     try:
-        await replayer().replay_workflow(history)
+        await replayer(workflow_sandbox).replay_workflow(history)
     except NondeterminismError as error:
         started = history.events[0].workflow_execution_started_event_attributes
         raise DoesNotReplay(

@@ -1,11 +1,12 @@
 """The benchmarks run to their end, and their ledgers verify. How fast is not asked here."""
 
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from benchmarks import ledger
+from benchmarks import ledger, sagas
 from worker.embedded.servers import EmbeddedServers
 
 
@@ -26,3 +27,20 @@ async def test_a_small_run_fills_every_row_and_its_ledgers_verify(servers: Embed
     for part in (commits, past, reading, full):
         assert all(cell for row in part.table.rows for cell in row)
         assert part.findings == []
+
+
+@pytest.mark.timeout(300)
+async def test_sagas_are_set_beside_plain_workflows_and_their_ledger_verifies(
+    servers: EmbeddedServers,
+) -> None:
+    # What is installed for the others comes from the network.
+    async with aclosing(sagas.measure(servers, replace(sagas.SMALL, rivals={}))) as parts:
+        measured, ratios = [part async for part in parts]
+
+    assert [row[0] for row in measured.table.rows] == [
+        f"{what}, sandbox {sandbox}"
+        for sandbox in ("on", "off")
+        for what in ("ours", "plain, local activities", "plain, ordinary activities")
+    ]
+    assert len(ratios.table.rows) == 4
+    assert measured.findings == []

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from worker.sandbox import runner
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
 
 WORKER = {
@@ -21,12 +24,32 @@ def test_defaults_are_those_of_production() -> None:
     assert settings.target_url is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [
+        ({}, SandboxedWorkflowRunner),
+        ({"AMENDS_WORKFLOW_SANDBOX": "off"}, UnsandboxedWorkflowRunner),
+    ],
+)
+def test_workflows_run_in_the_sandbox_unless_it_is_off(
+    asked: dict[str, str], runs: type[WorkflowRunner]
+) -> None:
+    settings = Settings.from_environment(WORKER | asked)
+    assert isinstance(runner(settings.workflow_sandbox), runs)
+
+
 def test_one_sentence_names_all_that_is_missing_or_wrong() -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.from_environment({"AMENDS_ENV": "staging", "AMENDS_HEALTH_ADDRESS": "8080"})
+        Settings.from_environment(
+            {
+                "AMENDS_ENV": "staging",
+                "AMENDS_HEALTH_ADDRESS": "8080",
+                "AMENDS_WORKFLOW_SANDBOX": "no",
+            }
+        )
     message = str(refused.value)
-    for name in ("AMENDS_DATABASE_URL", "AMENDS_MOCK_BANK_URL", "AMENDS_ENV", "AMENDS_HEALTH"):
-        assert name in message
+    for name in ("DATABASE_URL", "MOCK_BANK_URL", "ENV", "HEALTH_ADDRESS", "WORKFLOW_SANDBOX"):
+        assert f"AMENDS_{name} is" in message
     assert "\n" not in message
     assert "staging" not in message
 

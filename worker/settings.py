@@ -44,6 +44,7 @@ class Settings:
     payment_adapter: str = _setting("AMENDS_PAYMENT_ADAPTER", "mock")
     payments_queue: str = _setting("AMENDS_PAYMENTS_QUEUE", "amends-payments")
     infrastructure_queue: str = _setting("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
+    workflow_sandbox: str = _setting("AMENDS_WORKFLOW_SANDBOX", "on")
     web_ui_url: str | None = _setting("AMENDS_WEB_UI_URL")
 
     @classmethod
@@ -83,6 +84,7 @@ class Settings:
             ("AMENDS_ENV", self.environment, ("development", "production")),
             ("AMENDS_LOG_FORMAT", self.log_format, ("console", "json")),
             ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, ("mock",)),
+            ("AMENDS_WORKFLOW_SANDBOX", self.workflow_sandbox, ("on", "off")),
         ):
             if value not in allowed:
                 wrong.append(f"{name} is none of: {', '.join(allowed)}")

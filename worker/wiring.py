@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Worker, WorkflowRunner
 
 from activities.adapters.mock import MockBank
 from activities.agents import AgentActivities
@@ -22,6 +21,7 @@ from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
 from ledger.order import record_incarnation
+from worker.sandbox import runner
 from worker.settings import Settings, needed
 from workflows.agent import AgentSaga
 from workflows.border import DATA_CONVERTER
@@ -37,28 +37,6 @@ GRACE = timedelta(seconds=30)
 HEARD_WITHIN = timedelta(seconds=1)
 # A workflow whose worker was killed waits this long before another worker may have it.
 STICKY = timedelta(seconds=5)
-# Everything but the workflow files: the sandbox would import it anew for every run.
-PASSED_THROUGH = (
-    "activities",
-    "ledger",
-    "workflows.border",
-    "workflows.change_problems",
-    "workflows.inputs",
-    "workflows.page",
-    "workflows.plan",
-    "workflows.planner",
-    "workflows.reversal",
-    "annotated_types",
-    "iso4217",
-    "msgspec",
-    "psycopg",
-    "psycopg_pool",
-    "pydantic",
-    "pydantic_core",
-    "rfc8785",
-    "sqlalchemy",
-    "typing_inspection",
-)
 QUEUES = ("payments", "infrastructure")
 
 
@@ -90,6 +68,7 @@ async def wire(
             open_database(url, size=20, configure=record_incarnation)
         )
         sagas, steps = SagaActivities(database, client), StepRecords(database)
+        runs = runner(settings.workflow_sandbox)
         workers = []
         if "payments" in queues:
             bank_url = needed(settings.mock_bank_url, "AMENDS_MOCK_BANK_URL")
@@ -103,6 +82,7 @@ async def wire(
                     settings.payments_queue,
                     [PaymentSaga, AgentSaga, PolicySaga],
                     [sagas, steps, authorizations, transfers, agents],
+                    runs,
                 )
             )
         if "infrastructure" in queues:
@@ -113,6 +93,7 @@ async def wire(
                     settings.infrastructure_queue,
                     [InfrastructureSaga, RollbackSaga],
                     [sagas, steps, resources],
+                    runs,
                 )
             )
         yield Running(database, client, workers)
@@ -123,8 +104,15 @@ def providers(settings: Settings) -> list[Provider]:
     return [PostgresProvider(settings.target_url)] if settings.target_url else []
 
 
-def worker(client: Client, queue: str, workflows: list[type], rooms: list[object]) -> Worker:
-    """A worker on one task queue; its activities are the methods of `rooms` that say so."""
+def worker(
+    client: Client,
+    queue: str,
+    workflows: list[type],
+    rooms: list[object],
+    runs: WorkflowRunner | None = None,
+) -> Worker:
+    """A worker on one task queue; its activities are the methods of `rooms` that say so, and its
+    workflows run in the sandbox unless `runs` says otherwise."""
     return Worker(
         client,
         task_queue=queue,
@@ -135,15 +123,9 @@ def worker(client: Client, queue: str, workflows: list[type], rooms: list[object
             for name in dir(room)
             if hasattr(method := getattr(room, name), "__temporal_activity_definition")
         ],
-        workflow_runner=sandbox(),
+        workflow_runner=runs or runner("on"),
         interceptors=[ClassifyErrors()],
         graceful_shutdown_timeout=GRACE,
         max_heartbeat_throttle_interval=HEARD_WITHIN,
         sticky_queue_schedule_to_start_timeout=STICKY,
     )
-
-
-def sandbox() -> SandboxedWorkflowRunner:
-    """Runs workflows so that they can't do what a replay would do otherwise."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    return SandboxedWorkflowRunner(restrictions=restrictions)

@@ -36,9 +36,12 @@ async def test_a_run_of_each_shape_replays(
     assert name in names(), "record it: python -m tests.record_histories"
 
 
+@pytest.mark.parametrize("workflow_sandbox", ["on", "off"])
 @pytest.mark.parametrize("name", names())
-async def test_a_history_that_was_recorded_earlier_replays(name: str) -> None:
-    await replay(name, history_of(saved(name)))
+async def test_a_history_that_was_recorded_earlier_replays(
+    name: str, workflow_sandbox: str
+) -> None:
+    await replay(name, history_of(saved(name)), workflow_sandbox)
     assert not [word for word in ("site-packages", "/usr/", "/home/") if word in saved(name)]
 
 

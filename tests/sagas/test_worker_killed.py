@@ -117,6 +117,24 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
     assert await books.deliveries(request) == 1
 
 
+async def test_a_worker_without_the_sandbox_carries_what_one_with_it_began(
+    teller: Teller, books: Books, agent: str, new_worker: NewWorker
+) -> None:
+    queue = new_id("unsandboxed")
+    teller = replace(teller, queue=queue)
+    request = payment(agent, 55_000)
+    async with new_worker(queue) as worker:
+        await worker.start()
+        await teller.submit(request)
+        assert await worker.stop() == 0
+    async with new_worker(queue, AMENDS_WORKFLOW_SANDBOX="off") as worker:
+        await worker.start()
+        await teller.tell(request, "approve")
+        assert (await teller.result(request))["state"] == "captured"
+        assert await worker.stop() == 0
+    assert await books.deliveries(request) == 1
+
+
 async def test_a_cancel_between_the_transfer_and_its_settlement_brings_the_money_back(
     teller: Teller, books: Books, agent: str, new_worker: NewWorker
 ) -> None:
