@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ledger|payments|all] [--small]`: runs the parts and prints their tables.
+"""`python -m benchmarks [ledger|payments|sagas|all] [--small]`: prints the tables of the parts.
 
 The exit status is 1 when a ledger does not verify afterwards.
 """
@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks import ledger, payments
+from benchmarks import ledger, payments, sagas
 from benchmarks.part import Part
 from worker.embedded.servers import EmbeddedServers
 
@@ -34,17 +34,23 @@ async def main(what: str, small: bool) -> int:
 
 def _parts(servers: EmbeddedServers, what: str, small: bool) -> list[AsyncGenerator[Part, None]]:
     parts = []
-    if what != "payments":
+    if what in ("ledger", "all"):
         parts.append(ledger.measure(servers, ledger.SMALL if small else ledger.WHOLE))
-    if what != "ledger":
+    if what in ("payments", "all"):
         parts.append(payments.measure(servers))
+    if what in ("sagas", "all"):
+        parts.append(sagas.measure(servers, sagas.SMALL if small else sagas.WHOLE))
     return parts
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("ledger", "payments", "all"), default="all")
-    parser.add_argument("--small", action="store_true", help="little of the ledger, to try it out")
+    parser.add_argument(
+        "what", nargs="?", choices=("ledger", "payments", "sagas", "all"), default="all"
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="little of the ledger and of the sagas, to try it out"
+    )
     return parser.parse_args()
 
 

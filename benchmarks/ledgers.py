@@ -15,6 +15,7 @@ from benchmarks.program import together
 from benchmarks.scenarios import single
 from ledger import migrate
 from ledger.database import open_database
+from ledger.nouns import NOUNS
 from worker.embedded import databases
 from worker.embedded.servers import EmbeddedServers
 
@@ -63,8 +64,11 @@ class Ledgers:
         made = await self._named(ledger.name)
         await made.execute(
             "ALTER TABLE ledger.event_log DISABLE TRIGGER USER",
-            "ALTER TABLE ledger.agents DISABLE TRIGGER USER, ALTER base SET DEFAULT 0, "
-            "ALTER xid SET DEFAULT pg_current_xact_id()",
+            *(
+                f"ALTER TABLE {noun.table.fullname} DISABLE TRIGGER USER, "
+                "ALTER base SET DEFAULT 0, ALTER xid SET DEFAULT pg_current_xact_id()"
+                for noun in NOUNS.values()
+            ),
         )
         return made
 
@@ -83,12 +87,15 @@ class Ledgers:
         await databases.clone_database(self._servers.main.url(), template, name, "amends_owner")
 
     async def drop(self) -> None:
-        async with await AsyncConnection.connect(
-            self._servers.main.url(), autocommit=True
-        ) as connection:
-            for name in (self._name, *(ledger.name for ledger in self.made)):
-                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-                await connection.execute(drop.format(sql.Identifier(name)))
+        for name in (self._name, *(ledger.name for ledger in self.made)):
+            await drop_database(self._servers.main.url(), name)
+
+
+async def drop_database(superuser_url: str, name: str) -> None:
+    """Drop it, whoever is in it, if it is there."""
+    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        await connection.execute(drop.format(sql.Identifier(name)))
 
 
 @asynccontextmanager

@@ -1,18 +1,16 @@
 """What a payment costs, beside the floor it stands on: a plain workflow of empty activities."""
 
-import asyncio
 import os
-import statistics
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from uuid import uuid4
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from benchmarks.floor import PlainWorkflow, nothing
+from benchmarks.pace import Amount, Measured
+from benchmarks.pace import measure as at_pace
 from benchmarks.part import Part
 from benchmarks.table import Table
 from ledger.database import open_database
@@ -25,42 +23,7 @@ from worker.settings import Settings
 from worker.wiring import connect, wire
 from workflows.inputs import AgentRequest, PaymentRequest, PolicyRequest
 
-ONE_AT_A_TIME, TOGETHER, AT_ONCE = 100, 400, 20
-
-
-@dataclass(frozen=True)
-class Measured:
-    """`per_s` with many at once; `p50_ms` and `p99_ms` one at a time."""
-
-    per_s: float
-    p50_ms: float
-    p99_ms: float
-
-
-async def _measure(work: Callable[[int], Awaitable[object]]) -> Measured:
-    """Run the work one at a time, then many at once."""
-    times: list[float] = []
-    for number in range(ONE_AT_A_TIME):
-        began = time.perf_counter()
-        await work(number)
-        times.append((time.perf_counter() - began) * 1000)
-    per_s = await _rate(work, ONE_AT_A_TIME, TOGETHER, AT_ONCE)
-    return Measured(per_s, statistics.median(times), statistics.quantiles(times, n=100)[98])
-
-
-async def _rate(
-    work: Callable[[int], Awaitable[object]], first: int, count: int, at_once: int
-) -> float:
-    """How many a second, `at_once` together."""
-    numbers = iter(range(first, first + count))
-
-    async def lane() -> None:
-        for number in numbers:
-            await work(number)
-
-    began = time.perf_counter()
-    await asyncio.gather(*(lane() for _ in range(at_once)))
-    return count / (time.perf_counter() - began)
+AMOUNT = Amount(alone=100, together=400, at_once=20)
 
 
 async def _payments(amends: Amends) -> Measured:
@@ -97,7 +60,7 @@ async def _payments(amends: Amends) -> Measured:
         )
         await amends.result((await amends.submit(request)).saga_id)
 
-    return await _measure(pay)
+    return await at_pace(pay, AMOUNT)
 
 
 async def _floor(client: Client) -> Measured:
@@ -107,7 +70,7 @@ async def _floor(client: Client) -> Measured:
         await client.execute_workflow(PlainWorkflow.run, id=uuid4().hex, task_queue="floor")
 
     async with Worker(client, task_queue="floor", workflows=[PlainWorkflow], activities=[nothing]):
-        return await _measure(run)
+        return await at_pace(run, AMOUNT)
 
 
 async def measure(servers: EmbeddedServers) -> AsyncGenerator[Part, None]:
@@ -135,7 +98,7 @@ def _table(floor: Measured, paid: Measured) -> Table:
     table = Table("what | a second | p50 ms | p99 ms")
     for name, found in (("plain workflow, empty activities", floor), ("payment", paid)):
         times = (f"{found.p50_ms:.0f}", f"{found.p99_ms:.0f}")
-        table.add(f"{name}, {AT_ONCE} at once", f"{found.per_s:.1f}", *times)
+        table.add(f"{name}, {AMOUNT.at_once} at once", f"{found.per_s:.1f}", *times)
     times = (f"{paid.p50_ms / floor.p50_ms:.2f}", f"{paid.p99_ms / floor.p99_ms:.2f}")
     table.add("payment / plain", f"{paid.per_s / floor.per_s:.2f}", *times)
     return table

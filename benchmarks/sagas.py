@@ -1,0 +1,250 @@
+"""What a saga of five committed steps costs: ours, on DBOS Transact, and the floor of Temporal."""
+
+import statistics
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import uuid4
+
+import psutil
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.agents import AgentActivities
+from activities.saga_records import SagaActivities
+from activities.step_records import StepRecords
+from benchmarks.five import FiveLocal, FiveOrdinary, FiveSteps, empty
+from benchmarks.ledgers import Ledger, drop_database, migrated
+from benchmarks.pace import OWN, Amount, Measured, together
+from benchmarks.pace import measure as at_pace
+from benchmarks.part import Part
+from benchmarks.reader import read
+from benchmarks.rival import Rival, set_up, steps_of
+from benchmarks.run import cpu_s
+from benchmarks.table import Table, factor
+from ledger.database import Database, open_database
+from ledger.order import record_incarnation
+from worker import wiring
+from worker.embedded.servers import EmbeddedServers
+from worker.sandbox import runner
+from worker.search_attributes import register_search_attributes
+from workflows.border import DATA_CONVERTER
+from workflows.inputs import AgentRequest
+
+QUEUE = "five"
+POSTGRES, TEMPORAL = "PostgreSQL", "Temporal"
+SPENDERS = (OWN, POSTGRES, TEMPORAL)
+SYSTEM_DATABASE = "sagas_dbos"
+PARTITIONS = 4
+_TASK = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+
+
+OURS, LOCAL, ORDINARY = "ours", "plain, local activities", "plain, ordinary activities"
+# The forms in which a workflow of DBOS may be written.
+DBOS = {"DBOS, threads": "threads", "DBOS, one loop": "loop"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured in each of so many rounds, after so many that don't count, and beside
+    which of others."""
+
+    amount: Amount
+    warm_up: int
+    rounds: int
+    rivals: Mapping[str, str] = field(default_factory=lambda: DBOS)
+
+
+WHOLE = Scale(Amount(alone=100, together=400, at_once=50), warm_up=50, rounds=3)
+SMALL = Scale(Amount(alone=3, together=6, at_once=3), warm_up=3, rounds=1)
+SWITCHES = ("on", "off")
+# Of throughput at least, of p50 at most; of throughput against the plain workflow at least.
+AIMS = {"on": (1.3, 0.8), "off": (1.5, 0.7)}
+FLOOR_AIM = 0.7
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that the kinds of saga need; `histories` is how long theirs are: events, and workflow
+    tasks among them."""
+
+    client: Client
+    database: Database
+    processes: Mapping[str, psutil.Process]
+    scale: Scale
+    histories: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def spent_s(self) -> dict[str, float]:
+        """Processor time so far, by who spent it."""
+        spent = {name: cpu_s(process) for name, process in self.processes.items()}
+        return {OWN: time.process_time(), **spent}
+
+    async def ours(self, sandbox: str) -> Measured:
+        """The product's base of all sagas, its activities and its wiring."""
+        async with self._worker(sandbox):
+            return await self._paced(named(OURS, sandbox), self._one_of_ours)
+
+    async def plain(self, kind: str, workflow: type, sandbox: str) -> Measured:
+        """As many activities, empty, under the same runner."""
+
+        async def one(_: int) -> str:
+            workflow_id = uuid4().hex
+            name = workflow.__name__
+            await self.client.execute_workflow(name, id=workflow_id, task_queue=QUEUE)
+            return workflow_id
+
+        async with Worker(
+            self.client,
+            task_queue=QUEUE,
+            workflows=[workflow],
+            activities=[empty],
+            workflow_runner=runner(sandbox),
+        ):
+            return await self._paced(named(kind, sandbox), one)
+
+    async def template(self) -> str:
+        """One saga of ours, whose rows the others write too; returns its id."""
+        async with self._worker("on"):
+            return await self._one_of_ours(0)
+
+    def _worker(self, sandbox: str) -> Worker:
+        rooms = [
+            SagaActivities(self.database, self.client),
+            StepRecords(self.database),
+            AgentActivities(self.database),
+        ]
+        return wiring.worker(self.client, QUEUE, [FiveSteps], rooms, runner(sandbox))
+
+    async def _one_of_ours(self, _: int) -> str:
+        operation = f"five-{uuid4().hex[:12]}"
+        request = AgentRequest(
+            operation_id=operation,
+            action="register",
+            agent_id=operation,
+            user="user:bench",
+            actor="user:bench",
+        )
+        saga_id = f"five/{operation}"
+        await self.client.execute_workflow("FiveSteps", request, id=saga_id, task_queue=QUEUE)
+        return saga_id
+
+    async def _paced(self, name: str, one: Callable[[int], Awaitable[str]]) -> Measured:
+        amount = self.scale.amount
+        await together(one, Amount(0, self.scale.warm_up, amount.at_once))
+        history = await self.client.get_workflow_handle(await one(0)).fetch_history()
+        types = [event.event_type for event in history.events]
+        self.histories[name] = len(types), types.count(_TASK)
+        return await at_pace(one, amount, self.spent_s)
+
+
+async def measure(servers: EmbeddedServers, scale: Scale) -> AsyncGenerator[Part, None]:
+    """All kinds in turn, round after round: a machine is never equally fast for long."""
+    if scale.rivals:
+        await set_up()
+    async with _staged(servers, scale) as (stage, rival, own):
+        kinds = _kinds(stage, rival)
+        rounds: dict[str, list[Measured]] = {name: [] for name in kinds}
+        for _ in range(scale.rounds):
+            for name, kind in kinds.items():
+                rounds[name].append(await kind())
+        findings = (await read(own.auditor, "verify", "1")).findings
+        yield Part("Sagas of five steps", _table(rounds, stage), findings)
+        yield Part("Sagas of five steps, side by side", _ratios(rounds, scale.rivals), [])
+
+
+def _kinds(stage: Stage, rival: Rival) -> dict[str, Callable[[], Awaitable[Measured]]]:
+    kinds: dict[str, Callable[[], Awaitable[Measured]]] = {}
+    for sandbox in SWITCHES:
+        kinds[named(OURS, sandbox)] = partial(stage.ours, sandbox)
+        kinds[named(LOCAL, sandbox)] = partial(stage.plain, LOCAL, FiveLocal, sandbox)
+        kinds[named(ORDINARY, sandbox)] = partial(stage.plain, ORDINARY, FiveOrdinary, sandbox)
+    for name, form in stage.scale.rivals.items():
+        amount, warm_up = stage.scale.amount, stage.scale.warm_up
+        kinds[name] = partial(rival.measure, form, amount, warm_up, stage.spent_s)
+    return kinds
+
+
+def named(kind: str, sandbox: str) -> str:
+    return f"{kind}, sandbox {sandbox}"
+
+
+@asynccontextmanager
+async def _staged(
+    servers: EmbeddedServers, scale: Scale
+) -> AsyncIterator[tuple[Stage, Rival, Ledger]]:
+    assert servers.main.process is not None
+    assert servers.temporal.process is not None
+    processes = {
+        POSTGRES: psutil.Process(servers.main.process.pid),
+        TEMPORAL: psutil.Process(servers.temporal.process.pid),
+    }
+    client = await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER)
+    await register_search_attributes(client)
+    async with migrated(servers, "sagas") as ledgers:
+        own = await ledgers.new(PARTITIONS)
+        free = await ledgers.without_rules(own)
+        async with open_database(own.worker, size=20, configure=record_incarnation) as database:
+            stage = Stage(client, database, processes, scale)
+            saga_id = await stage.template()
+            rival = Rival(
+                url=servers.main.url(database=free.name),
+                system_url=servers.main.url(database=SYSTEM_DATABASE),
+                operation=saga_id.removeprefix("five/"),
+                steps=await steps_of(own.superuser, saga_id),
+            )
+            try:
+                yield stage, rival, own
+            finally:
+                await drop_database(servers.main.url(), SYSTEM_DATABASE)
+
+
+def _table(rounds: Mapping[str, list[Measured]], stage: Stage) -> Table:
+    amount = stage.scale.amount
+    table = Table(
+        f"what | a second, {amount.at_once} at once | p50 ms, one at a time | p99 ms"
+        f" | {' ms | '.join(SPENDERS)} ms | events | workflow tasks"
+    )
+    for name, found in rounds.items():
+        times_ms = [time_ms for measured in found for time_ms in measured.times_ms]
+        alone = Measured(0, times_ms)
+        table.add(
+            name,
+            f"{statistics.median(it.per_s for it in found):.1f}",
+            *(f"{alone.p50_ms:.1f}", f"{alone.p99_ms:.1f}"),
+            *(f"{statistics.median(it.cpu_ms[who] for it in found):.1f}" for who in SPENDERS),
+            *map(str, stage.histories.get(name, ("-", "-"))),
+        )
+    return table
+
+
+def _ratios(rounds: Mapping[str, list[Measured]], rivals: Collection[str]) -> Table:
+    """The median of the rounds, each compared with itself."""
+    table = Table("ours, sandbox | set beside | a second | p50")
+    for sandbox in SWITCHES:
+        ours = rounds[named(OURS, sandbox)]
+        for name in rivals:
+            _compare(table, sandbox, ours, name, rounds[name], *AIMS[sandbox])
+        local, ordinary = named(LOCAL, sandbox), named(ORDINARY, sandbox)
+        _compare(table, sandbox, ours, local, rounds[local], FLOOR_AIM, None)
+        _compare(table, sandbox, ours, ordinary, rounds[ordinary], None, None)
+    return table
+
+
+def _compare(
+    table: Table,
+    sandbox: str,
+    ours: list[Measured],
+    name: str,
+    theirs: list[Measured],
+    faster: float | None,
+    sooner: float | None,
+) -> None:
+    pairs = list(zip(ours, theirs, strict=True))
+    table.add(
+        *(sandbox, name),
+        factor(statistics.median(one.per_s / other.per_s for one, other in pairs), faster),
+        factor(statistics.median(one.p50_ms / other.p50_ms for one, other in pairs), sooner),
+    )
