@@ -16,7 +16,7 @@ from ledger import step_claims
 from ledger.step_claims import StepClaim
 from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
 from tests.crash.patching import put
-from worker import wiring
+from worker import sandbox
 from workflows.saga import Saga
 
 
@@ -50,7 +50,7 @@ def _no_stored_result() -> None:
 def _undo_from_memory() -> None:
     """The saga undoes what it saw succeed, instead of what the ledger says was started."""
     # The real module in the sandbox, so that the patch is in it.
-    put(wiring, "PASSED_THROUGH", (*wiring.PASSED_THROUGH, "workflows.saga"))
+    put(sandbox, "PASSED_THROUGH", (*sandbox.PASSED_THROUGH, "workflows.saga"))
     watch, undo = Saga._watch, Saga.turn_round
 
     async def remembering(saga: Any, claim: Any, work: Any) -> Any:
