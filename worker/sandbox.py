@@ -1,5 +1,5 @@
 """What runs the workflows: Temporal's sandbox, in which they can't do what a replay would do
-otherwise, or no sandbox (docs/decisions/013)."""
+otherwise, or no sandbox (docs/decisions/015)."""
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
