@@ -115,6 +115,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9._-]{1,64}$": f"{_NAMES} are needed",
     r"^(user|agent):[A-Za-z0-9._@+-]{1,64}$": f"user: or agent: and {_NAMES} @ + are needed",
     r"^user:[A-Za-z0-9._@+-]{1,64}$": f"user: and {_NAMES} @ + are needed",
+    r"^[A-Za-z0-9-]{1,64}$": "the id of a namespace is needed",
     r"^[a-z0-9_]+\.[a-z0-9_]+$": "a kind such as postgres.database is needed",
 }
 

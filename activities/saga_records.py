@@ -7,6 +7,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.namespace import namespace_id, this_run
 from activities.step import Claim, OpenSaga, Request, running_in
 from ledger import saga_claims
 from ledger.commit import Author
@@ -25,7 +26,9 @@ class SagaOpened(Request):
     state: str
     epoch: int
     namespace: str
+    namespace_id: str = ""
     run_id: str
+    lost: str | None = None
     result: dict[str, JsonValue] | None
     last_ordinal: int = 0
 
@@ -37,7 +40,9 @@ class SagaOpened(Request):
             state=saga.state,
             epoch=saga.epoch,
             namespace=saga.namespace,
+            namespace_id=saga.namespace_id,
             run_id=saga.run_id,
+            lost=saga.lost,
             result=saga.result,
             last_ordinal=last_ordinal,
         )
@@ -51,11 +56,13 @@ class Repeat(Request):
 
 
 class OtherRun(Request):
-    """The run that the ledger says carries the saga."""
+    """The run that the ledger says carries the saga; `lost` of one that is on record as lost."""
 
     namespace: str
+    namespace_id: str = ""
     run_id: str
     epoch: int
+    lost: str | None = None
 
 
 class Turn(Request):
@@ -122,9 +129,13 @@ class SagaActivities:
         """Whether Temporal still runs it: asked of the run itself, not of the visibility index.
 
         A run that this namespace does not know has been deleted or is past its retention: closed.
-        Of a run in another namespace nothing can be said here, so it counts as open.
+        Of a run in another namespace nothing can be said here, so it counts as open; nor of one in
+        a namespace of the same name and another id.
         """
-        if request.namespace != activity.info().workflow_namespace:
+        if request.lost is not None:
+            return False
+        here = (self._client.namespace, await namespace_id(self._client))
+        if (request.namespace, request.namespace_id) != here:
             return True
         handle = self._client.get_workflow_handle(
             activity.info().workflow_id or "", run_id=request.run_id
@@ -143,15 +154,13 @@ class SagaActivities:
     @activity.defn
     async def take_over(self, claim: Claim, other: OtherRun) -> SagaOpened:
         """Carry on, in this run and a new epoch, what a closed run left open."""
-        info = activity.info()
         saga = await saga_claims.take_over(
             self._database,
             claim.author(),
             claim.saga_id,
             other.run_id,
             other.epoch,
-            info.workflow_namespace or "",
-            info.workflow_run_id or "",
+            this_run(),
         )
         # Read after the epoch was raised. Steps of this run come after those of the other one, so
         # that the order of the undo stays the order of the starts.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from temporalio import activity
 
 from activities.errors import HEARTBEAT
+from activities.namespace import this_run
 from ledger.canonical import digest
 from ledger.commit import Author
 from ledger.saga_claims import Opening
@@ -35,15 +36,13 @@ class OpenSaga(Request):
 
     def opening(self) -> Opening:
         """The same for the ledger, with the run that carries it."""
-        info = activity.info()
         return Opening(
             saga_id=self.saga_id,
             kind=self.kind,
             operation_id=self.operation_id,
             input=dict(self.input),
             input_hash=self.fingerprint,
-            namespace=info.workflow_namespace or "",
-            run_id=info.workflow_run_id or "",
+            run=this_run(),
         )
 
 

@@ -121,6 +121,8 @@ def _started(saga: str) -> tuple[str, Event]:
         input_hash="ab" * 32,
         input={"operation_id": operation_id, "amount": {"minor": AMOUNT_MINOR, "currency": "ARS"}},
         namespace="default",
+        namespace_id="01a2035c-60ea-74ed-9887-83f977e2c28a",
+        task_queue="amends-payments",
         workflow_id=saga,
         run_id="0198-%(n)s",
         started_at=THEN,

@@ -20,10 +20,22 @@ from ledger.sagas import (
     SagaStarted,
     SagaState,
     SagaTakenOver,
+    evolve,
     saga_name,
 )
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in Temporal. The namespace has an id as well: a Temporal that was wiped and made anew
+    gives the same name to another one."""
+
+    namespace: str
+    namespace_id: str
+    task_queue: str
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,7 @@ class Opening:
     operation_id: str
     input: Json
     input_hash: str
-    namespace: str
-    run_id: str
+    run: Run
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
             started = started_by(opening, loaded)
             state = SagaState(state="running", epoch=1, **vars(started))
             return Decision(Opened("new", state), [(saga_ref, started)])
-        return _meet(saga_ref, saga, opening.input_hash, opening.run_id)
+        return _meet(saga_ref, saga, opening.input_hash, opening.run.run_id)
 
     return await commit(database, author, [Ref(saga_ref)], decide)
 
@@ -82,10 +93,9 @@ def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
         operation_id=opening.operation_id,
         input_hash=opening.input_hash,
         input=opening.input,
-        namespace=opening.namespace,
         workflow_id=opening.saga_id,
-        run_id=opening.run_id,
         started_at=loaded.now,
+        **vars(opening.run),
     )
 
 
@@ -100,7 +110,8 @@ def _meet(aggregate: str, saga: SagaState, input_hash: str, repeat: str) -> Deci
         repeated = SagaDuplicateReceived(repeat=repeat)
         events = [] if own else _once(aggregate, saga, repeat, repeated)
         return Decision(Opened("duplicate", saga), events)
-    return Decision(Opened("same_run" if saga.run_id == repeat else "other_run", saga))
+    same = saga.run_id == repeat and saga.lost is None
+    return Decision(Opened("same_run" if same else "other_run", saga))
 
 
 def _once(aggregate: str, saga: SagaState, repeat: str, event: Event) -> list[tuple[str, Event]]:
@@ -130,8 +141,7 @@ async def take_over(
     saga_id: str,
     previous_run_id: str,
     previous_epoch: int,
-    namespace: str,
-    run_id: str,
+    run: Run,
 ) -> SagaState:
     """Carry on an open saga whose previous run is closed, in this run and a new epoch.
 
@@ -141,18 +151,12 @@ async def take_over(
 
     def decide(loaded: Loaded) -> Decision[SagaState]:
         saga = _existing(loaded, saga_id)
-        if saga.run_id == run_id:
+        if saga.run_id == run.run_id and saga.lost is None:
             return Decision(saga)
         if (saga.run_id, saga.epoch) != (previous_run_id, previous_epoch) or saga.closed:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, carried by another run")
-        taken = SagaTakenOver(
-            namespace=namespace,
-            run_id=run_id,
-            epoch=saga.epoch + 1,
-            previous_run_id=saga.run_id,
-        )
-        changed = {"namespace": namespace, "run_id": run_id, "epoch": taken.epoch}
-        return Decision(saga.model_copy(update=changed), [(saga_ref, taken)])
+        taken = SagaTakenOver(epoch=saga.epoch + 1, previous_run_id=saga.run_id, **vars(run))
+        return Decision(evolve(saga, taken), [(saga_ref, taken)])
 
     return await commit(database, author, [Ref(saga_ref)], decide)
 
@@ -197,7 +201,7 @@ async def begin_compensation(
         if saga.closed:
             raise StateRefused(f"{saga_id} has ended as {saga.state}", "saga_ended")
         # Asked again by the run that turned it round; one that was taken over since is fenced.
-        again = saga.epoch == epoch + 1 and saga.run_id == run_id
+        again = saga.epoch == epoch + 1 and saga.run_id == run_id and saga.lost is None
         if saga.state == "compensating" and (saga.epoch == epoch or again):
             return Decision(saga)
         if saga.epoch != epoch:

@@ -21,6 +21,8 @@ class SagaStarted(Event):
     input_hash: str
     input: Json
     namespace: str
+    namespace_id: str
+    task_queue: str
     workflow_id: str
     run_id: str
     started_at: datetime
@@ -30,9 +32,24 @@ class SagaTakenOver(Event):
     """Another run goes on, since the run that carried the saga is closed."""
 
     namespace: str
+    namespace_id: str
+    task_queue: str
     run_id: str
     epoch: int
     previous_run_id: str
+
+
+class SagaLost(Event):
+    """Temporal has lost the run that carried the saga: nobody does, until a run takes it over.
+
+    `found` is how that run stood (terminated, timed_out, not_found, ..., or gone: a person says so
+    of a Temporal that can't be asked), `reason` the sentence of that person.
+    """
+
+    run_id: str
+    epoch: int
+    found: str
+    reason: str | None = None
 
 
 class SagaDuplicateReceived(Event):
@@ -93,8 +110,11 @@ class SagaState(State):
     input_hash: str
     input: Json
     namespace: str
+    namespace_id: str
+    task_queue: str
     workflow_id: str
     run_id: str
+    lost: str | None = None
     cause: str | None = None
     cause_reason: str | None = None
     result: Json | None = None
@@ -116,9 +136,14 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
         case SagaTakenOver():
             changed: Json = {
                 "namespace": event.namespace,
+                "namespace_id": event.namespace_id,
+                "task_queue": event.task_queue,
                 "run_id": event.run_id,
                 "epoch": event.epoch,
+                "lost": None,
             }
+        case SagaLost():
+            changed = {"epoch": event.epoch, "lost": event.found}
         case SagaDuplicateReceived() | SagaReuseRefused():
             changed = {"last_repeat": event.repeat}
         case SagaCommitRefused():
@@ -152,8 +177,11 @@ SAGA = Noun(
         Column("input_hash", Text, nullable=False),
         Column("input", JSONB, nullable=False),
         Column("namespace", Text, nullable=False),
+        Column("namespace_id", Text, nullable=False),
+        Column("task_queue", Text, nullable=False),
         Column("workflow_id", Text, nullable=False),
         Column("run_id", Text, nullable=False),
+        Column("lost", Text),
         Column("cause", Text),
         Column("cause_reason", Text),
         Column("result", JSONB(none_as_null=True)),
@@ -166,6 +194,7 @@ SAGA = Noun(
     events=(
         SagaStarted,
         SagaTakenOver,
+        SagaLost,
         SagaDuplicateReceived,
         SagaReuseRefused,
         SagaCompensating,

@@ -29,6 +29,7 @@ class Queue:
 
 PAYMENTS = Queue("AMENDS_PAYMENTS_QUEUE", "amends-payments")
 INFRASTRUCTURE = Queue("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
+SWEEPS = Queue("AMENDS_SWEEP_QUEUE", "amends-sweep")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
@@ -17,14 +17,26 @@ from starter.connection import connect
 from starter.environment import setting, settings
 from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
 from starter.failures import SagaEnded, translated
-from starter.kinds import GOOD_ENDS, KINDS, Kind, Queue, Request, Result, kind_of, kind_of_saga
+from starter.kinds import (
+    GOOD_ENDS,
+    KINDS,
+    SWEEPS,
+    Kind,
+    Queue,
+    Request,
+    Result,
+    kind_of,
+    kind_of_saga,
+)
 from starter.patience import answered, require_worker, unheard
 from starter.recorded import decided_by, recorded_progress, recorded_result
 from starter.schedules import Schedules
+from starter.sweeps import sweep
 from starter.wording import details, summary
 from starter.wrong_fields import checked
 from workflows.inputs import By, Mend, Progress, Resolve, Skip
 from workflows.saga_workflow import SUBMITTED_BY
+from workflows.sweep_inputs import SweepRequest, Swept
 
 T = TypeVar("T")
 
@@ -227,6 +239,22 @@ class Amends:
         told = {"step": step, "actor": actor, "reason": reason}
         by = checked(Resolve, {**told, "evidence": evidence, "outcome": outcome})
         return await self._update("resolve", saga_id, by)
+
+    async def sweep(
+        self,
+        *,
+        actor: str,
+        reason: str | None = None,
+        all: bool = False,
+        gone: Sequence[str] = (),
+    ) -> Swept:
+        """Look now for sagas that Temporal lost, and have them undone or completed.
+
+        `all` although many look lost at once; `gone` are ids of namespaces that will never come
+        back. Raises InvalidInput (these two need a reason), NotAllowed, NoWorker.
+        """
+        given = {"actor": actor, "reason": reason, "all": all, "gone": list(gone)}
+        return await sweep(self.client, self._queue(SWEEPS), checked(SweepRequest, given))
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; its result. Raises SagaFailed when the run failed.

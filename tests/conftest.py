@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedded import databases
+from worker.embedded import databases, temporal
 from worker.embedded.servers import EmbeddedServers
 
+# Temporal deletes a run only when it has noted that its end was dealt with: every half a minute.
+_NOTED_EVERY = '"1s"'
 CloneDatabase = Callable[[str], Awaitable[str]]
 
 
@@ -23,8 +25,12 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 async def servers(session_folder: Path) -> AsyncIterator[EmbeddedServers]:
     """PostgreSQL (two clusters) and Temporal, running; without fsync."""
-    async with EmbeddedServers(session_folder / "servers", durable=False) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patched:
+        for queue in ("transfer", "visibility"):
+            name = f"history.{queue}ProcessorUpdateAckInterval"
+            patched.setitem(temporal._DYNAMIC_CONFIG, name, _NOTED_EVERY)
+        async with EmbeddedServers(session_folder / "servers", durable=False) as running:
+            yield running
 
 
 @pytest.fixture(scope="session")

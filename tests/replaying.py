@@ -9,12 +9,9 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from worker.sandbox import runner
-from workflows.agent import AgentSaga
 from workflows.border import DATA_CONVERTER
-from workflows.infrastructure import InfrastructureSaga
-from workflows.payment import PaymentSaga
-from workflows.policy import PolicySaga
-from workflows.rollback import RollbackSaga
+from workflows.recovery import STORIES, RecoverySaga
+from workflows.sweep import SweepWorkflow
 
 HISTORIES = Path(__file__).parent / "histories"
 RECORD = "AMENDS_RECORD_HISTORIES"
@@ -27,7 +24,7 @@ class DoesNotReplay(AssertionError):
 def replayer(workflow_sandbox: str = "on") -> Replayer:
     """Replays every workflow there is, in the sandbox of the worker, or without it."""
     return Replayer(
-        workflows=[PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga],
+        workflows=[*STORIES.values(), RecoverySaga, SweepWorkflow],
         workflow_runner=runner(workflow_sandbox),
         data_converter=DATA_CONVERTER,
     )

@@ -1,11 +1,13 @@
 """Settings: read once, complete or one sentence, and never shown."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.lost_sagas import Care
 from worker.sandbox import runner
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
 
@@ -60,6 +62,29 @@ def test_a_migration_needs_the_owners_url_alone() -> None:
     assert needed(settings.migration_url, "AMENDS_MIGRATION_URL") == url
     with pytest.raises(SettingsError, match="AMENDS_DATABASE_URL is not set"):
         needed(settings.database_url, "AMENDS_DATABASE_URL")
+
+
+def test_the_sweeper_has_its_own() -> None:
+    settings = Settings.from_environment(WORKER)
+    assert (settings.sweep_queue, settings.sweep_every) == ("amends-sweep", timedelta(minutes=5))
+    assert settings.care == Care(grace=timedelta(minutes=5), brake_percent=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AMENDS_SWEEP_INTERVAL", "5 minutes"),
+        ("AMENDS_SWEEP_INTERVAL", "PT0S"),
+        ("AMENDS_SWEEP_INTERVAL", "60"),
+        ("AMENDS_SWEEP_GRACE", "-PT1M"),
+        ("AMENDS_SWEEP_GRACE", "P1Y"),
+        ("AMENDS_SWEEP_BRAKE_PERCENT", "101"),
+        ("AMENDS_SWEEP_BRAKE_PERCENT", "a fifth"),
+    ],
+)
+def test_wrong_settings_of_the_sweeper_are_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment(WORKER | {name: value})
 
 
 def test_no_secret_is_shown() -> None:

@@ -26,6 +26,7 @@ from worker.errors import Unreachable
 from worker.health import serve_health
 from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
 from worker.settings import Settings, needed
+from worker.sweep_schedule import SCHEDULE, keep_schedule
 from worker.wiring import QUEUES, connect, wire
 
 log = logging.getLogger("amends.worker")
@@ -35,6 +36,8 @@ PARTITIONS_AHEAD_MONTHS = 3
 PARTITIONS_EVERY = timedelta(hours=6)
 # Readers of a long aggregate fold what came since the last one, and nobody else waits for it.
 SNAPSHOTS_EVERY = timedelta(minutes=1)
+# Somebody may have deleted it.
+SCHEDULE_EVERY = timedelta(minutes=10)
 
 
 async def migrate(settings: Settings) -> str:
@@ -62,6 +65,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         running = await stack.enter_async_context(wire(settings, client, queues))
         await _first_partitions(running.database)
         await _register(client)
+        await _schedule(client, settings)
         probes = {
             "database": lambda: ask_database(running.database),
             "temporal": lambda: _ask_temporal(client),
@@ -71,6 +75,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         snapshots = SnapshotMaker(running.database)
         for beside in (
             _repeat(PARTITIONS_EVERY, "partitions", lambda: _partitions(running.database)),
+            _repeat(SCHEDULE_EVERY, "schedules", lambda: keep_schedule(client, settings)),
             _repeat(SNAPSHOTS_EVERY, "snapshots", snapshots.make),
             announce(running.database),
         ):
@@ -116,6 +121,16 @@ async def _register(client: Client) -> None:
         raise Unreachable(
             f"the search attributes {', '.join(SEARCH_ATTRIBUTES)} can't be registered in the "
             f"namespace {client.namespace} ({error.status.name}): register them yourself"
+        ) from None
+
+
+async def _schedule(client: Client, settings: Settings) -> None:
+    try:
+        await keep_schedule(client, settings)
+    except RPCError as error:
+        raise Unreachable(
+            f"the schedule {SCHEDULE} of the sweeper can't be kept in the namespace "
+            f"{client.namespace} ({error.status.name}): let the worker create schedules"
         ) from None
 
 

@@ -24,6 +24,7 @@ PASSED_THROUGH = (
     "workflows.plan",
     "workflows.planner",
     "workflows.reversal",
+    "workflows.sweep_inputs",
     "annotated_types",
     "iso4217",
     "msgspec",

@@ -7,13 +7,20 @@ not here: the SDK reads them itself (`temporalio.envconfig`).
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from activities.lost_sagas import Care
 
 RUN_NEEDS = ("AMENDS_DATABASE_URL",)
 MIGRATE_NEEDS = ("AMENDS_MIGRATION_URL",)
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
+_PERCENT = re.compile(r"\d{1,2}|100")
+_DURATION = TypeAdapter(timedelta)
 _ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
@@ -45,6 +52,10 @@ class Settings:
     payments_queue: str = _setting("AMENDS_PAYMENTS_QUEUE", "amends-payments")
     infrastructure_queue: str = _setting("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
     workflow_sandbox: str = _setting("AMENDS_WORKFLOW_SANDBOX", "on")
+    sweep_queue: str = _setting("AMENDS_SWEEP_QUEUE", "amends-sweep")
+    sweep_interval: str = _setting("AMENDS_SWEEP_INTERVAL", "PT5M")
+    sweep_grace: str = _setting("AMENDS_SWEEP_GRACE", "PT5M")
+    sweep_brake_percent: str = _setting("AMENDS_SWEEP_BRAKE_PERCENT", "20")
     web_ui_url: str | None = _setting("AMENDS_WEB_UI_URL")
 
     @classmethod
@@ -90,7 +101,27 @@ class Settings:
                 wrong.append(f"{name} is none of: {', '.join(allowed)}")
         if not _ADDRESS.fullmatch(self.health_address) or self.health_port > 65_535:
             wrong.append("AMENDS_HEALTH_ADDRESS is not host:port")
+        return [*wrong, *self._wrong_sweep()]
+
+    def _wrong_sweep(self) -> list[str]:
+        wrong = []
+        if not timedelta(seconds=1) <= _duration(self.sweep_interval) <= timedelta(days=1):
+            wrong.append("AMENDS_SWEEP_INTERVAL is no ISO 8601 duration from PT1S to P1D")
+        if not timedelta() <= _duration(self.sweep_grace) <= timedelta(days=30):
+            wrong.append("AMENDS_SWEEP_GRACE is no ISO 8601 duration from PT0S to P30D")
+        if not _PERCENT.fullmatch(self.sweep_brake_percent):
+            wrong.append("AMENDS_SWEEP_BRAKE_PERCENT is no whole number from 0 to 100")
         return wrong
+
+    @property
+    def sweep_every(self) -> timedelta:
+        """How often the schedule starts a sweep."""
+        return _duration(self.sweep_interval)
+
+    @property
+    def care(self) -> Care:
+        """How carefully lost sagas are looked for."""
+        return Care(_duration(self.sweep_grace), int(self.sweep_brake_percent))
 
     @property
     def health_host(self) -> str:
@@ -107,6 +138,14 @@ class Settings:
         """Every environment variable that is read."""
         names = {_name(item) for item in fields(cls)}
         return names | {f"{_name(i)}_FILE" for i in fields(cls) if i.metadata.get("secret")}
+
+
+def _duration(text: str) -> timedelta:
+    """An ISO 8601 duration; a negative one, which no setting takes, for a text that is none."""
+    try:
+        return _DURATION.validate_strings(text) if text.startswith("P") else -timedelta.resolution
+    except ValidationError:
+        return -timedelta.resolution
 
 
 def needed(value: str | None, name: str) -> str:

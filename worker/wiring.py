@@ -13,6 +13,8 @@ from activities.adapters.mock import MockBank
 from activities.agents import AgentActivities
 from activities.authorizations import AuthorizationActivities
 from activities.errors import ClassifyErrors
+from activities.lost_sagas import LostSagas
+from activities.namespace import KnowNamespace
 from activities.providers.postgres import PostgresProvider
 from activities.providers.provider import Provider
 from activities.resources import ResourceActivities
@@ -28,7 +30,9 @@ from workflows.border import DATA_CONVERTER
 from workflows.infrastructure import InfrastructureSaga
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
+from workflows.recovery import RecoverySaga
 from workflows.rollback import RollbackSaga
+from workflows.sweep import SweepWorkflow
 
 # What runs is finished before the worker leaves: an outside call may take this long.
 GRACE = timedelta(seconds=30)
@@ -96,12 +100,27 @@ async def wire(
                     runs,
                 )
             )
+        # Every process sweeps, whichever sagas it carries.
+        lost = LostSagas(database, client, settings.care, undos())
+        workers.append(
+            worker(client, settings.sweep_queue, [SweepWorkflow, RecoverySaga], [lost], runs)
+        )
         yield Running(database, client, workers)
 
 
 def providers(settings: Settings) -> list[Provider]:
     """The places in which infrastructure is made."""
     return [PostgresProvider(settings.target_url)] if settings.target_url else []
+
+
+def undos() -> set[str]:
+    """The names of all activities that a step may name as its undo."""
+    rooms = (AuthorizationActivities, TransferActivities, AgentActivities, ResourceActivities)
+    return {name for room in rooms for name in vars(room) if is_activity(getattr(room, name))}
+
+
+def is_activity(method: object) -> bool:
+    return hasattr(method, "__temporal_activity_definition")
 
 
 def worker(
@@ -121,10 +140,10 @@ def worker(
             method
             for room in rooms
             for name in dir(room)
-            if hasattr(method := getattr(room, name), "__temporal_activity_definition")
+            if is_activity(method := getattr(room, name))
         ],
         workflow_runner=runs or runner("on"),
-        interceptors=[ClassifyErrors()],
+        interceptors=[ClassifyErrors(), KnowNamespace(client)],
         graceful_shutdown_timeout=GRACE,
         max_heartbeat_throttle_interval=HEARD_WITHIN,
         sticky_queue_schedule_to_start_timeout=STICKY,

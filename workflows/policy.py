@@ -15,6 +15,7 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
 
     kind, request_model, result_model = "policy", PolicyRequest, PolicyResult
     opens_with_its_first_step = True
+    forward_after = "set policy"
 
     @workflow.run
     async def run(self, *raw: Any) -> PolicyResult:

@@ -80,7 +80,15 @@ class Saga(SagaRun):
         self.show(state=state)
 
     async def _take_over(self, opened: SagaOpened) -> SagaOpened:
-        other = OtherRun(namespace=opened.namespace, run_id=opened.run_id, epoch=opened.epoch)
+        other = OtherRun(
+            namespace=opened.namespace,
+            namespace_id=opened.namespace_id,
+            run_id=opened.run_id,
+            epoch=opened.epoch,
+            lost=opened.lost,
+        )
+        # Asked of a lost run too, which has its answer on record: an ordinary activity ends the
+        # workflow task, so that a task that is repeated after the take-over does not open it again.
         still_open = await workflow.execute_activity_method(
             SagaActivities.is_run_open,
             other,
@@ -97,8 +105,11 @@ class Saga(SagaRun):
         except ActivityError as error:
             if cause_of(error) != "Fenced":
                 raise
-        # An attempt of the closed run was still under way and has ended the saga meanwhile.
+        # An attempt of the closed run was still under way and has ended the saga meanwhile, or a
+        # sweep has put on record that it was lost.
         opened = await self.ours(SagaActivities.open_saga, self._opening, summary="open it again")
+        if opened.how == "other_run" and opened.lost is not None:
+            return await self._take_over(opened)
         if opened.how == "other_run":
             raise in_progress(self.saga_id)
         return opened

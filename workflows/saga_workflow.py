@@ -75,6 +75,9 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     result_model: ClassVar[type[Any]]
     # The step after which a saga goes forward only, whichever run carries it.
     pivot_step: ClassVar[str | None] = None
+    # The step after which a run that Temporal lost is followed by one that goes forward: nobody
+    # asked for an undo, and the rest of the story has no business reason left to fail.
+    forward_after: ClassVar[str | None] = None
     # Whether the first thing it does is a step of ours: that commit then opens the saga as well.
     opens_with_its_first_step: ClassVar[bool] = False
 

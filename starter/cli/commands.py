@@ -15,6 +15,7 @@ from starter.cli import (
     schedules,
     schema,
     servers,
+    sweep,
 )
 from starter.cli.usage import naming_options
 
@@ -25,7 +26,7 @@ COMMANDS = (
     *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
     *(lists.payments, lists.resources),
     *(ledger.sagas, ledger.saga, mending.retry, mending.skip, mending.resolve),
-    *(log.log, log.follow),
+    *(sweep.sweep, log.log, log.follow),
     *(history.show, history.diff, history.blame, ledger.verify),
     rebuild.rebuild,
     schema.schema,

@@ -14,7 +14,7 @@ from activities.step import Claim
 from ledger.commit import Author, database_time
 from ledger.database import Database
 from ledger.resource_history import Shape, resources
-from ledger.saga_claims import Opening, begin_compensation, close_saga, open_saga
+from ledger.saga_claims import Opening, Run, begin_compensation, close_saga, open_saga
 from ledger.saga_steps import StepState, StepUndone, UndoPlan, step_name
 from ledger.state import state_of
 from workflows.change_problems import KINDS
@@ -88,8 +88,7 @@ class Worksite:
             operation_id=operation_id,
             input={},
             input_hash="-",
-            namespace="default",
-            run_id="run-1",
+            run=Run("default", "namespace-1", "amends-infrastructure", "run-1"),
         )
         await open_saga(self.database, AUTHOR, opening)
         return saga_id

@@ -10,7 +10,7 @@ from ledger.errors import Fenced
 from ledger.saga_claims import begin_compensation, close_saga, take_over
 from ledger.saga_steps import StepSkipped, StepUndone
 from ledger.step_claims import commit_step, note_step, undo_step
-from tests.ledger.writing import AUTHOR, claim, hold, open_payment
+from tests.ledger.writing import AUTHOR, claim, hold, open_payment, run
 
 SAGA = "payment/rent"
 RELEASED = StepUndone(note="released")
@@ -58,7 +58,7 @@ async def test_a_new_step_of_a_saga_that_has_ended_is_refused(ledger: Database) 
 async def test_a_run_that_was_taken_over_is_refused_after_the_end(ledger: Database) -> None:
     await open_payment(ledger)
     await commit_step(ledger, AUTHOR, claim(), [], hold)
-    await take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", "run-2")
+    await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
     await close_saga(ledger, AUTHOR, SAGA, 2, "completed", {})
     with pytest.raises(Fenced):
         await commit_step(ledger, AUTHOR, claim(epoch=1), [], changed)

@@ -20,7 +20,7 @@ from ledger.agents import AgentRegistered, AgentRevoked, agent_name
 from ledger.commit import Decision, Loaded, Ref, commit
 from ledger.database import Connection, Database, open_database
 from ledger.errors import DatabaseUnavailable, InputChanged, StateRefused
-from ledger.saga_claims import Opening, begin_compensation, open_saga
+from ledger.saga_claims import Opening, Run, begin_compensation, open_saga
 from ledger.step_claims import StepClaim, commit_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, BOT, claim, hold, open_payment, register, revoke, write
@@ -344,7 +344,8 @@ async def test_every_step_has_its_effect_once_whatever_dies(
 ) -> None:
     run = uuid4().hex[:8]
     saga = f"payment/{run}"
-    request = Opening(saga, "payment", run, {"operation_id": run}, "first", "default", "run-1")
+    first = Run("default", "namespace-1", "amends-payments", "run-1")
+    request = Opening(saga, "payment", run, {"operation_id": run}, "first", first)
     await repeated(lambda: open_saga(ledger, AUTHOR, request))
 
     async def call(step: int, loads: bool) -> Any:

@@ -20,7 +20,7 @@ from ledger.resources import ResourceChangeStarted, ResourceCreated, resource_na
 from ledger.saga_claims import Opening, open_saga
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import jsons, texts
-from tests.ledger.writing import register, revoke
+from tests.ledger.writing import register, revoke, run
 
 COLUMNS = (
     *("event_id", "aggregate_id", "aggregate", "version", "event_type", "schema_version"),
@@ -85,7 +85,7 @@ async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Data
     await open_saga(
         ledger,
         Author("system:tests", "payment/odd", "open", ODD),
-        Opening("payment/odd", "payment", "odd", ODD, "h", "default", "run"),
+        Opening("payment/odd", "payment", "odd", ODD, "h", run("run")),
     )
     await _create_resource(ledger)
     names = ", ".join(f'"{name}"' for name in COLUMNS)

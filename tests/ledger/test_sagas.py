@@ -36,6 +36,7 @@ from tests.ledger.writing import (
     open_payment,
     opening,
     register,
+    run,
 )
 
 SAGA = "payment/rent"
@@ -111,7 +112,7 @@ class TestOperationId:
     ) -> None:
         await open_payment(ledger)
         taken = await asyncio.gather(
-            *(take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", f"run-{n}") for n in (2, 3)),
+            *(take_over(ledger, AUTHOR, SAGA, "run-1", 1, run(f"run-{n}")) for n in (2, 3)),
             return_exceptions=True,
         )
         assert sorted(type(each).__name__ for each in taken) == ["Fenced", "SagaState"]
@@ -126,7 +127,7 @@ class TestOperationId:
     async def test_a_run_that_was_taken_over_does_not_go_on_undoing(self, ledger: Database) -> None:
         await open_payment(ledger)
         assert await turn_round(ledger) == 2
-        await take_over(ledger, AUTHOR, SAGA, "run-1", 2, "default", "run-2")
+        await take_over(ledger, AUTHOR, SAGA, "run-1", 2, run("run-2"))
         with pytest.raises(Fenced):
             await begin_compensation(ledger, AUTHOR, SAGA, 2, "run-1", "cancelled", None)
         turned = await begin_compensation(ledger, AUTHOR, SAGA, 3, "run-2", "cancelled", None)
@@ -271,7 +272,7 @@ class TestFence:
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
-        await take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", "run-2")
+        await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
         with pytest.raises(Fenced):
             await commit_step(ledger, AUTHOR, claim(epoch=1), [], hold)
         assert await commit_step(ledger, AUTHOR, claim(epoch=2), [], hold) == {"held": 1}

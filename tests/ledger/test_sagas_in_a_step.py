@@ -12,7 +12,7 @@ from ledger.errors import Fenced, StateRefused
 from ledger.saga_claims import begin_compensation, take_over
 from ledger.step_claims import commit_step
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, claim, hold, open_payment, opening
+from tests.ledger.writing import AUTHOR, claim, hold, open_payment, opening, run
 
 SAGA = "payment/rent"
 OF_SAGA = """SELECT array_agg(event_type ORDER BY position) FROM ledger.event_log
@@ -54,7 +54,7 @@ async def test_of_two_runs_at_once_one_opens_it(clone: Clone, ledger: Database) 
 async def test_one_that_was_taken_over_is_known(ledger: Database) -> None:
     first = replace(claim(), opening=opening("rent"))
     await commit_step(ledger, AUTHOR, first, [], hold)
-    await take_over(ledger, AUTHOR, SAGA, "run-1", 1, "default", "run-2")
+    await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
     with pytest.raises(StateRefused, match="was opened before"):
         await commit_step(ledger, AUTHOR, first, [], hold)
 

@@ -16,7 +16,7 @@ from ledger.commit import Author, Decision, Loaded, Ref, commit
 from ledger.database import Database
 from ledger.noun import Event
 from ledger.policies import PolicySet, policy_name
-from ledger.saga_claims import Opened, Opening, open_saga
+from ledger.saga_claims import Opened, Opening, Run, open_saga
 from ledger.saga_steps import UndoPlan
 from ledger.spend import SpendChange, SpendWindow
 from ledger.step_claims import StepClaim
@@ -54,6 +54,11 @@ async def set_policy(database: Database, agent_id: str = "expense-bot") -> None:
     await write(database, policy_name(agent_id), policy)
 
 
+def run(run_id: str) -> Run:
+    """A run in Temporal."""
+    return Run("default", "namespace-1", "amends-payments", run_id)
+
+
 def opening(operation_id: str, run_id: str = "run-1", input_hash: str = "first") -> Opening:
     """A request for a payment."""
     return Opening(
@@ -62,8 +67,7 @@ def opening(operation_id: str, run_id: str = "run-1", input_hash: str = "first")
         operation_id=operation_id,
         input={"operation_id": operation_id},
         input_hash=input_hash,
-        namespace="default",
-        run_id=run_id,
+        run=run(run_id),
     )
 
 

@@ -35,6 +35,7 @@ from workflows.inputs import PolicyRequest
 TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
 GATED = "sagas-gated"
+SWEEP_QUEUE = "sagas-sweep"
 # Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
 AFTER_CLOSING_S = 0.5
 
@@ -86,6 +87,8 @@ async def place(
             mock_bank_url=gate.url,
             payments_queue=QUEUE,
             infrastructure_queue=INFRASTRUCTURE_QUEUE,
+            sweep_queue=SWEEP_QUEUE,
+            sweep_grace="PT0S",
         )
         audit_url = servers.ledger_url("amends_auditor", ledger)
         superuser_url = conninfo.make_conninfo(servers.main.url(), dbname=ledger)
@@ -250,6 +253,7 @@ def new_worker(servers: EmbeddedServers, place: Place) -> NewWorker:
                 "AMENDS_DATABASE_URL": needed(place.settings.database_url, "AMENDS_DATABASE_URL"),
                 "AMENDS_MOCK_BANK_URL": place.bank_url,
                 "AMENDS_PAYMENTS_QUEUE": queue,
+                "AMENDS_SWEEP_QUEUE": f"{queue}-sweep",
                 "AMENDS_HEALTH_ADDRESS": free_address(),
             }
             | more,

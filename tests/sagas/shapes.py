@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from temporalio.client import WorkflowFailureError
 
 from tests.sagas.books import Books, until
-from tests.sagas.conftest import Inject, NewAgent
-from tests.sagas.teller import USER, Handle, Teller, new_id, payment, policy, registration
+from tests.sagas.conftest import SWEEP_QUEUE, Inject, NewAgent
+from tests.sagas.sweeping import Sweeper
+from tests.sagas.teller import (
+    USER,
+    Handle,
+    Json,
+    Teller,
+    new_id,
+    payment,
+    policy,
+    registration,
+    saga_of,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,10 @@ class Stage:
     books: Books
     inject: Inject
     new_agent: NewAgent
+
+    @property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.teller.client, SWEEP_QUEUE, self.books)
 
     async def ended(self, handle: Handle) -> Handle:
         """The same, once it has ended in whatever way."""
@@ -142,6 +157,39 @@ async def payment_taken_over(stage: Stage) -> Handle:
     await stage.teller.submit(request)
     await stage.teller.tell(request, "approve")
     return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def payment_recovered(stage: Stage) -> Handle:
+    request = await _swept(stage)
+    return await stage.ended(stage.teller.handle(request))
+
+
+@shape
+async def recovery(stage: Stage) -> Handle:
+    request = await _swept(stage)
+    return await stage.ended(stage.sweeper.recovery(saga_of(request)))
+
+
+@shape
+async def sweep(stage: Stage) -> Handle:
+    request = await _lost(stage)
+    handle = await stage.ended(await stage.sweeper.start())
+    await stage.ended(stage.sweeper.recovery(saga_of(request)))
+    return handle
+
+
+async def _lost(stage: Stage) -> Json:
+    request = payment(await stage.new_agent(), 55_000)
+    await stage.teller.submit(request)
+    await stage.teller.handle(request).terminate()
+    return request
+
+
+async def _swept(stage: Stage) -> Json:
+    request = await _lost(stage)
+    await stage.sweeper.recover(request)
+    return request
 
 
 @shape

@@ -10,7 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from ledger.commit import Author
 from ledger.database import Database
-from ledger.saga_claims import Opening, open_saga
+from ledger.saga_claims import Opening, Run, open_saga
 from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, Inject
 from tests.sagas.teller import (
@@ -243,8 +243,7 @@ async def test_a_saga_that_another_namespace_carries_is_in_progress(
         operation_id=admitted.operation_id,
         input=admitted.model_dump(mode="json"),
         input_hash=admitted.fingerprint(),
-        namespace="elsewhere",
-        run_id="a-run-there",
+        run=Run("elsewhere", "its-id", "amends-payments", "a-run-there"),
     )
     await open_saga(ledger, Author(f"agent:{agent}", saga_of(request)), opening)
     assert (await teller.failure(await teller.start(request))).type == "operation_in_progress"

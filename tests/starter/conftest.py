@@ -28,6 +28,7 @@ LEDGER, BANK = "starter_ledger", "starter_bank"
 QUEUES = {
     "AMENDS_PAYMENTS_QUEUE": "starter-payments",
     "AMENDS_INFRASTRUCTURE_QUEUE": "starter-infrastructure",
+    "AMENDS_SWEEP_QUEUE": "starter-sweep",
 }
 # Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
 AFTER_CLOSING_S = 0.5

@@ -15,7 +15,7 @@ import pytest
 import starter
 from ledger.commit import Author
 from ledger.database import open_database
-from ledger.saga_claims import Opening, close_saga, open_saga
+from ledger.saga_claims import Opening, Run, close_saga, open_saga
 from starter import Amends, patience
 from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
 from workflows.inputs import Destination, PaymentRequest, PaymentResult, RollbackRequest
@@ -80,8 +80,7 @@ async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> 
         operation_id=request.operation_id,
         input=request.model_dump(mode="json"),
         input_hash=request.fingerprint(),
-        namespace="default",
-        run_id="forgotten",
+        run=Run("default", "namespace-1", "amends-payments", "forgotten"),
     )
     author = Author(request.actor)
     async with open_database(url, size=1) as database:

@@ -1,0 +1,73 @@
+"""Which Temporal this is. A namespace is known by its id: one that was wiped and made anew has the
+same name for another id, and what it does not know says nothing about the old one."""
+
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+
+from ledger.saga_claims import Run
+
+# A server may be made anew behind a worker that goes on.
+LOOK_AGAIN_S = 60.0
+
+_NAMESPACE_ID: ContextVar[str] = ContextVar("namespace_id")
+
+
+async def namespace_id(client: Client) -> str:
+    """The id of the client's namespace, asked now. Raises RPCError."""
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    described = await client.workflow_service.describe_namespace(request)
+    return described.namespace_info.id
+
+
+def this_run() -> Run:
+    """The run whose activity this is."""
+    info = activity.info()
+    return Run(
+        namespace=info.workflow_namespace or "",
+        namespace_id=_NAMESPACE_ID.get(),
+        task_queue=info.task_queue,
+        run_id=info.workflow_run_id or "",
+    )
+
+
+class KnowNamespace(Interceptor):
+    """Lets every activity of a worker know the id of its namespace."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._id, self._asked_at = "", 0.0
+
+    async def look_up(self) -> str:
+        """The id, at most a minute old, or what was known before while Temporal does not answer."""
+        if not self._id or time.monotonic() - self._asked_at > LOOK_AGAIN_S:
+            try:
+                self._id = await namespace_id(self._client)
+            except RPCError:
+                if not self._id:
+                    raise
+            self._asked_at = time.monotonic()
+        return self._id
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Knowing(next, self)
+
+
+class _Knowing(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, known: KnowNamespace) -> None:
+        super().__init__(next)
+        self._known = known
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        _NAMESPACE_ID.set(await self._known.look_up())
+        return await super().execute_activity(input)

@@ -1,0 +1,46 @@
+"""`amends sweep`: look for sagas that Temporal lost, now."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from starter.cli import options, output
+
+if TYPE_CHECKING:
+    from starter.sdk import Amends
+    from workflows.sweep_inputs import Swept
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Also when many look lost at once.")
+@click.option(
+    "--gone",
+    multiple=True,
+    metavar="ID",
+    help="A namespace that will never come back, by its id.",
+)
+@options.actor
+@options.reason
+@options.as_json
+def sweep(
+    everything: bool, gone: tuple[str, ...], actor: str | None, reason: str | None, as_json: bool
+) -> int:
+    """Find sagas that are open in the ledger and closed in Temporal, and undo them or, past their
+    pivot, complete them. Exit status 4 when it stopped for a person."""
+    from starter.cli.client import with_amends
+
+    async def work(amends: "Amends") -> "Swept":
+        return await amends.sweep(
+            actor=options.person(actor), reason=reason, all=everything, gone=gone
+        )
+
+    swept = with_amends(work)
+    if as_json:
+        output.document(swept.model_dump(mode="json"))
+    else:
+        output.line(f"{swept.open_sagas} sagas are open, {swept.lost} of them look lost")
+        for saga_id in swept.recovering:
+            output.line(f"{saga_id} is recovered: amends saga {saga_id}")
+        for alert in swept.alerts:
+            output.line(alert)
+    return 4 if swept.alerts else 0

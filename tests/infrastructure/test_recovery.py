@@ -1,0 +1,54 @@
+"""A change whose run Temporal lost is undone, in the reverse order of its dependencies."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+
+from activities.lost_sagas import Care, LostSagas
+from ledger.database import Database
+from tests.infrastructure.asking import Asking, Target, role, told, until
+from worker.wiring import undos, worker
+from workflows.recovery import RecoverySaga
+
+QUEUE = "infrastructure-recoveries"
+
+
+@pytest.fixture
+async def recovering(working: Client, database: Database) -> AsyncIterator[Client]:
+    """A client with a worker for recoveries behind it."""
+    room = LostSagas(database, working, Care(grace=timedelta()), undos())
+    async with worker(working, QUEUE, [RecoverySaga], [room]):
+        yield working
+
+
+async def test_a_change_that_was_terminated_half_way_is_undone(
+    asking: Asking, target: Target, ledger: Database, recovering: Client, prefix: str
+) -> None:
+    first, second, last = prefix + "first", prefix + "second", prefix + "last"
+    present = [
+        role(first),
+        {**role(second), "depends_on": [first]},
+        {**role(last), "depends_on": [second]},
+    ]
+    saga_id = f"change/{prefix}1"
+    async with target.hold("postgres.role", last):
+        handle = await asking.change(prefix + "1", present=present)
+        await until(lambda: told(ledger, f"resource/dev/{last}"))
+        await handle.terminate()
+    recovered = await recovering.execute_workflow(
+        "RecoverySaga",
+        {"saga_id": saga_id, "epoch": 1},
+        id=f"recovery/{saga_id}/1",
+        task_queue=QUEUE,
+        result_type=dict,
+    )
+    assert (recovered["state"], recovered["result"]["reason"]) == ("compensated", "lost_run")
+    assert recovered["result"]["notes"] == ["its run was lost: terminated"]
+    assert await target.names(prefix) == set()
+    written = await told(ledger, f"saga/{saga_id}")
+    kept = [each for each in written if each != "SagaCommitRefused"]
+    assert kept == [
+        *("SagaStarted", "SagaLost", "SagaCompensating", "SagaTakenOver", "SagaCompensated")
+    ]

@@ -1,0 +1,111 @@
+"""The record of a lost run: it fences that run, and turns the saga round before its pivot."""
+
+import pytest
+
+from ledger.database import Database
+from ledger.errors import Fenced, NotFound
+from ledger.lost_sagas import declare_lost, find_open, open_sagas, still_open
+from ledger.saga_claims import begin_compensation, close_saga, take_over
+from ledger.sagas import SagaState
+from ledger.step_claims import commit_step
+from tests.ledger.writing import AUTHOR, claim, hold, open_payment, run
+
+SAGA = "payment/rent"
+
+
+async def lose(ledger: Database, epoch: int = 1, forward_after: str | None = None) -> SagaState:
+    return await declare_lost(ledger, AUTHOR, SAGA, epoch, "terminated", None, forward_after)
+
+
+async def test_before_its_pivot_it_turns_round_in_the_same_commit(ledger: Database) -> None:
+    await open_payment(ledger)
+    lost = await lose(ledger, forward_after="hold")
+    assert (lost.state, lost.epoch, lost.lost, lost.cause) == (
+        *("compensating", 3, "terminated", "lost_run"),
+    )
+
+
+async def test_past_its_pivot_it_stays_as_it_is_for_whoever_takes_it_over(
+    ledger: Database,
+) -> None:
+    await open_payment(ledger)
+    await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
+    lost = await lose(ledger, forward_after="hold")
+    assert (lost.state, lost.epoch, lost.lost) == ("running", 2, "terminated")
+    taken = await take_over(ledger, AUTHOR, SAGA, "run-1", 2, run("run-2"))
+    assert (taken.epoch, taken.lost, taken.run_id) == (3, None, "run-2")
+
+
+async def test_the_lost_run_is_fenced_should_it_live_after_all(ledger: Database) -> None:
+    await open_payment(ledger)
+    await lose(ledger)
+    with pytest.raises(Fenced):
+        await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
+    for epoch in (1, 2):
+        with pytest.raises(Fenced):
+            await begin_compensation(ledger, AUTHOR, SAGA, epoch, "run-1", "cancelled", None)
+    # Even under its own name it has to take the saga over.
+    assert (await open_payment(ledger)).how == "other_run"
+
+
+async def test_an_undo_whose_run_was_lost_is_not_gone_on_with_by_that_run(
+    ledger: Database,
+) -> None:
+    await open_payment(ledger)
+    await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None)
+    lost = await lose(ledger, epoch=2)
+    assert (lost.state, lost.epoch, lost.cause) == ("compensating", 3, "cancelled")
+    with pytest.raises(Fenced):
+        await begin_compensation(ledger, AUTHOR, SAGA, 2, "run-1", "cancelled", None)
+
+
+@pytest.mark.parametrize("meanwhile", ["taken over", "closed", "lost"])
+async def test_of_a_saga_that_moved_on_nothing_is_written(ledger: Database, meanwhile: str) -> None:
+    await open_payment(ledger)
+    match meanwhile:
+        case "taken over":
+            await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
+        case "closed":
+            await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
+        case "lost":
+            await lose(ledger)
+    before = await _events(ledger)
+    stands = await lose(ledger)
+    assert stands.lost == ("terminated" if meanwhile == "lost" else None)
+    assert await _events(ledger) == before
+
+
+async def test_nobody_loses_what_never_was(ledger: Database) -> None:
+    with pytest.raises(NotFound):
+        await lose(ledger)
+
+
+async def test_the_open_sagas_are_read_in_pages_until_the_last(
+    ledger: Database,
+) -> None:
+    names = [f"rent-{number}" for number in range(5)]
+    for name in names:
+        await open_payment(ledger, name)
+    await close_saga(ledger, AUTHOR, "payment/rent-1", 1, "completed", {})
+    pages = [page async for page in open_sagas(ledger, at_most=2)]
+    assert [[saga.workflow_id for saga in page] for page in pages] == [
+        ["payment/rent-0", "payment/rent-2"],
+        ["payment/rent-3", "payment/rent-4"],
+    ]
+    seen = [saga for page in pages for saga in page]
+    await close_saga(ledger, AUTHOR, "payment/rent-0", 1, "completed", {})
+    await take_over(ledger, AUTHOR, "payment/rent-2", "run-1", 1, run("run-2"))
+    left = {saga.workflow_id for saga in await still_open(ledger, seen)}
+    assert left == {"payment/rent-3", "payment/rent-4"}
+    assert await find_open(ledger, "payment/rent-0") is None
+    found = await find_open(ledger, "payment/rent-2")
+    assert found is not None
+    assert (found.epoch, found.run_id, found.namespace_id) == (2, "run-2", "namespace-1")
+
+
+async def _events(ledger: Database) -> int:
+    async with ledger.connection() as connection:
+        cursor = await connection.execute("SELECT count(*) AS n FROM ledger.event_log")
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row["n"])

@@ -1,0 +1,98 @@
+"""Starts sweeps as the schedule does, and loses runs as operators do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from tests.sagas.books import Books, until
+from tests.sagas.teller import Handle, Json, new_id, saga_of
+
+GO_ON = {"actor": "user:u-17", "reason": "I looked: they are lost"}
+
+
+async def end(handle: Handle) -> None:
+    """Terminate a run, as a person in the Web UI does."""
+    await handle.terminate("ended by a test")
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+
+
+async def forget(client: Client, saga_id: str) -> None:
+    """Temporal deletes its newest run, as it does after the retention."""
+    handle = client.get_workflow_handle(saga_id)
+    run_id = (await handle.describe()).run_id
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=saga_id, run_id=run_id),
+        )
+    )
+
+    async def is_forgotten() -> bool:
+        try:
+            await handle.describe()
+        except RPCError as error:
+            return error.status == RPCStatusCode.NOT_FOUND
+        return False
+
+    await until(is_forgotten)
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """One who asks for sweeps."""
+
+    client: Client
+    queue: str
+    books: Books
+
+    async def start(self, **request: Any) -> Handle:
+        return await self.client.start_workflow(
+            "SweepWorkflow", request, id=new_id("sweep"), task_queue=self.queue
+        )
+
+    async def sweep(self, **request: Any) -> Json:
+        """What a sweep found, also of one that failed to be seen."""
+        try:
+            found: Json = await (await self.start(**request)).result()
+        except WorkflowFailureError as failed:
+            cause = failed.cause
+            assert isinstance(cause, ApplicationError)
+            assert cause.type == "needs_attention", cause
+            return dict(cause.details[0])
+        assert found["alerts"] == []
+        return found
+
+    def recovery(self, saga_id: str, epoch: int = 1) -> Handle:
+        return self.client.get_workflow_handle(f"recovery/{saga_id}/{epoch}")
+
+    async def find(self, request: Json) -> None:
+        """Sweep, and see that this one is found; it is on record as lost afterwards."""
+        swept = await self.sweep()
+        assert saga_of(request) in swept["recovering"]
+        await until(lambda: self.books.has_told(request, "SagaLost"))
+
+    async def recover(self, request: Json, epoch: int = 1) -> Json:
+        """Find a saga that was lost in this epoch, and give what became of it."""
+        await self.find(request)
+        return await self.recovered(request, epoch)
+
+    async def recovered(self, request: Json, epoch: int = 1) -> Json:
+        """The result of a saga that was found, as it stands for ever."""
+        recovered: Json = await self.recovery(saga_of(request), epoch).result()
+        assert recovered["how"] == "recovered"
+        return dict(recovered["result"])
+
+    async def leaves(self, request: Json) -> bool:
+        """Whether a sweep leaves a saga as it is."""
+        before = await self.books.told(request)
+        swept = await self.sweep()
+        return (
+            saga_of(request) not in swept["recovering"] and await self.books.told(request) == before
+        )

@@ -1,0 +1,266 @@
+"""What a sweep does not do: a wrong Temporal, too many at once, too early, or what nobody knows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateStage
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from activities import lost_sagas
+from activities.lost_sagas import Care, LostSagas
+from activities.namespace import namespace_id
+from ledger.commit import Author
+from ledger.database import Database
+from ledger.saga_claims import Opening, Run, close_saga, open_saga
+from tests.sagas.books import Books
+from tests.sagas.conftest import AFTER_CLOSING_S, QUEUE, SWEEP_QUEUE, Place
+from tests.sagas.sweeping import GO_ON, Sweeper, end
+from tests.sagas.teller import Json, Teller, new_id, payment, saga_of, until_waits_for
+from worker.embedded.temporal import program
+from worker.process import work
+from worker.search_attributes import register_search_attributes
+from worker.wiring import undos, wire, worker
+from workflows.border import DATA_CONVERTER
+from workflows.inputs import PaymentRequest
+from workflows.recovery import RecoverySaga
+from workflows.sweep import SweepWorkflow
+
+
+@pytest.fixture
+def sweeper(teller: Teller, books: Books) -> Sweeper:
+    return Sweeper(teller.client, SWEEP_QUEUE, books)
+
+
+@asynccontextmanager
+async def sweeping(
+    teller: Teller, books: Books, ledger: Database, care: Care, undos: set[str]
+) -> AsyncIterator[Sweeper]:
+    """Sweeps with other care, or that know other undos."""
+    queue = new_id("careful")
+    room = LostSagas(ledger, teller.client, care, undos)
+    async with worker(teller.client, queue, [SweepWorkflow, RecoverySaga], [room]):
+        yield Sweeper(teller.client, queue, books)
+
+
+@pytest.fixture
+async def empty_temporal(place: Place) -> AsyncIterator[Client]:
+    """Another Temporal, that knows nothing, and a worker on it with the same ledger."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(program()), dev_server_log_level="error"
+    ) as environment:
+        client = await Client.connect(
+            environment.client.service_client.config.target_host, data_converter=DATA_CONVERTER
+        )
+        await register_search_attributes(client)
+        settings = replace(place.settings, sweep_queue="sweep-on-the-empty-one")
+        stop = asyncio.Event()
+        async with wire(settings, client) as running:
+            task = asyncio.create_task(work(running.workers, stop))
+            yield client
+            stop.set()
+            await task
+        await asyncio.sleep(AFTER_CLOSING_S)
+
+
+async def lost(teller: Teller, agent: str, pesos: int = 100) -> Json:
+    """A payment whose run was terminated while it waited for its capture."""
+    request = payment(agent, pesos, capture="manual")
+    await until_waits_for(await teller.start(request), "capture")
+    await end(teller.handle(request))
+    return request
+
+
+async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_other_is_gone(
+    teller: Teller, books: Books, sweeper: Sweeper, empty_temporal: Client, agent: str
+) -> None:
+    alive = payment(agent, 45_000, capture="manual")
+    await until_waits_for(await teller.start(alive), "capture")
+    ended = await lost(teller, agent)
+    astray = Sweeper(empty_temporal, "sweep-on-the-empty-one", books)
+    size = await books.size()
+    here = await namespace_id(teller.client)
+    swept = await astray.sweep()
+    assert swept["recovering"] == []
+    (alert,) = swept["alerts"]
+    assert alert.startswith(
+        f"2 open sagas belong to another Temporal (namespace default, id {here}"
+    )
+    # Nor does it when it is asked for one by name, or by a client that repeats its request.
+    for saga in (alive, ended):
+        recovery = await empty_temporal.start_workflow(
+            "RecoverySaga",
+            {"saga_id": saga_of(saga), "epoch": 1},
+            id=f"recovery/{saga_of(saga)}/1",
+            task_queue=astray.queue,
+        )
+        assert (await teller.failure(recovery)).type == "elsewhere"
+        again = await Teller(empty_temporal, QUEUE).start(saga)
+        assert (await teller.failure(again)).type == "operation_in_progress"
+    assert await books.size() == size
+    # And if it is wrong of a run that lives, the fence is between the two.
+    await astray.sweep(gone=[here], **GO_ON)
+    result = await astray.recovered(alive)
+    assert (result["state"], result["reason"]) == ("compensated", "lost_run")
+    told = await books.event(alive, "SagaLost")
+    assert told["payload"]["found"] == "gone"
+    assert told["payload"]["reason"] == GO_ON["reason"]
+    assert told["user_id"] == "user:u-17"
+    await astray.recovered(ended)
+    by = {"actor": f"agent:{agent}"}
+    accepted = WorkflowUpdateStage.ACCEPTED
+    await teller.handle(alive).start_update("capture", by, wait_for_stage=accepted)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await teller.result(alive)
+    refused = failed.value.cause.__cause__
+    assert isinstance(refused, ApplicationError)
+    assert refused.type == "Fenced"
+    assert await books.has_told(alive, "SagaCommitRefused")
+    assert await books.booked(alive) is None
+    assert await books.spent(agent) == (0, 0)
+
+
+async def test_what_another_namespace_carries_is_left_alone_and_told(
+    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    admitted = PaymentRequest.model_validate(request)
+    opening = Opening(
+        saga_id=saga_of(request),
+        kind="payment",
+        operation_id=admitted.operation_id,
+        input=admitted.model_dump(mode="json"),
+        input_hash=admitted.fingerprint(),
+        run=Run("elsewhere", "an-id", QUEUE, "a-run-there"),
+    )
+    await open_saga(ledger, Author(f"agent:{agent}", saga_of(request)), opening)
+    assert await sweeper.leaves(request)
+    (alert,) = (await sweeper.sweep())["alerts"]
+    assert alert.startswith(
+        "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
+    )
+    mine = await lost(teller, agent)
+    # What is lost in our own namespace is recovered all the same.
+    await sweeper.recover(mine)
+    await sweeper.sweep(gone=["an-id"], **GO_ON)
+    recovered = await sweeper.recovery(saga_of(request)).result()
+    # Nothing had happened there.
+    assert (recovered["state"], recovered["result"]["reason"]) == ("failed", "lost_run")
+
+
+async def test_many_at_once_stop_it_until_a_person_says_go_on(
+    teller: Teller,
+    books: Books,
+    sweeper: Sweeper,
+    agent: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lost_sagas, "LOST_WITHOUT_A_PERSON", 2)
+    requests = [await lost(teller, agent) for _ in range(3)]
+    size = await books.size()
+    handle = await sweeper.start()
+    failure = await teller.failure(handle)
+    assert failure.type == "needs_attention"
+    assert failure.message.startswith("3 of 3 open sagas look lost at once, so nothing was undone")
+    assert "amends sweep --all" in failure.message
+    assert await books.size() == size
+    # Not without a name and a reason.
+    refused = await teller.failure(await sweeper.start(all=True))
+    assert refused.type == "InvalidInput"
+    swept = await sweeper.sweep(all=True, **GO_ON)
+    assert sorted(swept["recovering"]) == sorted(saga_of(request) for request in requests)
+    for request in requests:
+        await sweeper.recovery(saga_of(request)).result()
+        told = await books.event(request, "SagaLost")
+        assert (told["user_id"], told["payload"]["reason"]) == ("user:u-17", GO_ON["reason"])
+    assert await books.spent(agent) == (0, 0)
+
+
+async def test_what_was_lost_a_moment_ago_is_left_to_its_client(
+    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
+) -> None:
+    request = await lost(teller, agent)
+    care = Care(grace=timedelta(hours=1))
+    async with sweeping(teller, books, ledger, care, undos()) as patient:
+        assert await patient.leaves(request)
+    await sweeper.recover(request)
+
+
+async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
+    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database
+) -> None:
+    saga_id = f"parcel/{new_id('parcel')}"
+    here = Run("default", await namespace_id(teller.client), QUEUE, "a-run-that-was-deleted")
+    opening = Opening(saga_id, "parcel", saga_id.partition("/")[2], {}, "-", here)
+    author = Author("user:u-17", saga_id)
+    await open_saga(ledger, author, opening)
+    swept = await sweeper.sweep()
+    assert (swept["lost"], swept["recovering"]) == (1, [])
+    assert swept["alerts"][0].startswith("lost sagas of an unknown kind (parcel) were left alone")
+    recovery = await teller.client.start_workflow(
+        "RecoverySaga",
+        {"saga_id": saga_id, "epoch": 1},
+        id=f"recovery/{saga_id}/1",
+        task_queue=SWEEP_QUEUE,
+    )
+    assert (await teller.failure(recovery)).type == "unknown_kind"
+    await close_saga(ledger, author, saga_id, 1, "completed", {})
+
+
+async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
+    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
+) -> None:
+    request = await lost(teller, agent)
+    async with sweeping(teller, books, ledger, Care(timedelta()), set()) as older:
+        await older.sweep()
+        failure = await teller.failure(older.recovery(saga_of(request)))
+    assert failure.type == "unknown_undo"
+    assert "SagaLost" not in await books.told(request)
+    await sweeper.recover(request)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "workflow_id", "request_"),
+    [
+        ("SweepWorkflow", "swept", {}),
+        ("SweepWorkflow", "recovery/payment/p-1/1", {}),
+        ("RecoverySaga", "recovery/payment/p-1/2", {"saga_id": "payment/p-1", "epoch": 1}),
+        ("RecoverySaga", "payment/p-1", {"saga_id": "payment/p-1", "epoch": 1}),
+    ],
+)
+async def test_under_another_workflow_id_they_are_invalid_input(
+    teller: Teller, workflow: str, workflow_id: str, request_: Json
+) -> None:
+    handle = await teller.client.start_workflow(
+        workflow, request_, id=workflow_id, task_queue=SWEEP_QUEUE
+    )
+    failure = await teller.failure(handle)
+    assert failure.type == "InvalidInput"
+    assert [problem["field"] for problem in failure.details] == ["workflow_id"]
+
+
+async def test_a_recovery_of_what_is_not_lost_does_nothing(
+    teller: Teller, books: Books, sweeper: Sweeper, agent: str
+) -> None:
+    async def how(saga_id: str, epoch: int) -> str:
+        result: Json = await teller.client.execute_workflow(
+            "RecoverySaga",
+            {"saga_id": saga_id, "epoch": epoch},
+            id=f"recovery/{saga_id}/{epoch}",
+            task_queue=SWEEP_QUEUE,
+        )
+        return str(result["how"])
+
+    request = payment(agent, 55_000)
+    await until_waits_for(await teller.start(request), "approval")
+    assert await how(saga_of(request), 1) == "open"
+    assert await how(saga_of(request), 7) == "carried"
+    await teller.tell(request, "approve")
+    await teller.result(request)
+    assert await how(saga_of(request), 1) == "ended"
+    assert await how("payment/nobody-asked", 1) == "ended"
+    assert "SagaLost" not in await books.told(request)

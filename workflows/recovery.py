@@ -1,0 +1,132 @@
+"""Carry a saga to its end whose run Temporal has lost: undo it, or past its pivot, go forward."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+from activities.errors import OUTSIDE_TRY, invalid_input
+from activities.lost_sagas import Declared, Loss, LostSagas, Standing
+from workflows.agent import AgentSaga
+from workflows.border import admit
+from workflows.infrastructure import InfrastructureSaga
+from workflows.payment import PaymentSaga
+from workflows.policy import PolicySaga
+from workflows.rollback import RollbackSaga
+from workflows.saga_run import KIND, OUTSIDE_RETRIES, SUBJECTS
+from workflows.saga_workflow import SYSTEM, SagaWorkflow
+from workflows.sweep_inputs import Recovered, RecoveryRequest
+
+# Every saga there is, by its kind.
+STORIES: Mapping[str, type[SagaWorkflow[Any, Any]]] = {
+    story.kind: story
+    for story in (PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga)
+}
+
+
+def recovery_id(saga_id: str, epoch: int) -> str:
+    """The workflow id of the recovery of a saga that was lost in this epoch."""
+    return f"recovery/{saga_id}/{epoch}"
+
+
+@workflow.defn
+class RecoverySaga:
+    """Puts the loss on record, which turns the saga round, and starts the saga's own workflow under
+    its own id with the stored input: that run takes the saga over, as any repeat of the request
+    would. Temporal lets only one run have that id, so there is one that carries the saga, and
+    whoever asks for it finds it there."""
+
+    @workflow.run
+    async def run(self, *raw: Any) -> Recovered:
+        request = admit(raw, RecoveryRequest)
+        expected = recovery_id(request.saga_id, request.epoch)
+        if workflow.info().workflow_id != expected:
+            raise invalid_input([("workflow_id", "must be recovery/, the saga, / and the epoch")])
+        story = STORIES.get(request.saga_id.partition("/")[0])
+        if story is None:
+            raise left_open(request, "unknown_kind", "no worker of this version knows its kind")
+        about = SUBJECTS.value_set([f"saga/{request.saga_id}"])
+        workflow.upsert_search_attributes([KIND.value_set("recovery"), about])
+        declared = await self._declare(request, story)
+        match declared.how:
+            case "lost":
+                return await self._carry_on(request, story, declared)
+            case "elsewhere":
+                raise left_open(request, "elsewhere", "another Temporal carries it")
+            case "unknown_undo":
+                why = "no worker of this version knows the undo of one of its steps"
+                raise left_open(request, "unknown_undo", why)
+            case nothing_to_do:
+                return Recovered(saga_id=request.saga_id, how=nothing_to_do)
+
+    async def _declare(
+        self, request: RecoveryRequest, story: type[SagaWorkflow[Any, Any]]
+    ) -> Declared:
+        loss = Loss(
+            saga_id=request.saga_id,
+            epoch=request.epoch,
+            actor=request.actor or SYSTEM,
+            reason=request.reason,
+            gone=request.gone,
+            forward_after=story.forward_after,
+        )
+        return await workflow.execute_activity_method(
+            LostSagas.declare_lost_saga,
+            loss,
+            start_to_close_timeout=OUTSIDE_TRY,
+            retry_policy=OUTSIDE_RETRIES,
+            summary="look once more, and put it on record",
+        )
+
+    async def _carry_on(
+        self,
+        request: RecoveryRequest,
+        story: type[SagaWorkflow[Any, Any]],
+        declared: Declared,
+    ) -> Recovered:
+        saga_id = request.saga_id
+        try:
+            run = await workflow.start_child_workflow(
+                story.__name__,
+                declared.input,
+                id=saga_id,
+                task_queue=declared.task_queue,
+                # What becomes of us is no matter to the saga.
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                cancellation_type=ChildWorkflowCancellationType.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{saga_id}, carried on by {workflow.info().workflow_id}",
+            )
+        except WorkflowAlreadyStartedError:
+            return Recovered(saga_id=saga_id, how="carried")
+        try:
+            await run
+        except ChildWorkflowError:
+            # A saga that ends as failed; or one that was lost again: the ledger knows.
+            workflow.logger.info("the run that carried %s on has failed", saga_id)
+        standing: Standing = await workflow.execute_activity_method(
+            LostSagas.read_saga,
+            saga_id,
+            start_to_close_timeout=OUTSIDE_TRY,
+            retry_policy=OUTSIDE_RETRIES,
+            summary="read how it ended",
+        )
+        if standing.result is None:
+            raise left_open(request, "still_open", f"it is {standing.state}")
+        return Recovered(
+            saga_id=saga_id, how="recovered", state=standing.state, result=standing.result
+        )
+
+
+def left_open(request: RecoveryRequest, word: str, why: str) -> ApplicationError:
+    """The failure of a recovery that could not; the next sweep tries again."""
+    return ApplicationError(
+        f"{request.saga_id} was lost and is left open: {why}", type=word, non_retryable=True
+    )

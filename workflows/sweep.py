@@ -1,0 +1,128 @@
+"""Look for sagas that Temporal lost, and have each of them carried to its end."""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+from activities.errors import HEARTBEAT, invalid_input
+from activities.lost_sagas import Look, LostSaga, LostSagas, Seen
+from workflows.border import admit
+from workflows.recovery import STORIES, RecoverySaga, recovery_id
+from workflows.sweep_inputs import (
+    NEEDS_ATTENTION,
+    SWEEP,
+    RecoveryRequest,
+    SweepRequest,
+    Swept,
+)
+
+# Thousands of sagas may wait for a person, and each of them is asked about.
+LOOK_WITHIN = timedelta(minutes=10)
+LOOK_RETRIES = RetryPolicy(maximum_interval=timedelta(seconds=30))
+
+
+@workflow.defn
+class SweepWorkflow:
+    """One sweep, as the schedule starts it or a person. It fails with `needs_attention`, after it
+    did what it could, so that a person sees it."""
+
+    @workflow.run
+    async def run(self, *raw: Any) -> Swept:
+        request = admit(raw, SweepRequest)
+        workflow_id = workflow.info().workflow_id
+        # The server appends the time to the id of a run of the schedule.
+        if workflow_id != SWEEP and not workflow_id.startswith(f"{SWEEP}-"):
+            raise invalid_input([("workflow_id", f"must be {SWEEP}, or begin with {SWEEP}-")])
+        seen = await self._look(request)
+        alerts = alerts_of(seen)
+        known = [] if seen.held else [lost for lost in seen.lost if lost.kind in STORIES]
+        for lost in known:
+            await self._recover(lost, request)
+        swept = Swept(
+            open_sagas=seen.open,
+            lost=seen.lost_in_all,
+            recovering=[lost.saga_id for lost in known],
+            alerts=alerts,
+        )
+        workflow.set_current_details(page(swept))
+        if alerts:
+            workflow.logger.error("a person has to look: %s", " ".join(alerts))
+            raise ApplicationError(
+                " ".join(alerts),
+                swept.model_dump(mode="json"),
+                type=NEEDS_ATTENTION,
+                non_retryable=True,
+            )
+        return swept
+
+    async def _look(self, request: SweepRequest) -> Seen:
+        return await workflow.execute_activity_method(
+            LostSagas.look_for_lost_sagas,
+            Look(gone=request.gone, all=request.all),
+            start_to_close_timeout=LOOK_WITHIN,
+            heartbeat_timeout=5 * HEARTBEAT,
+            retry_policy=LOOK_RETRIES,
+            summary="ask Temporal about every open saga",
+        )
+
+    async def _recover(self, lost: LostSaga, request: SweepRequest) -> None:
+        asked = RecoveryRequest(
+            saga_id=lost.saga_id,
+            epoch=lost.epoch,
+            actor=request.actor,
+            reason=request.reason,
+            gone=request.gone,
+        )
+        try:
+            await workflow.start_child_workflow(
+                RecoverySaga.run,
+                args=[asked.model_dump(mode="json", exclude_none=True)],
+                id=recovery_id(lost.saga_id, lost.epoch),
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                # One that changed something raised the epoch, so that its id does not come again.
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{lost.saga_id}: its run was lost ({lost.found})",
+            )
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("another sweep has begun to recover %s", lost.saga_id)
+
+
+def alerts_of(seen: Seen) -> list[str]:
+    """What a person has to look at, in sentences that say what to do."""
+    alerts = []
+    if seen.held:
+        alerts.append(
+            f"{seen.lost_in_all} of {seen.open} open sagas look lost at once, so nothing was "
+            f"undone: see whether this is the right Temporal and whether it lost data; to go on, "
+            f"amends sweep --all --reason TEXT."
+        )
+    for namespace, count in seen.elsewhere.items():
+        name, _, its_id = namespace.partition(" ")
+        alerts.append(
+            f"{count} open sagas belong to another Temporal (namespace {name}, id {its_id}) and "
+            f"were left alone: point the worker at it; if it is gone for good, "
+            f"amends sweep --gone {its_id} --reason TEXT."
+        )
+    unknown = sorted({lost.kind for lost in seen.lost} - set(STORIES))
+    if unknown:
+        alerts.append(
+            f"lost sagas of an unknown kind ({', '.join(unknown)}) were left alone: run a worker "
+            f"of the version that knows it."
+        )
+    return alerts
+
+
+def page(swept: Swept) -> str:
+    """What a person sees of it in the Web UI."""
+    head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look lost"
+    return "\n".join(
+        [
+            head,
+            *(f"\n🙋 {alert}" for alert in swept.alerts),
+            *(f"- {saga_id} is recovered" for saga_id in swept.recovering),
+        ]
+    )
