@@ -27,13 +27,15 @@ PAYMENT_UNDONE = ("compensated", "voided", "failed")
 
 @dataclass(frozen=True)
 class Shape:
-    """`saga` is its kind and what its operation id ends in: `payment/pay`."""
+    """`saga` is its kind and what its operation id ends in: `payment/pay`. `is_cancelled`: somebody
+    cancels it, whatever its workers are doing."""
 
     name: str
     saga: str
     ends: tuple[str, ...]
     script: Script
     heartbeat_s: float = SOON_S
+    is_cancelled: bool = False
 
     @property
     def kind(self) -> str:
@@ -54,12 +56,12 @@ SHAPES: dict[str, Shape] = {}
 
 
 def shape(
-    name: str, saga: str, *ends: str, heartbeat_s: float = SOON_S
+    name: str, saga: str, *ends: str, heartbeat_s: float = SOON_S, is_cancelled: bool = False
 ) -> Callable[[Script], Script]:
     """The script is the shape of this name."""
 
     def keep(script: Script) -> Script:
-        SHAPES[name] = Shape(name, saga, ends, script, heartbeat_s)
+        SHAPES[name] = Shape(name, saga, ends, script, heartbeat_s, is_cancelled)
         return script
 
     return keep
@@ -112,7 +114,9 @@ async def refused_by_the_bank(play: Play) -> None:
     await play.start()
 
 
-@shape("payment cancelled in its transfer", "payment/pay", "compensated", "captured")
+@shape(
+    "payment cancelled in its transfer", "payment/pay", "compensated", "captured", is_cancelled=True
+)
 async def cancelled_in_its_transfer(play: Play) -> None:
     await play.asks(45_000)
     await play.fault("slow_after", delay_ms=400)
@@ -121,7 +125,7 @@ async def cancelled_in_its_transfer(play: Play) -> None:
     await handle.cancel()
 
 
-@shape("payment cancelled while it waits", "payment/pay", "voided")
+@shape("payment cancelled while it waits", "payment/pay", "voided", is_cancelled=True)
 async def cancelled_while_it_waits(play: Play) -> None:
     await play.asks(55_000)
     await play.submit()
@@ -148,7 +152,7 @@ async def whose_answer_is_lost(play: Play) -> None:
     await play.start()
 
 
-@shape("payment whose undo is retried", "payment/pay", "compensated", "captured")
+@shape("payment whose undo is retried", "payment/pay", "compensated", "captured", is_cancelled=True)
 async def whose_undo_is_retried(play: Play) -> None:
     await play.asks(45_000)
     await play.fault("slow_after", delay_ms=400)
