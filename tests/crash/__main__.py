@@ -102,14 +102,15 @@ async def explore(here: Ground, shapes: Sequence[str], most: int) -> list[Tried]
     said = f"{len(chosen)} of {len(points)} points in {len(shapes)} shapes"
     print(said, file=sys.stderr, flush=True)
     tried: list[Tried] = []
-    async for each in try_points(here, chosen, AT_ONCE):
-        tried.append(each)
-        if each.broken or len(tried) % 50 == 0:
-            print(f"{len(tried)}: {each.point} {each.broken}", file=sys.stderr, flush=True)
     for shape, place in OUTAGES:
         for server in (POSTGRES_KILLED, TEMPORAL_KILLED):
             if shape in shapes:
                 tried.append(await try_outage(here, Point(shape, place, server), COMPANY))
+                print(f"{tried[-1].point} {tried[-1].broken}", file=sys.stderr, flush=True)
+    async for each in try_points(here, chosen, AT_ONCE):
+        tried.append(each)
+        if each.broken or len(tried) % 50 == 0:
+            print(f"{len(tried)}: {each.point} {each.broken}", file=sys.stderr, flush=True)
     return tried
 
 

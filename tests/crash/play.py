@@ -10,6 +10,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from activities.adapters.mock import Fault, FaultName
+from activities.adapters.payment import PaymentError
 from tests.crash.ground import Ground
 from tests.sagas.teller import USER, Handle, Json, Teller, payment, saga_of
 
@@ -58,8 +59,13 @@ class Play:
             await self._teller.tell(self.request, update, by)
 
     async def fault(self, name: FaultName, **more: Any) -> None:
-        """Script a fault of the bank for the payment."""
-        await self.ground.counter.inject(Fault(saga_of(self.request), name, **more))
+        """Script a fault of the bank for the payment, as soon as the bank is there."""
+        with_key = Fault(saga_of(self.request), name, **more)
+        while True:
+            try:
+                return await self.ground.counter.inject(with_key)
+            except PaymentError:
+                await asyncio.sleep(0.1)
 
     async def until_booked(self) -> None:
         """Wait until the bank has the transfer."""

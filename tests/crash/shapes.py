@@ -138,6 +138,7 @@ async def cancelled_while_it_waits(play: Play) -> None:
     "captured",
     *PAYMENT_UNDONE,
     heartbeat_s=LATER_S,
+    is_cancelled=True,
 )
 async def payment_cancelled_at_the_fault(play: Play) -> None:
     await play.asks(45_000)
@@ -209,6 +210,7 @@ async def change_undone(play: Play) -> None:
     "compensated",
     "failed",
     heartbeat_s=LATER_S,
+    is_cancelled=True,
 )
 async def change_cancelled_at_the_fault(play: Play) -> None:
     roles = [role(f"{play.prefix}a"), role(f"{play.prefix}b")]
