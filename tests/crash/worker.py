@@ -22,6 +22,7 @@ from typing import NoReturn
 from temporalio.client import Client
 
 from activities import errors, step
+from activities.providers.postgres import server
 from activities.resources import ResourceActivities
 from tests.crash.mutations import MUTATIONS
 from tests.crash.orders import Orders
@@ -44,6 +45,8 @@ def hurry(heartbeat: timedelta) -> None:
     put(errors, "OUTSIDE_TRY", attempt + timedelta(seconds=2))
     put(ResourceActivities.__init__, "__defaults__", (attempt,))
     put(wiring, "STICKY", STICKY)
+    # So long a frozen worker keeps others from a thing of the target.
+    server.SETTINGS["idle_session_timeout"] = "3s"
 
 
 def carry_out(orders: Orders) -> NoReturn:
