@@ -8,7 +8,13 @@ from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    RetryState,
+    is_cancelled_exception,
+)
 from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
@@ -139,20 +145,27 @@ class SagaRun:
     ) -> Answer:
         """An activity that only touches our database: a local one. What fails in it comes as
         ActivityError, like what fails outside. `tries`: at most so many at once."""
-        try:
-            answer: Answer = await workflow.execute_local_activity(
-                cast(str, activity),
-                args=args,
-                result_type=result_type,
-                start_to_close_timeout=OURS_TRY,
-                local_retry_threshold=OURS_LONGEST_PAUSE,
-                retry_policy=replace(OURS_RETRIES, maximum_attempts=tries),
-                cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=summary,
-            )
-        except (ApplicationError, TimedOut) as error:
-            raise _as_ordinary(error, summary) from error
-        return answer
+        while True:
+            try:
+                answer: Answer = await workflow.execute_local_activity(
+                    cast(str, activity),
+                    args=args,
+                    result_type=result_type,
+                    start_to_close_timeout=OURS_TRY,
+                    local_retry_threshold=OURS_LONGEST_PAUSE,
+                    retry_policy=replace(OURS_RETRIES, maximum_attempts=tries),
+                    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    summary=summary,
+                )
+            except (ApplicationError, TimedOut) as error:
+                raise _as_ordinary(error, summary) from error
+            except FailureError as error:
+                # A worker that loses a workflow task gives up what runs in it, and the next run of
+                # that task may be told of it. Nobody cancelled the saga: a repeat does no harm.
+                if not is_cancelled_exception(error) or is_cancelled():
+                    raise
+            else:
+                return answer
 
     async def outside(
         self,
@@ -181,9 +194,14 @@ class SagaRun:
 def heed_cancel() -> None:
     """Raise the cancel of whoever calls. An activity that ended in spite of one gives its answer or
     its failure, and the SDK then forgets the cancel."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if is_cancelled():
         raise asyncio.CancelledError
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled whoever calls."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _as_ordinary(error: ApplicationError | TimedOut, summary: str) -> ActivityError:
