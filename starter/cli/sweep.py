@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 def sweep(
     everything: bool, gone: tuple[str, ...], actor: str | None, reason: str | None, as_json: bool
 ) -> int:
-    """Find sagas that are open in the ledger and closed in Temporal, and undo them or, past their
-    pivot, complete them. Exit status 4 when it stopped for a person."""
+    """Find sagas that Temporal lost, and end them.
+
+    They are open in the ledger and closed in Temporal: they are undone or, past their pivot,
+    completed. Exit status 4 when it stopped for a person."""
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> "Swept":

@@ -269,6 +269,7 @@ async def working_for(
 ) -> AsyncIterator[None]:
     """A worker of this client, with queues of its own, while the block runs."""
     settings |= {"payments_queue": queue, "infrastructure_queue": f"{queue}-changes"}
+    settings |= {"sweep_queue": f"{queue}-sweep"}
     stop = asyncio.Event()
     async with wire(replace(place.settings, **settings), client) as running:
         task = asyncio.create_task(work(running.workers, stop))

@@ -275,7 +275,8 @@ ROW_AGAINST_ITS_HEAD: Told = {
         (
             f"INSERT INTO ledger.sagas SELECT '{NOBODY_ID}', 'saga/payment/other', 1, 0, now(), "
             "head_hash, xid, kind, operation_id, state, epoch, input_hash, input, namespace, "
-            "workflow_id, run_id, cause, cause_reason, result, started_at FROM ledger.sagas",
+            "namespace_id, task_queue, "
+            "workflow_id, run_id, lost, cause, cause_reason, result, started_at FROM ledger.sagas",
             event(1, "saga/payment/other", aggregate_id=f"'{NOBODY_ID}'"),
         ),
     ),
