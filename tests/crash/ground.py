@@ -18,6 +18,7 @@ from ledger.commit import Author, Decision, Ref, commit
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable
 from ledger.policies import PolicySet, policy_name
+from tests.closing import until_the_core_has_left
 from tests.crash.nursery import Nursery, nursery
 from tests.crash.orders import POSTGRES_KILLED
 from tests.infrastructure.asking import Target
@@ -111,8 +112,7 @@ async def ground(servers: EmbeddedServers, name: str, folder: Path) -> AsyncIter
             target=Target(servers.target.url()),
             folder=folder,
         )
-    # Threads of the SDK's core may call into an interpreter that goes down too early.
-    await asyncio.sleep(0.5)
+    await until_the_core_has_left()
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:

@@ -16,6 +16,7 @@ from activities.step_records import StepRecords
 from ledger import migrate
 from ledger.database import Database, open_database
 from ledger.verify import verify
+from tests.closing import until_the_core_has_left
 from tests.infrastructure.asking import Asking, Target
 from tests.ledger.conftest import create_database
 from tests.sagas.gate import Gate, gate_before
@@ -29,8 +30,6 @@ LEDGER = "infrastructure_ledger"
 QUEUE = "infrastructure-tests"
 # Long enough for a real server, short enough to wait for its end.
 ATTEMPT = timedelta(seconds=2)
-# Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
-AFTER_CLOSING_S = 0.5
 
 _numbers = count(1)
 
@@ -91,7 +90,7 @@ async def working(
             worker(client, QUEUE, [InfrastructureSaga, RollbackSaga], rooms)
         )
         yield client
-    await asyncio.sleep(AFTER_CLOSING_S)
+    await until_the_core_has_left()
 
 
 @pytest.fixture

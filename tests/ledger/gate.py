@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from psycopg import AsyncConnection
 
 from tests.ledger.conftest import Clone
+from tests.triggers import take_off_the_log
 
 # As late as can be, since the rules of the ledger come before it by name.
 _GATE = """
@@ -57,4 +58,4 @@ async def gate_of(clone: Clone) -> AsyncIterator[Gate]:
             yield Gate(connection)
         finally:
             await connection.execute("SELECT pg_advisory_unlock_all()")
-            await connection.execute("DROP FUNCTION public.pass_the_gate CASCADE")
+            await take_off_the_log(connection, "pass_the_gate")

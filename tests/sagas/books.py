@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from ledger.database import open_database
 from ledger.verify import verify
 from tests.sagas.teller import DEADLINE_S, Json, saga_of
+from tests.triggers import take_off_the_log
 
 Fact = TypeVar("Fact")
 
@@ -175,26 +176,31 @@ class Books:
         Gives a question: has it done so yet?
         """
         saga_id = saga_of(request)
-        name = sql.Identifier(f"refuse {event_type} {saga_id}"[:60])
-        literals = [sql.Literal(value) for value in (saga_id, event_type, name.as_string())]
-        await self._as_superuser(
-            sql.SQL("CREATE SEQUENCE public.{} MINVALUE 0").format(name),
-            sql.SQL(_REFUSE).format(*literals, name=name),
+        name = f"refuse {event_type} {saga_id}"[:60]
+        called = sql.Identifier(name)
+        literals = [sql.Literal(value) for value in (saga_id, event_type, called.as_string())]
+        create = [
+            sql.SQL("CREATE SEQUENCE public.{} MINVALUE 0").format(called),
+            sql.SQL(_REFUSE).format(*literals, name=called),
             sql.SQL(
                 "CREATE TRIGGER {0} BEFORE INSERT ON ledger.event_log"
                 " FOR EACH ROW EXECUTE FUNCTION public.{0}()"
-            ).format(name),
-        )
+            ).format(called),
+        ]
+        async with await AsyncConnection.connect(self.superuser_url) as connection:
+            for statement in create:
+                await connection.execute(statement)
 
         async def has_refused() -> bool:
-            query = sql.SQL("SELECT is_called FROM public.{}").format(name)
+            query = sql.SQL("SELECT is_called FROM public.{}").format(called)
             async with await AsyncConnection.connect(self.superuser_url) as connection:
                 return (await (await connection.execute(query)).fetchone()) == (True,)
 
         try:
             yield has_refused
         finally:
-            await self._as_superuser(sql.SQL("DROP FUNCTION public.{} CASCADE").format(name))
+            async with await AsyncConnection.connect(self.superuser_url) as connection:
+                await take_off_the_log(connection, name)
 
     async def heal(self, request: Json) -> None:
         """The bank makes no mistakes any more with this payment."""
@@ -224,11 +230,6 @@ class Books:
             cursor = await connection.execute(query, values)
             assert cursor.rowcount == 1
             yield
-
-    async def _as_superuser(self, *statements: sql.Composed) -> None:
-        async with await AsyncConnection.connect(self.superuser_url) as connection:
-            for statement in statements:
-                await connection.execute(statement)
 
     async def check(self) -> None:
         """The ledger holds together, and the bank agrees with it about every transfer."""

@@ -18,6 +18,7 @@ from ledger.agents import AgentRegistered, agent_name
 from ledger.commit import Author, Decision, Ref, commit
 from ledger.database import Database, open_database
 from ledger.policies import PolicySet, policy_name
+from tests.closing import until_the_core_has_left
 from tests.conftest import CloneDatabase
 from tests.sagas.books import Books, until
 from tests.sagas.cancellation import Stops
@@ -36,8 +37,6 @@ TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
 GATED = "sagas-gated"
 SWEEP_QUEUE = "sagas-sweep"
-# Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
-AFTER_CLOSING_S = 0.5
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
@@ -100,7 +99,7 @@ async def client(servers: EmbeddedServers) -> AsyncIterator[Client]:
     yield await Client.connect(
         servers.temporal.address, data_converter=DATA_CONVERTER, identity="amends-tests"
     )
-    await asyncio.sleep(AFTER_CLOSING_S)
+    await until_the_core_has_left()
 
 
 @pytest.fixture(scope="module")

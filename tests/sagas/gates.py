@@ -12,6 +12,7 @@ from temporalio import activity, client, worker
 
 from activities.step import Claim
 from tests.sagas.teller import DEADLINE_S
+from tests.triggers import take_off_the_log
 
 When = Literal["before", "after"]
 # How it takes a cancel that finds it at the gate: it is `cancelled`, it `answers` in spite of it,
@@ -142,7 +143,7 @@ async def standstill(superuser_url: str) -> AsyncIterator[Standstill]:
             yield Standstill(connection)
         finally:
             await connection.execute("SELECT pg_advisory_unlock_all()")
-            await connection.execute("DROP FUNCTION public.doors CASCADE")
+            await take_off_the_log(connection, "doors")
 
 
 _DOORS = """

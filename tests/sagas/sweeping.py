@@ -10,8 +10,13 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from ledger.commit import Author
+from ledger.database import Database
+from ledger.saga_claims import Opening, Run, open_saga
 from tests.sagas.books import Books, until
+from tests.sagas.conftest import QUEUE
 from tests.sagas.teller import Handle, Json, new_id, saga_of
+from workflows.inputs import PaymentRequest
 
 GO_ON = {"actor": "user:u-17", "reason": "I looked: they are lost"}
 
@@ -21,6 +26,21 @@ async def end(handle: Handle) -> None:
     await handle.terminate("ended by a test")
     with pytest.raises(WorkflowFailureError):
         await handle.result()
+
+
+async def open_elsewhere(ledger: Database, request: Json) -> None:
+    """The payment stands open in the ledger, carried by a run of another namespace."""
+    admitted = PaymentRequest.model_validate(request)
+    opening = Opening(
+        saga_id=saga_of(request),
+        kind="payment",
+        operation_id=admitted.operation_id,
+        input=admitted.model_dump(mode="json"),
+        input_hash=admitted.fingerprint(),
+        run=Run("elsewhere", "an-id", QUEUE, "a-run-there"),
+    )
+    author = Author(f"agent:{admitted.agent_id}", saga_of(request))
+    await open_saga(ledger, author, opening)
 
 
 async def forget(client: Client, saga_id: str) -> None:

@@ -8,11 +8,10 @@ import pytest
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from ledger.commit import Author
 from ledger.database import Database
-from ledger.saga_claims import Opening, Run, open_saga
 from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, Inject
+from tests.sagas.sweeping import open_elsewhere
 from tests.sagas.teller import (
     Json,
     Teller,
@@ -25,7 +24,6 @@ from tests.sagas.teller import (
 )
 from worker.embedded.servers import EmbeddedServers
 from worker.embedded.temporal import program
-from workflows.inputs import PaymentRequest
 
 OTHER_CBU = "0170099220000067797370"
 REJECT = ("--id-reuse-policy", "RejectDuplicate", "--fail-existing")
@@ -236,16 +234,7 @@ async def test_a_saga_that_another_namespace_carries_is_in_progress(
     teller: Teller, books: Books, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    admitted = PaymentRequest.model_validate(request)
-    opening = Opening(
-        saga_id=saga_of(request),
-        kind="payment",
-        operation_id=admitted.operation_id,
-        input=admitted.model_dump(mode="json"),
-        input_hash=admitted.fingerprint(),
-        run=Run("elsewhere", "its-id", "amends-payments", "a-run-there"),
-    )
-    await open_saga(ledger, Author(f"agent:{agent}", saga_of(request)), opening)
+    await open_elsewhere(ledger, request)
     assert (await teller.failure(await teller.start(request))).type == "operation_in_progress"
     assert await books.booked(request) is None
 

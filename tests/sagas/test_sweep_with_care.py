@@ -17,16 +17,16 @@ from activities.namespace import namespace_id
 from ledger.commit import Author
 from ledger.database import Database
 from ledger.saga_claims import Opening, Run, close_saga, open_saga
+from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books
-from tests.sagas.conftest import AFTER_CLOSING_S, QUEUE, SWEEP_QUEUE, Place
-from tests.sagas.sweeping import GO_ON, Sweeper, end
+from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place
+from tests.sagas.sweeping import GO_ON, Sweeper, end, open_elsewhere
 from tests.sagas.teller import Json, Teller, new_id, payment, saga_of, until_waits_for
 from worker.embedded.temporal import program
 from worker.process import work
 from worker.search_attributes import register_search_attributes
 from worker.wiring import undos, wire, worker
 from workflows.border import DATA_CONVERTER
-from workflows.inputs import PaymentRequest
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 
@@ -64,7 +64,7 @@ async def empty_temporal(place: Place) -> AsyncIterator[Client]:
             yield client
             stop.set()
             await task
-        await asyncio.sleep(AFTER_CLOSING_S)
+        await until_the_core_has_left()
 
 
 async def lost(teller: Teller, agent: str, pesos: int = 100) -> Json:
@@ -128,16 +128,7 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    admitted = PaymentRequest.model_validate(request)
-    opening = Opening(
-        saga_id=saga_of(request),
-        kind="payment",
-        operation_id=admitted.operation_id,
-        input=admitted.model_dump(mode="json"),
-        input_hash=admitted.fingerprint(),
-        run=Run("elsewhere", "an-id", QUEUE, "a-run-there"),
-    )
-    await open_saga(ledger, Author(f"agent:{agent}", saga_of(request)), opening)
+    await open_elsewhere(ledger, request)
     assert await sweeper.leaves(request)
     (alert,) = (await sweeper.sweep())["alerts"]
     assert alert.startswith(

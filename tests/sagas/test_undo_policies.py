@@ -13,8 +13,8 @@ from activities import errors
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
 from ledger.database import Database
+from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books, until
-from tests.sagas.conftest import AFTER_CLOSING_S
 from tests.sagas.desk import Desk, Word
 from tests.sagas.errand_saga import ErrandSaga
 from tests.sagas.teller import USER, Json, Teller, new_id
@@ -31,7 +31,7 @@ async def desk(ledger: Database, client: Client) -> AsyncIterator[Desk]:
     rooms = [SagaActivities(ledger, client), StepRecords(ledger), desk]
     async with worker(client, QUEUE, [ErrandSaga], rooms):
         yield desk
-    await asyncio.sleep(AFTER_CLOSING_S)
+    await until_the_core_has_left()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from ledger.database import open_database
 from ledger.verify import verify
 from starter.cli.run import run
 from starter.sdk import Amends
+from tests.closing import until_the_core_has_left
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings
@@ -30,8 +31,6 @@ QUEUES = {
     "AMENDS_INFRASTRUCTURE_QUEUE": "starter-infrastructure",
     "AMENDS_SWEEP_QUEUE": "starter-sweep",
 }
-# Threads of the SDK's core may call into an interpreter that goes down too early, and abort it.
-AFTER_CLOSING_S = 0.5
 _numbers = count(1)
 
 
@@ -95,7 +94,7 @@ async def working(settings: dict[str, str]) -> AsyncIterator[None]:
         yield
         stop.set()
         await task
-    await asyncio.sleep(AFTER_CLOSING_S)
+    await until_the_core_has_left()
 
 
 @pytest.fixture
