@@ -83,14 +83,14 @@ class Seen(Request):
 
 class Loss(Request):
     """The saga to be put on record as lost, in this epoch; see `Look` for `gone`, and
-    `ledger.lost_sagas.declare_lost` for `forward_after`."""
+    `ledger.lost_sagas.declare_lost` for `pivot`."""
 
     saga_id: str
     epoch: int
     actor: str
     reason: str | None = None
     gone: list[str] = Field(default_factory=list)
-    forward_after: str | None = None
+    pivot: str | None = None
 
 
 class Declared(Request):
@@ -215,7 +215,7 @@ class LostSagas:
                 loss.epoch,
                 found,
                 loss.reason,
-                loss.forward_after,
+                loss.pivot,
             )
         if stands.lost is None:
             return Declared(how="carried")

@@ -66,12 +66,10 @@ class OtherRun(Request):
 
 
 class Turn(Request):
-    """Why a saga turns round: `cause` is a word of the contract, `reason` a person's sentence.
-    `pivot` is the step after which it goes forward only."""
+    """Why a saga turns round: `cause` is a word of the contract, `reason` a person's sentence."""
 
     cause: str
     reason: str | None = None
-    pivot: str | None = None
 
 
 class StepToUndo(Request):
@@ -83,8 +81,7 @@ class StepToUndo(Request):
 class Turned(Request):
     """The epoch under which to undo, and what, in this order; `held` and `residuals` as in
     `ledger.saga_claims.TurnedRound`; `reports` how all steps stand, in the order of their start.
-    Of a saga that has ended: its `state`, and its `result`; of one that is past its pivot:
-    `running`."""
+    Of a saga that has ended: its `state`, and its `result`."""
 
     state: str = "compensating"
     result: dict[str, JsonValue] | None = None
@@ -180,7 +177,6 @@ class SagaActivities:
                 activity.info().workflow_run_id or "",
                 turn.cause,
                 turn.reason,
-                turn.pivot,
             )
         except StateRefused:
             return await self._as_it_stands(claim, turn)

@@ -101,16 +101,16 @@ async def declare_lost(
     epoch: int,
     found: str,
     reason: str | None,
-    forward_after: str | None,
+    pivot: str | None,
 ) -> SagaState:
     """Put on record that Temporal has lost the run of this epoch, and turn the saga round in the
-    same commit, unless the step `forward_after` is done: then whoever takes it over goes forward.
+    same commit, unless the step `pivot` is done: then whoever takes it over goes forward.
 
     From here the lost run is fenced, should it live after all. Returns the saga as it stands: of
     one that has ended, or that another epoch carries by now, nothing is written.
     """
     saga_ref = saga_name(saga_id)
-    pivot_ref = step_name(saga_id, forward_after) if forward_after else None
+    pivot_ref = step_name(saga_id, pivot) if pivot else None
 
     def decide(loaded: Loaded) -> Decision[SagaState]:
         saga: SagaState | None = loaded[saga_ref]
@@ -121,8 +121,8 @@ async def declare_lost(
         events: list[Event] = [
             SagaLost(run_id=saga.run_id, epoch=epoch + 1, found=found, reason=reason)
         ]
-        pivot: StepState | None = loaded[pivot_ref] if pivot_ref else None
-        if saga.state == "running" and (pivot is None or pivot.state != "done"):
+        step: StepState | None = loaded[pivot_ref] if pivot_ref else None
+        if saga.state == "running" and (step is None or step.state != "done"):
             why = f"its run was lost: {found}"
             events.append(SagaCompensating(epoch=epoch + 2, cause=LOST_RUN, reason=why))
         return Decision(reduce(evolve, events, saga), [(saga_ref, event) for event in events])

@@ -9,7 +9,7 @@ from ledger.commit import Author, Decision, Loaded, Ref, commit
 from ledger.database import Database, compiled
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.noun import Event
-from ledger.saga_steps import STEP, StepState, step_name
+from ledger.saga_steps import STEP, StepState
 from ledger.sagas import (
     SagaCompensated,
     SagaCompensating,
@@ -186,15 +186,13 @@ async def begin_compensation(
     run_id: str,
     cause: str,
     reason: str | None,
-    pivot: str | None = None,
 ) -> TurnedRound:
     """Raise the epoch, so that no forward commit lands any more, and say what was started.
 
     Of a saga that compensates already, the first cause stands. Raises Fenced for an old epoch,
-    StateRefused for a saga that has ended, or that is past its `pivot` (that step is done).
+    StateRefused for a saga that has ended.
     """
     saga_ref = saga_name(saga_id)
-    pivot_ref = step_name(saga_id, pivot) if pivot else None
 
     def decide(loaded: Loaded) -> Decision[SagaState]:
         saga = _existing(loaded, saga_id)
@@ -206,16 +204,11 @@ async def begin_compensation(
             return Decision(saga)
         if saga.epoch != epoch:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
-        step: StepState | None = loaded[pivot_ref] if pivot_ref else None
-        if step is not None and step.state == "done":
-            raise StateRefused(f"{saga_id} is past {pivot}: it goes forward", "past_pivot")
         turned = SagaCompensating(epoch=epoch + 1, cause=cause, reason=reason)
         changed = {"epoch": turned.epoch, "cause": cause, "cause_reason": reason}
         return Decision(saga.model_copy(update=changed), [(saga_ref, turned)])
 
-    # Nobody commits a step while the saga's row is locked: its steps take that row for share.
-    refs = [Ref(saga_ref), *([Ref(pivot_ref, "share")] if pivot_ref else [])]
-    saga = await commit(database, author, refs, decide)
+    saga = await commit(database, author, [Ref(saga_ref)], decide)
     # Read after the epoch was raised: from now on no step of an older epoch can be added.
     all_steps = await steps_of(database, saga_id)
     steps = [step for step in reversed(all_steps) if step.undo]

@@ -21,7 +21,7 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
         return await self.carry_out(raw)
 
     async def story(self, request: AgentRequest) -> AgentResult:
-        self.pivot()
+        self.ignore_cancel()
         state: AgentEnd = "registered" if request.action == "register" else "revoked"
         result = AgentResult(state=state, agent_id=request.agent_id)
         await self.saga.step(

@@ -28,8 +28,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     kind, request_model, result_model = "payment", PaymentRequest, PaymentResult
     opens_with_its_first_step = True
-    pivot_step = "settle"
-    forward_after = "execute transfer"
+    pivot_step = "execute transfer"
 
     @workflow.run
     async def run(self, *raw: Any) -> PaymentResult:

@@ -15,14 +15,14 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
 
     kind, request_model, result_model = "policy", PolicyRequest, PolicyResult
     opens_with_its_first_step = True
-    forward_after = "set policy"
+    pivot_step = "set policy"
 
     @workflow.run
     async def run(self, *raw: Any) -> PolicyResult:
         return await self.carry_out(raw)
 
     async def story(self, request: PolicyRequest) -> PolicyResult:
-        self.pivot()
+        self.ignore_cancel()
         policy = await self.saga.step(
             "set policy",
             AgentActivities.set_policy,

@@ -75,7 +75,7 @@ class RecoverySaga:
             actor=request.actor or SYSTEM,
             reason=request.reason,
             gone=request.gone,
-            forward_after=story.forward_after,
+            pivot=story.pivot_step,
         )
         return await workflow.execute_activity_method(
             LostSagas.declare_lost_saga,

@@ -35,8 +35,9 @@ NEEDS_ATTENTION = SearchAttributeKey.for_bool("SagaNeedsAttention")
 
 # States of a step that become the saga's.
 RESOLVING, ATTENTION = "resolving", "needs_attention"
-# An undo that had no success in so many tries shows in `SagaStep`: about two seconds of answers
-# that are a no, or the first quarter of a minute in which a server is away.
+# What is tried again, an undo or a step past the pivot, and had no success in so many tries, shows
+# in `SagaStep`: about two seconds of answers that are a no, or the first quarter of a minute in
+# which a server is away.
 SHOWN_AFTER = 3
 
 # A search attribute over 2,048 bytes makes the server terminate the workflow.
@@ -123,7 +124,8 @@ class SagaRun:
         for state in (ATTENTION, RESOLVING):
             if stuck := [step.name for step in steps if step.state == state]:
                 return state, ", ".join(shortened(stuck))
-        again = [s.name for s in steps if s.state == "undoing" and s.tries >= SHOWN_AFTER]
+        trying = [step for step in steps if step.state in ("undoing", "running")]
+        again = [step.name for step in trying if step.tries >= SHOWN_AFTER]
         return self.phase, ", ".join(shortened(again)) or self._waits_for
 
     def claim(self, actor: str | None = None) -> Claim:

@@ -73,11 +73,9 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     kind: ClassVar[str]
     request_model: ClassVar[type[Any]]
     result_model: ClassVar[type[Any]]
-    # The step after which a saga goes forward only, whichever run carries it.
+    # The step after which it goes forward only, also where Temporal has lost the run: the rest of
+    # the story has no business reason left to fail.
     pivot_step: ClassVar[str | None] = None
-    # The step after which a run that Temporal lost is followed by one that goes forward: nobody
-    # asked for an undo, and the rest of the story has no business reason left to fail.
-    forward_after: ClassVar[str | None] = None
     # Whether the first thing it does is a step of ours: that commit then opens the saga as well.
     opens_with_its_first_step: ClassVar[bool] = False
 
@@ -87,7 +85,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         self._cancelled_by: By | None = None
         self._inbox = Inbox()
         self._decided = self._ended = False
-        self._past_pivot = False
+        self._is_deaf = False
         self._repeats = 0
         self._failure: FailureError | None = None
 
@@ -211,7 +209,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         return TurnRound(cause, system())
 
     async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
-        self._past_pivot = True
+        self.ignore_cancel()
         self.stop_waiting(f"the saga is being undone ({turn.cause})")
         self.saga.waiting.close(f"the saga is being undone ({turn.cause})")
         if not self.saga.is_open:
@@ -219,14 +217,11 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
             opened = await self.saga.open()
             if opened.how == "duplicate":
                 return self._first_answer(opened.state, opened.result or {})
-        asked = Turn(cause=turn.cause, reason=turn.by.reason, pivot=self.pivot_step)
+        asked = Turn(cause=turn.cause, reason=turn.by.reason)
         turned = await self.saga.turn_round(asked, turn.by.actor)
         if turned.result is not None:
             # A workflow task that was lost had closed it already: what came since is too late.
             return self._first_answer(turned.state, turned.result)
-        if turned.state == "running":
-            # A run before this one was past the pivot: there is only forward.
-            return await self._complete(await self.story(request))
         if not turned.held:
             ending = {"reason": turned.cause, "detail": turned.reason}
             await self.saga.close("failed", ending, turn.by.actor)
@@ -244,8 +239,14 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         self.saga.show(decision=decision, reason=reason)
 
     def pivot(self) -> None:
-        """From here only forward: a cancel comes too late."""
-        self._past_pivot = True
+        """From here only forward: a cancel comes too late, and a step that fails is tried again
+        until it has success. Said after `pivot_step`."""
+        self.ignore_cancel()
+        self.saga.only_forward = True
+
+    def ignore_cancel(self) -> None:
+        """From here a cancel comes too late."""
+        self._is_deaf = True
 
     async def person(self, waits_for: str, until: datetime | None = None) -> Asked | None:
         """The next decision of a person; None when `until` has passed without one."""
@@ -311,11 +312,11 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     @cancel.validator
     def _check_cancel(self, *raw: Any) -> None:
         admit(raw, By)
-        if self._past_pivot or self._ended or (self._story and self._story.done()):
+        if self._is_deaf or self._ended or (self._story and self._story.done()):
             raise not_allowed(f"can't cancel: the saga is {self.progress().state}, past its pivot")
 
     def _cancel(self, by: By) -> None:
-        if self._past_pivot or self._cancelled_by:
+        if self._is_deaf or self._cancelled_by:
             return
         self._cancelled_by = by
         if self._story:

@@ -13,13 +13,13 @@ from tests.ledger.writing import AUTHOR, claim, hold, open_payment, run
 SAGA = "payment/rent"
 
 
-async def lose(ledger: Database, epoch: int = 1, forward_after: str | None = None) -> SagaState:
-    return await declare_lost(ledger, AUTHOR, SAGA, epoch, "terminated", None, forward_after)
+async def lose(ledger: Database, epoch: int = 1, pivot: str | None = None) -> SagaState:
+    return await declare_lost(ledger, AUTHOR, SAGA, epoch, "terminated", None, pivot)
 
 
 async def test_before_its_pivot_it_turns_round_in_the_same_commit(ledger: Database) -> None:
     await open_payment(ledger)
-    lost = await lose(ledger, forward_after="hold")
+    lost = await lose(ledger, pivot="hold")
     assert (lost.state, lost.epoch, lost.lost, lost.cause) == (
         *("compensating", 3, "terminated", "lost_run"),
     )
@@ -30,7 +30,7 @@ async def test_past_its_pivot_it_stays_as_it_is_for_whoever_takes_it_over(
 ) -> None:
     await open_payment(ledger)
     await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
-    lost = await lose(ledger, forward_after="hold")
+    lost = await lose(ledger, pivot="hold")
     assert (lost.state, lost.epoch, lost.lost) == ("running", 2, "terminated")
     taken = await take_over(ledger, AUTHOR, SAGA, "run-1", 2, run("run-2"))
     assert (taken.epoch, taken.lost, taken.run_id) == (3, None, "run-2")

@@ -331,13 +331,3 @@ class TestCompensation:
         await register(ledger)
         with pytest.raises(NotFound):
             await turn_round(ledger)
-
-
-async def test_past_its_pivot_a_saga_does_not_turn_round(ledger: Database) -> None:
-    await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, claim("settle"), [], hold)
-    with pytest.raises(StateRefused) as refused:
-        await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None, "settle")
-    assert refused.value.reason == "past_pivot"
-    turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None, "other")
-    assert turned.epoch == 2

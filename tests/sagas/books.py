@@ -169,16 +169,17 @@ class Books:
 
     @asynccontextmanager
     async def refusing(
-        self, request: Json, event_type: str
+        self, request: Json, event_type: str, sqlstate: str = "58000"
     ) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-        """The database fails to write such an event of this saga, while the block runs.
+        """The database fails to write such an event of this saga, while the block runs: with
+        58000 as a server in trouble, with 22023 for good.
 
         Gives a question: has it done so yet?
         """
         saga_id = saga_of(request)
         name = f"refuse {event_type} {saga_id}"[:60]
         called = sql.Identifier(name)
-        literals = [sql.Literal(value) for value in (saga_id, event_type, called.as_string())]
+        literals = map(sql.Literal, (saga_id, event_type, called.as_string(), sqlstate))
         create = [
             sql.SQL("CREATE SEQUENCE public.{} MINVALUE 0").format(called),
             sql.SQL(_REFUSE).format(*literals, name=called),
@@ -260,7 +261,7 @@ _REFUSE = """
     BEGIN
         IF NEW.saga_id = {} AND NEW.event_type = {} THEN
             PERFORM nextval('public.' || {});
-            RAISE EXCEPTION 'refused by a test' USING ERRCODE = '58000';
+            RAISE EXCEPTION 'refused by a test' USING ERRCODE = {};
         END IF;
         RETURN NEW;
     END $$"""

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import RPCError, WorkflowUpdateFailedError
 
 from starter import Amends
-from tests.sagas.books import Books
+from tests.sagas.books import Books, until
 from tests.sagas.conftest import QUEUE, Inject
 from tests.sagas.teller import (
     USER,
@@ -272,3 +272,22 @@ async def test_a_cancel_past_the_pivot_is_refused_and_the_payment_is_settled(
     assert refusal.type == "not_allowed"
     assert "past its pivot" in refusal.message
     assert (await teller.result(request))["state"] == "captured"
+
+
+async def test_a_step_past_the_pivot_that_fails_is_shown_and_tried_again(
+    teller: Teller, books: Books, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    async with books.refusing(request, "AuthorizationCaptured", sqlstate="22023"):
+        await teller.start(request)
+
+        async def is_shown() -> bool:
+            return bool((await teller.progress(request))["waits_for"] == "settle")
+
+        await until(is_shown)
+        step = await teller.step(request, "settle")
+        assert (step["state"], step["tries"]) == ("running", 3)
+        assert step["detail"].startswith("PostgreSQL: InvalidParameterValue (22023); tried again")
+        assert await books.is_booked_as(request, "executed")
+    assert (await teller.result(request))["state"] == "captured"
+    assert "SagaCompensating" not in await books.told(request)
