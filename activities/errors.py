@@ -191,6 +191,8 @@ class _Classifying(ActivityInboundInterceptor):
 
 # How long a single try of an outside call may take, and how often it must show that it lives.
 OUTSIDE_TRY = timedelta(seconds=30)
+# What it gives itself: less, so that it ends by itself and says how.
+ATTEMPT = OUTSIDE_TRY - timedelta(seconds=5)
 HEARTBEAT = timedelta(seconds=6)
 # While a server is away an undo is tried so often, a quarter of a minute, before the saga counts
 # and tells it; then it pauses, so that people may decide.

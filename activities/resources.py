@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import OUTSIDE_TRY, UNAVAILABLE_NOW, Failed
+from activities.errors import ATTEMPT, UNAVAILABLE_NOW, Failed
 from activities.providers.provider import Provider, ProviderRefused, ProviderUnavailable
 from activities.resource_change import (
     Applied,
@@ -53,8 +53,6 @@ from ledger.step_claims import (
 Answer = TypeVar("Answer")
 Json = dict[str, Any]
 
-# How long one attempt may call the outside: less than Temporal gives it, so that it ends by itself.
-ATTEMPT = OUTSIDE_TRY - timedelta(seconds=5)
 # How long a resource may be tried while its provider is away; then the change is undone.
 APPLY_WITHIN = timedelta(minutes=5)
 

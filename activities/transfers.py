@@ -1,5 +1,8 @@
 """Transfers: `started` is on record before the provider is called, the outcome after it."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -7,13 +10,14 @@ from temporalio import activity
 
 from activities.adapters.payment import (
     NotTheSameTransfer,
+    OutcomeUnknown,
     PaymentAdapter,
     TransferOrder,
     TransferReport,
     TransferStatus,
 )
 from activities.authorizations import require, transfer_of
-from activities.errors import Failed, Refused
+from activities.errors import ATTEMPT, Failed, Refused
 from activities.step import Claim, Request, heartbeat
 from ledger.agents import AgentState, agent_name
 from ledger.authorizations import AuthorizationCaptureStarted, authorization_name
@@ -83,7 +87,7 @@ class TransferActivities:
         started = await self._start(claim, request)
         step = started.step
         if step.undecided:
-            async with heartbeat():
+            async with _asking():
                 report = await self._send_once(claim, request, started)
             step = await self._finish(claim, request, report)
         return self._answer(step)
@@ -172,7 +176,7 @@ class TransferActivities:
 
         Skipped, it leaves the transfer as it is on record, and the money where it is.
         """
-        async with heartbeat():
+        async with _asking():
             report = await self._take_back(claim, request)
         name = transfer_name(transfer_of(claim.saga_id))
 
@@ -209,6 +213,18 @@ class TransferActivities:
         except NotTheSameTransfer:
             return None
         return await self._adapter.reverse(claim.saga_id)
+
+
+@asynccontextmanager
+async def _asking() -> AsyncIterator[None]:
+    """While the provider is asked. Raises OutcomeUnknown when it takes too long: left to Temporal's
+    own timeout it would be tried for ever, and nobody would be told."""
+    try:
+        async with heartbeat(), asyncio.timeout(ATTEMPT.total_seconds()):
+            yield
+    except TimeoutError:
+        within = f"{ATTEMPT.total_seconds():g} s"
+        raise OutcomeUnknown(f"the provider gave no answer within {within}") from None
 
 
 def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, StepOutcome]:

@@ -23,6 +23,7 @@ ADVICE = {
     "provider_refused": "the bank says no and the spend is released: amends log ID tells why",
     "provider_failed": "it did not happen: repeat it under a new operation id",
     "approval_expired": "the spend is released: ask again under a new operation id",
+    "lost_run": "Temporal lost its run: ask for it again under a new operation id",
     # changes
     "later_change": "--force goes over the later change",
     "irreversible": "--allow-irreversible does it and loses the data",

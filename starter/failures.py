@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
@@ -33,7 +35,11 @@ from starter.errors import (
 
 # What Temporal says of an update that the end of the workflow overtook.
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
-_ENDED = "already completed"
+# What it says of one that came too late, and of one that was on its way into the run's last task.
+_ENDED = re.compile("already completed|closing workflow")
+NOT_KNOWN = (
+    "Temporal knows no {}: amends sagas lists what there is, and amends sweep ends what it lost"
+)
 # The border writes `present.1.spec`, a person reads `present[1].spec`.
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 
@@ -55,6 +61,18 @@ async def translated(saga_id: str) -> AsyncIterator[None]:
         raise Unreachable(f"{saga_id}: Temporal did not answer in time; ask again") from None
     except RPCError as error:
         raise _rpc_error(saga_id, error) from None
+
+
+async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
+    """Why a run that is closed takes no update: its saga has ended, or the run was lost."""
+    async with translated(saga_id):
+        status = (await client.get_workflow_handle(saga_id).describe()).status
+    if status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT):
+        return NotAllowed(
+            f"the run of {saga_id} was lost ({status.name.lower()}), so nobody takes {verb}: "
+            f"ask for the same again to carry it on, or amends sweep ends it"
+        )
+    return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
 
 
 def _failure(saga_id: str, cause: BaseException) -> AmendsError:
@@ -109,10 +127,10 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
     match error.status:
         case RPCStatusCode.NOT_FOUND if "amespace" in error.message:
             return Unreachable("Temporal knows no such namespace: correct TEMPORAL_NAMESPACE")
-        case RPCStatusCode.NOT_FOUND if _ENDED in error.message:
+        case RPCStatusCode.NOT_FOUND if _ENDED.search(error.message):
             return SagaEnded(f"{saga_id} has ended")
         case RPCStatusCode.NOT_FOUND:
-            return NotKnown(f"Temporal knows no {saga_id}: amends sagas lists what there is")
+            return NotKnown(NOT_KNOWN.format(saga_id))
         case RPCStatusCode.ALREADY_EXISTS:
             return NotAllowed(f"{saga_id} exists already: choose another name")
         case RPCStatusCode.INVALID_ARGUMENT:

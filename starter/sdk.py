@@ -16,7 +16,7 @@ from temporalio.runtime import Runtime
 from starter.connection import connect
 from starter.environment import setting, settings
 from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
-from starter.failures import SagaEnded, translated
+from starter.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.kinds import (
     GOOD_ENDS,
     KINDS,
@@ -295,7 +295,7 @@ class Amends:
         known = await asyncio.gather(*(self._exists(saga_id) for saga_id in candidates))
         found = [saga_id for saga_id, exists in zip(candidates, known, strict=True) if exists]
         if not found:
-            raise NotKnown(f"Temporal knows no {text}: amends sagas lists what there is")
+            raise NotKnown(NOT_KNOWN.format(text))
         if len(found) > 1:
             raise NotAllowed(f"{text} may mean {' or '.join(found)}: give the full name")
         return found[0]
@@ -316,9 +316,7 @@ class Amends:
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
         except SagaEnded:
-            raise NotAllowed(
-                f"{saga_id} has ended, {name} comes too late: see amends saga {saga_id}"
-            ) from None
+            raise await too_late(self.client, saga_id, name) from None
 
     async def _query(self, saga_id: str) -> Progress:
         # A worker that has just finished a run may lose a query of it: ask once more.

@@ -97,7 +97,9 @@ def standing(progress: Progress) -> str:
         return f"{saga_id} waits for capture: amends capture {saga_id}"
     if told := _mending(progress):
         return told
-    decided = f"{progress.decision}, " if progress.decision else ""
+    # Of one that is being undone, the decision is the one that does not hold any more.
+    holds = progress.decision and progress.state != "compensating"
+    decided = f"{progress.decision}, " if holds else ""
     return f"{saga_id}: {decided}{progress.state}"
 
 

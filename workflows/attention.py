@@ -66,7 +66,8 @@ class Waiting:
             raise not_allowed(f"can't {verb} {step}: it takes {' or '.join(attention.verbs())}")
         if verb == "resolve" and attention.undoing != (outcome in (None, "undone")):
             may = "undone" if attention.undoing else "done or failed"
-            raise not_allowed(f"can't resolve {step} as {outcome}: its outcome may be {may}")
+            said = f" as {outcome}" if outcome else ""
+            raise not_allowed(f"can't resolve {step}{said}: its outcome may be {may}")
 
     def say(self, verb: Verb, asked: Asked, step: str) -> None:
         """Hand over what a person says, unless it is not allowed."""

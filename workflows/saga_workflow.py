@@ -86,6 +86,8 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         self._inbox = Inbox()
         self._decided = self._ended = False
         self._is_deaf = False
+        # Of a saga that turned round: why nobody is heard any more.
+        self._undone_for: str | None = None
         self._repeats = 0
         self._failure: FailureError | None = None
 
@@ -210,8 +212,9 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
 
     async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
         self.ignore_cancel()
-        self.stop_waiting(f"the saga is being undone ({turn.cause})")
-        self.saga.waiting.close(f"the saga is being undone ({turn.cause})")
+        self._undone_for = f"the saga is being undone ({turn.cause})"
+        self.stop_waiting(self._undone_for)
+        self.saga.waiting.close(self._undone_for)
         if not self.saga.is_open:
             # The first step may have opened it and was cancelled before it said so.
             opened = await self.saga.open()
@@ -313,7 +316,8 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
     def _check_cancel(self, *raw: Any) -> None:
         admit(raw, By)
         if self._is_deaf or self._ended or (self._story and self._story.done()):
-            raise not_allowed(f"can't cancel: the saga is {self.progress().state}, past its pivot")
+            why = self._undone_for or f"the saga is {self.progress().state}, past its pivot"
+            raise not_allowed(f"can't cancel: {why}")
 
     def _cancel(self, by: By) -> None:
         if self._is_deaf or self._cancelled_by:

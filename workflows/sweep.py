@@ -123,6 +123,6 @@ def page(swept: Swept) -> str:
         [
             head,
             *(f"\n🙋 {alert}" for alert in swept.alerts),
-            *(f"- {saga_id} is recovered" for saga_id in swept.recovering),
+            *(f"- {saga_id} is being recovered" for saga_id in swept.recovering),
         ]
     )

@@ -28,8 +28,13 @@ def sweep(
     """Find sagas that Temporal lost, and end them.
 
     They are open in the ledger and closed in Temporal: they are undone or, past their pivot,
-    completed. Exit status 4 when it stopped for a person."""
+    completed. One that was lost in the last minutes is left alone for now. Exit status 4 when it
+    stopped for a person."""
     from starter.cli.client import with_amends
+    from starter.errors import InvalidInput
+
+    if (everything or gone) and not reason:
+        raise InvalidInput("--reason", "is missing: --all and --gone are a person's decision")
 
     async def work(amends: "Amends") -> "Swept":
         return await amends.sweep(
@@ -42,7 +47,7 @@ def sweep(
     else:
         output.line(f"{swept.open_sagas} sagas are open, {swept.lost} of them look lost")
         for saga_id in swept.recovering:
-            output.line(f"{saga_id} is recovered: amends saga {saga_id}")
+            output.line(f"{saga_id} is being recovered: amends saga {saga_id}")
         for alert in swept.alerts:
             output.line(alert)
     return 4 if swept.alerts else 0

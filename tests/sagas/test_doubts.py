@@ -49,6 +49,29 @@ async def test_what_landed_before_its_answer_was_lost_is_found_and_not_sent_agai
     assert pauses == [timedelta(seconds=pause) for pause in (0.5, 1, 2)]
 
 
+async def test_a_bank_that_never_answers_is_one_that_can_not_tell(
+    teller: Teller,
+    books: Books,
+    agent: str,
+    inject: Inject,
+    soon_asked: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transfers, "ATTEMPT", timedelta(seconds=1))
+    request = payment(agent, 45_000)
+    await inject(request, "slow_after", delay_ms=600_000)
+    await inject(request, "slow", operation="find", delay_ms=600_000, remaining=1_000)
+    await teller.start(request)
+    await until(lambda: teller.is_in(request, "needs_attention"))
+    asked = await books.event(request, "StepAttentionRequested")
+    assert asked["payload"]["reason"] == "the provider gave no answer within 1 s"
+    assert await books.spent(agent) == (45_000, 1)
+    await books.heal(request)
+    await teller.tell(request, "retry", ANA)
+    assert (await teller.result(request))["state"] == "captured"
+    assert await books.deliveries(request) == 1
+
+
 async def test_what_never_arrived_is_sent_after_the_bank_has_said_so(
     teller: Teller, books: Books, agent: str, inject: Inject
 ) -> None:

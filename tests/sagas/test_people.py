@@ -17,7 +17,7 @@ NOT_ALLOWED: list[tuple[str, Json, str]] = [
     ("retry", {"step": "settle"}, "it does not wait for a person"),
     ("retry", {"actor": "agent:bot"}, "a user decides, not an agent"),
     ("skip", {"reason": "let it be"}, "it takes retry or resolve"),
-    ("resolve", {"evidence": "e"}, "its outcome may be done or failed"),
+    ("resolve", {"evidence": "e"}, "can't resolve execute transfer: its outcome may be done or"),
     ("resolve", {"evidence": "e", "outcome": "undone"}, "its outcome may be done or failed"),
 ]
 NOT_ALLOWED_OF_AN_UNDO: list[tuple[str, Json, str]] = [
@@ -62,6 +62,8 @@ async def test_what_does_not_fit_an_undo_is_refused_and_changes_nothing(
 ) -> None:
     request = await can_not_be_undone()
     told = await books.told(request)
+    late = await teller.refusal(request, "cancel", {"actor": "user:ana"})
+    assert late.message == "can't cancel: the saga is being undone (cancelled)"
     await refuses(teller, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
     assert await books.told(request) == told
     await books.heal(request)

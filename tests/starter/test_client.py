@@ -110,6 +110,25 @@ async def test_a_decision_that_nobody_waits_for_is_not_allowed(
         await amends.approve(saga_id, actor="boss")
 
 
+async def test_whoever_decides_while_the_saga_ends_is_told_that_it_has_ended(
+    amends: Amends, payment: Payment
+) -> None:
+    # Decisions that arrive one after the other, until some are on their way when the run ends.
+    for _ in range(5):
+        saga_id = (await amends.submit(asked(payment(55_000)))).saga_id
+
+        async def rejects(number: int, saga_id: str = saga_id) -> BaseException | None:
+            await asyncio.sleep(0.01 * number)
+            try:
+                await amends.reject(saga_id, actor=f"user:u-{number}")
+            except NotAllowed as refusal:
+                return refusal
+            return None
+
+        answers = await asyncio.gather(*(rejects(number) for number in range(8)))
+        assert answers.count(None) == 1
+
+
 async def test_a_saga_that_nobody_knows_is_told(amends: Amends) -> None:
     for ask in (amends.result, amends.progress):
         with pytest.raises(NotKnown):

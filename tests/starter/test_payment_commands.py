@@ -87,6 +87,21 @@ async def test_above_the_threshold_a_person_decides(command: Command, payment: P
         assert "comes too late" in refused.err
 
 
+async def test_who_decides_on_a_payment_whose_run_was_lost_is_told_so(
+    command: Command, payment: Payment, amends: Amends
+) -> None:
+    request = payment(55_000)
+    saga_id = f"payment/{request['operation_id']}"
+    await command("pay", request)
+    await amends.client.get_workflow_handle(saga_id).terminate("an accident")
+    for verb in ("approve", "cancel"):
+        refused = await command(verb, saga_id, "--as", "boss")
+        assert refused.status == 2
+        assert f"the run of {saga_id} was lost (terminated)" in refused.err
+    assert (await command("pay", request)).status == 4
+    assert (await command("cancel", saga_id, "--as", "boss")).status == 0
+
+
 async def test_a_rejected_payment_ends_with_1_for_who_asked(
     command: Command, payment: Payment
 ) -> None:

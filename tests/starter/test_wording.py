@@ -80,6 +80,7 @@ def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, o
         ({"waits_for": "approval"}, "waits for approval: amends approve payment/x, or amends"),
         ({"waits_for": "capture"}, "waits for capture: amends capture payment/x"),
         ({"decision": "approved"}, "payment/x: approved, running"),
+        ({"decision": "approved", "state": "compensating"}, "payment/x: compensating"),
         (
             stuck("needs_attention", "needs_attention", verbs=["retry", "resolve"]),
             "payment/x: execute transfer needs a person: no answer: "
