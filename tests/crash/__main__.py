@@ -17,11 +17,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.crash.every import SHAPES
 from tests.crash.explorer import (
     Point,
     Tried,
     a_selection,
     findings,
+    pairs_at,
     places_of,
     points_at,
     try_outage,
@@ -29,7 +31,6 @@ from tests.crash.explorer import (
 )
 from tests.crash.ground import Ground, ground
 from tests.crash.orders import POSTGRES_KILLED, TEMPORAL_KILLED
-from tests.crash.shapes import SHAPES
 from tests.crash.table import table, write
 from worker.embedded.servers import EmbeddedServers
 
@@ -37,6 +38,8 @@ from worker.embedded.servers import EmbeddedServers
 AT_ONCE = 8
 # What two processors try in a quarter of an hour.
 POINTS = 400
+# Of six points, one is a point where a second fault comes after the first.
+OF_TWO_FAULTS = 6
 # Where a server dies, and the other sagas that are under way then. Nobody of them tells a saga
 # anything: what a client does whose call was cut off is not the question here.
 COMPANY = (
@@ -98,8 +101,8 @@ async def explore(here: Ground, shapes: Sequence[str], most: int) -> list[Tried]
         for shape, passed in zip(shapes, places, strict=True)
         for point in points_at(shape, passed)
     ]
-    chosen = a_selection(points, most)
-    said = f"{len(chosen)} of {len(points)} points in {len(shapes)} shapes"
+    chosen = a_selection(points, most - most // OF_TWO_FAULTS)
+    said = f"{len(chosen)} of {len(points)} points in {len(shapes)} shapes, and pairs of them"
     print(said, file=sys.stderr, flush=True)
     tried: list[Tried] = []
     for shape, place in OUTAGES:
@@ -107,7 +110,15 @@ async def explore(here: Ground, shapes: Sequence[str], most: int) -> list[Tried]
             if shape in shapes:
                 tried.append(await try_outage(here, Point(shape, place, server), COMPANY))
                 print(f"{tried[-1].point} {tried[-1].broken}", file=sys.stderr, flush=True)
-    async for each in try_points(here, chosen, AT_ONCE):
+    tried += await try_all(here, chosen)
+    pairs = [pair for each in tried for pair in pairs_at(each)]
+    return tried + await try_all(here, a_selection(pairs, most - len(chosen)))
+
+
+async def try_all(here: Ground, points: Sequence[Point]) -> list[Tried]:
+    """Try these points, and say how far it is."""
+    tried: list[Tried] = []
+    async for each in try_points(here, points, AT_ONCE):
         tried.append(each)
         if each.broken or len(tried) % 50 == 0:
             print(f"{len(tried)}: {each.point} {each.broken}", file=sys.stderr, flush=True)

@@ -53,7 +53,8 @@ class Ground:
     def worker_settings(self, queue: str) -> dict[str, Any]:
         """The settings of a worker on a task queue of its own."""
         ours = asdict(self.settings)
-        return ours | {"payments_queue": queue, "infrastructure_queue": queue}
+        queues = {"payments_queue": queue, "infrastructure_queue": queue}
+        return ours | queues | {"sweep_queue": sweep_queue(queue), "sweep_grace": "PT0S"}
 
     async def ask(self, query: LiteralString, *values: Any) -> list[Json]:
         """What the ledger has."""
@@ -113,6 +114,11 @@ async def ground(servers: EmbeddedServers, name: str, folder: Path) -> AsyncIter
             folder=folder,
         )
     await until_the_core_has_left()
+
+
+def sweep_queue(queue: str) -> str:
+    """Where the worker of this task queue sweeps."""
+    return f"{queue}-sweep"
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:

@@ -3,16 +3,18 @@
 With any of them the explorer has to report broken laws; that is what shows that it looks.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from activities import agents, authorizations
+from activities import agents, authorizations, lost_sagas
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import TransferReport
 from activities.saga_records import Turned
 from ledger import step_claims
+from ledger.lost_sagas import declare_lost
+from ledger.sagas import SagaState
 from ledger.step_claims import StepClaim
 from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
 from tests.crash.patching import put
@@ -102,6 +104,18 @@ def _undone_again() -> None:
     put(step_claims, "ENDED", frozenset())
 
 
+def _never_forward() -> None:
+    """A saga that was lost is undone, also past the step after which it goes forward."""
+
+    declare: Callable[..., Awaitable[SagaState]] = declare_lost
+
+    async def turning_round(*lost: Any) -> SagaState:
+        *of_what, _ = lost
+        return await declare(*of_what, None)
+
+    put(lost_sagas, "declare_lost", turning_round)
+
+
 MUTATIONS: dict[str, Mutation] = {
     "the fence removed": Mutation(
         _no_fence,
@@ -121,5 +135,9 @@ MUTATIONS: dict[str, Mutation] = {
     "the undo not seen to be done": Mutation(
         _undone_again,
         ("payment refused by the bank", "after commit authorize: StepUndone", ANSWER_LOST),
+    ),
+    "the way forward removed": Mutation(
+        _never_forward,
+        ("payment lost past its transfer", "before activity declare_lost_saga", KILL),
     ),
 }

@@ -6,17 +6,27 @@ commits, the calls of the bank and of the target server, and the activities them
 nothing of the product knows of it.
 """
 
+import asyncio
 import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    StartChildWorkflowInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+from temporalio.workflow import ChildWorkflowHandle
 
 from activities import errors
 from activities.adapters.mock import MockBank
@@ -24,7 +34,16 @@ from activities.adapters.payment import NothingSent, OutcomeUnknown
 from activities.providers.postgres import PostgresProvider
 from activities.providers.provider import ProviderUnavailable
 from ledger import commit
-from tests.crash.orders import ANSWER_LOST, FROZEN, KILL, NOT_SENT, TWICE, Orders
+from tests.crash.orders import (
+    ANSWER_LOST,
+    FROZEN,
+    KILL,
+    LOST,
+    NOT_SENT,
+    TASK_TIMEOUT,
+    TWICE,
+    Orders,
+)
 from tests.crash.patching import put
 from worker import wiring
 
@@ -32,7 +51,7 @@ _written: ContextVar[str | None] = ContextVar("written", default=None)
 
 
 class Places:
-    """Notes every place of one saga, and strikes at the one that was ordered."""
+    """Notes every place of one saga, its sweep and its recovery; strikes where it was ordered."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
@@ -40,39 +59,51 @@ class Places:
         # It outlives this process, whatever befalls it: written without a buffer.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         self._notes = os.open(orders.notes, flags, 0o600)
-        self._struck_in: tuple[str, int] | None = None
+        self._struck_in: tuple[str | None, str, int] | None = None
+        self._blows = list(orders.blows)
 
     def reached(self, when: str, what: str) -> bool:
         """Note the place. True where the caller has to lose its call, or its answer."""
-        if not activity.in_activity() or activity.info().workflow_id != self._orders.saga_id:
+        # What is done for a saga is done under its id, or under one that has it in it.
+        if not activity.in_activity() or self._orders.saga_id not in _workflow_id():
             return False
         place = f"{when} {what}".replace(self._orders.prefix, "")
         self._turns[place] += 1
         turn = self._turns[place]
         name = place if turn == 1 else f"{place} #{turn}"
         self._note("passed", name)
-        return name == self._orders.place and self._strike(name)
+        return bool(self._blows) and name == self._blows[0].place and self._strike()
 
-    def _strike(self, name: str) -> bool:
-        self._note("struck", name)
+    def _strike(self) -> bool:
+        blow = self._blows.pop(0)
+        self._note("struck", blow.place)
         self._struck_in = _attempt()
-        if self._orders.fault in (NOT_SENT, ANSWER_LOST):
+        if blow.fault in (NOT_SENT, ANSWER_LOST):
             return True
-        died = self._orders.fault == KILL
+        died = blow.fault in (KILL, LOST)
         os.kill(os.getpid(), signal.SIGKILL if died else signal.SIGSTOP)
         return False
 
     def left(self) -> None:
         """An activity has ended: of the one that was frozen, that is noted."""
-        if self._struck_in == _attempt():
+        if self.struck_here():
             self._note("woke", "")
+
+    def struck_here(self) -> bool:
+        """Whether it was in this attempt of an activity that something befell its worker."""
+        return self._struck_in == _attempt()
 
     def _note(self, word: str, place: str) -> None:
         os.write(self._notes, f"{word} {place}\n".encode())
 
 
-def _attempt() -> tuple[str, int]:
-    return activity.info().activity_id, activity.info().attempt
+def _workflow_id() -> str:
+    return activity.info().workflow_id or ""
+
+
+def _attempt() -> tuple[str | None, str, int]:
+    info = activity.info()
+    return info.workflow_run_id, info.activity_id, info.attempt
 
 
 def faults_at(place: str) -> tuple[str, ...]:
@@ -163,16 +194,26 @@ def _watch_provider(places: Places, verb: str) -> None:
 def _watching_activities(places: Places) -> type[errors.ClassifyErrors]:
     class Watching(ActivityInboundInterceptor):
         async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-            what = f"activity {activity.info().activity_type}"
-            places.reached("before", what)
+            working = asyncio.create_task(self._work(input))
             try:
-                answer = await super().execute_activity(input)
-                if places.reached("after", what):
-                    lost = "the explorer has lost the answer of the activity"
-                    raise ApplicationError(lost, type=errors.UNAVAILABLE_NOW)
-                return answer
+                return await asyncio.shield(working)
+            except asyncio.CancelledError:
+                # Whether one that was frozen hears of it before he has done what he was about to
+                # do is a matter of luck: here he never does.
+                if not places.struck_here():
+                    working.cancel()
+                return await working
             finally:
                 places.left()
+
+        async def _work(self, input: ExecuteActivityInput) -> Any:
+            what = f"activity {activity.info().activity_type}"
+            places.reached("before", what)
+            answer = await super().execute_activity(input)
+            if places.reached("after", what):
+                lost = "the explorer has lost the answer of the activity"
+                raise ApplicationError(lost, type=errors.UNAVAILABLE_NOW)
+            return answer
 
     class WatchedErrors(errors.ClassifyErrors):
         def intercept_activity(
@@ -180,4 +221,23 @@ def _watching_activities(places: Places) -> type[errors.ClassifyErrors]:
         ) -> ActivityInboundInterceptor:
             return Watching(super().intercept_activity(next))
 
+        def workflow_interceptor_class(
+            self, input: WorkflowInterceptorClassInput
+        ) -> type[WorkflowInboundInterceptor]:
+            return HurriedChildren
+
     return WatchedErrors
+
+
+class HurriedChildren(WorkflowInboundInterceptor):
+    """What a sweep or a recovery starts is as quick as what a client of the explorer starts."""
+
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Hurried(outbound))
+
+
+class _Hurried(WorkflowOutboundInterceptor):
+    async def start_child_workflow(
+        self, input: StartChildWorkflowInput
+    ) -> ChildWorkflowHandle[Any, Any]:
+        return await super().start_child_workflow(replace(input, task_timeout=TASK_TIMEOUT))

@@ -3,19 +3,24 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from activities.adapters.mock import Fault, FaultName
 from activities.adapters.payment import PaymentError
-from tests.crash.ground import Ground
+from tests.crash.ground import Ground, sweep_queue
+from tests.crash.orders import TASK_TIMEOUT
 from tests.sagas.teller import USER, Handle, Json, Teller, payment, saga_of
 
-# What a dead worker did not finish of a workflow task is given out again after this.
-TASK_TIMEOUT = timedelta(seconds=1.5)
+_HAS_ENDED: LiteralString = (
+    "SELECT 1 FROM ledger.sagas WHERE workflow_id = %s AND ended_at IS NOT NULL"
+)
+_ASKS: LiteralString = (
+    "SELECT 1 FROM ledger.saga_steps WHERE saga_id = %s AND name = %s AND attention IS NOT NULL"
+)
+_EPOCH: LiteralString = "SELECT epoch FROM ledger.sagas WHERE workflow_id = %s"
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Play:
     ground: Ground
     prefix: str
     queue: str
+    saga_id: str
     request: Json = field(default_factory=dict)
     # Set when the fault has struck.
     struck: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,11 +73,52 @@ class Play:
             except PaymentError:
                 await asyncio.sleep(0.1)
 
-    async def until_booked(self) -> None:
-        """Wait until the bank has the transfer."""
-        query = "SELECT 1 FROM mock_bank.transfers WHERE key = %s"
-        while not await self.ground.ask_bank(query, saga_of(self.request)):  # noqa: ASYNC110
+    async def heal(self) -> None:
+        """The bank makes no mistakes any more with this payment."""
+        heal = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s RETURNING key"
+        await self.ground.ask_bank(heal, self.saga_id)
+
+    async def until_booked(self) -> str:
+        """Wait until the bank has the transfer; returns the bank's name for it."""
+        query = "SELECT reference FROM mock_bank.transfers WHERE key = %s"
+        while not (rows := await self.ground.ask_bank(query, self.saga_id)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        return str(rows[0]["reference"])
+
+    async def until_asked(self, step: str) -> None:
+        """Wait until the step asks for a person."""
+        while not await self._asks(step):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    async def answer(self, step: str, verb: str, **more: Any) -> None:
+        """Whenever the step asks for a person, one says this, until the saga has ended."""
+        while not await self.ground.ask(_HAS_ENDED, self.saga_id):
+            if await self._asks(step):
+                await self.tell(verb, USER | {"step": step, **more})
+            await asyncio.sleep(0.05)
+
+    async def _asks(self, step: str) -> bool:
+        return bool(await self.ground.ask(_ASKS, self.saga_id, step))
+
+    async def lose(self) -> None:
+        """Somebody terminates the run."""
+        await self._handle(self.saga_id).terminate("lost, as the explorer wants it")
+
+    async def recover(self) -> None:
+        """As soon as the run is lost, a sweep finds the saga, and a recovery carries it on."""
+        await self.struck.wait()
+        (saga,) = await self.ground.ask(_EPOCH, self.saga_id)
+        await self.ground.client.execute_workflow(
+            "SweepWorkflow",
+            {},
+            id=f"sweep-{self.saga_id}",
+            task_queue=sweep_queue(self.queue),
+            task_timeout=TASK_TIMEOUT,
+        )
+        await self._handle(f"recovery/{self.saga_id}/{saga['epoch']}").result()
+
+    def _handle(self, workflow_id: str) -> Handle:
+        return self.ground.client.get_workflow_handle(workflow_id)
 
     async def change(self, name: str, **parts: Any) -> Handle:
         """A change in an environment of its own."""

@@ -1,70 +1,20 @@
-"""The sagas that the explorer crashes, one of each shape.
-
-The client that plays a shape knows nothing of what befalls the worker; so a saga may end in any of
-its `ends`, and the laws say what must be true then.
-"""
+"""The sagas that the explorer crashes, one of each shape; see also `lost` and `mended`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from tests.crash.play import Play
+from tests.crash.shape import shape
 from tests.infrastructure.asking import database, role
 from tests.sagas.teller import USER, Handle, policy, registration
 
-Script = Callable[[Play], Awaitable[None]]
-# A call outside that shows no life for so long is given up.
-SOON_S = 1.5
 # Long enough that a cancel is heard before the call is given up and made again: a frozen worker
 # still takes two workflow tasks, and each is taken from it after TASK_TIMEOUT.
 LATER_S = 5.0
 PAYMENT_UNDONE = ("compensated", "voided", "failed")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """`saga` is its kind and what its operation id ends in: `payment/pay`. `is_cancelled`: somebody
-    cancels it, whatever its workers are doing."""
-
-    name: str
-    saga: str
-    ends: tuple[str, ...]
-    script: Script
-    heartbeat_s: float = SOON_S
-    is_cancelled: bool = False
-
-    @property
-    def kind(self) -> str:
-        return self.saga.partition("/")[0]
-
-    @property
-    def room(self) -> str:
-        """Which of the worker's task queues it needs."""
-        return "infrastructure" if self.kind in ("change", "rollback") else "payments"
-
-    def saga_id(self, prefix: str) -> str:
-        """The saga that is crashed."""
-        kind, _, name = self.saga.partition("/")
-        return f"{kind}/{prefix}{name}"
-
-
-SHAPES: dict[str, Shape] = {}
-
-
-def shape(
-    name: str, saga: str, *ends: str, heartbeat_s: float = SOON_S, is_cancelled: bool = False
-) -> Callable[[Script], Script]:
-    """The script is the shape of this name."""
-
-    def keep(script: Script) -> Script:
-        SHAPES[name] = Shape(name, saga, ends, script, heartbeat_s, is_cancelled)
-        return script
-
-    return keep
 
 
 @shape("payment captured", "payment/pay", "captured")
@@ -167,8 +117,7 @@ async def whose_undo_is_retried(play: Play) -> None:
 async def taken_over(play: Play) -> None:
     await play.asks(55_000)
     await play.submit()
-    handle = play.ground.client.get_workflow_handle(f"payment/{play.prefix}pay")
-    await handle.terminate("lost, as the explorer wants it")
+    await play.lose()
     await play.submit()
     await play.tell("approve")
 
@@ -191,12 +140,12 @@ async def change_applied(play: Play) -> None:
     await play.change("change", present=[role(app), database(f"{play.prefix}db", app)])
 
 
-@shape("change in parallel", "change/change", "applied")
+@shape("change in parallel", "change/change", "applied", is_parallel=True)
 async def change_in_parallel(play: Play) -> None:
     await play.change("change", present=[role(play.prefix + name) for name in ("a", "b", "c")])
 
 
-@shape("change that fails and is undone", "change/change", "compensated")
+@shape("change that fails and is undone", "change/change", "compensated", is_parallel=True)
 async def change_undone(play: Play) -> None:
     app, db = f"{play.prefix}app", f"{play.prefix}db"
     nobody = database(db, f"{play.prefix}nobody", depends_on=[app])
@@ -213,11 +162,13 @@ async def change_undone(play: Play) -> None:
     is_cancelled=True,
 )
 async def change_cancelled_at_the_fault(play: Play) -> None:
-    roles = [role(f"{play.prefix}a"), role(f"{play.prefix}b")]
-    await cancel_at_the_fault(play, await play.change("change", present=roles))
+    first, second = role(f"{play.prefix}a"), role(f"{play.prefix}b")
+    # One after the other: what a frozen worker holds of a second one would make the undo wait.
+    second["depends_on"] = [first["name"]]
+    await cancel_at_the_fault(play, await play.change("change", present=[first, second]))
 
 
-@shape("change rolled back", "rollback/rollback", "applied")
+@shape("change rolled back", "rollback/rollback", "applied", is_parallel=True)
 async def rolled_back(play: Play) -> None:
     app = f"{play.prefix}app"
     first = await play.change("first", present=[role(app), role(f"{play.prefix}b")])

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.explorer import Tried
+from tests.crash.explorer import TWO_FAULTS, Tried
 from tests.crash.orders import FAULTS
 
+COLUMNS = (*FAULTS, TWO_FAULTS)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "guarantees.md"
 BEGIN, END = "<!-- make crash ARGS=--write -->", "<!-- until here -->"
 
@@ -14,12 +15,12 @@ def table(tried: Sequence[Tried]) -> str:
     """Points by shape and fault, in Markdown; where laws are broken, how many."""
     shapes = list(dict.fromkeys(each.point.shape for each in tried))
     lines = [
-        _row("shape", [*FAULTS, "points", "laws broken"]),
-        _row("---", ["---:"] * (len(FAULTS) + 2)),
+        _row("shape", [*COLUMNS, "points", "laws broken"]),
+        _row("---", ["---:"] * (len(COLUMNS) + 2)),
     ]
     for shape in [*shapes, None]:
         of = [each for each in tried if shape in (None, each.point.shape)]
-        cells = [_count([each for each in of if each.point.fault == fault]) for fault in FAULTS]
+        cells = [_count([each for each in of if each.point.column == column]) for column in COLUMNS]
         broken = sum(len(each.broken) for each in of)
         lines.append(_row(shape or "all", [*cells, str(len(of)), str(broken)]))
     return "\n".join(lines)

@@ -16,14 +16,19 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 from temporalio.client import Client
+from temporalio.worker import Worker
 
-from activities import errors, step
+from activities import errors, lost_sagas, step, transfers
 from activities.providers.postgres import server
 from activities.resources import ResourceActivities
+from ledger.database import Database
+from ledger.lost_sagas import OpenSaga, open_sagas
 from tests.crash.mutations import MUTATIONS
 from tests.crash.orders import Orders
 from tests.crash.patching import put
@@ -45,13 +50,34 @@ def hurry(heartbeat: timedelta) -> None:
     put(errors, "OUTSIDE_TRY", attempt + timedelta(seconds=2))
     put(ResourceActivities.__init__, "__defaults__", (attempt,))
     put(wiring, "STICKY", STICKY)
+    # A frozen worker still takes a task for each of its polls, and keeps it until its time is up.
+    put(wiring, "Worker", partial(Worker, max_concurrent_activity_task_polls=1))
     # So long a frozen worker keeps others from a thing of the target.
     server.SETTINGS["idle_session_timeout"] = "3s"
+
+
+def ask_soon() -> None:
+    """A person is asked in a blink where nobody can tell, or after two tries of an undo."""
+    put(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
+    put(transfers, "UNDO_TRIES", 2)
+
+
+def sweep_for(saga_id: str) -> None:
+    """The sweep of this worker sees one saga: those of other points have sweeps of their own."""
+
+    async def only_ours(database: Database) -> AsyncIterator[list[OpenSaga]]:
+        async for page in open_sagas(database):
+            yield [saga for saga in page if saga.workflow_id == saga_id]
+
+    put(lost_sagas, "open_sagas", only_ours)
 
 
 def carry_out(orders: Orders) -> NoReturn:
     """Be the worker, until somebody ends the process."""
     hurry(timedelta(seconds=orders.heartbeat_s))
+    if orders.is_soon_asked:
+        ask_soon()
+    sweep_for(orders.saga_id)
     if orders.mutation:
         MUTATIONS[orders.mutation].apply()
     watch(Places(orders))

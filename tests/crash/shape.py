@@ -1,0 +1,64 @@
+"""What a shape is: one way that a saga may go.
+
+The client that plays a shape knows nothing of what befalls the worker; so a saga may end in any of
+its `ends`, and the laws say what must be true then.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.crash.play import Play
+
+Script = Callable[[Play], Awaitable[None]]
+# A call outside that shows no life for so long is given up.
+SOON_S = 1.5
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`saga` is its kind and what its operation id ends in: `payment/pay`.
+
+    `is_cancelled`: somebody cancels it, whatever its workers are doing. `is_parallel`: its steps
+    run side by side. `lost_at`: its worker is killed there and its run is terminated; what befalls
+    it comes later. `begins_at`: the places before this one are those of other shapes.
+    `is_soon_asked`: see Orders.
+    """
+
+    name: str
+    saga: str
+    ends: tuple[str, ...]
+    script: Script
+    heartbeat_s: float = SOON_S
+    is_cancelled: bool = False
+    is_parallel: bool = False
+    lost_at: str | None = None
+    begins_at: str | None = None
+    is_soon_asked: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.saga.partition("/")[0]
+
+    @property
+    def room(self) -> str:
+        """Which of the worker's task queues it needs."""
+        return "infrastructure" if self.kind in ("change", "rollback") else "payments"
+
+    def saga_id(self, prefix: str) -> str:
+        """The saga that is crashed."""
+        kind, _, name = self.saga.partition("/")
+        return f"{kind}/{prefix}{name}"
+
+
+SHAPES: dict[str, Shape] = {}
+
+
+def shape(name: str, saga: str, *ends: str, **more: Any) -> Callable[[Script], Script]:
+    """The script is the shape of this name; `more` is the rest of Shape."""
+
+    def keep(script: Script) -> Script:
+        SHAPES[name] = Shape(name, saga, ends, script, **more)
+        return script
+
+    return keep
