@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
@@ -114,7 +114,9 @@ class Amends:
         except SagaEnded:
             return await self._ended(saga_id)
 
-    async def follow(self, saga_id: str, *, to_the_end: bool = False) -> AsyncIterator[Progress]:
+    async def follow(
+        self, saga_id: str, *, to_the_end: bool = False
+    ) -> AsyncGenerator[Progress, None]:
         """How the saga stands, each time that changes, until it ends or waits for a person.
 
         `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, and the failure of the run.

@@ -1,5 +1,6 @@
 """`amends pay`, and what a person decides: `approve`, `reject`, `capture`, `cancel`."""
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -113,11 +114,20 @@ def _decide(
         progress = await decide(found, actor=options.person(actor), reason=reason)
         if verb in _ENDING and progress.result is None:
             # The undo has begun; what the person asked for is there when it has ended.
-            progress = [each async for each in amends.follow(found)][-1]
+            return await _undone(amends, progress)
         return progress
 
     progress = with_amends(work)
     say(progress, as_json=as_json)
+    return progress
+
+
+async def _undone(amends: "Amends", progress: "Progress") -> "Progress":
+    """How the saga ended; or how it stands, when its undo has no success and is tried again."""
+    async with aclosing(amends.follow(progress.saga_id)) as followed:
+        async for progress in followed:
+            if progress.state == "compensating" and progress.waits_for:
+                break
     return progress
 
 
@@ -130,7 +140,5 @@ def _unless_undone(progress: "Progress") -> int:
 
 
 def _unless_stuck(progress: "Progress") -> int:
-    """What the person wanted is done, however the saga ends: unless another has to look first."""
-    from starter.cli.story import status_of
-
-    return status_of(progress) if progress.result is None else 0
+    """What the person wanted is done, however the saga ends: unless somebody has to look first."""
+    return 0 if progress.result is not None else 4

@@ -120,6 +120,23 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
     assert saga_id not in (await command("sagas", "--needs-attention")).out
 
 
+async def test_a_cancel_whose_undo_is_tried_for_long_says_so_and_does_not_wait(
+    command: Command,
+    doubtful: Callable[[], Awaitable[dict[str, Any]]],
+    heal: Heal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transfers, "UNDO_TRIES", 1_000)
+    request = await doubtful()
+    saga_id = f"payment/{request['operation_id']}"
+    await command("pay", request)
+    cancelled = await command("cancel", saga_id, "--as", "ana")
+    assert cancelled.status == 4
+    assert f"{saga_id}: the undo of {STEP} had no success in 3 tries" in cancelled.out
+    await heal(saga_id)
+    assert (await command(*said(cancelled.out, "retry"), "--as", "ana")).status == 0
+
+
 async def test_a_cancel_that_can_not_be_carried_out_ends_with_4_and_a_skip_ends_it(
     command: Command, payment: Payment, bank: MockBank, amends: Amends
 ) -> None:
