@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from json.encoder import encode_basestring
 from typing import Annotated, Any
@@ -26,6 +27,8 @@ def _plain(depth: int) -> Any:
 _decode_plain = msgspec.json.Decoder(_plain(depth=8)).decode
 _encode_plain = msgspec.json.Encoder(order="deterministic").encode
 _decode = json.JSONDecoder().raw_decode
+# Below the surrogates the order of characters is the order of UTF-16 code units.
+_beyond = re.compile("[^\x00-\ud7ff]").search
 
 
 def canonical(value: Any) -> bytes:
@@ -47,23 +50,22 @@ def canonical_text(value: Any) -> str:
     return canonical(value).decode()
 
 
-def read(text: str | None) -> tuple[Any, str | None]:
-    """The value of a jsonb in the server's text, and its `canonical_text`; None if it has none."""
+def canonical_plain(value: Any) -> bytes:
+    """As `canonical` and several times faster, of what `read` says is plain, or is made of it."""
+    return _encode_plain(value)
+
+
+def read(text: str | None) -> tuple[Any, bool]:
+    """The value of a jsonb in the server's text, as `decoded`, and whether it is plain."""
     if text is None:
-        return None, "null"
-    # Then so are all keys, and any order of characters is that of RFC 8785.
-    if text.isascii() and "\\u" not in text:
+        return None, True
+    # An escape could hide any character, in a key too.
+    if "\\u" not in text and (text.isascii() or not _beyond(text)):
         try:
-            value = _decode_plain(text)
-            return value, _encode_plain(value).decode()
+            return _decode_plain(text), True
         except msgspec.ValidationError:
             pass
-    value = decoded(text)
-    try:
-        return value, None if value is text else canonical_text(value)
-    except (TypeError, ValueError, RecursionError):
-        # Such as a float: no event of ours looks like that.
-        return value, None
+    return decoded(text), False
 
 
 def decoded(text: str | None) -> Any:

@@ -1,7 +1,7 @@
 """The table of all events, and how one event becomes a row and a hash."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBin
 from sqlalchemy import Uuid as UuidColumn
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.canonical import canonical_string, canonical_text
+from ledger.canonical import canonical, canonical_string, canonical_text
 from ledger.noun import Xid8, metadata
 
 # The hash that stands before the first event of an aggregate.
@@ -48,11 +48,7 @@ def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
     (`ledger.event_hash`), since only then its time is known. Position and xid are given by the
     database and differ after a dump and restore: outside the hash.
     """
-    return parts_around(row, canonical_text(row["metadata"]), canonical_text(row["payload"]))
-
-
-def parts_around(row: Mapping[str, Any], metadata: str, payload: str) -> tuple[str, str, str]:
-    """As `hash_parts`, when the canonical texts of metadata and payload are known already."""
+    metadata, payload = canonical_text(row["metadata"]), canonical_text(row["payload"])
     return (
         f'{{"aggregate":{canonical_string(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
         f'"event_id":"{row["event_id"]}","event_type":{canonical_string(row["event_type"])},'
@@ -63,16 +59,28 @@ def parts_around(row: Mapping[str, Any], metadata: str, payload: str) -> tuple[s
     )
 
 
-def event_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
+def event_hash(
+    previous: bytes, row: Mapping[str, Any], encode: Callable[[Any], bytes] = canonical
+) -> bytes:
     """SHA-256 that links an event, as the database returns it, to the one before it.
 
-    Its timestamp is a datetime or already the text of it.
+    Ids and timestamp may be texts already. `encode` gives the RFC 8785 bytes. Raises TypeError,
+    ValueError as `canonical`.
     """
     at = row["timestamp"]
-    return hash_around(previous, hash_parts(row), at if type(at) is str else instant(at))
-
-
-def hash_around(previous: bytes, parts: tuple[str, str, str], at: str) -> bytes:
-    """As `event_hash`, of an event's `hash_parts` and the text of its timestamp."""
-    head, middle, tail = parts
-    return hashlib.sha256(f"{head}{previous.hex()}{middle}{at}{tail}".encode()).digest()
+    record = {
+        "aggregate": row["aggregate"],
+        "aggregate_id": str(row["aggregate_id"]),
+        "event_id": str(row["event_id"]),
+        "event_type": row["event_type"],
+        "metadata": row["metadata"],
+        "payload": row["payload"],
+        "previous": previous.hex(),
+        "saga_id": row["saga_id"],
+        "schema_version": row["schema_version"],
+        "step": row["step"],
+        "timestamp": at if type(at) is str else instant(at),
+        "user_id": row["user_id"],
+        "version": row["version"],
+    }
+    return hashlib.sha256(encode(record)).digest()

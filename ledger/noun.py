@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha1
-from typing import Any, ClassVar
+from operator import itemgetter
+from typing import Any, ClassVar, cast
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
@@ -89,6 +90,11 @@ class Noun:
         return {event.__name__: event for event in self.events}
 
     @cached_property
+    def _fields(self) -> Callable[[Mapping[str, Any]], Any]:
+        """The fields of a state out of its row, in their order."""
+        return itemgetter(*self.state.model_fields)
+
+    @cached_property
     def json_columns(self) -> frozenset[str]:
         """The names of the columns that hold JSON."""
         return frozenset(column.name for column in self.table.c if is_json(column.type))
@@ -102,7 +108,8 @@ class Noun:
         known = self.known(event_type, schema_version)
         if schema_version < known.schema_version:
             payload = _upcast(known, schema_version, payload)
-        return known.model_validate(payload)
+        # As model_validate, without its detours: half the time, for readers of millions.
+        return cast(Event, known.__pydantic_validator__.validate_python(payload))
 
     def known(self, event_type: str, schema_version: int) -> type[Event]:
         """The model that reads such events. Raises UnknownEvent."""
@@ -126,6 +133,19 @@ class Noun:
         if self.json_columns:
             return plain | state.model_dump(mode="json", include=set(self.json_columns))
         return plain
+
+    def holds(self, row: Mapping[str, Any], state: State) -> bool:
+        """Whether a row, JSON columns as JSON values, is at first sight that of the state.
+
+        False where only `row` can tell, for a state with models in its models or lists.
+        """
+        fields = vars(state)
+        models = {
+            name: vars(value)
+            for name in self.json_columns
+            if isinstance(value := fields[name], State)
+        }
+        return bool(self._fields(row) == tuple((fields | models).values()))
 
     def state_of(self, row: Mapping[str, Any]) -> State:
         """The state a row holds."""

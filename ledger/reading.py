@@ -47,7 +47,7 @@ async def stretches(
     The server prepares the next stretch while the caller works on one.
     """
     async with connection.cursor(name=name) as cursor:
-        await cursor.execute(query, values)
+        await cursor.execute(query, values, binary=True)
         ahead = create_task(cursor.fetchmany(AHEAD))
         try:
             while stretch := await ahead:

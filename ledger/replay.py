@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ledger.event_log import NO_HASH, hash_around, parts_around
+from ledger.event_log import NO_HASH, event_hash
 from ledger.findings import Finding, Kind, finding
 from ledger.moment import Moment
 from ledger.noun import Noun, State, UnknownEvent, id_text
@@ -14,10 +14,9 @@ from ledger.reading import Row
 class Replay:
     """The events of one aggregate, one by one and in order, then its row; then `findings`.
 
-    Ids and times are texts, as the hash sees them, and `canonical` of an event is the canonical
-    text of its metadata and of its payload, or None. One damage gives one finding where its
-    consequences are not damage of their own: behind a missing event neither the hash link nor the
-    fold can be judged.
+    Ids and times are texts, as the hash sees them, and `encode` of an event makes the canonical
+    bytes of its record. One damage gives one finding where its consequences are not damage of
+    their own: behind a missing event neither the hash link nor the fold can be judged.
     """
 
     def __init__(self, first: Row, moment: Moment) -> None:
@@ -127,18 +126,21 @@ class Replay:
     def _check_hash(self, event: Row) -> None:
         twice = self._last is not None and self._last["version"] == event["version"]
         if not twice:
-            self._before, self._links = self._links, set()
-        stored, right = event["hash"], self._right_hashes(event)
-        if self._before and stored not in right and not twice:
-            self._find("hash", f"the hash of version {event['version']} is wrong", event)
+            self._before = self._links
+        stored, links = event["hash"], self._right_hashes(event)
+        if stored not in links:
+            if self._before and not twice:
+                self._find("hash", f"the hash of version {event['version']} is wrong", event)
+            links.add(stored)
         # Of several events of one version any may be the one that the next links to.
-        self._links |= {stored, *right}
+        self._links = self._links | links if twice else links
 
     def _right_hashes(self, event: Row) -> set[bytes]:
-        if event["canonical"] is None:
+        try:
+            return {event_hash(link, event, event["encode"]) for link in self._before}
+        except (TypeError, ValueError, RecursionError):
+            # Such as a float: no event of ours looks like that.
             return set()
-        parts = parts_around(event, *event["canonical"])
-        return {hash_around(link, parts, event["timestamp"]) for link in self._before}
 
     def _fold(self, event: Row) -> None:
         if self._noun is None or not self._whole:
@@ -176,12 +178,7 @@ class Replay:
     def _check_state(self, row: Row) -> None:
         if self._state is None or self._noun is None or not self._whole:
             return
-        fields = vars(self._state)
-        if fields.items() <= row.items():
-            return
-        # Now with what the row has as JSON and the state as a model: of the simple ones first.
-        models = {name: vars(value) for name, value in fields.items() if isinstance(value, State)}
-        if (fields | models).items() <= row.items():
+        if self._noun.holds(row, self._state):
             return
         folded: dict[str, Any] = self._noun.row(self._state)
         wrong = [name for name, value in folded.items() if row[name] != value]

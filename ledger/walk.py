@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, DateTime, Table, Uuid
 
-from ledger.canonical import decoded, read
+from ledger.canonical import canonical, canonical_plain, decoded, read
 from ledger.database import Connection
 from ledger.event_log import event_log
 from ledger.findings import Findings, finding
@@ -21,6 +21,8 @@ from ledger.reading import Row, stretches
 from ledger.replay import Replay
 
 _LAST_ID = 2**128 - 1
+# Every id begins with a hexadecimal digit.
+_BEHIND_ALL = "~"
 
 Stretches = AsyncGenerator[list[dict[str, Any]], None]
 
@@ -77,21 +79,32 @@ class _Rows:
 
     def __init__(self, table: Table, found: Stretches) -> None:
         self.name = table.name
+        self._as_json = [column.name for column in table.c if is_json(column.type)]
         self._found = found
         self._stretch: list[dict[str, Any]] = []
         self.next: Row | None = None
+        self.next_id = _BEHIND_ALL
 
     async def advance(self) -> None:
         if not self._stretch:
             self._stretch = (await anext(self._found, []))[::-1]
-        self.next = self._stretch.pop() if self._stretch else None
+        if not self._stretch:
+            self.next, self.next_id = None, _BEHIND_ALL
+            return
+        self.next = row = self._stretch.pop()
+        self.next_id = row["aggregate_id"]
+        for name in self._as_json:
+            row[name] = decoded(row[name])
 
 
 async def _merge(events: Stretches, tables: list[_Rows], moment: Moment, walked: Walked) -> None:
     replay: Replay | None = None
     async for stretch in events:
         walked.events += len(stretch)
-        for event in stretch:
+        # Read one by one and let go at once: the garbage collector finds nothing to look through.
+        stretch.reverse()
+        while stretch:
+            event = _event(stretch.pop())
             if replay is None or event["aggregate_id"] != replay.id:
                 await _close(replay, tables, walked)
                 replay = Replay(event, moment)
@@ -102,15 +115,23 @@ async def _merge(events: Stretches, tables: list[_Rows], moment: Moment, walked:
             await _report_alone(table, walked)
 
 
+def _event(row: dict[str, Any]) -> Row:
+    """A row of the log as Replay takes it."""
+    row["payload"], one = read(row["payload"])
+    row["metadata"], other = read(row["metadata"])
+    row["encode"] = canonical_plain if one and other else canonical
+    return row
+
+
 async def _close(replay: Replay | None, tables: list[_Rows], walked: Walked) -> None:
     """Find the row of a replayed aggregate, and report the rows before it: they have no events."""
     if replay is None:
         return
     rows: dict[str, Row] = {}
-    for table in tables:
-        while table.next is not None and table.next["aggregate_id"] < replay.id:
+    for table in [table for table in tables if table.next_id <= replay.id]:
+        while table.next_id < replay.id:
             await _report_alone(table, walked)
-        if table.next is not None and table.next["aggregate_id"] == replay.id:
+        if table.next_id == replay.id and table.next is not None:
             rows[table.name] = table.next
             await table.advance()
     name = replay.table if replay.table in rows else next(iter(rows), None)
@@ -136,7 +157,7 @@ async def _report_alone(table: _Rows, walked: Walked) -> None:
     await table.advance()
 
 
-async def _open(connection: Connection, table: Table, share: Share) -> Stretches:
+def _open(connection: Connection, table: Table, share: Share) -> Stretches:
     columns = ", ".join(f'{_read(column)} AS "{column.name}"' for column in table.c)
     if table is event_log:
         columns += ", row.tableoid::bigint AS partition"
@@ -147,17 +168,7 @@ async def _open(connection: Connection, table: Table, share: Share) -> Stretches
         f"{'' if share.after is None else _TOUCHED} "
         f"ORDER BY {', '.join(f'row.{name}' for name in order)}"
     )
-    as_json = [column.name for column in table.c if is_json(column.type)]
-    async for stretch in stretches(connection, table.name, query, vars(share)):
-        for row in stretch:
-            if table is event_log:
-                row["payload"], payload = read(row["payload"])
-                _, metadata = read(row["metadata"])
-                row["canonical"] = metadata and payload and (metadata, payload)
-                continue
-            for name in as_json:
-                row[name] = decoded(row[name])
-        yield stretch
+    return stretches(connection, table.name, query, vars(share))
 
 
 _TOUCHED = (
