@@ -154,7 +154,7 @@ def classify(error: Exception) -> FailureError:
             return _final(FAILED, describe(error), "invalid_data")
         case OutcomeUnknown():
             return _final(UNKNOWN, str(error))
-        case StillOpen():
+        case StillOpen() | NothingSent() | ProviderUnavailable() if error.again_in_s is not None:
             again_in = timedelta(seconds=error.again_in_s)
             return ApplicationError(str(error), type=UNAVAILABLE_NOW, next_retry_delay=again_in)
         case NothingSent() | ProviderUnavailable() | TryAgain():

@@ -205,7 +205,8 @@ async def undo_step(
         told = _told(decision.result, claim)
         return Decision(_undone(evolve(step, told)), [*decision.events, (claim.aggregate, told)])
 
-    return await commit(database, author, [*claim.refs("compensating"), *refs], claimed)
+    work = commit(database, author, [*claim.refs("compensating"), *refs], claimed)
+    return await _recording(database, author, claim, work)
 
 
 def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:

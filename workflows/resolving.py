@@ -7,25 +7,18 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.errors import UNKNOWN
+from activities.errors import TRIES_AT_ONCE, UNKNOWN
 from activities.step import Claim, Request
 from activities.step_records import Doubt, StepRecords
 from workflows.help import as_told, ask
-from workflows.inbox import Asked
-from workflows.saga_run import RESOLVING, SagaRun, heed_cancel, words_of
+from workflows.inbox import Asked, not_allowed
+from workflows.persisting import FIRST_PAUSE, longer, persist
+from workflows.saga_run import RESOLVING, SagaRun, heed_cancel, is_final, words_of
 
 Answer = TypeVar("Answer")
 
 # When the outside can't tell for so long, a person is asked.
 TELL_WITHIN = timedelta(days=1)
-# The pauses before an unknown outcome is looked up, and before an undo that had no success is tried
-# again. Each costs a dozen events, so that at one an hour the history lasts for half a year.
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=500), timedelta(hours=1)
-
-
-def longer(pause: timedelta) -> timedelta:
-    """The pause after this one."""
-    return min(2 * pause, LONGEST_PAUSE)
 
 
 async def until_known(
@@ -39,17 +32,23 @@ async def until_known(
 
     Raises what it fails with, once that is known.
     """
+
+    def call(claim: Claim) -> Awaitable[Answer]:
+        return run.outside(activity, claim, request, summary=claim.step, tries=TRIES_AT_ONCE)
+
     asked: Asked | None = None
     # Of the time to tell, none has passed while the call was only retried.
     pause, until = FIRST_PAUSE, None
     plain, tries = claim, 0
     while True:
+        # What a person said is carried out, however long that takes.
+        looks_up = tries > 0 and claim.verdict is None
         try:
-            answer = await run.outside(activity, claim, request, summary=claim.step)
+            answer = await (call(claim) if looks_up else persist(run, claim, call))
         except ActivityError as error:
-            why = _doubt(error, asked)
+            why = _doubt(error, asked, looks_up)
         else:
-            _told(asked)
+            _told(asked, "done")
             return answer
         # The undo finds out by itself, and need not know how it stands.
         heed_cancel()
@@ -79,16 +78,23 @@ async def _pause(run: SagaRun, claim: Claim, why: str, pause: timedelta, until: 
     await workflow.sleep(pause, summary=f"look up {claim.step}")
 
 
-def _doubt(error: ActivityError, asked: Asked | None) -> str:
-    """Why nobody can tell the outcome. Raises what is known to have failed."""
-    if isinstance(error.cause, ApplicationError) and error.cause.type == UNKNOWN:
+def _doubt(error: ActivityError, asked: Asked | None, looks_up: bool) -> str:
+    """Why nobody can tell the outcome: nobody knows, or nobody is there to be asked. Raises what is
+    known to have failed."""
+    unknown = isinstance(error.cause, ApplicationError) and error.cause.type == UNKNOWN
+    cancelled = is_cancelled_exception(error)
+    if unknown or (looks_up and not is_final(error) and not cancelled):
         return words_of(error)
-    if not is_cancelled_exception(error):
-        _told(asked)
+    if not cancelled:
+        _told(asked, "failed")
     raise error
 
 
-def _told(asked: Asked | None) -> None:
-    """What the person said is on record."""
-    if asked is not None and not asked.answered:
+def _told(asked: Asked | None, how: str) -> None:
+    """What the person said is on record, unless an attempt was quicker and knew better."""
+    if asked is None or asked.answered:
+        return
+    if asked.outcome in (None, how):
         asked.answer()
+    else:
+        asked.answer(not_allowed(f"can't resolve it as {asked.outcome}: by now it is {how}"))

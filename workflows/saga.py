@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
+from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED, TRIES_AT_ONCE
 from activities.saga_records import (
     Ending,
     OtherRun,
@@ -29,8 +29,9 @@ from activities.saga_records import (
 from activities.step import Claim, OpenSaga, Request
 from ledger.saga_claims import End
 from ledger.saga_steps import StepUndone, UndoPlan
-from workflows.resolving import FIRST_PAUSE, TELL_WITHIN, longer, until_known
-from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of, heed_cancel, words_of
+from workflows.persisting import persist
+from workflows.resolving import TELL_WITHIN, until_known
+from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of, heed_cancel
 from workflows.undo import FOR_EVER, Undone, UndoPolicy, undo_step
 
 # Of a saga that is new.
@@ -58,8 +59,6 @@ class Saga(SagaRun):
         super().__init__(opening.kind, opening.actor, subjects, dict(opening.context))
         self._opening = opening
         self.is_open = self.is_closed = False
-        # Past its pivot it has no way back.
-        self.only_forward = False
         # The steps under way, by ordinal.
         self._running: list[int] = []
 
@@ -134,30 +133,17 @@ class Saga(SagaRun):
         if not self.is_open:
             return await self._first_step(name, activity, request, undo, by, ending)
         claim = self._next(name, request, undo, False, by).model_copy(update={"ending": ending})
-        carry_out = self._until_done if self.only_forward else self._once
-        answer = await self._watch(claim, carry_out(activity, claim, request))
+        answer = await self._watch(claim, self._carry_out(activity, claim, request))
         self._is_ended(ending)
         return answer
 
-    async def _once(self, activity: Activity[Answer], claim: Claim, request: Request) -> Answer:
-        return await self.ours(activity, claim, request, summary=claim.step)
-
-    async def _until_done(
+    async def _carry_out(
         self, activity: Activity[Answer], claim: Claim, request: Request
     ) -> Answer:
-        pause, tries = FIRST_PAUSE, 0
-        while True:
-            try:
-                return await self._once(activity, claim, request)
-            except ActivityError as error:
-                if cause_of(error) == "Fenced":
-                    raise
-                why = words_of(error)
-            tries += 1
-            again = f"{why}; tried again in {pause.total_seconds():g} s"
-            self.mark(claim.step, "running", again, tries=tries)
-            await workflow.sleep(pause, summary=f"try {claim.step} again")
-            pause = longer(pause)
+        def work(claim: Claim) -> Awaitable[Answer]:
+            return self.ours(activity, claim, request, summary=claim.step, tries=TRIES_AT_ONCE)
+
+        return await persist(self, claim, work)
 
     async def _first_step(
         self,
@@ -172,7 +158,7 @@ class Saga(SagaRun):
         changed = {"epoch": FIRST_EPOCH, "opening": self._opening, "ending": ending}
         claim = claim.model_copy(update=changed)
         try:
-            answer = await self._watch(claim, self._once(activity, claim, request))
+            answer = await self._watch(claim, self._carry_out(activity, claim, request))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise

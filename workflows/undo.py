@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from activities.errors import TRIES_AT_ONCE
 from activities.saga_records import StepToUndo
@@ -11,8 +11,8 @@ from activities.step import Claim
 from ledger.saga_steps import StepUndone, Undo
 from workflows.help import SYSTEM, as_told, ask, given_up, pause
 from workflows.inbox import Asked, not_allowed
-from workflows.resolving import FIRST_PAUSE, longer
-from workflows.saga_run import SagaRun, cause_of, words_of
+from workflows.persisting import FIRST_PAUSE, longer
+from workflows.saga_run import SagaRun, cause_of, is_away, is_final, words_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class UndoPolicy:
     """What becomes of an undo that has no success: it is tried for ever, or after so many `tries`
     a person is asked, or the saga goes on and reports a residual.
 
-    Only answers count (no, or nobody can tell): while a server is away it is tried for ever.
+    Only answers count (no, nobody can tell, or a bug): while a server is away it is tried for ever.
     """
 
     tries: int | None = None
@@ -87,9 +87,8 @@ class _Undo:
         """Count the tries; returns what went wrong."""
         if cause_of(error) == "Fenced":
             raise error
-        answered = isinstance(error.cause, ApplicationError) and error.cause.non_retryable
-        self._tries += 1 if answered else TRIES_AT_ONCE
-        self._answers += 1 if answered else 0
+        self._tries += 1 if is_final(error) else TRIES_AT_ONCE
+        self._answers += 0 if is_away(error) else 1
         return words_of(error)
 
     def _is_enough(self) -> bool:

@@ -28,10 +28,15 @@ class OutcomeUnknown(PaymentError):
 
 
 class NothingSent(PaymentError):
-    """The provider could not be reached: this call certainly did nothing. Make it again later.
+    """The provider could not be reached: this call certainly did nothing. Make it again later,
+    in `again_in_s` seconds where the provider says when.
 
     It speaks of this call alone, never of an earlier one with the same key.
     """
+
+    def __init__(self, message: str, again_in_s: float | None = None) -> None:
+        super().__init__(message)
+        self.again_in_s = again_in_s
 
 
 class NotTheSameTransfer(PaymentError):

@@ -18,11 +18,16 @@ class ProviderError(Exception):
 
 
 class ProviderUnavailable(ProviderError):
-    """The real thing could not be reached, is busy, or the call was cut off. Repeat it, later.
+    """The real thing could not be reached, is busy, or the call was cut off. Repeat it, later, in
+    `again_in_s` seconds where the provider says when.
 
     A call that was cut off may have landed. `apply` and `delete` are idempotent, so repeating
     needs no look first; whoever gives up instead has to undo as if it had landed.
     """
+
+    def __init__(self, message: str, again_in_s: float | None = None) -> None:
+        super().__init__(message)
+        self.again_in_s = again_in_s
 
 
 class ProviderRefused(ProviderError):

@@ -280,11 +280,14 @@ class TestFence:
             (["SagaStarted", "SagaTakenOver", "SagaCommitRefused"],)
         ]
 
-    async def test_refuses_an_undo_before_the_saga_turned_round(self, ledger: Database) -> None:
+    async def test_refuses_an_undo_before_the_saga_turned_round(
+        self, clone: Clone, ledger: Database
+    ) -> None:
         await open_payment(ledger)
         await commit_step(ledger, AUTHOR, claim(), [], hold)
         with pytest.raises(Fenced):
             await undo_step(ledger, AUTHOR, claim(), [], undone)
+        assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCommitRefused"],)]
 
     async def test_a_racing_step_is_either_in_the_list_or_refused(self, ledger: Database) -> None:
         await open_payment(ledger)

@@ -14,7 +14,7 @@ from ledger.database import Database
 from ledger.saga_steps import StepDone, StepFailed, StepUndone
 from ledger.step_claims import StepOutcome, finish_step, start_step, undo_step
 
-Word = Literal["yes", "no", "unknown", "away"]
+Word = Literal["yes", "no", "unknown", "away", "in an hour", "bug"]
 
 
 class Errand(Request):
@@ -47,6 +47,10 @@ class Desk:
                 raise OutcomeUnknown("the desk did not answer")
             case "away":
                 raise ProviderUnavailable("the desk is closed")
+            case "in an hour":
+                raise ProviderUnavailable("the desk is busy", again_in_s=3_600)
+            case "bug":
+                raise LookupError("a mistake of whoever wrote the desk's adapter")
 
     @activity.defn
     async def run_errand(self, claim: Claim, errand: Errand) -> Ran:

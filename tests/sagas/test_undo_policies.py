@@ -12,10 +12,14 @@ from temporalio.client import Client
 from activities import errors
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
+from ledger.canonical import digest
+from ledger.commit import Author, Decision
 from ledger.database import Database
+from ledger.saga_steps import StepDone
+from ledger.step_claims import StepClaim, StepOutcome, finish_step
 from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books, until
-from tests.sagas.desk import Desk, Word
+from tests.sagas.desk import Desk, Errand, Word
 from tests.sagas.errand_saga import ErrandSaga
 from tests.sagas.teller import USER, Json, Teller, new_id
 from worker.wiring import worker
@@ -178,6 +182,109 @@ async def test_a_server_that_is_away_does_not_use_up_the_tries(
     assert "StepAttentionRequested" not in await books.told(request)
     desk.says[f"undo {name}"] = "yes"
     assert (await handle.result())["residuals"] == []
+
+
+@pytest.mark.usefixtures("soon_told")
+async def test_an_undo_that_fails_by_a_bug_asks_a_person_after_its_tries(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    name = new_id("errand")
+    desk.says[f"undo {name}"] = "bug"
+    request = errands(name, undo_tries=1)
+    handle = await clerk.start(request)
+    await needs_person(clerk, request, name)
+    assert (await clerk.step(request, name))["detail"] == "LookupError"
+    desk.says[f"undo {name}"] = "yes"
+    await clerk.tell(request, "retry", {**USER, "step": name, "reason": "it is mended"})
+    assert (await handle.result())["residuals"] == []
+
+
+@pytest.mark.parametrize("word", ["away", "bug"])
+@pytest.mark.usefixtures("soon_told")
+async def test_a_step_that_gets_no_answer_shows_how_often_and_why_and_goes_on_by_itself(
+    clerk: Teller, books: Books, desk: Desk, word: Word
+) -> None:
+    name = new_id("errand")
+    desk.says[name] = word
+    request = errands(name, then_undo=False)
+    handle = await clerk.start(request)
+
+    async def shown() -> bool:
+        return bool((await clerk.progress(request))["waits_for"] == name)
+
+    await until(shown)
+    step = await clerk.step(request, name)
+    why = {"away": "the desk is closed", "bug": "LookupError"}[word]
+    assert (step["state"], step["tries"] >= 4) == ("running", True)
+    assert step["detail"].startswith(f"{why}; tried again in ")
+    desk.says[name] = "yes"
+    assert (await handle.result())["state"] == "run"
+    assert (await books.event(request, "StepDone"))["payload"]["tries"] > 4
+
+
+async def test_a_step_that_gets_no_answer_is_undone_by_a_cancel(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    name = new_id("errand")
+    desk.says[name] = "in an hour"
+    request = errands(name, then_undo=False)
+    handle = await clerk.start(request)
+
+    async def is_told_when() -> bool:
+        pending = (await handle.describe()).raw_description.pending_activities
+        return any(
+            it.next_attempt_schedule_time.seconds - it.last_attempt_complete_time.seconds > 3_500
+            for it in pending
+        )
+
+    # What the provider says of when to come again is heeded, and so is a cancel meanwhile.
+    await until(is_told_when)
+    assert desk.calls.count(name) == 1
+    await clerk.tell(request, "cancel")
+    assert (await handle.result())["state"] == "compensated"
+
+
+@pytest.mark.usefixtures("soon_told")
+async def test_an_outside_that_is_away_when_an_outcome_is_looked_up_is_one_that_can_not_tell(
+    clerk: Teller, books: Books, desk: Desk
+) -> None:
+    name = new_id("errand")
+    desk.says[name] = "unknown"
+    request = errands(name, then_undo=False, tell_within="PT1S")
+    handle = await clerk.start(request)
+    await until(lambda: books.has_told(request, "StepLeftUnknown"))
+    desk.says[name] = "away"
+    await needs_person(clerk, request, name)
+    assert (await clerk.step(request, name))["detail"] == "the desk is closed"
+    done = {**USER, "step": name, "evidence": "slip 10", "outcome": "done"}
+    await clerk.tell(request, "resolve", done)
+    assert (await handle.result())["state"] == "run"
+
+
+async def test_a_person_who_says_how_a_step_stands_is_told_when_it_stands_otherwise(
+    clerk: Teller, books: Books, desk: Desk, ledger: Database
+) -> None:
+    name = new_id("errand")
+    desk.says[name] = "unknown"
+    request = errands(name, then_undo=False, tell_within=SOON)
+    handle = await clerk.start(request)
+    await needs_person(clerk, request, name)
+    # An attempt that was thought dead comes to its end after all.
+    saga_id, errand = handle.id, Errand.model_validate(request["errands"][0])
+    late = StepClaim(
+        saga_id=saga_id,
+        step=name,
+        ordinal=1,
+        epoch=1,
+        activity="run_errand",
+        input_hash=digest(errand.model_dump(mode="json", exclude_defaults=True)),
+    )
+    done = Decision[StepOutcome](StepDone(result={}))
+    await finish_step(ledger, Author("user:u-17", saga_id, name), late, [], lambda _: done)
+    failed = {**USER, "step": name, "evidence": "slip 9", "outcome": "failed"}
+    refusal = await clerk.refusal(request, "resolve", failed)
+    assert refusal.message == "can't resolve it as failed: by now it is done"
+    assert (await handle.result())["state"] == "run"
 
 
 async def test_steps_that_run_at_once_wait_for_a_person_each_by_its_own_name(
