@@ -41,14 +41,19 @@ class StepRecords:
     async def ask_person(self, claim: Claim, help: Help) -> None:
         """A person is asked, after `claim.tries` tries."""
         event = StepAttentionRequested(
-            reason=help.reason or "", tries=claim.tries, undoing=help.undoing
+            reason=help.reason or "",
+            epoch=claim.epoch,
+            tries=claim.tries,
+            undoing=help.undoing,
         )
         await self._note(claim, _phase(help.undoing), event)
 
     @activity.defn
     async def note_retry(self, claim: Claim, help: Help) -> None:
         """A person says: try it again."""
-        event = StepRetryRequested(reason=help.reason, tries=claim.tries, undoing=help.undoing)
+        event = StepRetryRequested(
+            reason=help.reason, epoch=claim.epoch, tries=claim.tries, undoing=help.undoing
+        )
         await self._note(claim, _phase(help.undoing), event)
 
     async def _note(self, claim: Claim, phase: Phase, event: Event) -> None:

@@ -99,6 +99,7 @@ class StepAttentionRequested(Event):
     """We can't get on with it, or with its undo, alone: a person has to look."""
 
     reason: str
+    epoch: int
     tries: int
     undoing: bool
 
@@ -107,6 +108,7 @@ class StepRetryRequested(Event):
     """A person looked and says: try it, or its undo, again; `tries` had no success so far."""
 
     reason: str | None
+    epoch: int
     tries: int
     undoing: bool
 
@@ -144,6 +146,8 @@ class StepState(State):
     tries: int = 0
     undo_tries: int = 0
     attention: str | None = None
+    # The epoch in which a person was asked last, or said something.
+    asked_in: int = 0
 
     @property
     def undecided(self) -> bool:
@@ -197,10 +201,22 @@ def evolve(state: StepState | None, event: Event) -> StepState:
         case StepAttentionRequested() | StepRetryRequested():
             asked = event.reason if isinstance(event, StepAttentionRequested) else None
             tries = "undo_tries" if event.undoing else "tries"
-            return state.model_copy(update={"attention": asked, tries: event.tries})
+            changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
+            return state.model_copy(update=changed)
         case _:
             # Nobody is asked any more, however it ended.
             return state.model_copy(update={"attention": None, **_ended(event)})
+
+
+def comes_late(state: StepState, event: Event) -> bool:
+    """Whether a question to a person, or his `retry`, was on record before and the step has gone on
+    since: two workers may have had the same task."""
+    if not isinstance(event, StepAttentionRequested | StepRetryRequested):
+        return False
+    known = (state.asked_in, state.undo_tries if event.undoing else state.tries)
+    comes = (event.epoch, event.tries)
+    # A `retry` answers the question that was asked after as many tries.
+    return comes < known or (comes == known and isinstance(event, StepAttentionRequested))
 
 
 def _ended(event: Event) -> Json:
@@ -243,6 +259,7 @@ STEP = Noun(
         Column("tries", Integer, nullable=False),
         Column("undo_tries", Integer, nullable=False),
         Column("attention", Text),
+        Column("asked_in", Integer, nullable=False),
     ),
     state=StepState,
     events=(

@@ -28,6 +28,7 @@ from ledger.saga_steps import (
     StepState,
     StepUndone,
     UndoPlan,
+    comes_late,
     evolve,
     step_name,
 )
@@ -232,8 +233,8 @@ def _undone(step: StepState) -> StepUndone:
 async def note_step(
     database: Database, author: Author, claim: StepClaim, phase: Phase, event: Event
 ) -> StepState:
-    """Write what happens to a step on its way to an outcome. Of one that has none more to come,
-    nothing is written.
+    """Write what happens to a step on its way to an outcome. Of one that has none more to come, and
+    of what was written before, nothing is written.
 
     Raises Fenced unless the saga is in this phase and in the epoch of the claim.
     """
@@ -246,7 +247,9 @@ async def note_step(
         if step.state in ENDED if phase == "compensating" else not step.undecided:
             return Decision(step)
         changed = evolve(step, event)
-        return Decision(changed, [(claim.aggregate, event)] if changed != step else [])
+        if changed == step or comes_late(step, event):
+            return Decision(step)
+        return Decision(changed, [(claim.aggregate, event)])
 
     return await commit(database, author, claim.refs(phase), claimed)
 

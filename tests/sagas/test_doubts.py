@@ -116,6 +116,7 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_stays_reserved(
     assert asked["user_id"] == "system:amends"
     assert asked["payload"] == {
         "reason": "the bank did not answer find",
+        "epoch": 1,
         "tries": asked["payload"]["tries"],
         "undoing": False,
     }

@@ -104,7 +104,7 @@ async def test_an_undo_that_asks_waits_for_a_person_after_its_tries(
     assert (step["tries"], step["detail"]) == (2, "the desk says no")
     assert step["verbs"] == ["retry", "skip", "resolve"]
     asked = (await books.event(request, "StepAttentionRequested"))["payload"]
-    assert asked == {"reason": "the desk says no", "tries": 2, "undoing": True}
+    assert asked == {"reason": "the desk says no", "epoch": 2, "tries": 2, "undoing": True}
     desk.says[f"undo {name}"] = "yes"
     await clerk.tell(request, "retry", {**USER, "step": name, "reason": "the desk was told"})
     result = await handle.result()

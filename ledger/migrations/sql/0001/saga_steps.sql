@@ -25,6 +25,7 @@ CREATE TABLE ledger.saga_steps (
     tries          integer NOT NULL,
     undo_tries     integer NOT NULL,
     attention      text,
+    asked_in       integer NOT NULL,
     PRIMARY KEY (aggregate_id)
 );
 -- What waits for a person.
