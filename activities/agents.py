@@ -64,7 +64,9 @@ class AgentActivities:
             return Decision({}, [(name, event)])
 
         step = claim.step_claim(request)
-        await commit_step(self._database, claim.author(), step, [Ref(name)], change)
+        # Who is registered is new: if not, the write shows it.
+        ref = Ref(name, new=request.action == "register")
+        await commit_step(self._database, claim.author(), step, [ref], change)
 
     @activity.defn
     async def set_policy(self, claim: Claim, request: SetPolicy) -> PolicyVersion:
