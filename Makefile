@@ -37,9 +37,10 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY)
 	@KEEP="$(KEEP)" $(BIN)/python -m starter.demo
 
-# Two processes, each with servers of its own; a file's tests stay together, in order.
+# Two processes, each with servers of its own; a file's tests stay together, and the files in order, so
+# that long ones do not come last.
 test: $(READY)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
