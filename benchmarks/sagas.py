@@ -29,6 +29,7 @@ from ledger.database import Database, open_database
 from ledger.order import record_incarnation
 from worker import wiring
 from worker.embedded.servers import EmbeddedServers
+from worker.process import spare_the_collector
 from worker.sandbox import runner
 from worker.search_attributes import register_search_attributes
 from workflows.border import DATA_CONVERTER
@@ -189,6 +190,7 @@ async def _staged(
         async with open_database(own.worker, size=20, configure=record_incarnation) as database:
             stage = Stage(client, database, processes, scale)
             saga_id = await stage.template()
+            spare_the_collector()  # as the worker does
             rival = Rival(
                 url=servers.main.url(database=free.name),
                 system_url=servers.main.url(database=SYSTEM_DATABASE),
