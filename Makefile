@@ -37,8 +37,8 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY)
 	@KEEP="$(KEEP)" $(BIN)/python -m starter.demo
 
-# Two processes, each with servers of its own; a file's tests stay together, and the files in order, so
-# that long ones do not come last.
+# Two processes, each with servers of its own; a file's tests stay together, and the files in the
+# order of tests/conftest.py.
 test: $(READY)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 

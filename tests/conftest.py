@@ -13,6 +13,19 @@ from worker.embedded.servers import EmbeddedServers
 # Temporal deletes a run only when it has noted that its end was dealt with: every half a minute.
 _NOTED_EVERY = '"1s"'
 CloneDatabase = Callable[[str], Awaitable[str]]
+# They begin first, so that no process waits for the other one at the end.
+LONG = {
+    "test_benchmarks.py",
+    "test_cancellation.py",
+    "test_cancelled_changes.py",
+    "test_explorer.py",
+    "test_mutants.py",
+    "test_soak.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session")
