@@ -97,11 +97,14 @@ async def test_an_undo_that_can_not_go_on_holds_up_only_what_comes_before_it(
 ) -> None:
     name = new_id("beside")
     saga = f"change/{name}"
+    beside = gates.hold(saga, f"apply_resource create {name}-b", "before")
     last = gates.hold(saga, f"apply_resource create {name}-c", "after")
     undo_b = gates.hold(saga, f"undo_resource create {name}-b", "before")
     undo_c = gates.hold(saga, f"undo_resource create {name}-c", "before")
     handle = await start(name)
     await last.until_arrived()
+    # Not before: c begins while b runs, or b is not beside it.
+    beside.opened.set()
     await until(lambda: has_told(books, name, "b", "StepDone"))
     await handle.cancel()
     await asyncio.gather(undo_b.until_arrived(), undo_c.until_arrived())
