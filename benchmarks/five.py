@@ -1,17 +1,14 @@
-"""Sagas of five steps: ours, each step a commit, and plain workflows, each step nothing at all."""
+"""A saga of five steps, each of them a commit."""
 
-from datetime import timedelta
 from typing import Any
 
-from temporalio import activity, workflow
+from temporalio import workflow
 
 from activities.agents import AgentActivities, ChangeAgent
 from activities.authorizations import AuthorizationActivities
+from benchmarks import STEPS
 from workflows.inputs import AgentRequest, AgentResult
 from workflows.saga_workflow import SagaWorkflow
-
-STEPS = 5
-_SHORT = timedelta(seconds=10)
 
 
 @workflow.defn
@@ -43,28 +40,3 @@ class FiveSteps(SagaWorkflow[AgentRequest, AgentResult]):
 
     def subjects(self, request: AgentRequest) -> list[str]:
         return [f"agent/{request.agent_id}"]
-
-
-@activity.defn
-async def empty() -> None:
-    """Do nothing."""
-
-
-@workflow.defn
-class FiveLocal:
-    """Five empty local activities."""
-
-    @workflow.run
-    async def run(self) -> None:
-        for _ in range(STEPS):
-            await workflow.execute_local_activity(empty, start_to_close_timeout=_SHORT)
-
-
-@workflow.defn
-class FiveOrdinary:
-    """Five empty ordinary activities."""
-
-    @workflow.run
-    async def run(self) -> None:
-        for _ in range(STEPS):
-            await workflow.execute_activity(empty, start_to_close_timeout=_SHORT)

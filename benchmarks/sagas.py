@@ -16,7 +16,8 @@ from temporalio.worker import Worker
 from activities.agents import AgentActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
-from benchmarks.five import FiveLocal, FiveOrdinary, FiveSteps, empty
+from benchmarks.five import FiveSteps
+from benchmarks.floor import FiveLocal, FiveOrdinary, nothing
 from benchmarks.ledgers import Ledger, drop_database, migrated
 from benchmarks.pace import OWN, Amount, Measured, together
 from benchmarks.pace import measure as at_pace
@@ -101,7 +102,7 @@ class Stage:
             self.client,
             task_queue=QUEUE,
             workflows=[workflow],
-            activities=[empty],
+            activities=[nothing],
             workflow_runner=runner(sandbox),
         ):
             return await self._paced(named(kind, sandbox), one)
