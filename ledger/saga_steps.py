@@ -1,5 +1,6 @@
 """A step of a saga: its input, how it is undone, its outcome. An aggregate of its own."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,6 +33,21 @@ class UndoPlan(State):
     tries: int | None = None
     then: Literal["ask", "go_on"] = "ask"
     beside: list[int] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class UndoPolicy:
+    """What becomes of an undo that has no success: it is tried for ever, or after so many `tries`
+    a person is asked, or the saga goes on and reports a residual.
+
+    Only answers count (no, nobody can tell, or a bug): while a server is away it is tried for ever.
+    """
+
+    tries: int | None = None
+    then: Literal["ask", "go_on"] = "ask"
+
+
+FOR_EVER = UndoPolicy()
 
 
 class StepClaimed(Event):

@@ -1,35 +1,19 @@
 """Where a saga can't get on alone: it asks a person, and waits for what the person says."""
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.inbox import Asked, not_allowed
-from workflows.inputs import Verb, verbs
+from workflows.inbox import Asked, Attention, not_allowed
+from workflows.inputs import Verb
 
 
-@dataclass
-class Attention:
-    """A step on which a person may decide: on its undo (`undoing`), or on an outcome that nobody
-    can tell."""
-
-    step: str
-    undoing: bool
-    outside: bool
-    asked: Asked | None = None
-
-    def verbs(self) -> list[Verb]:
-        """What the person may say."""
-        return verbs(undoing=self.undoing, outside=self.outside)
-
-
-@dataclass
 class Waiting:
     """The steps of one saga on which a person may decide, by name, and what persons said."""
 
-    by_step: dict[str, Attention] = field(default_factory=dict)
-    said: list[Asked] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.by_step: dict[str, Attention] = {}
+        self.said: list[Asked] = []
 
     async def ask(self, attention: Attention, within: timedelta | None = None) -> Asked | None:
         """What a person says of the step; None when nobody did `within` that time. The caller

@@ -5,10 +5,11 @@ decode, and prints the value of what is wrong: it may be an account number.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pydantic
 import pydantic_core
+from pydantic import JsonValue
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
@@ -20,6 +21,19 @@ from activities.errors import invalid_input, problems_of
 MAX_INPUT_BYTES = 131_072
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class SagaRequest(Protocol):
+    """What every saga is asked with: who wants it, and the caller's context (ip, session)."""
+
+    @property
+    def operation_id(self) -> str | None: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def metadata(self) -> dict[str, JsonValue]: ...
+    def fingerprint(self) -> str: ...
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
 
 
 class BorderConverter(PydanticPayloadConverter):

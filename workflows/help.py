@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from activities.step import Claim, Verdict
 from activities.step_records import Help, StepRecords
-from workflows.attention import Attention
-from workflows.inbox import Asked
+from workflows.inbox import Asked, Attention
 from workflows.inputs import Resolve
 from workflows.saga_run import ATTENTION, SagaRun, heed_cancel
 

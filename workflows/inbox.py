@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from temporalio.exceptions import ApplicationError
 
-from workflows.inputs import By, Resolve
+from workflows.inputs import By, Resolve, Verb, verbs
 
 
 @dataclass
@@ -50,6 +50,21 @@ class Inbox:
             if not asked.answered:
                 asked.answer(refusal(asked))
         self.waiting.clear()
+
+
+@dataclass
+class Attention:
+    """A step on which a person may decide: on its undo (`undoing`), or on an outcome that nobody
+    can tell."""
+
+    step: str
+    undoing: bool
+    outside: bool
+    asked: Asked | None = None
+
+    def verbs(self) -> list[Verb]:
+        """What the person may say."""
+        return verbs(undoing=self.undoing, outside=self.outside)
 
 
 def not_allowed(message: str) -> ApplicationError:

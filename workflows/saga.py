@@ -28,11 +28,11 @@ from activities.saga_records import (
 )
 from activities.step import Claim, OpenSaga, Request
 from ledger.saga_claims import End
-from ledger.saga_steps import StepUndone, UndoPlan
+from ledger.saga_steps import FOR_EVER, StepUndone, UndoPlan, UndoPolicy
 from workflows.persisting import persist
 from workflows.resolving import TELL_WITHIN, until_known
 from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of, heed_cancel
-from workflows.undo import FOR_EVER, Undone, UndoPolicy, undo_step
+from workflows.undo import Undone, undo_step
 
 # Of a saga that is new.
 FIRST_EPOCH = 1

@@ -7,9 +7,8 @@ opens the saga, runs the story, and either closes the saga or makes amends.
 import asyncio
 import re
 from datetime import datetime
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
-from pydantic import JsonValue
 from temporalio import workflow
 from temporalio.exceptions import (
     ActivityError,
@@ -22,26 +21,12 @@ from activities.errors import IN_PROGRESS, REUSED, invalid_input
 from activities.saga_records import SagaOpened, Turn, Turned
 from activities.step import OpenSaga
 from ledger.canonical import digest
-from workflows.border import admit
+from workflows.border import SagaRequest, admit
 from workflows.inbox import Asked, Inbox, not_allowed
 from workflows.inputs import By, Input, Progress
 from workflows.mended import Mended
 from workflows.saga import OpenedBefore, Saga, reused
 from workflows.saga_run import cause_of
-
-
-class SagaRequest(Protocol):
-    """What every saga is asked with: who wants it, and the caller's context (ip, session)."""
-
-    @property
-    def operation_id(self) -> str | None: ...
-    @property
-    def actor(self) -> str: ...
-    @property
-    def metadata(self) -> dict[str, JsonValue]: ...
-    def fingerprint(self) -> str: ...
-    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
-
 
 RequestT = TypeVar("RequestT", bound=SagaRequest)
 ResultT = TypeVar("ResultT", bound=Input)

@@ -1,8 +1,5 @@
 """The undo of one step: tried until it has success, or as the policy of the step says."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 from temporalio.exceptions import ActivityError
 
 from activities.errors import TRIES_AT_ONCE
@@ -13,21 +10,6 @@ from workflows.help import SYSTEM, as_told, ask, given_up, pause
 from workflows.inbox import Asked, not_allowed
 from workflows.persisting import FIRST_PAUSE, longer
 from workflows.saga_run import SagaRun, cause_of, is_away, is_final, words_of
-
-
-@dataclass(frozen=True)
-class UndoPolicy:
-    """What becomes of an undo that has no success: it is tried for ever, or after so many `tries`
-    a person is asked, or the saga goes on and reports a residual.
-
-    Only answers count (no, nobody can tell, or a bug): while a server is away it is tried for ever.
-    """
-
-    tries: int | None = None
-    then: Literal["ask", "go_on"] = "ask"
-
-
-FOR_EVER = UndoPolicy()
 
 # How an undo ended.
 Undone = tuple[Undo, StepUndone]
