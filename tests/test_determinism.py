@@ -19,7 +19,7 @@ MODULES = frozenset(
         *("activities", "ledger", "workflows"),
         *("pydantic", "pydantic_core", "temporalio"),
         *("asyncio", "collections", "dataclasses", "datetime", "functools", "graphlib", "re"),
-        *("typing", "zoneinfo"),
+        "typing",
     }
 )
 # Of temporalio: what a workflow may hold. Its clients and its testing call the outside.

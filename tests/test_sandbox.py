@@ -1,6 +1,8 @@
 """The sandbox executes a workflow's file anew for each run, and compiles it once."""
 
 import importlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,12 +14,35 @@ from temporalio.worker import Worker
 from worker.embedded.servers import EmbeddedServers
 from worker.sandbox import sandbox
 
+ROOT = Path(__file__).parent.parent
 QUEUE = "sandboxed"
+WORDS = "package_with_words"
+POLICY = """
+import builtins, io
+from workflows.inputs import PolicyRequest
+
+def refused(*_, **__): raise AssertionError("opens a file")
+
+builtins.open = io.open = refused
+limits = {"max_per_transaction_minor": 1, "daily_limit_minor": 1, "approval_threshold_minor": 1}
+where = {"time_zone": "America/Argentina/Buenos_Aires", "currency": "ARS"}
+PolicyRequest(operation_id="o", actor="user:ana", agent_id="bot", **limits, **where)
+"""
 FILE = """
+import importlib
 import time
+from importlib import resources
 from temporalio import workflow
 
 runs = []
+
+
+@workflow.defn
+class Reading:
+    @workflow.run
+    async def run(self, package: str) -> str:
+        importlib.import_module(package)
+        return resources.files(package).joinpath("words.txt").read_text()
 
 
 @workflow.defn(failure_exception_types=[workflow.NondeterminismError])
@@ -36,14 +61,18 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / f"sandboxed_{uuid4().hex}.py"
     path.write_text(FILE)
+    (tmp_path / WORDS).mkdir()
+    (tmp_path / WORDS / "__init__.py").touch()
+    (tmp_path / WORDS / "words.txt").write_text("of a package")
     return path
 
 
 @pytest.fixture
 async def client(servers: EmbeddedServers, file: Path) -> AsyncIterator[Client]:
     client = await Client.connect(servers.temporal.address)
-    workflow = importlib.import_module(file.stem).Counting
-    async with Worker(client, task_queue=QUEUE, workflows=[workflow], workflow_runner=sandbox()):
+    made = importlib.import_module(file.stem)
+    workflows = [made.Counting, made.Reading]
+    async with Worker(client, task_queue=QUEUE, workflows=workflows, workflow_runner=sandbox()):
         yield client
 
 
@@ -68,6 +97,19 @@ async def test_a_file_that_is_changed_under_a_worker_has_no_effect(
 ) -> None:
     change(file)
     assert await run(client) == [1, "as it was"]
+
+
+async def test_a_package_that_a_run_imports_has_its_data_files(client: Client) -> None:
+    found = await client.execute_workflow("Reading", WORDS, id=uuid4().hex, task_queue=QUEUE)
+    assert found == "of a package"
+
+
+def test_a_time_zone_is_known_without_opening_a_file() -> None:
+    """In a process that has looked up none yet, as a worker's first run has not."""
+    done = subprocess.run(
+        [sys.executable, "-c", POLICY], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 async def test_what_a_replay_would_do_otherwise_fails(client: Client) -> None:

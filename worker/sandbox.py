@@ -90,6 +90,11 @@ class _Compiled(MetaPathFinder, Loader):
         _, code = self._kept[module.__name__]
         exec(code, module.__dict__)
 
+    def get_resource_reader(self, name: str) -> object:
+        """Of the loader that found it: packages read their data files through it."""
+        found, _ = self._kept[name]
+        return found.loader.get_resource_reader(name)  # type: ignore[union-attr]
+
 
 _COMPILED = _Compiled()
 

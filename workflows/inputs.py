@@ -6,9 +6,7 @@ refused. Errors of these models name the field and the reason, never the value.
 
 import re
 from datetime import timedelta
-from functools import cache
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +24,7 @@ from activities.adapters.cbu import check_cbu
 from ledger.canonical import canonical, digest
 from ledger.money import MAX_MINOR, CurrencyCode, Money
 from ledger.saga_steps import StepReport
+from ledger.zones import ZONES
 
 # Caller's context goes to every event of the saga, so it stays small.
 MAX_METADATA_BYTES = 2_048
@@ -177,15 +176,9 @@ class AgentResult(Input):
 
 
 def _known_zone(name: str) -> str:
-    # Not `localtime` and the like, which differ from machine to machine.
-    if name not in _zones():
+    if name not in ZONES:
         raise ValueError("not an IANA time zone, such as America/Argentina/Buenos_Aires")
     return name
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 class PolicyRequest(Input):

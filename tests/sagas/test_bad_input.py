@@ -142,6 +142,7 @@ POLICIES: dict[str, tuple[list[Any], str, str]] = {
     ),
     "an unknown currency": (but(POLICY, currency="QQQ"), "currency", "QQQ"),
     "an unknown time zone": (but(POLICY, time_zone="Mars/Canary"), "time_zone", "Canary"),
+    "a time zone of the machine": (but(POLICY, time_zone="localtime"), "time_zone", "localtime"),
     "a path for a time zone": (but(POLICY, time_zone="../canary"), "time_zone", CANARY),
     "a limit that is missing": (without(POLICY, "daily_limit_minor"), "daily_limit_minor", ""),
 }
