@@ -3,8 +3,8 @@ otherwise, or no sandbox (docs/decisions/015)."""
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder, SourceLoader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 
@@ -53,50 +53,48 @@ def runner(workflow_sandbox: str) -> WorkflowRunner:
 
 
 def sandbox() -> WorkflowRunner:
-    if _COMPILED not in sys.meta_path:
-        sys.meta_path.insert(0, _COMPILED)
+    if _KEPT not in sys.meta_path:
+        sys.meta_path.insert(0, _KEPT)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     return _Sandbox(restrictions=restrictions)
 
 
-class _Compiled(MetaPathFinder, Loader):
-    """Keeps what the sandbox imports as it was compiled first: to find and read each file anew was
-    a quarter of a run's cost, and a file that is changed under a running worker has no effect."""
+class _CompiledOnce(SourceFileLoader):
+    """Loads a file as it was compiled first."""
+
+    _code: CodeType | None = None
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        if self._code is None:
+            self._code = super().get_code(fullname)
+        return self._code
+
+
+class _Kept(MetaPathFinder):
+    """Keeps what the sandbox imports, found and compiled: to find and read each file anew was a
+    quarter of a run's cost, and a file that is changed under a running worker has no effect."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[ModuleSpec, CodeType]] = {}
+        self._found: dict[str, tuple[_CompiledOnce, list[str] | None]] = {}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if not workflow.unsafe.in_sandbox():
             return None
-        if name not in self._kept:
+        if name not in self._found:
             found = PathFinder.find_spec(name, path)
-            if found is None or not isinstance(found.loader, SourceLoader):
+            if found is None or not isinstance(found.loader, SourceFileLoader):
                 return None
-            code = found.loader.get_code(name)
-            assert code is not None
-            self._kept[name] = found, code
-        found, _ = self._kept[name]
+            loader = _CompiledOnce(name, found.loader.path)
+            self._found[name] = loader, found.submodule_search_locations
+        loader, locations = self._found[name]
         return spec_from_file_location(
-            name,
-            found.origin,
-            loader=self,
-            submodule_search_locations=found.submodule_search_locations,
+            name, loader.path, loader=loader, submodule_search_locations=locations
         )
 
-    def exec_module(self, module: ModuleType) -> None:
-        _, code = self._kept[module.__name__]
-        exec(code, module.__dict__)
 
-    def get_resource_reader(self, name: str) -> object:
-        """Of the loader that found it: packages read their data files through it."""
-        found, _ = self._kept[name]
-        return found.loader.get_resource_reader(name)  # type: ignore[union-attr]
-
-
-_COMPILED = _Compiled()
+_KEPT = _Kept()
 
 
 class _Sandbox(SandboxedWorkflowRunner):
