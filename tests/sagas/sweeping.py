@@ -1,5 +1,7 @@
 """Starts sweeps as the schedule does, and loses runs as operators do."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from ledger.database import Database
 from ledger.saga_claims import Opening, Run, open_saga
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import QUEUE
-from tests.sagas.teller import Handle, Json, new_id, saga_of
+from tests.sagas.teller import Handle, Json, Teller, new_id, payment, saga_of, until_waits_for
 from workflows.inputs import PaymentRequest
 
 GO_ON = {"actor": "user:u-17", "reason": "I looked: they are lost"}
@@ -26,6 +28,21 @@ async def end(handle: Handle) -> None:
     await handle.terminate("ended by a test")
     with pytest.raises(WorkflowFailureError):
         await handle.result()
+
+
+async def waiting(teller: Teller, agent: str, what: str = "approval") -> Json:
+    """A payment that waits for its approval, or for its capture."""
+    is_large = what == "approval"
+    request = payment(agent, 55_000) if is_large else payment(agent, 100, capture="manual")
+    await until_waits_for(await teller.start(request), what)
+    return request
+
+
+async def lost(teller: Teller, agent: str, what: str = "approval") -> Json:
+    """One whose run was terminated while it waited."""
+    request = await waiting(teller, agent, what)
+    await end(teller.handle(request))
+    return request
 
 
 async def open_elsewhere(ledger: Database, request: Json) -> None:
@@ -97,6 +114,24 @@ class Sweeper:
         swept = await self.sweep()
         assert saga_of(request) in swept["recovering"]
         await until(lambda: self.books.has_told(request, "SagaLost"))
+
+    @asynccontextmanager
+    async def losing(self, request: Json, event_type: str) -> AsyncIterator[None]:
+        """The run is terminated where it would write such an event, after the block has brought it
+        on its way, and found."""
+        async with self.books.refusing(request, event_type) as has_refused:
+            yield
+            await until(has_refused)
+            await end(self.client.get_workflow_handle(saga_of(request)))
+            await self.find(request)
+
+    @asynccontextmanager
+    async def recovering(self, request: Json) -> AsyncIterator[None]:
+        """A payment that was lost is found, and its undo kept waiting while the block runs."""
+        async with self.books.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
+            await self.sweep()
+            await until(is_kept_waiting)
+            yield
 
     async def recover(self, request: Json, epoch: int = 1) -> Json:
         """Find a saga that was lost in this epoch, and give what became of it."""

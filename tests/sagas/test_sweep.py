@@ -12,7 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from activities import errors
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import SWEEP_QUEUE, Inject
-from tests.sagas.sweeping import Sweeper, end, forget
+from tests.sagas.sweeping import Sweeper, end, forget, lost, waiting
 from tests.sagas.teller import Json, Teller, payment, policy, saga_of, until_waits_for
 from workflows import border
 from workflows.inputs import PaymentRequest
@@ -41,18 +41,10 @@ def admit_no_payment(raw: tuple[Any, ...], model: type[Any]) -> Any:
     return ADMIT(raw, model)
 
 
-async def waiting(teller: Teller, agent: str) -> Json:
-    """A payment that waits for approval."""
-    request = payment(agent, 55_000)
-    await until_waits_for(await teller.start(request), "approval")
-    return request
-
-
 async def test_terminated_while_it_waits_for_approval(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
+    request = await lost(teller, agent)
     result = await sweeper.recover(request)
     assert (result["state"], result["reason"]) == ("compensated", "lost_run")
     assert await books.spent(agent) == (0, 0)
@@ -60,8 +52,8 @@ async def test_terminated_while_it_waits_for_approval(
         *(books, request),
         *("SagaLost", "SagaCompensating", "SagaTakenOver", "AuthorizationCompensated"),
     )
-    lost = await books.event(request, "SagaLost")
-    assert (lost["user_id"], lost["payload"]["found"]) == ("system:amends", "terminated")
+    found = await books.event(request, "SagaLost")
+    assert (found["user_id"], found["payload"]["found"]) == ("system:amends", "terminated")
     # It has the workflow id of the saga: whoever asks finds the answer there, and whoever repeats
     # the request gets it.
     assert await teller.result(request) == result
@@ -124,11 +116,8 @@ async def test_terminated_past_the_pivot_it_goes_forward(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    async with books.refusing(request, "AuthorizationCaptured") as has_refused:
-        handle = await teller.start(request)
-        await until(has_refused)
-        await end(handle)
-        await sweeper.find(request)
+    async with sweeper.losing(request, "AuthorizationCaptured"):
+        await teller.start(request)
     assert (await sweeper.recovered(request))["state"] == "captured"
     await told_once(books, request, "SagaLost", "TransferExecuted", "AuthorizationCaptured")
     assert "SagaCompensating" not in await books.told(request)
@@ -140,11 +129,8 @@ async def test_a_policy_that_was_set_is_not_taken_back(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
     request = policy(agent)
-    async with books.refusing(request, "SagaCompleted") as has_refused:
-        handle = await teller.start(request)
-        await until(has_refused)
-        await end(handle)
-        await sweeper.find(request)
+    async with sweeper.losing(request, "SagaCompleted"):
+        await teller.start(request)
     assert (await sweeper.recovered(request))["state"] == "set"
     await told_once(books, request, "SagaLost", "PolicySet", "SagaCompleted")
 
@@ -154,11 +140,8 @@ async def test_terminated_during_the_undo_it_goes_on_with_it_and_the_first_cause
 ) -> None:
     request = await waiting(teller, agent)
     handle = teller.handle(request)
-    async with books.refusing(request, "AuthorizationRejected") as has_refused:
+    async with sweeper.losing(request, "AuthorizationRejected"):
         await handle.start_update("reject", {"actor": "user:u-17"}, wait_for_stage=ACCEPTED)
-        await until(has_refused)
-        await end(handle)
-        await sweeper.find(request)
     assert (await sweeper.recovered(request, epoch=2))["state"] == "rejected"
     await told_once(books, request, "SagaLost", "SagaCompensating", "AuthorizationRejected")
 
@@ -192,8 +175,7 @@ async def test_a_run_that_timed_out(
 async def test_a_run_whose_history_was_deleted(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
+    request = await lost(teller, agent)
     await forget(teller.client, saga_of(request))
     assert (await sweeper.recover(request))["state"] == "compensated"
     assert (await books.event(request, "SagaLost"))["payload"]["found"] == "not_found"
@@ -202,12 +184,8 @@ async def test_a_run_whose_history_was_deleted(
 async def test_two_sweeps_at_once_recover_it_once(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    requests = [await waiting(teller, agent)]
-    requests += [payment(agent, 100, capture="manual") for _ in range(4)]
-    for request in requests[1:]:
-        await until_waits_for(await teller.start(request), "capture")
-    for request in requests:
-        await end(teller.handle(request))
+    wanted = ["approval", *["capture"] * 4]
+    requests = await asyncio.gather(*(lost(teller, agent, what) for what in wanted))
     await asyncio.gather(*(sweeper.sweep() for _ in range(3)))
     for request in requests:
         assert (await sweeper.recovery(saga_of(request)).result())["how"] == "recovered"
@@ -227,8 +205,7 @@ async def test_a_saga_that_lives_is_left_alone(
 async def test_a_saga_that_a_client_has_just_started_again_is_the_clients(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
+    request = await lost(teller, agent)
     async with books.refusing(request, "SagaTakenOver") as is_kept_waiting:
         second = await teller.start(request)
         await until(is_kept_waiting)
@@ -243,11 +220,8 @@ async def test_a_saga_that_a_client_has_just_started_again_is_the_clients(
 async def test_a_client_that_comes_while_it_is_recovered_is_told_to_follow(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
-    async with books.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
-        await sweeper.sweep()
-        await until(is_kept_waiting)
+    request = await lost(teller, agent)
+    async with sweeper.recovering(request):
         with pytest.raises(WorkflowAlreadyStartedError):
             await teller.start(request)
         submitted = asyncio.create_task(teller.submit(request))
@@ -261,11 +235,8 @@ async def test_a_client_that_comes_while_it_is_recovered_is_told_to_follow(
 async def test_a_client_that_ends_the_recovering_run_goes_on_with_the_undo(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
-    async with books.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
-        await sweeper.sweep()
-        await until(is_kept_waiting)
+    request = await lost(teller, agent)
+    async with sweeper.recovering(request):
         policy = WorkflowIDConflictPolicy.TERMINATE_EXISTING
         third = await teller.start(request, id_conflict_policy=policy)
     assert (await third.result())["reason"] == "lost_run"
@@ -277,11 +248,7 @@ async def test_a_client_that_ends_the_recovering_run_goes_on_with_the_undo(
 async def test_a_client_and_a_sweep_at_the_same_moment(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    requests = [payment(agent, 100, capture="manual") for _ in range(8)]
-    for request in requests:
-        await until_waits_for(await teller.start(request), "capture")
-    for request in requests:
-        await end(teller.handle(request))
+    requests = await asyncio.gather(*(lost(teller, agent, "capture") for _ in range(8)))
     await asyncio.gather(
         *(teller.submit(request) for request in requests[:4]),
         *(sweeper.sweep() for _ in range(2)),
@@ -302,11 +269,8 @@ async def test_a_client_and_a_sweep_at_the_same_moment(
 async def test_a_recovering_run_that_is_terminated_too_is_found_by_the_next_sweep(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
-    async with books.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
-        await sweeper.sweep()
-        await until(is_kept_waiting)
+    request = await lost(teller, agent)
+    async with sweeper.recovering(request):
         await end(teller.handle(request))
         with pytest.raises(WorkflowFailureError):
             await sweeper.recovery(saga_of(request)).result()
@@ -321,11 +285,8 @@ async def test_a_recovering_run_that_is_terminated_too_is_found_by_the_next_swee
 async def test_the_saga_goes_on_when_its_recovery_is_terminated(
     teller: Teller, books: Books, sweeper: Sweeper, agent: str
 ) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
-    async with books.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
-        await sweeper.sweep()
-        await until(is_kept_waiting)
+    request = await lost(teller, agent)
+    async with sweeper.recovering(request):
         await end(sweeper.recovery(saga_of(request)))
     assert (await teller.result(request))["state"] == "compensated"
     await told_once(books, request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")

@@ -20,7 +20,7 @@ from ledger.saga_claims import Opening, Run, close_saga, open_saga
 from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place
-from tests.sagas.sweeping import GO_ON, Sweeper, end, open_elsewhere
+from tests.sagas.sweeping import GO_ON, Sweeper, lost, open_elsewhere, waiting
 from tests.sagas.teller import Json, Teller, new_id, payment, saga_of, until_waits_for
 from worker.embedded.temporal import program
 from worker.process import work
@@ -67,20 +67,11 @@ async def empty_temporal(place: Place) -> AsyncIterator[Client]:
         await until_the_core_has_left()
 
 
-async def lost(teller: Teller, agent: str, pesos: int = 100) -> Json:
-    """A payment whose run was terminated while it waited for its capture."""
-    request = payment(agent, pesos, capture="manual")
-    await until_waits_for(await teller.start(request), "capture")
-    await end(teller.handle(request))
-    return request
-
-
 async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_other_is_gone(
     teller: Teller, books: Books, sweeper: Sweeper, empty_temporal: Client, agent: str
 ) -> None:
-    alive = payment(agent, 45_000, capture="manual")
-    await until_waits_for(await teller.start(alive), "capture")
-    ended = await lost(teller, agent)
+    alive = await waiting(teller, agent, "capture")
+    ended = await lost(teller, agent, "capture")
     astray = Sweeper(empty_temporal, "sweep-on-the-empty-one", books)
     size = await books.size()
     here = await namespace_id(teller.client)
@@ -134,7 +125,7 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     assert alert.startswith(
         "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
     )
-    mine = await lost(teller, agent)
+    mine = await lost(teller, agent, "capture")
     # What is lost in our own namespace is recovered all the same.
     await sweeper.recover(mine)
     await sweeper.sweep(gone=["an-id"], **GO_ON)
@@ -151,7 +142,7 @@ async def test_many_at_once_stop_it_until_a_person_says_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lost_sagas, "LOST_WITHOUT_A_PERSON", 2)
-    requests = [await lost(teller, agent) for _ in range(3)]
+    requests = await asyncio.gather(*(lost(teller, agent, "capture") for _ in range(3)))
     size = await books.size()
     handle = await sweeper.start()
     failure = await teller.failure(handle)
@@ -174,7 +165,7 @@ async def test_many_at_once_stop_it_until_a_person_says_go_on(
 async def test_what_was_lost_a_moment_ago_is_left_to_its_client(
     teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
-    request = await lost(teller, agent)
+    request = await lost(teller, agent, "capture")
     care = Care(grace=timedelta(hours=1))
     async with sweeping(teller, books, ledger, care, undos()) as patient:
         assert await patient.leaves(request)
@@ -205,7 +196,7 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
 async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
     teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
-    request = await lost(teller, agent)
+    request = await lost(teller, agent, "capture")
     async with sweeping(teller, books, ledger, Care(timedelta()), set()) as older:
         await older.sweep()
         failure = await teller.failure(older.recovery(saga_of(request)))
