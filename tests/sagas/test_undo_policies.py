@@ -4,7 +4,7 @@ against an outside that says what the test wants."""
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import pytest
 from temporalio.client import Client
@@ -21,7 +21,8 @@ from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books, until
 from tests.sagas.desk import Desk, Errand, Word
 from tests.sagas.errand_saga import ErrandSaga
-from tests.sagas.teller import USER, Json, Teller, new_id
+from tests.sagas.teller import USER, Teller, new_id, saga_of
+from tests.sagas.trouble import InTrouble, errands, in_trouble, needs_person
 from worker.wiring import worker
 
 QUEUE = "sagas-errands"
@@ -51,25 +52,16 @@ def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "TRIES_AT_ONCE", 2)  # read anew by each run in its sandbox
 
 
-def errands(*names: str, then_undo: bool = True, at_once: bool = False, **more: Any) -> Json:
-    """Errands of these names, all with the same policy."""
-    return {
-        "operation_id": new_id("errands"),
-        "errands": [{"name": name, **more} for name in names],
-        "then_undo": then_undo,
-        "at_once": at_once,
-    }
+@pytest.fixture
+def to_run(clerk: Teller, desk: Desk) -> InTrouble:
+    """`await to_run("away")`: a saga whose errand the desk does not run."""
+    return partial(in_trouble, clerk, desk, "{}")
 
 
-async def needs_person(clerk: Teller, request: Json, *steps: str) -> None:
-    """Wait until exactly these steps wait for a person."""
-
-    async def waits() -> bool:
-        progress = await clerk.progress(request)
-        stands = (progress["state"], progress["waits_for"])
-        return stands == ("needs_attention", ", ".join(steps))
-
-    await until(waits)
+@pytest.fixture
+def to_undo(clerk: Teller, desk: Desk) -> InTrouble:
+    """`await to_undo("no", undo_tries=2)`: one whose errand the desk does not take back."""
+    return partial(in_trouble, clerk, desk, "undo {}")
 
 
 async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
@@ -93,142 +85,116 @@ async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
 
 
 async def test_an_undo_that_asks_waits_for_a_person_after_its_tries(
-    clerk: Teller, books: Books, desk: Desk
+    to_undo: InTrouble, books: Books
 ) -> None:
-    name = new_id("errand")
-    desk.says[f"undo {name}"] = "no"
-    request = errands(name, undo_tries=2)
-    handle = await clerk.start(request)
-    await needs_person(clerk, request, name)
-    step = await clerk.step(request, name)
+    errand = await to_undo("no", undo_tries=2)
+    await errand.needs_person()
+    step = await errand.step()
     assert (step["tries"], step["detail"]) == (2, "the desk says no")
     assert step["verbs"] == ["retry", "skip", "resolve"]
-    asked = (await books.event(request, "StepAttentionRequested"))["payload"]
+    asked = (await books.event(errand.request, "StepAttentionRequested"))["payload"]
     assert asked == {"reason": "the desk says no", "epoch": 2, "tries": 2, "undoing": True}
-    desk.says[f"undo {name}"] = "yes"
-    await clerk.tell(request, "retry", {**USER, "step": name, "reason": "the desk was told"})
-    result = await handle.result()
+    errand.is_over()
+    await errand.tell("retry", reason="the desk was told")
+    result = await errand.result()
     assert (result["residuals"], result["steps"][0]["undo_tries"]) == ([], 3)
 
 
 async def test_a_person_who_says_retry_is_asked_again_after_as_many_tries(
-    clerk: Teller, books: Books, desk: Desk
+    to_undo: InTrouble, books: Books
 ) -> None:
-    name = new_id("errand")
-    desk.says[f"undo {name}"] = "no"
-    request = errands(name, undo_tries=2)
-    handle = await clerk.start(request)
-    await needs_person(clerk, request, name)
-    await clerk.tell(request, "retry", {**USER, "step": name})
+    errand = await to_undo("no", undo_tries=2)
+    await errand.needs_person()
+    await errand.tell("retry")
 
     async def asked_twice() -> bool:
-        return (await books.told(request)).count("StepAttentionRequested") == 2
+        return (await books.told(errand.request)).count("StepAttentionRequested") == 2
 
     await until(asked_twice)
-    await needs_person(clerk, request, name)
-    assert desk.calls.count(f"undo {name}") == 4
-    await clerk.tell(request, "skip", {**USER, "step": name, "reason": "let it be"})
-    assert (await handle.result())["residuals"] == [f"{name}: skipped by user:u-17: let it be"]
+    await errand.needs_person()
+    assert errand.calls() == 4
+    await errand.tell("skip", reason="let it be")
+    left = f"{errand.name}: skipped by user:u-17: let it be"
+    assert (await errand.result())["residuals"] == [left]
 
 
-@pytest.mark.parametrize("word", ["no", "unknown", "away"])
 @pytest.mark.usefixtures("soon_told")
 async def test_an_undo_that_is_tried_for_ever_shows_how_often_and_why_and_takes_a_person(
-    clerk: Teller, books: Books, desk: Desk, word: Word
+    to_undo: InTrouble, books: Books
 ) -> None:
-    name = new_id("errand")
-    desk.says[f"undo {name}"] = word
-    request = errands(name)
-    handle = await clerk.start(request)
+    async def is_tried_for_ever(word: Word, why: str) -> None:
+        errand = await to_undo(word)
+        progress = await errand.until_told_of()
+        assert progress["state"] == "compensating"
+        (step,) = progress["steps"]
+        assert step["tries"] >= 3
+        assert step["detail"].startswith(why)
+        await errand.until_it_pauses()
+        await errand.tell("retry", reason="now")
+        again = await books.event(errand.request, "StepRetryRequested")
+        assert (again["user_id"], again["payload"]["reason"]) == ("user:u-17", "now")
+        await errand.until_it_pauses()
+        await errand.tell("skip", reason="let it be")
+        left = f"{errand.name}: skipped by user:u-17: let it be"
+        assert (await errand.result())["residuals"] == [left]
+        assert "StepAttentionRequested" not in await books.told(errand.request)
 
-    async def shown() -> bool:
-        return bool((await clerk.progress(request))["waits_for"] == name)
-
-    await until(shown)
-    progress = await clerk.progress(request)
-    assert progress["state"] == "compensating"
-    (step,) = progress["steps"]
-    assert step["tries"] >= 3
-    why = {"no": "says no", "unknown": "did not answer", "away": "is closed"}[word]
-    assert step["detail"].startswith(f"the desk {why}")
-
-    async def in_a_pause() -> bool:
-        return "skip" in (await clerk.step(request, name)).get("verbs", [])
-
-    await until(in_a_pause)
-    await clerk.tell(request, "retry", {**USER, "step": name, "reason": "now"})
-    again = await books.event(request, "StepRetryRequested")
-    assert (again["user_id"], again["payload"]["reason"]) == ("user:u-17", "now")
-    await until(in_a_pause)
-    await clerk.tell(request, "skip", {**USER, "step": name, "reason": "let it be"})
-    result = await handle.result()
-    assert result["residuals"] == [f"{name}: skipped by user:u-17: let it be"]
-    assert "StepAttentionRequested" not in await books.told(request)
+    await asyncio.gather(
+        is_tried_for_ever("no", "the desk says no"),
+        is_tried_for_ever("unknown", "the desk did not answer"),
+        is_tried_for_ever("away", "the desk is closed"),
+    )
 
 
 @pytest.mark.usefixtures("soon_told")
 async def test_a_server_that_is_away_does_not_use_up_the_tries(
-    clerk: Teller, books: Books, desk: Desk
+    to_undo: InTrouble, books: Books
 ) -> None:
-    name = new_id("errand")
-    desk.says[f"undo {name}"] = "away"
-    request = errands(name, undo_tries=1)
-    handle = await clerk.start(request)
+    errand = await to_undo("away", undo_tries=1)
 
     async def tried_often() -> bool:
-        return desk.calls.count(f"undo {name}") >= 4
+        return errand.calls() >= 4
 
     await until(tried_often)
-    assert "StepAttentionRequested" not in await books.told(request)
-    desk.says[f"undo {name}"] = "yes"
-    assert (await handle.result())["residuals"] == []
+    assert "StepAttentionRequested" not in await books.told(errand.request)
+    errand.is_over()
+    assert (await errand.result())["residuals"] == []
 
 
 @pytest.mark.usefixtures("soon_told")
 async def test_an_undo_that_fails_by_a_bug_asks_a_person_after_its_tries(
-    clerk: Teller, books: Books, desk: Desk
+    to_undo: InTrouble,
 ) -> None:
-    name = new_id("errand")
-    desk.says[f"undo {name}"] = "bug"
-    request = errands(name, undo_tries=1)
-    handle = await clerk.start(request)
-    await needs_person(clerk, request, name)
-    assert (await clerk.step(request, name))["detail"] == "LookupError"
-    desk.says[f"undo {name}"] = "yes"
-    await clerk.tell(request, "retry", {**USER, "step": name, "reason": "it is mended"})
-    assert (await handle.result())["residuals"] == []
+    errand = await to_undo("bug", undo_tries=1)
+    await errand.needs_person()
+    assert (await errand.step())["detail"] == "LookupError"
+    errand.is_over()
+    await errand.tell("retry", reason="it is mended")
+    assert (await errand.result())["residuals"] == []
 
 
-@pytest.mark.parametrize("word", ["away", "bug"])
 @pytest.mark.usefixtures("soon_told")
 async def test_a_step_that_gets_no_answer_shows_how_often_and_why_and_goes_on_by_itself(
-    clerk: Teller, books: Books, desk: Desk, word: Word
+    to_run: InTrouble, books: Books
 ) -> None:
-    name = new_id("errand")
-    desk.says[name] = word
-    request = errands(name, then_undo=False)
-    handle = await clerk.start(request)
+    async def goes_on(word: Word, why: str) -> None:
+        errand = await to_run(word)
+        await errand.until_told_of()
+        step = await errand.step()
+        assert (step["state"], step["tries"] >= 4) == ("running", True)
+        assert step["detail"].startswith(f"{why}; tried again in ")
+        errand.is_over()
+        assert (await errand.result())["state"] == "run"
+        assert (await books.event(errand.request, "StepDone"))["payload"]["tries"] > 4
 
-    async def shown() -> bool:
-        return bool((await clerk.progress(request))["waits_for"] == name)
-
-    await until(shown)
-    step = await clerk.step(request, name)
-    why = {"away": "the desk is closed", "bug": "LookupError"}[word]
-    assert (step["state"], step["tries"] >= 4) == ("running", True)
-    assert step["detail"].startswith(f"{why}; tried again in ")
-    desk.says[name] = "yes"
-    assert (await handle.result())["state"] == "run"
-    assert (await books.event(request, "StepDone"))["payload"]["tries"] > 4
+    await asyncio.gather(goes_on("away", "the desk is closed"), goes_on("bug", "LookupError"))
 
 
 async def test_a_step_that_gets_no_answer_is_undone_by_a_cancel(
-    clerk: Teller, books: Books, desk: Desk
+    to_run: InTrouble, clerk: Teller
 ) -> None:
-    name = new_id("errand")
-    desk.says[name] = "in an hour"
-    request = errands(name, then_undo=False)
-    handle = await clerk.start(request)
+    errand = await to_run("in an hour")
+    handle = clerk.handle(errand.request)
 
     async def is_told_when() -> bool:
         pending = (await handle.describe()).raw_description.pending_activities
@@ -239,52 +205,46 @@ async def test_a_step_that_gets_no_answer_is_undone_by_a_cancel(
 
     # What the provider says of when to come again is heeded, and so is a cancel meanwhile.
     await until(is_told_when)
-    assert desk.calls.count(name) == 1
-    await clerk.tell(request, "cancel")
-    assert (await handle.result())["state"] == "compensated"
+    assert errand.calls() == 1
+    await clerk.tell(errand.request, "cancel")
+    assert (await errand.result())["state"] == "compensated"
 
 
 @pytest.mark.usefixtures("soon_told")
 async def test_an_outside_that_is_away_when_an_outcome_is_looked_up_is_one_that_can_not_tell(
-    clerk: Teller, books: Books, desk: Desk
+    to_run: InTrouble, books: Books, desk: Desk
 ) -> None:
-    name = new_id("errand")
-    desk.says[name] = "unknown"
-    request = errands(name, then_undo=False, tell_within="PT1S")
-    handle = await clerk.start(request)
-    await until(lambda: books.has_told(request, "StepLeftUnknown"))
-    desk.says[name] = "away"
-    await needs_person(clerk, request, name)
-    assert (await clerk.step(request, name))["detail"] == "the desk is closed"
-    done = {**USER, "step": name, "evidence": "slip 10", "outcome": "done"}
-    await clerk.tell(request, "resolve", done)
-    assert (await handle.result())["state"] == "run"
+    errand = await to_run("unknown", tell_within="PT1S")
+    await until(lambda: books.has_told(errand.request, "StepLeftUnknown"))
+    desk.says[errand.call] = "away"
+    await errand.needs_person()
+    assert (await errand.step())["detail"] == "the desk is closed"
+    await errand.tell("resolve", evidence="slip 10", outcome="done")
+    assert (await errand.result())["state"] == "run"
 
 
 async def test_a_person_who_says_how_a_step_stands_is_told_when_it_stands_otherwise(
-    clerk: Teller, books: Books, desk: Desk, ledger: Database
+    to_run: InTrouble, clerk: Teller, ledger: Database
 ) -> None:
-    name = new_id("errand")
-    desk.says[name] = "unknown"
-    request = errands(name, then_undo=False, tell_within=SOON)
-    handle = await clerk.start(request)
-    await needs_person(clerk, request, name)
+    errand = await to_run("unknown", tell_within=SOON)
+    await errand.needs_person()
     # An attempt that was thought dead comes to its end after all.
-    saga_id, errand = handle.id, Errand.model_validate(request["errands"][0])
+    saga_id, asked = saga_of(errand.request), Errand.model_validate(errand.request["errands"][0])
     late = StepClaim(
         saga_id=saga_id,
-        step=name,
+        step=errand.name,
         ordinal=1,
         epoch=1,
         activity="run_errand",
-        input_hash=digest(errand.model_dump(mode="json", exclude_defaults=True)),
+        input_hash=digest(asked.model_dump(mode="json", exclude_defaults=True)),
     )
     done = Decision[StepOutcome](StepDone(result={}))
-    await finish_step(ledger, Author("user:u-17", saga_id, name), late, [], lambda _: done)
-    failed = {**USER, "step": name, "evidence": "slip 9", "outcome": "failed"}
-    refusal = await clerk.refusal(request, "resolve", failed)
+    author = Author("user:u-17", saga_id, errand.name)
+    await finish_step(ledger, author, late, [], lambda _: done)
+    failed = {**USER, "step": errand.name, "evidence": "slip 9", "outcome": "failed"}
+    refusal = await clerk.refusal(errand.request, "resolve", failed)
     assert refusal.message == "can't resolve it as failed: by now it is done"
-    assert (await handle.result())["state"] == "run"
+    assert (await errand.result())["state"] == "run"
 
 
 async def test_steps_that_run_at_once_wait_for_a_person_each_by_its_own_name(
@@ -329,22 +289,19 @@ async def test_a_cancel_undoes_all_that_nobody_could_tell(
 
 
 async def test_a_decision_and_a_cancel_at_one_moment_are_both_answered(
-    clerk: Teller, books: Books, desk: Desk
+    to_run: InTrouble, clerk: Teller
 ) -> None:
     async def decide_and_cancel(verb: str) -> None:
-        name = new_id("errand")
-        desk.says[name] = "unknown"
-        request = errands(name, then_undo=False, tell_within=SOON)
-        handle = await clerk.start(request)
-        await needs_person(clerk, request, name)
+        errand = await to_run("unknown", tell_within=SOON)
+        await errand.needs_person()
         more = {"evidence": "slip 8", "outcome": "done"} if verb == "resolve" else {}
         told, cancelled = await asyncio.gather(
-            clerk.tell(request, verb, {**USER, "step": name, **more}),
-            clerk.tell(request, "cancel"),
+            errand.tell(verb, **more),
+            clerk.tell(errand.request, "cancel"),
             return_exceptions=True,
         )
         # Whichever came first: nobody waits for ever, and there is one end.
-        result = await handle.result()
+        result = await errand.result()
         assert result["state"] in ("run", "compensated")
         assert isinstance(told, dict) or isinstance(cancelled, dict)
         if result["state"] == "run":
