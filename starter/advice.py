@@ -20,7 +20,7 @@ ADVICE = {
     "exceeded_weekly_count": _OTHER_LIMIT,
     "exceeded_monthly_limit": _OTHER_LIMIT,
     "exceeded_monthly_count": _OTHER_LIMIT,
-    "provider_refused": "the bank says no and the spend is released: amends log ID tells why",
+    "provider_refused": "the bank says no and the spend is released: amends saga ID tells why",
     "provider_failed": "it did not happen: repeat it under a new operation id",
     "approval_expired": "the spend is released: ask again under a new operation id",
     "lost_run": "Temporal lost its run: ask for it again under a new operation id",

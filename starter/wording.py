@@ -16,12 +16,14 @@ from workflows.inputs import (
     PolicyRequest,
     Progress,
     RollbackRequest,
+    StepProgress,
 )
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
 # Temporal refuses details of more than 20,000 bytes.
 _MOST_LINES = 100
+_ASKED_BEFORE = "it was asked before: this is its first answer, and nothing was done now"
 
 
 def money_text(money: Money) -> str:
@@ -136,7 +138,14 @@ def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
 def notes(progress: Progress) -> list[str]:
     """What else a person should know of how the saga ended, a sentence each."""
     found = (progress.result or {}).get("notes")
-    return [str(note) for note in found] if isinstance(found, list) else []
+    said = [str(note) for note in found] if isinstance(found, list) else []
+    known = progress.result is not None and steps_of(progress) != progress.steps
+    return [_ASKED_BEFORE, *said] if known else said
+
+
+def steps_of(progress: Progress) -> list[StepProgress]:
+    """The steps that the saga tried: not the one that a repeat of its request finds taken."""
+    return [step for step in progress.steps if step.detail != "saga_known"]
 
 
 def _ending(result: Mapping[str, object]) -> str:

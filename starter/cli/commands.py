@@ -46,7 +46,7 @@ def amends() -> None:
     """Durable sagas that make amends.
 
     Exit status: 0 done; 1 the saga ended otherwise (denied, rejected, compensated, failed); 2 bad
-    usage or input; 3 a server can't be reached; 4 it waits for a person.
+    usage or input; 3 a server can't be reached; 4 it waits for a person, or needs attention.
     """
 
 

@@ -111,7 +111,9 @@ class _Lines:
         return None
 
     def tell(self, progress: "Progress") -> None:
-        for step in progress.steps:
+        from starter.wording import steps_of
+
+        for step in steps_of(progress):
             if self._told.get(step.name) != step.state:
                 detail = f" ({step.detail})" if step.detail else ""
                 click.echo(f"  {output.plain(step.name)}: {step.state}{output.plain(detail)}")

@@ -35,6 +35,17 @@ async def test_a_program_gets_one_document_and_a_repeat_the_same(
     assert (again.status, again.json) == (0, first.json)
 
 
+async def test_a_repeat_says_that_it_gives_the_first_answer(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(45_000)
+    first = await command("pay", request)
+    again = await command("pay", request)
+    _, _, end = first.out.rstrip().rpartition("\n")
+    note = "note: it was asked before: this is its first answer, and nothing was done now"
+    assert again.out == f"{note}\n{end}\n"
+
+
 async def test_another_request_under_the_same_operation_id_is_refused(
     command: Command, payment: Payment
 ) -> None:
