@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedded import databases, temporal
+from worker.embedded import databases, postgres, temporal
 from worker.embedded.servers import EmbeddedServers
 
 # Temporal deletes a run only when it has noted that its end was dealt with: every half a minute.
@@ -42,6 +42,8 @@ async def servers(session_folder: Path) -> AsyncIterator[EmbeddedServers]:
         for queue in ("transfer", "visibility"):
             name = f"history.{queue}ProcessorUpdateAckInterval"
             patched.setitem(temporal._DYNAMIC_CONFIG, name, _NOTED_EVERY)
+        # Tests connect by the thousand; to prove a password 4,096 times is half of what it takes.
+        patched.setitem(postgres._NOT_DURABLE, "scram_iterations", "1")
         async with EmbeddedServers(session_folder / "servers", durable=False) as running:
             yield running
 
