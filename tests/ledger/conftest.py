@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -70,21 +71,30 @@ class Clone:
             return await verify(database)
 
 
+def urls_of(servers: EmbeddedServers, name: str) -> Clone:
+    worker, owner, auditor = (
+        servers.ledger_url(f"amends_{role}", name) for role in ("worker", "owner", "auditor")
+    )
+    superuser = psycopg.conninfo.make_conninfo(servers.main.url(), dbname=name)
+    return Clone(worker, owner, auditor, superuser)
+
+
+@asynccontextmanager
+async def dropped_afterwards(servers: EmbeddedServers, name: str) -> AsyncIterator[Clone]:
+    yield urls_of(servers, name)
+    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
+        await connection.execute(
+            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+
 @pytest.fixture
 async def clone(
     servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
 ) -> AsyncIterator[Clone]:
     """An empty ledger that only this test sees."""
-    name = await clone_database(ledger_template)
-    worker, owner, auditor = (
-        servers.ledger_url(f"amends_{role}", name) for role in ("worker", "owner", "auditor")
-    )
-    superuser = psycopg.conninfo.make_conninfo(servers.main.url(), dbname=name)
-    yield Clone(worker, owner, auditor, superuser)
-    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
-        await connection.execute(
-            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+    async with dropped_afterwards(servers, await clone_database(ledger_template)) as made:
+        yield made
 
 
 @pytest.fixture
@@ -102,9 +112,22 @@ async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
     assert verified.findings == []
 
 
-@pytest.fixture
-async def intact(clone: Clone, database: Database) -> Clone:
-    """A ledger with a bit of everything, in which `verify` finds nothing."""
+@pytest.fixture(scope="session")
+async def intact_template(
+    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
+) -> str:
+    """The name of a ledger with a bit of everything, in which `verify` finds nothing, to clone."""
+    name = await clone_database(ledger_template)
+    made = urls_of(servers, name)
+    async with open_database(made.worker, size=1) as database:
+        await _a_bit_of_everything(database)
+    verified = await made.verify()
+    assert (verified.events, verified.aggregates) == (15, 8)
+    assert verified.findings == []
+    return name
+
+
+async def _a_bit_of_everything(database: Database) -> None:
     for _ in range(2):
         await writing.register(database)
         await writing.revoke(database)
@@ -124,7 +147,19 @@ async def intact(clone: Clone, database: Database) -> Clone:
     await writing.reserve(database, "a-2", 40_000)
     await writing.release(database, "a-2", 40_000)
     await writing.revoke(database, "other-bot")
-    verified = await clone.verify()
-    assert (verified.events, verified.aggregates) == (15, 8)
-    assert verified.findings == []
-    return clone
+
+
+@pytest.fixture
+async def intact(
+    servers: EmbeddedServers, intact_template: str, clone_database: CloneDatabase
+) -> AsyncIterator[Clone]:
+    """A ledger with a bit of everything that only this test sees, to be damaged."""
+    async with dropped_afterwards(servers, await clone_database(intact_template)) as made:
+        yield made
+
+
+@pytest.fixture
+async def intact_database(intact: Clone) -> AsyncIterator[Database]:
+    """The worker's connections to it."""
+    async with open_database(intact.worker, size=2) as opened:
+        yield opened

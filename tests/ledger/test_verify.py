@@ -278,8 +278,8 @@ def _undated(where: str) -> str:
     return re.sub(r"/\d{4}-\d\d-\d\d$", "", where)
 
 
-async def test_finds_wrong_snapshots(intact: Clone, database: Database) -> None:
-    await SnapshotMaker(database, every=2).make()
+async def test_finds_wrong_snapshots(intact: Clone, intact_database: Database) -> None:
+    await SnapshotMaker(intact_database, every=2).make()
     assert (await intact.verify()).clean
     await intact.damage(
         f"UPDATE ledger.snapshots SET state = '{{}}' WHERE {THE_BOT} AND version = 2",
@@ -291,28 +291,34 @@ async def test_finds_wrong_snapshots(intact: Clone, database: Database) -> None:
     assert "at version 5 and no such event" in second.message
 
 
-async def test_finds_the_open_step_of_a_saga_that_ended(intact: Clone, database: Database) -> None:
-    await close_saga(database, AUTHOR, "payment/rent", 1, "completed", {})
+async def test_finds_the_open_step_of_a_saga_that_ended(
+    intact: Clone, intact_database: Database
+) -> None:
+    await close_saga(intact_database, AUTHOR, "payment/rent", 1, "completed", {})
     [found] = (await intact.verify()).findings
     assert (found.kind, found.where) == ("open_step", "step/payment/rent/send")
 
 
-async def test_finds_steps_that_contradict_their_saga(intact: Clone, database: Database) -> None:
+async def test_finds_steps_that_contradict_their_saga(
+    intact: Clone, intact_database: Database
+) -> None:
     late = StepCommitted(**claim("late", epoch=2).columns(), result={})
-    await write(database, "step/payment/rent/late", late)
-    await write(database, "step/payment/rent/hold", StepUndone(note="nobody asked"))
+    await write(intact_database, "step/payment/rent/late", late)
+    await write(intact_database, "step/payment/rent/hold", StepUndone(note="nobody asked"))
     found = {each.where: each.kind for each in (await intact.verify()).findings}
     assert found == {"step/payment/rent/late": "step", "step/payment/rent/hold": "step"}
 
 
 async def test_finds_a_step_that_stands_though_its_saga_was_compensated(
-    intact: Clone, database: Database
+    intact: Clone, intact_database: Database
 ) -> None:
-    await begin_compensation(database, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
+    await begin_compensation(intact_database, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     sent = claim("send", epoch=2, ordinal=2)
-    await undo_step(database, AUTHOR, sent, [], lambda _: Decision(StepUndone(note="released")))
+    await undo_step(
+        intact_database, AUTHOR, sent, [], lambda _: Decision(StepUndone(note="released"))
+    )
     assert (await intact.verify()).clean
-    await close_saga(database, AUTHOR, "payment/rent", 2, "compensated", {})
+    await close_saga(intact_database, AUTHOR, "payment/rent", 2, "compensated", {})
     [found] = (await intact.verify()).findings
     assert (found.kind, found.where) == ("step", "step/payment/rent/hold")
 

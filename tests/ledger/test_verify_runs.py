@@ -85,7 +85,7 @@ async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
 
 
 async def test_since_a_position_only_what_was_touched_is_read(
-    intact: Clone, database: Database
+    intact: Clone, intact_database: Database
 ) -> None:
     before = await intact.verify()
     [(last, now)] = await intact.fetch(
@@ -95,8 +95,8 @@ async def test_since_a_position_only_what_was_touched_is_read(
     assert isinstance(now, datetime)
     # Older damage elsewhere is what such a run does not see, and it says so.
     await intact.damage("UPDATE ledger.agents SET agent_id = 'x' WHERE agent_id = 'other-bot'")
-    await register(database)
-    await reserve(database, "a-3", 10)
+    await register(intact_database)
+    await reserve(intact_database, "a-3", 10)
     async with open_database(intact.auditor, size=2) as auditor:
         for since in (last, now):
             found = await verify(auditor, since=since)
