@@ -24,6 +24,7 @@ import pydantic
 from psycopg import DataError
 from pydantic_core import ErrorDetails
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
+from temporalio.exceptions import ApplicationErrorCategory as Category
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
@@ -168,7 +169,9 @@ def classify(error: Exception) -> FailureError:
 
 
 def _final(kind: str, message: str, *details: Any) -> ApplicationError:
-    return ApplicationError(message, *details, type=kind, non_retryable=True)
+    # A no is an answer: the SDK counts it as no failure, and logs it without a traceback.
+    category = Category.BENIGN if kind == REFUSED else Category.UNSPECIFIED
+    return ApplicationError(message, *details, type=kind, non_retryable=True, category=category)
 
 
 class ClassifyErrors(Interceptor):

@@ -42,8 +42,10 @@ class Waiting:
         """Raises ApplicationError `not_allowed` for what the step does not wait for."""
         attention = self.by_step.get(step)
         if attention is None:
-            waiting = ", ".join(self.by_step) or "no step does"
-            raise not_allowed(f"can't {verb} {step}: it does not wait for a person ({waiting})")
+            waiting = ", ".join(self.by_step) or "no step"
+            raise not_allowed(
+                f"can't {verb} {step}: it does not wait for a person ({waiting} does)"
+            )
         if attention.asked is not None:
             raise not_allowed(f"can't {verb} {step}: somebody else has just decided")
         if verb not in attention.verbs():

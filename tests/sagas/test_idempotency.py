@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from activities.adapters.mock import FaultName
 from ledger.database import Database
 from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, Inject
@@ -47,6 +49,21 @@ async def official_cli(servers: EmbeddedServers, verb: str, request: Json, *opti
     )
     out, err = await process.communicate()
     return json.loads(out) if out.strip() else err.decode()
+
+
+@pytest.mark.parametrize("fault", [None, "refuse"])
+async def test_an_answer_that_is_a_no_is_no_failure_in_the_log(
+    teller: Teller,
+    agent: str,
+    inject: Inject,
+    caplog: pytest.LogCaptureFixture,
+    fault: FaultName | None,
+) -> None:
+    request = payment(agent, 45_000)
+    if fault:
+        await inject(request, fault)
+    assert await teller.run(request) == await teller.run(request)
+    assert [line.message for line in caplog.records if line.levelno >= logging.WARNING] == []
 
 
 async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
