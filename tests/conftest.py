@@ -18,6 +18,7 @@ LONG = {
     "test_benchmarks.py",
     "test_cancellation.py",
     "test_cancelled_changes.py",
+    "test_demo.py",
     "test_explorer.py",
     "test_mutants.py",
     "test_soak.py",
