@@ -15,7 +15,7 @@ async def main() -> None:
     )
     async with Amends.connect() as amends:
         progress = await amends.submit(request)
-        print(progress.decision)
+        print(progress.decision or progress.state)  # of a repeat: what became of it
         print(await amends.result(progress.saga_id))
 
 

@@ -13,6 +13,7 @@
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
         ├── NotFound            there is no such aggregate, or no such table
+        │   └── NotThere        it is known, and has no such field, or was not there at that time
         ├── Ambiguous           a short name may mean several aggregates
         ├── LogDamaged          the events of an aggregate can't be replayed
         └── NotOwner            the database role may not do that
@@ -78,6 +79,10 @@ class StateRefused(NeverWorks):
 
 class NotFound(NeverWorks):
     """No event of that aggregate exists. Check the name (`amends log` lists them)."""
+
+
+class NotThere(NotFound):
+    """Ask for what the message says that there is."""
 
 
 class Ambiguous(NeverWorks):

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from ledger.database import Connection
-from ledger.errors import LogDamaged, NotFound
+from ledger.errors import LogDamaged, NotFound, NotThere
 from ledger.event_log import event_log
 from ledger.noun import Event, Noun, State, aggregate_id
 from ledger.nouns import NOUNS, noun_of
@@ -107,4 +107,4 @@ async def never_was(connection: Connection, aggregate: str, at: Point | None) ->
     if first is None or at is None:
         return NotFound(f"the ledger has no event of {aggregate}")
     since = f"{first['timestamp'].isoformat()} (position {first['position']})"
-    return NotFound(f"{aggregate} did not exist at {at}: its first event is of {since}")
+    return NotThere(f"{aggregate} did not exist at {at}: its first event is of {since}")

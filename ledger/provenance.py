@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from ledger.database import Connection, Database
-from ledger.errors import NotFound, StateRefused
+from ledger.errors import NotThere, StateRefused
 from ledger.fold import Folded, event_in, events_of, fold, known_noun, never_was
 from ledger.log import LoggedEvent
 from ledger.noun import State, aggregate_id
@@ -141,7 +141,7 @@ async def blame(database: Database, aggregate: str, field: str | None = None) ->
         wanted = [name for name in last if field is None or f"{name}.".startswith(f"{field}.")]
         if not wanted:
             known = ", ".join(last)
-            raise NotFound(f"{aggregate} never had a field {field}; it has {known}")
+            raise NotThere(f"{aggregate} never had a field {field}; it has {known}")
         reasons = await _reasons(connection, {last[name]["saga_id"] for name in wanted})
     return [_blame(name, leaves, last[name], reasons) for name in wanted]
 

@@ -142,7 +142,9 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
             | RPCStatusCode.CANCELLED
             | RPCStatusCode.FAILED_PRECONDITION
         ):
-            return NoWorker(f"no worker answers for {saga_id}: start one with amends worker")
+            return NoWorker(
+                f"no worker answers for {saga_id}: start one (amends up, or amends worker)"
+            )
         case status:
             return Unreachable(
                 f"Temporal can't be reached ({status.name}): run amends up, "

@@ -61,7 +61,7 @@ async def require_worker(client: Client, saga_id: str, queue: str) -> None:
     oldest = datetime.now(UTC) - _SEEN_WITHIN
     if not any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in described.pollers):
         raise NoWorker(
-            f"no worker listens on {queue}: start one with amends worker; "
+            f"no worker listens on {queue}: start one (amends up, or amends worker); "
             f"{await _what_goes_on(client, saga_id)}"
         )
 

@@ -14,6 +14,7 @@ from ledger.errors import (
     DatabaseUnavailable,
     LogDamaged,
     NotFound,
+    NotThere,
     StateRefused,
     TryAgain,
 )
@@ -39,6 +40,8 @@ async def reading(url: str) -> AsyncIterator[Database]:
         ) from None
     except TryAgain as error:
         raise Unreachable(f"the ledger is busy: {error}; ask again") from None
+    except NotThere as error:
+        raise NotKnown(str(error)) from None
     except NotFound as error:
         raise NotKnown(f"{error}: amends sagas and amends log list what there is") from None
     except (Ambiguous, StateRefused) as error:

@@ -147,7 +147,7 @@ async def test_before_the_bank_did_the_work(
     teller: Teller, books: Books, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
-    await inject(request, "slow", delay_ms=700)
+    await inject(request, "slow", delay_ms=1_500)
     first = await teller.start(request)
     await until(lambda: books.step(request, "execute transfer"))
     await end(first)
