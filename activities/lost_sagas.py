@@ -18,7 +18,6 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.namespace import namespace_id
-from activities.saga_records import OtherRun
 from activities.step import Request, heartbeat, running_in
 from ledger.commit import Author
 from ledger.database import Database
@@ -95,15 +94,13 @@ class Loss(Request):
 
 
 class Declared(Request):
-    """`lost`: it is on record, and `input` on `task_queue` carries the saga on; `undone_from` is a
-    run whose work is to be undone, where it does not go forward. Else why not: `ended`, `carried`
-    (by another epoch), `open` (its run is), `elsewhere`, or `unknown_undo` (no worker of this
-    version undoes one of its steps)."""
+    """`lost`: it is on record, and `input` on `task_queue` carries the saga on. Else why not:
+    `ended`, `carried` (by another epoch), `open` (its run is), `elsewhere`, or `unknown_undo` (no
+    worker of this version undoes one of its steps)."""
 
     how: Literal["lost", "ended", "carried", "open", "elsewhere", "unknown_undo"]
     input: dict[str, JsonValue] = Field(default_factory=dict)
     task_queue: str = ""
-    undone_from: OtherRun | None = None
 
 
 class Standing(Request):
@@ -222,12 +219,7 @@ class LostSagas:
             )
         if stands.lost is None:
             return Declared(how="carried")
-        return Declared(
-            how="lost",
-            input=stands.input,
-            task_queue=stands.task_queue,
-            undone_from=_run_of(stands) if stands.state == "compensating" else None,
-        )
+        return Declared(how="lost", input=stands.input, task_queue=stands.task_queue)
 
     async def _has_unknown_undo(self, saga_id: str) -> bool:
         steps = await steps_of(self._database, saga_id)
@@ -243,13 +235,3 @@ class LostSagas:
         saga = await state_of(self._database, saga_name(saga_id))
         assert isinstance(saga, SagaState)
         return saga
-
-
-def _run_of(saga: SagaState) -> OtherRun:
-    return OtherRun(
-        namespace=saga.namespace,
-        namespace_id=saga.namespace_id,
-        run_id=saga.run_id,
-        epoch=saga.epoch,
-        lost=saga.lost,
-    )

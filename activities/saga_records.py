@@ -158,7 +158,6 @@ class SagaActivities:
             other.run_id,
             other.epoch,
             this_run(),
-            lost=other.lost,
         )
         # Read after the epoch was raised. Steps of this run come after those of the other one, so
         # that the order of the undo stays the order of the starts.

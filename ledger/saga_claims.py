@@ -142,11 +142,8 @@ async def take_over(
     previous_run_id: str,
     previous_epoch: int,
     run: Run,
-    *,
-    lost: str | None = None,
 ) -> SagaState:
-    """Carry on an open saga whose previous run is closed, in this run and a new epoch; where it is
-    said to be `lost`, only one that is on record as lost like that.
+    """Carry on an open saga whose previous run is closed, in this run and a new epoch.
 
     Raises Fenced if another run was quicker.
     """
@@ -156,8 +153,7 @@ async def take_over(
         saga = _existing(loaded, saga_id)
         if saga.run_id == run.run_id and saga.lost is None:
             return Decision(saga)
-        other = (saga.run_id, saga.epoch) != (previous_run_id, previous_epoch)
-        if other or saga.closed or lost not in (None, saga.lost):
+        if (saga.run_id, saga.epoch) != (previous_run_id, previous_epoch) or saga.closed:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, carried by another run")
         taken = SagaTakenOver(epoch=saga.epoch + 1, previous_run_id=saga.run_id, **vars(run))
         return Decision(evolve(saga, taken), [(saga_ref, taken)])

@@ -91,7 +91,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             reason = f"{request.name}: {words_of(error)}"[:200]
             raise TurnRound(cause_of(error), system(reason=reason)) from error
 
-    async def amended(self, turned: Turned) -> ChangeResult:
+    async def amended(self, request: RequestT, turned: Turned) -> ChangeResult:
         return ChangeResult(
             state="compensated",
             reason=turned.cause,

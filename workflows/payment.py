@@ -131,7 +131,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         self.agree()
         return asked.by.actor
 
-    async def amended(self, turned: Turned) -> PaymentResult:
+    async def amended(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
         hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
         self.saga.show(decision=hold.state)
         return PaymentResult(

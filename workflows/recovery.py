@@ -21,7 +21,7 @@ from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
 from workflows.rollback import RollbackSaga
 from workflows.saga_run import KIND, OUTSIDE_RETRIES, SUBJECTS
-from workflows.saga_workflow import SYSTEM, UNDONE_FROM, SagaWorkflow
+from workflows.saga_workflow import SYSTEM, SagaWorkflow
 from workflows.sweep_inputs import Recovered, RecoveryRequest
 
 # Every saga there is, by its kind.
@@ -102,8 +102,6 @@ class RecoverySaga:
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                # With it an input that is not valid any more does not keep it from being undone.
-                memo={UNDONE_FROM: declared.undone_from} if declared.undone_from else None,
                 static_summary=f"{saga_id}, carried on by {workflow.info().workflow_id}",
             )
         except WorkflowAlreadyStartedError:

@@ -115,14 +115,6 @@ class Saga(SagaRun):
             raise in_progress(self.saga_id)
         return opened
 
-    async def take_over(self, lost: OtherRun) -> None:
-        """Carry on a saga whose run is on record as lost. Raises ActivityError for one that another
-        run was quicker to carry on."""
-        opened = await self.ours(
-            SagaActivities.take_over, self.claim(), lost, summary="take the saga over"
-        )
-        self._is_opened(opened.state, opened.epoch, opened.last_ordinal)
-
     async def step(
         self,
         name: str,

@@ -18,7 +18,7 @@ from temporalio.exceptions import (
 )
 
 from activities.errors import IN_PROGRESS, REUSED, invalid_input
-from activities.saga_records import OtherRun, SagaOpened, Turn, Turned
+from activities.saga_records import SagaOpened, Turn, Turned
 from activities.step import OpenSaga
 from ledger.canonical import digest
 from workflows.border import SagaRequest, admit
@@ -34,8 +34,6 @@ ResultT = TypeVar("ResultT", bound=Input)
 SYSTEM = "system:amends"
 # The memo that ties a start to the update that brought it: any other `submit` is a repeat.
 SUBMITTED_BY = "submitted_by"
-# The memo by which a recovery names the lost run whose work is to be undone.
-UNDONE_FROM = "undone_from"
 # A run takes 2,000 updates in all: a client that repeats itself must leave room for the people
 # who decide. What a validator refuses does not count.
 MAX_REPEATS = 200
@@ -84,7 +82,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         """What the saga does. Raises TurnRound, or lets an activity's failure through, to undo."""
         raise NotImplementedError
 
-    async def amended(self, turned: Turned) -> ResultT:
+    async def amended(self, request: RequestT, turned: Turned) -> ResultT:
         """The result after everything was undone."""
         raise NotImplementedError
 
@@ -125,39 +123,14 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
 
     async def _whole(self, raw: tuple[Any, ...]) -> ResultT:
         try:
-            result = await self._admit_and_carry(raw)
+            request = self.admitted(raw)
+            result = await self._from_open_to_close(request, self._operation_id(request))
         except FailureError as error:
             self._failure = error
             await self._last_words()
             raise
         await self._last_words()
         return result
-
-    async def _admit_and_carry(self, raw: tuple[Any, ...]) -> ResultT:
-        try:
-            request = self.admitted(raw)
-        except ApplicationError:
-            # A version before this one has admitted it: what it began is undone all the same.
-            lost = workflow.memo_value(UNDONE_FROM, None, type_hint=OtherRun)
-            if lost is None or lost.lost is None:
-                raise
-            return await self._undo_unread(lost)
-        return await self._from_open_to_close(request, self._operation_id(request))
-
-    async def _undo_unread(self, lost: OtherRun) -> ResultT:
-        saga_id = workflow.info().workflow_id
-        operation_id = saga_id.removeprefix(f"{self.kind}/")
-        unread = OpenSaga(
-            saga_id=saga_id,
-            kind=self.kind,
-            operation_id=operation_id,
-            actor=SYSTEM,
-            input={},
-            fingerprint="",
-        )
-        self._saga = Saga(unread, [])
-        await self.saga.take_over(lost)
-        return await self._make_amends(TurnRound("taken_over", system()))
 
     async def _last_words(self) -> None:
         self._ended = True
@@ -185,7 +158,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         if opened.how == "duplicate":
             return self._first_answer(opened.state, opened.result or {})
         if opened.state == "compensating":
-            return await self._make_amends(TurnRound("taken_over", system()))
+            return await self._make_amends(request, TurnRound("taken_over", system()))
         return await self._tell(request)
 
     def _first_answer(self, state: str, result: dict[str, Any]) -> ResultT:
@@ -207,7 +180,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
                 raise
             if isinstance(error, ApplicationError) and error.type in (REUSED, IN_PROGRESS):
                 raise
-            return await self._make_amends(self._turn(error))
+            return await self._make_amends(request, self._turn(error))
         return await self._complete(result)
 
     async def _complete(self, result: ResultT) -> ResultT:
@@ -222,7 +195,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
         cause = cause_of(error) if isinstance(error, ActivityError) else "failed"
         return TurnRound(cause, system())
 
-    async def _make_amends(self, turn: TurnRound) -> ResultT:
+    async def _make_amends(self, request: RequestT, turn: TurnRound) -> ResultT:
         self.ignore_cancel()
         self._undone_for = f"the saga is being undone ({turn.cause})"
         self.stop_waiting(self._undone_for)
@@ -241,7 +214,7 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
             ending = {"reason": turned.cause, "detail": turned.reason}
             await self.saga.close("failed", ending, turn.by.actor)
             raise failed(self.saga.saga_id, turned.cause, turned.reason)
-        result = await self.amended(turned)
+        result = await self.amended(request, turned)
         ending = result.model_dump(mode="json")
         stands = await self.saga.close("compensated", ending, turn.by.actor)
         return cast(ResultT, self.result_model.model_validate(stands))

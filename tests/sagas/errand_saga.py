@@ -60,7 +60,7 @@ class ErrandSaga(SagaWorkflow[ErrandsRequest, ErrandsResult]):
             tell_within=errand.tell_within,
         )
 
-    async def amended(self, turned: Turned) -> ErrandsResult:
+    async def amended(self, request: ErrandsRequest, turned: Turned) -> ErrandsResult:
         return ErrandsResult(state="compensated", residuals=turned.residuals, steps=turned.reports)
 
     def subjects(self, request: ErrandsRequest) -> list[str]:

@@ -2,24 +2,18 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities import errors
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import SWEEP_QUEUE, Inject
 from tests.sagas.sweeping import Sweeper, end, forget, lost, waiting
 from tests.sagas.teller import Json, Teller, payment, policy, saga_of, until_waits_for
-from workflows import border
-from workflows.inputs import PaymentRequest
-from workflows.saga_workflow import UNDONE_FROM
 
 ACCEPTED = WorkflowUpdateStage.ACCEPTED
-ADMIT = border.admit
 
 
 @pytest.fixture
@@ -33,12 +27,6 @@ async def told_once(books: Books, request: Json, *event_types: str) -> None:
     assert {event_type: told.count(event_type) for event_type in event_types} == dict.fromkeys(
         event_types, 1
     )
-
-
-def admit_no_payment(raw: tuple[Any, ...], model: type[Any]) -> Any:
-    if model is PaymentRequest:
-        raise errors.invalid_input([("description", "must be in capitals by now")])
-    return ADMIT(raw, model)
 
 
 async def test_terminated_while_it_waits_for_approval(
@@ -58,28 +46,6 @@ async def test_terminated_while_it_waits_for_approval(
     # the request gets it.
     assert await teller.result(request) == result
     assert await teller.run(request) == result
-
-
-async def test_what_a_version_began_that_would_not_be_admitted_now_is_undone(
-    teller: Teller,
-    books: Books,
-    sweeper: Sweeper,
-    agent: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    request = await waiting(teller, agent)
-    await end(teller.handle(request))
-    monkeypatch.setattr(border, "admit", admit_no_payment)  # read anew by each run in its sandbox
-    result = await sweeper.recover(request)
-    assert (result["state"], result["reason"]) == ("compensated", "lost_run")
-    assert await books.spent(agent) == (0, 0)
-    await told_once(books, request, "SagaTakenOver", "AuthorizationCompensated")
-    # Of what was never lost a repeat is not admitted, whatever its memo says.
-    again = {"namespace": "default", "run_id": "x", "epoch": 1, "lost": "terminated"}
-    for memo in ({}, {UNDONE_FROM: again}, {UNDONE_FROM: again | {"lost": None}}):
-        handle = await teller.start(payment(agent, 45_000), memo=memo)
-        with pytest.raises(WorkflowFailureError):
-            await handle.result()
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
