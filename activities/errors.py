@@ -169,8 +169,10 @@ def classify(error: Exception) -> FailureError:
 
 
 def _final(kind: str, message: str, *details: Any) -> ApplicationError:
-    # A no is an answer: the SDK counts it as no failure, and logs it without a traceback.
-    category = Category.BENIGN if kind == REFUSED else Category.UNSPECIFIED
+    # A no is an answer: the SDK counts it as no failure, and logs it without a traceback. What the
+    # state does not allow should not have been asked.
+    is_answer = kind == REFUSED and "not_allowed" not in details
+    category = Category.BENIGN if is_answer else Category.UNSPECIFIED
     return ApplicationError(message, *details, type=kind, non_retryable=True, category=category)
 
 

@@ -4,7 +4,10 @@ import importlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
+from types import CodeType
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -40,9 +43,10 @@ runs = []
 @workflow.defn
 class Reading:
     @workflow.run
-    async def run(self, package: str) -> str:
-        importlib.import_module(package)
-        return resources.files(package).joinpath("words.txt").read_text()
+    async def run(self, package: str) -> list:
+        places = importlib.import_module(package).__path__
+        text = resources.files(package).joinpath("words.txt").read_text()
+        return [text, len(places), importlib.import_module("shouting").WORD]
 
 
 @workflow.defn(failure_exception_types=[workflow.NondeterminismError])
@@ -56,13 +60,23 @@ class Counting:
 """
 
 
+class Shouting(SourceFileLoader):
+    """A loader of somebody's own, which does more than load."""
+
+    def source_to_code(self, data: Any, path: Any) -> CodeType:  # type: ignore[override]
+        return super().source_to_code(data.upper(), path)
+
+
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    hook = FileFinder.path_hook((Shouting, [".loud"]), (SourceFileLoader, [".py"]))
+    monkeypatch.setattr(sys, "path_hooks", [hook, *sys.path_hooks])
     monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "shouting.loud").write_text("word = 'quiet'")
     path = tmp_path / f"sandboxed_{uuid4().hex}.py"
     path.write_text(FILE)
     (tmp_path / WORDS).mkdir()
-    (tmp_path / WORDS / "__init__.py").touch()
+    (tmp_path / WORDS / "__init__.py").write_text("__path__.append('left here')")
     (tmp_path / WORDS / "words.txt").write_text("of a package")
     return path
 
@@ -99,9 +113,11 @@ async def test_a_file_that_is_changed_under_a_worker_has_no_effect(
     assert await run(client) == [1, "as it was"]
 
 
-async def test_a_package_that_a_run_imports_has_its_data_files(client: Client) -> None:
-    found = await client.execute_workflow("Reading", WORDS, id=uuid4().hex, task_queue=QUEUE)
-    assert found == "of a package"
+async def test_what_a_run_imports_is_as_python_imports_it(client: Client) -> None:
+    """A package has its data files and its own path, and a loader of somebody's own its say."""
+    for _ in range(2):
+        found = await client.execute_workflow("Reading", WORDS, id=uuid4().hex, task_queue=QUEUE)
+        assert found == ["of a package", 2, "QUIET"]
 
 
 def test_a_time_zone_is_known_without_opening_a_file() -> None:

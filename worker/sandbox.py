@@ -54,7 +54,8 @@ def runner(workflow_sandbox: str) -> WorkflowRunner:
 
 def sandbox() -> WorkflowRunner:
     if _KEPT not in sys.meta_path:
-        sys.meta_path.insert(0, _KEPT)
+        # After what answers for modules without a file, and after anybody's hooks.
+        sys.meta_path.insert(sys.meta_path.index(PathFinder), _KEPT)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     return _Sandbox(restrictions=restrictions)
 
@@ -84,14 +85,23 @@ class _Kept(MetaPathFinder):
             return None
         if name not in self._found:
             found = PathFinder.find_spec(name, path)
-            if found is None or not isinstance(found.loader, SourceFileLoader):
+            # A loader of somebody's own may do more than load.
+            if found is None or type(found.loader) is not SourceFileLoader:
                 return None
             loader = _CompiledOnce(name, found.loader.path)
             self._found[name] = loader, found.submodule_search_locations
         loader, locations = self._found[name]
         return spec_from_file_location(
-            name, loader.path, loader=loader, submodule_search_locations=locations
+            name,
+            loader.path,
+            loader=loader,
+            # A list of its own for each run, or one could leave something in it for the next.
+            submodule_search_locations=None if locations is None else [*locations],
         )
+
+    def invalidate_caches(self) -> None:
+        """Python's word for: look again."""
+        self._found.clear()
 
 
 _KEPT = _Kept()

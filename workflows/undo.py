@@ -1,5 +1,6 @@
 """The undo of one step: tried until it has success, or as the policy of the step says."""
 
+from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.errors import TRIES_AT_ONCE
@@ -71,7 +72,11 @@ class _Undo:
             raise error
         self._tries += 1 if is_final(error) else TRIES_AT_ONCE
         self._answers += 0 if is_away(error) else 1
-        return words_of(error)
+        why = words_of(error)
+        workflow.logger.warning(
+            "%s is not undone after %d tries: %s", self._step.name, self._tries, why
+        )
+        return why
 
     def _is_enough(self) -> bool:
         return self._step.undo.tries is not None and self._answers >= self._step.undo.tries

@@ -65,7 +65,7 @@ def to_undo(clerk: Teller, desk: Desk) -> InTrouble:
 
 
 async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
-    clerk: Teller, books: Books, desk: Desk
+    clerk: Teller, books: Books, desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = new_id("first"), new_id("second")
     desk.says[f"undo {second}"] = "no"
@@ -78,6 +78,10 @@ async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
     ]
     assert [each["undo_tries"] for each in result["steps"]] == [1, 2]
     assert desk.calls.count(f"undo {second}") == 2
+    logged = [line for line in caplog.messages if "is not undone after" in line]
+    assert [line.partition(" (")[0] for line in logged] == [
+        f"{second} is not undone after {tries} tries: the desk says no" for tries in (1, 2)
+    ]
     (skipped,) = await books.ledger(
         "SELECT * FROM ledger.event_log WHERE event_type = 'StepSkipped' AND step = %s", second
     )
