@@ -37,6 +37,8 @@ from ledger.sagas import SagaCommitRefused, SagaCompleted, SagaState, saga_name
 Json = dict[str, Any]
 T = TypeVar("T")
 StepOutcome = StepDone | StepRefused | StepFailed
+# The reason of a step that should open a saga which is there.
+SAGA_KNOWN = "saga_known"
 Phase = Literal["running", "compensating"]
 
 
@@ -275,7 +277,7 @@ def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> b
     if saga is None and tries <= 2:
         return True
     if saga is None or saga.run_id != opening.run.run_id:
-        raise StateRefused(f"{claim.saga_id} was opened before", "saga_known")
+        raise StateRefused(f"{claim.saga_id} was opened before", SAGA_KNOWN)
     if saga.epoch != claim.epoch:
         raise Fenced(f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of {claim.epoch}")
     return False

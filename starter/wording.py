@@ -16,7 +16,6 @@ from workflows.inputs import (
     PolicyRequest,
     Progress,
     RollbackRequest,
-    StepProgress,
 )
 
 # Ends of payments in which a person decided, so that nothing is left to do.
@@ -139,13 +138,7 @@ def notes(progress: Progress) -> list[str]:
     """What else a person should know of how the saga ended, a sentence each."""
     found = (progress.result or {}).get("notes")
     said = [str(note) for note in found] if isinstance(found, list) else []
-    known = progress.result is not None and steps_of(progress) != progress.steps
-    return [_ASKED_BEFORE, *said] if known else said
-
-
-def steps_of(progress: Progress) -> list[StepProgress]:
-    """The steps that the saga tried: not the one that a repeat of its request finds taken."""
-    return [step for step in progress.steps if step.detail != "saga_known"]
+    return [_ASKED_BEFORE, *said] if progress.repeated else said
 
 
 def _ending(result: Mapping[str, object]) -> str:

@@ -43,7 +43,7 @@ async def servers(session_folder: Path) -> AsyncIterator[EmbeddedServers]:
         for queue in ("transfer", "visibility"):
             name = f"history.{queue}ProcessorUpdateAckInterval"
             patched.setitem(temporal._DYNAMIC_CONFIG, name, _NOTED_EVERY)
-        # Tests connect by the thousand; to prove a password 4,096 times is half of what it takes.
+        # Tests connect by the thousand; to prove a password 4,096 times is much of what it takes.
         patched.setitem(postgres._NOT_DURABLE, "scram_iterations", "1")
         async with EmbeddedServers(session_folder / "servers", durable=False) as running:
             yield running

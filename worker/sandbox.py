@@ -83,14 +83,15 @@ class _Kept(MetaPathFinder):
     ) -> ModuleSpec | None:
         if not workflow.unsafe.in_sandbox():
             return None
-        if name not in self._found:
+        kept = self._found.get(name)
+        if kept is None:
             found = PathFinder.find_spec(name, path)
             # A loader of somebody's own may do more than load.
             if found is None or type(found.loader) is not SourceFileLoader:
                 return None
-            loader = _CompiledOnce(name, found.loader.path)
-            self._found[name] = loader, found.submodule_search_locations
-        loader, locations = self._found[name]
+            kept = _CompiledOnce(name, found.loader.path), found.submodule_search_locations
+            self._found[name] = kept
+        loader, locations = kept
         return spec_from_file_location(
             name,
             loader.path,

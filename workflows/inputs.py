@@ -359,7 +359,8 @@ class Progress(Input):
 
     `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
     somebody, or the step that is being resolved, needs attention, or is undone again and again;
-    `decision` is the authorization's state once it is known; `result` once it ended.
+    `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
+    it is the first answer, which a repeat of the request was given.
     """
 
     saga_id: str
@@ -370,6 +371,7 @@ class Progress(Input):
     reason: str | None = None
     steps: list[StepProgress] = Field(default_factory=list)
     result: dict[str, JsonValue] | None = None
+    repeated: bool = False
 
     @property
     def needs_person(self) -> bool:

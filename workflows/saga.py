@@ -29,6 +29,7 @@ from activities.saga_records import (
 from activities.step import Claim, OpenSaga, Request
 from ledger.saga_claims import End
 from ledger.saga_steps import FOR_EVER, StepUndone, UndoPlan, UndoPolicy
+from ledger.step_claims import SAGA_KNOWN
 from workflows.persisting import persist
 from workflows.resolving import TELL_WITHIN, until_known
 from workflows.saga_run import OUTSIDE_RETRIES, SagaRun, cause_of, heed_cancel
@@ -162,6 +163,8 @@ class Saga(SagaRun):
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+            if cause_of(error) == SAGA_KNOWN:
+                self.forget(claim.step)
             # Known, or the step is refused: a saga that only says so is opened alone.
             opened = await self.open()
             if opened.state != "running":

@@ -115,6 +115,11 @@ class SagaRun:
         )
         self.show()
 
+    def forget(self, name: str) -> None:
+        """A step that was not tried after all."""
+        del self._steps[name]
+        self.show()
+
     def look_up_no_more(self) -> None:
         """What nobody could tell so far is left to its undo."""
         for step in list(self._steps.values()):

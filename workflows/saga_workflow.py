@@ -156,6 +156,8 @@ class SagaWorkflow(Mended, Generic[RequestT, ResultT]):
 
     async def _go_on(self, request: RequestT, opened: SagaOpened) -> ResultT:
         if opened.how == "duplicate":
+            # Its own run finds it closed after a workflow task that was lost.
+            self.saga.show(repeated=opened.run_id != workflow.info().run_id)
             return self._first_answer(opened.state, opened.result or {})
         if opened.state == "compensating":
             return await self._make_amends(request, TurnRound("taken_over", system()))

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from starter.cli.output import plain
-from starter.wording import steps_of
 from workflows.inputs import Progress, StepProgress
 
 _STYLES = {
@@ -56,7 +55,7 @@ class LiveTable:
 
     def _drawn(self, progress: Progress) -> RenderableType:
         steps = Table.grid(padding=(0, 1))
-        for step in steps_of(progress):
+        for step in progress.steps:
             tries = f"{step.tries} tries; " if step.tries > 1 else ""
             detail = Text(plain(tries + (step.detail or "")), style="dim")
             steps.add_row(self._mark(step), plain(step.name), self._state(step), detail)

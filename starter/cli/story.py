@@ -111,9 +111,7 @@ class _Lines:
         return None
 
     def tell(self, progress: "Progress") -> None:
-        from starter.wording import steps_of
-
-        for step in steps_of(progress):
+        for step in progress.steps:
             if self._told.get(step.name) != step.state:
                 detail = f" ({step.detail})" if step.detail else ""
                 click.echo(f"  {output.plain(step.name)}: {step.state}{output.plain(detail)}")

@@ -64,6 +64,8 @@ async def test_an_answer_that_is_a_no_is_no_failure_in_the_log(
         await inject(request, fault)
     assert await teller.run(request) == await teller.run(request)
     assert [line.message for line in caplog.records if line.levelno >= logging.WARNING] == []
+    progress = await teller.progress(request)
+    assert (progress["repeated"], progress["steps"]) == (True, [])
 
 
 async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
