@@ -5,13 +5,13 @@ from typing import Any, Literal
 from temporalio import activity
 
 from activities.step import Claim, Request
-from ledger.agents import AgentRegistered, AgentRevoked, AgentState, agent_name
-from ledger.commit import Decision, Loaded, Ref
+from ledger.aggregates.agent import AgentRegistered, AgentRevoked, AgentState, agent_name
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.noun import Event
-from ledger.policies import PolicySet, policy_name
-from ledger.step_claims import commit_step
+from ledger.sagas.step_log import commit_step
+from ledger.store.commit import Decision, Loaded, Ref
 
 Json = dict[str, Any]
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from temporalio import activity
 
 from activities.step import Claim, Request
-from ledger.agents import AgentState, agent_name
-from ledger.authorizations import (
+from ledger.aggregates.agent import AgentState, agent_name
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import (
     ApprovalRequested,
     AuthorizationApproved,
     AuthorizationCaptured,
@@ -25,18 +26,17 @@ from ledger.authorizations import (
     AuthorizationVoided,
     authorization_name,
 )
-from ledger.canonical import digest
-from ledger.commit import Decision, Loaded, Ref
+from ledger.aggregates.policy import PolicyState, policy_name
+from ledger.aggregates.saga import SagaState, saga_name
+from ledger.aggregates.saga_step import StepUndone
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transfer import TransferState, transfer_name
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.noun import Event
-from ledger.policies import PolicyState, policy_name
-from ledger.saga_steps import StepUndone
-from ledger.sagas import SagaState, saga_name
-from ledger.spend import SpendChange, SpendWindow
-from ledger.state import state_of
-from ledger.step_claims import commit_step, undo_step
-from ledger.transfers import TransferState, transfer_name
+from ledger.read.current_state import state_of
+from ledger.sagas.step_log import commit_step, undo_step
+from ledger.store.canonical_json import digest
+from ledger.store.commit import Decision, Loaded, Ref
 
 Json = dict[str, Any]
 

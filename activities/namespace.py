@@ -15,7 +15,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from ledger.saga_claims import Run
+from ledger.sagas.saga_log import Run
 
 # A server may be made anew behind a worker that goes on.
 LOOK_AGAIN_S = 60.0

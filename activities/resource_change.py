@@ -5,15 +5,15 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from activities.step import Request
-from ledger.noun import Event
-from ledger.resource_history import KnownResource, Shape
-from ledger.resources import (
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.resource import (
     ResourceCreated,
     ResourceDeleted,
     ResourceReplaced,
     ResourceUpdated,
     resource_name,
 )
+from ledger.read.environments import KnownResource, Shape
 
 
 class ReadResources(Request):

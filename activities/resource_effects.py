@@ -13,7 +13,7 @@ from activities.providers.provider import (
     Spec,
 )
 from activities.resource_change import ApplyResource
-from ledger.resource_history import Shape
+from ledger.read.environments import Shape
 
 Json = dict[str, Any]
 

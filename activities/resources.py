@@ -26,22 +26,21 @@ from activities.resource_change import (
 )
 from activities.resource_effects import Effects, Restored, Seen
 from activities.step import Claim, heartbeat
-from ledger import resource_history
-from ledger.commit import Decision, Loaded, Ref, commit, database_time
-from ledger.database import Database
-from ledger.errors import Fenced, NotFound, StateRefused
-from ledger.noun import Event
-from ledger.resource_history import Rewound, Shape
-from ledger.resources import (
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.resource import (
     ResourceChangeDropped,
     ResourceChangeStarted,
     ResourceState,
     resource_name,
 )
-from ledger.saga_steps import StepDone, StepRefused, StepState, StepUndone, step_name
-from ledger.sagas import SagaState, saga_name
-from ledger.state import state_of
-from ledger.step_claims import (
+from ledger.aggregates.saga import SagaState, saga_name
+from ledger.aggregates.saga_step import StepDone, StepRefused, StepState, StepUndone, step_name
+from ledger.database import Database
+from ledger.errors import Fenced, NotFound, StateRefused
+from ledger.read import environments as resource_history
+from ledger.read.current_state import state_of
+from ledger.read.environments import Rewound, Shape
+from ledger.sagas.step_log import (
     Started,
     StepOutcome,
     commit_step,
@@ -49,6 +48,7 @@ from ledger.step_claims import (
     start_step,
     undo_step,
 )
+from ledger.store.commit import Decision, Loaded, Ref, commit, database_time
 
 Answer = TypeVar("Answer")
 Json = dict[str, Any]

@@ -9,18 +9,18 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.namespace import namespace_id, this_run
 from activities.step import Claim, OpenSaga, Request, running_in
-from ledger import saga_claims
-from ledger.commit import Author
+from ledger.aggregates.saga import SagaState, saga_name
+from ledger.aggregates.saga_step import StepReport, UndoPlan
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.saga_claims import End, Opened
-from ledger.saga_steps import StepReport, UndoPlan
-from ledger.sagas import SagaState, saga_name
-from ledger.state import state_of
+from ledger.read.current_state import state_of
+from ledger.sagas import saga_log as saga_claims
+from ledger.sagas.saga_log import End, Opened
+from ledger.store.commit import Author
 
 
 class SagaOpened(Request):
-    """What became of it; see `ledger.saga_claims.Opened`."""
+    """What became of it; see `ledger.sagas.saga_log.Opened`."""
 
     how: Literal["new", "same_run", "duplicate", "other_run", "reused"]
     state: str
@@ -80,7 +80,7 @@ class StepToUndo(Request):
 
 class Turned(Request):
     """The epoch under which to undo, and what, in this order; `held` and `residuals` as in
-    `ledger.saga_claims.TurnedRound`; `reports` how all steps stand, in the order of their start.
+    `ledger.sagas.saga_log.TurnedRound`; `reports` how all steps stand, in the order of their start.
     Of a saga that has ended: its `state`, and its `result`."""
 
     state: str = "compensating"

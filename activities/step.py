@@ -10,11 +10,11 @@ from temporalio import activity
 
 from activities.errors import HEARTBEAT
 from activities.namespace import this_run
-from ledger.canonical import digest
-from ledger.commit import Author
-from ledger.saga_claims import Opening
-from ledger.saga_steps import UndoPlan
-from ledger.step_claims import StepClaim
+from ledger.aggregates.saga_step import UndoPlan
+from ledger.sagas.saga_log import Opening
+from ledger.sagas.step_log import StepClaim
+from ledger.store.canonical_json import digest
+from ledger.store.commit import Author
 
 
 class Request(BaseModel):

@@ -3,14 +3,14 @@
 from temporalio import activity
 
 from activities.step import Claim, Request
-from ledger.database import Database
-from ledger.noun import Event
-from ledger.saga_steps import (
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.saga_step import (
     StepAttentionRequested,
     StepLeftUnknown,
     StepRetryRequested,
 )
-from ledger.step_claims import Phase, note_step
+from ledger.database import Database
+from ledger.sagas.step_log import Phase, note_step
 
 
 class Doubt(Request):

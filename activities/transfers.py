@@ -19,15 +19,11 @@ from activities.adapters.payment import (
 from activities.authorizations import require, transfer_of
 from activities.errors import ATTEMPT, Failed, Refused
 from activities.step import Claim, Request, heartbeat
-from ledger.agents import AgentState, agent_name
-from ledger.authorizations import AuthorizationCaptureStarted, authorization_name
-from ledger.commit import Decision, Loaded, Ref, database_time
-from ledger.database import Database
-from ledger.errors import StateRefused
-from ledger.noun import Event
-from ledger.saga_steps import StepDone, StepFailed, StepRefused, StepState, StepUndone
-from ledger.step_claims import Started, StepOutcome, finish_step, start_step, undo_step
-from ledger.transfers import (
+from ledger.aggregates.agent import AgentState, agent_name
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import AuthorizationCaptureStarted, authorization_name
+from ledger.aggregates.saga_step import StepDone, StepFailed, StepRefused, StepState, StepUndone
+from ledger.aggregates.transfer import (
     TransferCancelled,
     TransferExecuted,
     TransferRefused,
@@ -36,6 +32,10 @@ from ledger.transfers import (
     TransferState,
     transfer_name,
 )
+from ledger.database import Database
+from ledger.errors import StateRefused
+from ledger.sagas.step_log import Started, StepOutcome, finish_step, start_step, undo_step
+from ledger.store.commit import Decision, Loaded, Ref, database_time
 
 # How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
 # cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.

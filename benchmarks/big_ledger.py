@@ -18,10 +18,10 @@ from uuid import UUID
 import psycopg
 
 from benchmarks import stretch
-from ledger.event_log import NO_HASH, event_log, hash_parts, instant
-from ledger.noun import Event, State, aggregate_id, metadata
-from ledger.nouns import noun_of
-from ledger.spend import spend_windows
+from ledger.aggregates.aggregate import Event, State, aggregate_id, metadata
+from ledger.aggregates.registry import noun_of
+from ledger.aggregates.spend_window import spend_windows
+from ledger.store.event_log import NO_HASH, event_log, hash_parts, instant
 
 DAYS = 30
 # Stretches in one COPY: about 15 MB of text, all that a process holds.

@@ -7,8 +7,8 @@ from temporalio import workflow
 from activities.agents import AgentActivities, ChangeAgent
 from activities.authorizations import AuthorizationActivities
 from benchmarks import STEPS
-from workflows.inputs import AgentRequest, AgentResult
-from workflows.saga_workflow import SagaWorkflow
+from workflows.contract.messages import AgentRequest, AgentResult
+from workflows.engine.workflow import SagaWorkflow
 
 
 @workflow.defn

@@ -5,12 +5,12 @@ import statistics
 import time
 from uuid import uuid4
 
-from ledger.agents import AgentRegistered, agent_name
-from ledger.commit import Author, Decision, Ref, commit
+from ledger.aggregates.agent import AgentRegistered, agent_name
 from ledger.database import Database
-from ledger.past import Point
-from ledger.show import show
-from ledger.snapshot_maker import SnapshotMaker
+from ledger.read.point_in_time import Point
+from ledger.read.show import show
+from ledger.read.snapshot_writer import SnapshotMaker
+from ledger.store.commit import Author, Decision, Ref, commit
 
 SHORT, LONG = 100, 10_000
 _TIMES = 60

@@ -13,9 +13,9 @@ from psycopg import AsyncConnection, sql
 from benchmarks.pgbench import pgbench
 from benchmarks.program import together
 from benchmarks.scenarios import single
-from ledger import migrate
+from ledger.aggregates.registry import NOUNS
 from ledger.database import open_database
-from ledger.nouns import NOUNS
+from ledger.migrations import upgrade as migrate
 from worker.embedded import databases
 from worker.embedded.servers import EmbeddedServers
 

@@ -13,15 +13,15 @@ from benchmarks.pace import Amount, Measured
 from benchmarks.pace import measure as at_pace
 from benchmarks.part import Part
 from benchmarks.table import Table
+from ledger.audit.verify import verify
 from ledger.database import open_database
-from ledger.verify import verify
 from starter import Amends
 from worker import process
 from worker.embedded.servers import EmbeddedServers
 from worker.search_attributes import register_search_attributes
 from worker.settings import Settings
 from worker.wiring import connect, wire
-from workflows.inputs import AgentRequest, PaymentRequest, PolicyRequest
+from workflows.contract.messages import AgentRequest, PaymentRequest, PolicyRequest
 
 AMOUNT = Amount(alone=100, together=400, at_once=20)
 

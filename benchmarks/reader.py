@@ -11,9 +11,9 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ledger.audit.verify import verify
 from ledger.database import Database, open_database
-from ledger.log import stream
-from ledger.verify import verify
+from ledger.read.log import stream
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,14 @@ from benchmarks.rival import Rival, set_up, steps_of
 from benchmarks.run import cpu_s
 from benchmarks.table import Table, factor
 from ledger.database import Database, open_database
-from ledger.order import record_incarnation
+from ledger.read.global_order import record_incarnation
 from worker import wiring
 from worker.embedded.servers import EmbeddedServers
 from worker.process import spare_the_collector
 from worker.sandbox import runner
 from worker.search_attributes import register_search_attributes
-from workflows.border import DATA_CONVERTER
-from workflows.inputs import AgentRequest
+from workflows.contract.admission import DATA_CONVERTER
+from workflows.contract.messages import AgentRequest
 
 QUEUE = "five"
 POSTGRES, TEMPORAL = "PostgreSQL", "Temporal"

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from random import randrange
 
 from benchmarks.pgbench import Script, filled_in
-from ledger.agents import AgentRegistered, AgentState, agent_name
-from ledger.commit import Author, Decision, Loaded, Ref, commit
+from ledger.aggregates.agent import AgentRegistered, AgentState, agent_name
+from ledger.aggregates.registry import noun_of
 from ledger.database import Database
-from ledger.decision import Head
-from ledger.event_log import NO_HASH
-from ledger.nouns import noun_of
-from ledger.statements import load_statement, write_statement
-from ledger.writing import writing
+from ledger.store.commit import Author, Decision, Loaded, Ref, commit
+from ledger.store.decision import Head
+from ledger.store.event_log import NO_HASH
+from ledger.store.event_rows import writing
+from ledger.store.statements import load_statement, write_statement
 
 _NEW = 2**62
 # Where the number of an aggregate stands in a value.

@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.agents import AgentRegistered, AgentRevoked, agent_name
-from ledger.authorizations import (
+from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import (
     AuthorizationApproved,
     AuthorizationCaptured,
     AuthorizationCaptureStarted,
     AuthorizationRequested,
     authorization_name,
 )
-from ledger.noun import Event
-from ledger.resources import ResourceChangeStarted, ResourceCreated, resource_name
-from ledger.saga_steps import StepCommitted, StepDone, StepStarted, UndoPlan, step_name
-from ledger.sagas import SagaCompleted, SagaStarted, saga_name
-from ledger.spend import SpendChange, SpendWindow
-from ledger.transfers import TransferExecuted, TransferStarted, transfer_name
+from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated, resource_name
+from ledger.aggregates.saga import SagaCompleted, SagaStarted, saga_name
+from ledger.aggregates.saga_step import StepCommitted, StepDone, StepStarted, UndoPlan, step_name
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transfer import TransferExecuted, TransferStarted, transfer_name
 
 PAYMENTS, REGISTRATIONS = 4, 6
 AMOUNT_MINOR = 4_500_000

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ledger.money import Money
-    from starter.sdk import Amends
-    from workflows.inputs import (
+    from ledger.aggregates.money import Money
+    from starter.client.client import Amends
+    from workflows.contract.messages import (
         AgentRequest,
         ChangeRequest,
         Destination,
@@ -34,11 +34,11 @@ __all__ = [
     "RollbackRequest",
 ]
 
-_ELSEWHERE = {"Amends": "starter.sdk", "Money": "ledger.money"}
+_ELSEWHERE = {"Amends": "starter.client.client", "Money": "ledger.money"}
 
 
 def __getattr__(name: str) -> Any:
     # Temporal's client takes 0.4 s to import, and `amends --help` does not need it.
     if name in __all__:
-        return getattr(import_module(_ELSEWHERE.get(name, "workflows.inputs")), name)
+        return getattr(import_module(_ELSEWHERE.get(name, "workflows.contract.messages")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from starter.errors import BadRequest, InvalidInput
+from starter.client.errors import BadRequest, InvalidInput
 
 # A change has at most 200 resources; a megabyte is far more than they need.
 MAX_BYTES = 1_048_576

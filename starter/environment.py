@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from starter.errors import Unreachable
+from starter.client.errors import Unreachable
 
 FOLDER = Path(".amends")
 

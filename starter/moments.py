@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from starter.errors import InvalidInput
-from workflows.inputs import Duration
+from starter.client.errors import InvalidInput
+from workflows.contract.messages import Duration
 
 _DURATION: TypeAdapter[Duration] = TypeAdapter(Duration)
 

@@ -4,15 +4,15 @@ from contextlib import suppress
 
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.order import reaches
-from ledger.past import PATIENCE_S
-from ledger.resource_history import Target, resources, resources_at
-from starter.errors import InvalidInput
-from workflows.change_problems import KINDS, problems_in
-from workflows.inputs import ChangeRequest, RollbackRequest
-from workflows.plan import Plan
-from workflows.planner import names_of, plan
-from workflows.reversal import plan_rollback
+from ledger.read.environments import Target, resources, resources_at
+from ledger.read.global_order import reaches
+from ledger.read.point_in_time import PATIENCE_S
+from starter.client.errors import InvalidInput
+from workflows.contract.messages import ChangeRequest, RollbackRequest
+from workflows.planning.plan import Plan
+from workflows.planning.planner import names_of, plan
+from workflows.planning.rollback_planner import plan_rollback
+from workflows.planning.validation import KINDS, problems_in
 
 
 def check_change(request: ChangeRequest) -> None:

@@ -9,7 +9,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from worker.sandbox import runner
-from workflows.border import DATA_CONVERTER
+from workflows.contract.admission import DATA_CONVERTER
 from workflows.recovery import STORIES, RecoverySaga
 from workflows.sweep import SweepWorkflow
 

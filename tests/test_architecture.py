@@ -92,11 +92,11 @@ def test_imports_go_one_way(room: str) -> None:
     [
         ("ledger", "import temporalio.client", ["temporalio"]),
         ("ledger", "from activities import errors", ["activities"]),
-        ("activities", "def later():\n    from workflows.saga import Saga", ["workflows"]),
+        ("activities", "def later():\n    from workflows.engine.saga import Saga", ["workflows"]),
         ("workflows", "import worker.wiring", ["worker"]),
         ("starter", "from activities.errors import REFUSED", ["activities"]),
         ("worker", "from starter import Amends", ["starter"]),
-        ("starter", "from ledger.log import log", []),
+        ("starter", "from ledger.read.log import log", []),
     ],
 )
 def test_an_import_against_the_way_is_seen(room: str, line: str, wrong: list[str]) -> None:

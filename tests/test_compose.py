@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import yaml
 
-from ledger.migrate import upgrade
+from ledger.migrations.upgrade import upgrade
 from worker.embedded.folder import DataFolder
 from worker.embedded.ports import Ports
 from worker.embedded.postgres import Cluster, programs

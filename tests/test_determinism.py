@@ -120,7 +120,8 @@ def test_what_differs_at_a_replay_is_seen(source: str, wrong: str) -> None:
 
 def test_what_a_workflow_may_use_is_let_through() -> None:
     source = (
-        "import asyncio\nfrom temporalio import workflow\nfrom ledger.saga_steps import UndoPlan\n"
+        "import asyncio\nfrom temporalio import workflow\n"
+        "from ledger.aggregates.saga_step import UndoPlan\n"
         "async def run():\n"
         "    await asyncio.gather(*map(asyncio.create_task, works))\n"
         "    for name in sorted(set(names)): await workflow.sleep(workflow.now() - began)\n"

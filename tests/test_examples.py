@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from workflows.change_problems import KINDS, problems_in
-from workflows.inputs import ChangeRequest, PaymentRequest
+from workflows.contract.messages import ChangeRequest, PaymentRequest
+from workflows.planning.validation import KINDS, problems_in
 
 ROOT = Path(__file__).parent.parent
 

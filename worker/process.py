@@ -19,10 +19,10 @@ from temporalio.worker import Worker
 from activities.adapters.mock import create_mock_bank
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable
-from ledger.follow import announce
-from ledger.migrate import upgrade
-from ledger.partitions import create_partitions
-from ledger.snapshot_maker import SnapshotMaker
+from ledger.migrations.partitions import create_partitions
+from ledger.migrations.upgrade import upgrade
+from ledger.read.snapshot_writer import SnapshotMaker
+from ledger.read.subscription import announce
 from worker.errors import Unreachable
 from worker.health import serve_health
 from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes

@@ -17,8 +17,8 @@ from temporalio.client import (
 )
 
 from worker.settings import Settings
+from workflows.contract.sweep_messages import SWEEP
 from workflows.sweep import SweepWorkflow
-from workflows.sweep_inputs import SWEEP
 
 SCHEDULE = "amends-sweep"
 # A sweep that was missed is made up for by the next one.

@@ -13,8 +13,8 @@ from activities.adapters.mock import MockBank
 from activities.agents import AgentActivities
 from activities.authorizations import AuthorizationActivities
 from activities.errors import ClassifyErrors
-from activities.lost_sagas import LostSagas
 from activities.namespace import KnowNamespace
+from activities.orphans import LostSagas
 from activities.providers.postgres import PostgresProvider
 from activities.providers.provider import Provider
 from activities.resources import ResourceActivities
@@ -22,12 +22,12 @@ from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
-from ledger.order import record_incarnation
+from ledger.read.global_order import record_incarnation
 from worker.sandbox import runner
 from worker.settings import Settings, needed
 from workflows.agent import AgentSaga
-from workflows.border import DATA_CONVERTER
-from workflows.infrastructure import InfrastructureSaga
+from workflows.change import InfrastructureSaga
+from workflows.contract.admission import DATA_CONVERTER
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
 from workflows.recovery import RecoverySaga

@@ -5,8 +5,8 @@ from typing import Any
 from temporalio import workflow
 
 from activities.agents import AgentActivities, ChangeAgent
-from workflows.inputs import AgentEnd, AgentRequest, AgentResult
-from workflows.saga_workflow import SagaWorkflow
+from workflows.contract.messages import AgentEnd, AgentRequest, AgentResult
+from workflows.engine.workflow import SagaWorkflow
 
 
 @workflow.defn

@@ -10,16 +10,16 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.resource_change import ApplyResource
 from activities.resources import ResourceActivities
 from activities.saga_records import Turned
-from workflows.inputs import (
+from workflows.contract.messages import (
     ChangeAction,
     ChangeRequest,
     ChangeResult,
     ResourceChange,
     RollbackRequest,
 )
-from workflows.plan import Operation, Plan
-from workflows.saga_run import cause_of, words_of
-from workflows.saga_workflow import SagaWorkflow, TurnRound, system
+from workflows.engine.run import cause_of, words_of
+from workflows.engine.workflow import SagaWorkflow, TurnRound, system
+from workflows.planning.plan import Operation, Plan
 
 MAX_NOTES = 50
 

@@ -14,12 +14,12 @@ from activities.authorizations import (
 )
 from activities.saga_records import Turned
 from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActivities
-from ledger.saga_steps import UndoPolicy
-from workflows.border import admit
-from workflows.inbox import not_allowed
-from workflows.inputs import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
-from workflows.saga_run import ATTENTION, cause_of
-from workflows.saga_workflow import SagaWorkflow, TurnRound, system
+from ledger.aggregates.saga_step import UndoPolicy
+from workflows.contract.admission import admit
+from workflows.contract.messages import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
+from workflows.engine.decisions import not_allowed
+from workflows.engine.run import ATTENTION, cause_of
+from workflows.engine.workflow import SagaWorkflow, TurnRound, system
 
 
 @workflow.defn

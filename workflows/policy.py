@@ -5,8 +5,8 @@ from typing import Any
 from temporalio import workflow
 
 from activities.agents import AgentActivities, SetPolicy
-from workflows.inputs import PolicyRequest, PolicyResult
-from workflows.saga_workflow import SagaWorkflow
+from workflows.contract.messages import PolicyRequest, PolicyResult
+from workflows.engine.workflow import SagaWorkflow
 
 
 @workflow.defn

@@ -13,16 +13,16 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.errors import OUTSIDE_TRY, invalid_input
-from activities.lost_sagas import Declared, Loss, LostSagas, Standing
+from activities.orphans import Declared, Loss, LostSagas, Standing
 from workflows.agent import AgentSaga
-from workflows.border import admit
-from workflows.infrastructure import InfrastructureSaga
+from workflows.change import InfrastructureSaga
+from workflows.contract.admission import admit
+from workflows.contract.sweep_messages import Recovered, RecoveryRequest
+from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
+from workflows.engine.workflow import SYSTEM, SagaWorkflow
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
 from workflows.rollback import RollbackSaga
-from workflows.saga_run import KIND, OUTSIDE_RETRIES, SUBJECTS
-from workflows.saga_workflow import SYSTEM, SagaWorkflow
-from workflows.sweep_inputs import Recovered, RecoveryRequest
 
 # Every saga there is, by its kind.
 STORIES: Mapping[str, type[SagaWorkflow[Any, Any]]] = {

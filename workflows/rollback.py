@@ -9,14 +9,14 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from activities.errors import REFUSED, invalid_input
 from activities.resource_change import ReadPast
 from activities.resources import ResourceActivities
-from ledger.resource_history import Target
-from ledger.resources import resource_name
-from workflows.change_problems import KINDS
+from ledger.aggregates.resource import resource_name
+from ledger.read.environments import Target
 from workflows.change_story import ChangeStory
-from workflows.inputs import ChangeResult, RollbackRequest
-from workflows.plan import Plan, Refusal
-from workflows.reversal import plan_rollback
-from workflows.saga_run import cause_of
+from workflows.contract.messages import ChangeResult, RollbackRequest
+from workflows.engine.run import cause_of
+from workflows.planning.plan import Plan, Refusal
+from workflows.planning.rollback_planner import plan_rollback
+from workflows.planning.validation import KINDS
 
 
 @workflow.defn

@@ -9,16 +9,16 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from activities.errors import HEARTBEAT, invalid_input
-from activities.lost_sagas import Look, LostSaga, LostSagas, Seen
-from workflows.border import admit
-from workflows.recovery import STORIES, RecoverySaga, recovery_id
-from workflows.sweep_inputs import (
+from activities.orphans import Look, LostSaga, LostSagas, Seen
+from workflows.contract.admission import admit
+from workflows.contract.sweep_messages import (
     NEEDS_ATTENTION,
     SWEEP,
     RecoveryRequest,
     SweepRequest,
     Swept,
 )
+from workflows.recovery import STORIES, RecoverySaga, recovery_id
 
 # Thousands of sagas may wait for a person, and each of them is asked about.
 LOOK_WITHIN = timedelta(minutes=10)

@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that `ledger.migrate` hands over."""
+"""Runs the migrations, as Alembic's entry, on the connection that `upgrade` hands over."""
 
 from alembic import context
 
-from ledger.noun import metadata
+from ledger.aggregates.aggregate import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from starter.advice import advice_on
 from starter.cli import options, output
-from starter.errors import BadRequest
+from starter.client.advice import advice_on
+from starter.client.errors import BadRequest
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from starter.schedules import Scheduled
-    from starter.sdk import Amends
-    from workflows.inputs import ChangeRequest, RollbackRequest
-    from workflows.plan import Operation, Plan
+    from starter.client.client import Amends
+    from starter.client.schedules import Scheduled
+    from workflows.contract.messages import ChangeRequest, RollbackRequest
+    from workflows.planning.plan import Operation, Plan
 
 
 @click.command()
@@ -64,10 +64,10 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
 
 def _change(file: str, asked: dict[str, Any]) -> "ChangeRequest":
     """The change in a file; what the command line says stands above it."""
+    from starter.client.wrong_fields import checked
     from starter.documents import read_yaml
     from starter.planning import check_change
-    from starter.wrong_fields import checked
-    from workflows.inputs import ChangeRequest
+    from workflows.contract.messages import ChangeRequest
 
     fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
     request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
@@ -112,9 +112,9 @@ def rollback(
     name is the operation id.
     """
     from starter.cli.story import submit
+    from starter.client.wrong_fields import checked
     from starter.planning import check_rollback
-    from starter.wrong_fields import checked
-    from workflows.inputs import RollbackRequest
+    from workflows.contract.messages import RollbackRequest
 
     if plan_only and at:
         raise BadRequest("--plan shows what a rollback would do now: leave out --at")
@@ -154,8 +154,8 @@ def _plan_rollback(request: "RollbackRequest", as_json: bool) -> int:
 def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> int:
     from starter.cli.client import with_amends
     from starter.cli.schedules import document_of
+    from starter.client.schedules import check_name
     from starter.moments import parse_when
-    from starter.schedules import check_name
 
     check_name(name, "--operation-id")
     moment = parse_when(at, now=datetime.now(UTC))

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from starter.client.errors import Unreachable
 from starter.environment import setting, settings
-from starter.errors import Unreachable
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from starter.sdk import Amends
+    from starter.client.client import Amends
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
     """What `work` gives, called with a connected client."""
     from temporalio.runtime import Runtime, TelemetryConfig
 
-    from starter.sdk import Amends
+    from starter.client.client import Amends
 
     async def connected() -> T:
         # Temporal's core logs to stdout, which belongs to the answer.
@@ -31,7 +31,7 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
 
 def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """What `work` gives, called with the ledger as its auditor reads it."""
-    from starter.recorded import reading
+    from starter.client.recorded import reading
 
     url = setting("AMENDS_AUDIT_URL", settings())
     if url is None:

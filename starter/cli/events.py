@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from starter.cli import output
 
 if TYPE_CHECKING:
-    from ledger.log import LoggedEvent
+    from ledger.read.log import LoggedEvent
 
 _HEADERS = ("position", "time", "who", "aggregate", "version", "event")
 # A terminal gets a table of so many at a time: its columns are as wide as their widest cell.
@@ -60,7 +60,7 @@ def _cells(event: "LoggedEvent") -> tuple[object, ...]:
 
 
 def _draw(events: "Sequence[LoggedEvent]", saga_id: str | None) -> None:
-    from starter.wording import short
+    from starter.client.wording import short
 
     # A time of day says enough of events of one day.
     one_day = len({event.timestamp.date() for event in events}) == 1

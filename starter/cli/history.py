@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from starter.cli import options, output
-from starter.errors import InvalidInput
+from starter.client.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from ledger.past import Point
-    from ledger.provenance import Blame, Diff
-    from ledger.show import Shown
+    from ledger.read.diff_and_blame import Blame, Diff
+    from ledger.read.point_in_time import Point
+    from ledger.read.show import Shown
 
 
 @click.command()
@@ -31,8 +31,8 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
     point = _point("--at", at) if at is not None else None
 
     async def work(database: "Database") -> "Shown":
-        from ledger.show import show
-        from starter.recorded import meant_by
+        from ledger.read.show import show
+        from starter.client.recorded import meant_by
 
         found = await meant_by(database, aggregate)
         return await show(database, found, point, patience_s=timeout_s, explain=_explain)
@@ -62,8 +62,8 @@ def diff(aggregate: str, before: str, after: str, timeout_s: float, as_json: boo
     points = _point("T1", before), _point("T2", after)
 
     async def work(database: "Database") -> "Diff":
-        from ledger.provenance import diff
-        from starter.recorded import meant_by
+        from ledger.read.diff_and_blame import diff
+        from starter.client.recorded import meant_by
 
         found = await meant_by(database, aggregate)
         return await diff(database, found, *points, patience_s=timeout_s, explain=_explain)
@@ -101,8 +101,8 @@ def blame(aggregate: str, field: str | None, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[Blame]":
-        from ledger.provenance import blame
-        from starter.recorded import meant_by
+        from ledger.read.diff_and_blame import blame
+        from starter.client.recorded import meant_by
 
         return await blame(database, await meant_by(database, aggregate), field)
 
@@ -129,7 +129,7 @@ def blame(aggregate: str, field: str | None, as_json: bool) -> None:
 
 
 def _point(field: str, text: str) -> "Point":
-    from ledger.past import Point
+    from ledger.read.point_in_time import Point
 
     try:
         return Point.parse(text)

@@ -9,12 +9,12 @@ import click
 from starter.cli import events, options, output
 
 if TYPE_CHECKING:
-    from ledger.attention import Waits
+    from ledger.aggregates.saga import SagaState
+    from ledger.aggregates.saga_step import StepReport, StepState
+    from ledger.audit.verify import Verified
     from ledger.database import Database
-    from ledger.saga_steps import StepReport, StepState
-    from ledger.sagas import SagaState
-    from ledger.show import SagaStory
-    from ledger.verify import Verified
+    from ledger.read.attention import Waits
+    from ledger.read.show import SagaStory
 
 _LIMIT = click.IntRange(min=1, max=100_000)
 
@@ -35,7 +35,7 @@ def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
         return
 
     async def work(database: "Database") -> "list[SagaState]":
-        from ledger.show import sagas
+        from ledger.read.show import sagas
 
         return await sagas(database, open_only=open_only, limit=limit)
 
@@ -57,11 +57,11 @@ def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
 
 def _list_waiting(limit: int, as_json: bool) -> None:
     from starter.cli.client import with_ledger
-    from starter.recorded import verbs_of
-    from starter.wording import commands
+    from starter.client.recorded import verbs_of
+    from starter.client.wording import commands
 
     async def work(database: "Database") -> "list[Waits]":
-        from ledger.attention import waiting_steps
+        from ledger.read.attention import waiting_steps
 
         return await waiting_steps(database, limit=limit)
 
@@ -100,7 +100,7 @@ def saga(saga: str, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":
-        from ledger.show import saga as saga_story
+        from ledger.read.show import saga as saga_story
 
         return await saga_story(database, await _saga_id(database, saga))
 
@@ -114,8 +114,8 @@ def saga(saga: str, as_json: bool) -> None:
 
 
 async def _saga_id(database: "Database", text: str) -> str:
-    from starter.errors import NotKnown
-    from starter.recorded import meant_by
+    from starter.client.errors import NotKnown
+    from starter.client.recorded import meant_by
 
     found = await meant_by(database, text)
     if not found.startswith("saga/"):
@@ -132,7 +132,7 @@ def _step_document(step: "StepState") -> dict[str, object]:
 
 
 def _report(step: "StepState") -> "StepReport":
-    from ledger.saga_steps import StepReport
+    from ledger.aggregates.saga_step import StepReport
 
     return StepReport.of(step)
 
@@ -144,8 +144,8 @@ def _end(saga: "SagaState") -> str:
 
 
 def _tell(story: "SagaStory") -> None:
-    from starter.recorded import progress_of
-    from starter.wording import standing
+    from starter.client.recorded import progress_of
+    from starter.client.wording import standing
 
     output.line(standing(progress_of(story.saga, story.steps)))
     rows = [
@@ -182,7 +182,7 @@ def verify(since: str | None, processes: int, as_json: bool) -> int:
     after = _point(since)
 
     async def work(database: "Database") -> "Verified":
-        from ledger.verify import verify
+        from ledger.audit.verify import verify
 
         return await verify(database, since=after, processes=processes)
 

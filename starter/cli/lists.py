@@ -7,9 +7,9 @@ import click
 from starter.cli import options, output
 
 if TYPE_CHECKING:
-    from ledger.authorizations import AuthorizationState
+    from ledger.aggregates.authorization import AuthorizationState
+    from ledger.aggregates.resource import ResourceState
     from ledger.database import Database
-    from ledger.resources import ResourceState
 
 _LIMIT = click.IntRange(min=1, max=100_000)
 
@@ -32,11 +32,11 @@ def payments(
     """List the newest payments that were asked for."""
     from datetime import UTC, datetime
 
-    from ledger.authorizations import AuthorizationPhase
-    from ledger.history import PaymentQuery
-    from ledger.history import payments as newest
+    from ledger.aggregates.authorization import AuthorizationPhase
+    from ledger.read.queries import PaymentQuery
+    from ledger.read.queries import payments as newest
     from starter.cli.client import with_ledger
-    from starter.errors import InvalidInput
+    from starter.client.errors import InvalidInput
     from starter.moments import parse_past
 
     phases = get_args(AuthorizationPhase)
@@ -81,7 +81,7 @@ def payments(
 @options.as_json
 def resources(environment: str | None, kind: str | None, limit: int, as_json: bool) -> None:
     """List what an environment holds, by kind and name."""
-    from ledger.history import present_resources
+    from ledger.read.queries import present_resources
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[ResourceState]":

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from starter.cli import events, options, output
-from starter.errors import InvalidInput
+from starter.client.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from ledger.follow import Follower
-    from ledger.log import LoggedEvent, Wanted
-    from ledger.order import Token
+    from ledger.read.global_order import Token
+    from ledger.read.log import LoggedEvent, Wanted
+    from ledger.read.subscription import Follower
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -53,9 +53,9 @@ class _Filters:
 
     async def wanted(self, database: "Database") -> "Wanted":
         """Raises InvalidInput, and the ledger's NotFound and Ambiguous."""
-        from ledger.log import Wanted
+        from ledger.read.log import Wanted
+        from starter.client.recorded import meant_by
         from starter.moments import parse_past
-        from starter.recorded import meant_by
 
         now = datetime.now(UTC)
         found = await meant_by(database, self.aggregate) if self.aggregate else None
@@ -78,7 +78,7 @@ class _Filters:
 
     def place(self) -> "Token | None":
         """Raises InvalidInput for a token that is none."""
-        from ledger.order import Token
+        from ledger.read.global_order import Token
 
         try:
             return Token.parse(self.after) if self.after else None
@@ -87,7 +87,7 @@ class _Filters:
 
 
 def _noun(name: str | None) -> str | None:
-    from ledger.nouns import NOUNS
+    from ledger.aggregates.registry import NOUNS
 
     if name is not None and name not in NOUNS:
         raise InvalidInput("--noun", f"one of {', '.join(NOUNS)} is needed")
@@ -113,7 +113,7 @@ def log(limit: int, everything: bool, newest_first: bool, as_json: bool, **filte
     after = chosen.place()
 
     async def work(database: "Database") -> None:
-        from ledger.log import stream
+        from ledger.read.log import stream
 
         found = stream(
             database,
@@ -156,8 +156,8 @@ def follow(limit: int | None, as_json: bool, **filters: Any) -> None:
     followers: list[Follower] = []
 
     async def work(database: "Database") -> None:
-        from ledger.follow import Follower
-        from ledger.order import START
+        from ledger.read.global_order import START
+        from ledger.read.subscription import Follower
 
         wanted = await chosen.wanted(database)
         begin = after or (START if wanted.since else None)

@@ -9,8 +9,8 @@ from starter.cli import options
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starter.sdk import Amends
-    from workflows.inputs import Progress
+    from starter.client.client import Amends
+    from workflows.contract.messages import Progress
 
 
 def _mending(command: options.Command) -> options.Command:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from starter.errors import InvalidInput
+from starter.client.errors import InvalidInput
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

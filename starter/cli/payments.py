@@ -8,8 +8,8 @@ import click
 from starter.cli import options
 
 if TYPE_CHECKING:
-    from starter.sdk import Amends
-    from workflows.inputs import Progress
+    from starter.client.client import Amends
+    from workflows.contract.messages import Progress
 
 
 @click.command()
@@ -35,9 +35,9 @@ def pay(
     The agent that FILE names asks; --as and --reason go to the metadata of its events.
     """
     from starter.cli.story import submit
+    from starter.client.wrong_fields import checked
     from starter.documents import read_json
-    from starter.wrong_fields import checked
-    from workflows.inputs import PaymentRequest
+    from workflows.contract.messages import PaymentRequest
 
     fields = with_operation_id(read_json(file), operation_id)
     said = {"submitted_by": actor and options.person(actor), "reason": reason}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from starter.cli import options, output
+from starter.client.errors import AmendsError, BadRequest, Unreachable
 from starter.environment import setting, settings
-from starter.errors import AmendsError, BadRequest, Unreachable
 
 if TYPE_CHECKING:
-    from ledger.rebuild import Rebuilt
+    from ledger.audit.rebuild import Rebuilt
 
 
 @click.command()
@@ -40,9 +40,9 @@ def rebuild(table: str, as_json: bool) -> None:
 async def _rebuild(table: str) -> "Rebuilt":
     from psycopg.errors import InvalidSchemaName, UndefinedTable
 
+    from ledger.aggregates.aggregate import UnknownEvent
+    from ledger.audit.rebuild import check_table, rebuild
     from ledger.errors import DatabaseUnavailable, LogDamaged, NeverWorks, TryAgain
-    from ledger.noun import UnknownEvent
-    from ledger.rebuild import check_table, rebuild
 
     try:
         check_table(table)

@@ -7,9 +7,9 @@ import click
 from starter.cli import options, output
 
 if TYPE_CHECKING:
-    from ledger.agents import AgentState
+    from ledger.aggregates.agent import AgentState
     from ledger.database import Database
-    from ledger.show import Shown
+    from ledger.read.show import Shown
 
 
 @click.group()
@@ -44,8 +44,8 @@ def revoke(name: str, as_json: bool, **asked: str | None) -> int:
 
 def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) -> int:
     from starter.cli.story import submit
-    from starter.wrong_fields import checked
-    from workflows.inputs import AgentRequest
+    from starter.client.wrong_fields import checked
+    from workflows.contract.messages import AgentRequest
 
     request = checked(AgentRequest, {**_asked_by(asked), **fields})
     before = _agent(request.agent_id) if request.action == "register" else None
@@ -73,7 +73,7 @@ def _agents() -> "list[AgentState] | None":
     from starter.cli.client import with_ledger_if_any
 
     async def work(database: "Database") -> "list[AgentState]":
-        from ledger.show import agents
+        from ledger.read.show import agents
 
         return await agents(database)
 
@@ -95,7 +95,7 @@ def list_agents(as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[AgentState]":
-        from ledger.show import agents
+        from ledger.read.show import agents
 
         return await agents(database)
 
@@ -137,8 +137,8 @@ def set_policy(
 ) -> int:
     """Set what AGENT may spend, from its next request on. Equal to a limit is allowed."""
     from starter.cli.story import submit
-    from starter.wrong_fields import checked
-    from workflows.inputs import PolicyRequest
+    from starter.client.wrong_fields import checked
+    from workflows.contract.messages import PolicyRequest
 
     limits = {
         "agent_id": agent,
@@ -163,7 +163,7 @@ def show_policy(agent: str, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "Shown":
-        from ledger.show import policy
+        from ledger.read.show import policy
 
         return await policy(database, agent)
 
@@ -171,7 +171,7 @@ def show_policy(agent: str, as_json: bool) -> None:
     if as_json:
         output.document({**shown.state, "policy_version": shown.version})
         return
-    from starter.wording import amount_text
+    from starter.client.wording import amount_text
 
     output.line(f"policy of {agent}, version {shown.version}, days in {shown.state['time_zone']}")
     for name in ("max_per_transaction", "daily_limit", "approval_threshold"):

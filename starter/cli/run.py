@@ -11,7 +11,7 @@ import click
 
 from starter.cli.commands import amends
 from starter.cli.usage import wrong_usage
-from starter.errors import AmendsError
+from starter.client.errors import AmendsError
 
 # As shells report them: 128 and the signal's number.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141

@@ -11,8 +11,8 @@ from starter.cli import options, output
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from starter.schedules import Scheduled
-    from starter.sdk import Amends
+    from starter.client.client import Amends
+    from starter.client.schedules import Scheduled
 
 
 @click.group()
@@ -46,7 +46,7 @@ def _states(saga_ids: list[str]) -> dict[str | None, str]:
 
     async def work(database: "Database") -> dict[str | None, str]:
         from ledger.errors import NotFound
-        from ledger.show import saga
+        from ledger.read.show import saga
 
         states: dict[str | None, str] = {}
         for saga_id in saga_ids:

@@ -3,7 +3,7 @@
 import click
 
 from starter.cli import options, output
-from starter.errors import BadRequest
+from starter.client.errors import BadRequest
 
 
 @click.command()
@@ -11,7 +11,7 @@ from starter.errors import BadRequest
 @options.as_json
 def schema(workflow: str, as_json: bool) -> None:
     """Print the JSON Schema of a workflow's input and result."""
-    from starter.kinds import KINDS
+    from starter.client.kinds import KINDS
 
     for kind in KINDS:
         if kind.workflow == workflow:

@@ -9,9 +9,9 @@ from starter.cli import output
 from starter.cli.client import with_amends
 
 if TYPE_CHECKING:
-    from starter.kinds import Request
-    from starter.sdk import Amends
-    from workflows.inputs import Progress
+    from starter.client.client import Amends
+    from starter.client.kinds import Request
+    from workflows.contract.messages import Progress
 
 _ENDED_OTHERWISE, _WAITS = 1, 4
 
@@ -48,7 +48,7 @@ def say(progress: "Progress", *, as_json: bool) -> None:
     if as_json:
         output.document(document_of(progress))
         return
-    from starter.wording import notes, standing
+    from starter.client.wording import notes, standing
 
     for note in notes(progress):
         output.line(f"note: {note}")
@@ -59,7 +59,7 @@ def document_of(progress: "Progress") -> dict[str, Any]:
     """The result with `saga_id`; of a saga that has not ended, its progress."""
     if progress.result is None:
         return progress.model_dump(mode="json")
-    from starter.kinds import kind_of_saga
+    from starter.client.kinds import kind_of_saga
 
     # Read by its model: in the order of the fields, whatever the ledger's JSON made of it.
     result = kind_of_saga(progress.saga_id).result.model_validate(progress.result)
@@ -68,7 +68,7 @@ def document_of(progress: "Progress") -> dict[str, Any]:
 
 def status_of(progress: "Progress") -> int:
     """The exit status that says how the saga stands."""
-    from starter.kinds import GOOD_ENDS
+    from starter.client.kinds import GOOD_ENDS
 
     if progress.result is not None:
         return 0 if progress.result.get("state") in GOOD_ENDS else _ENDED_OTHERWISE

@@ -7,8 +7,8 @@ import click
 from starter.cli import options, output
 
 if TYPE_CHECKING:
-    from starter.sdk import Amends
-    from workflows.sweep_inputs import Swept
+    from starter.client.client import Amends
+    from workflows.contract.sweep_messages import Swept
 
 
 @click.command()
@@ -31,7 +31,7 @@ def sweep(
     completed. One that was lost in the last minutes is left alone for now. Exit status 4 when it
     stopped for a person."""
     from starter.cli.client import with_amends
-    from starter.errors import InvalidInput
+    from starter.client.errors import InvalidInput
 
     if (everything or gone) and not reason:
         raise InvalidInput("--reason", "is missing: --all and --gone are a person's decision")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from starter.errors import InvalidInput
+from starter.client.errors import InvalidInput
 
 # The fields of requests that an option or argument of another name gives.
 _GIVEN_BY = {

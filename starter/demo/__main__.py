@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from ledger.database import open_database
+from starter.client.client import Amends
+from starter.client.errors import AmendsError
 from starter.demo.scenes import tour
 from starter.demo.servers import DemoServers, DemoServersFailed
 from starter.demo.stage import Stage, Surprise
-from starter.errors import AmendsError
-from starter.sdk import Amends
 
 DATA = Path(".amends/demo")
 

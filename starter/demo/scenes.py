@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ledger.money import Money
+from ledger.aggregates.money import Money
 from starter.demo.stage import Stage
-from workflows.inputs import (
+from workflows.contract.messages import (
     AgentRequest,
     ChangeRequest,
     Destination,

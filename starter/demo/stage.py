@@ -11,13 +11,13 @@ import psycopg
 from rich.console import Console
 from rich.markup import escape
 
-from ledger import show
+from ledger.audit.verify import Verified, verify
 from ledger.database import Database
 from ledger.errors import NotFound
-from ledger.verify import Verified, verify
+from ledger.read import show
+from starter.client.client import Amends
+from starter.client.wording import short
 from starter.demo.servers import DemoServers
-from starter.sdk import Amends
-from starter.wording import short
 
 Found = TypeVar("Found")
 

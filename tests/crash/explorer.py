@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ledger.canonical import digest
-from ledger.verify import verify
+from ledger.audit.verify import verify
+from ledger.store.canonical_json import digest
 from tests.crash.every import SHAPES
 from tests.crash.ground import Ground, patiently
 from tests.crash.orders import ANSWER_LOST, KILL, NOT_SENT, TWICE, Blow

@@ -13,11 +13,11 @@ from psycopg import AsyncConnection, sql
 from temporalio.client import Client
 
 from activities.adapters.mock import MockBank, create_mock_bank
-from ledger.agents import AgentRegistered, agent_name
-from ledger.commit import Author, Decision, Ref, commit
+from ledger.aggregates.agent import AgentRegistered, agent_name
+from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable
-from ledger.policies import PolicySet, policy_name
+from ledger.store.commit import Author, Decision, Ref, commit
 from tests.closing import until_the_core_has_left
 from tests.crash.nursery import Nursery, nursery
 from tests.crash.orders import POSTGRES_KILLED
@@ -27,8 +27,8 @@ from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
 from worker.settings import Settings
-from workflows.border import DATA_CONVERTER
-from workflows.inputs import PolicyRequest
+from workflows.contract.admission import DATA_CONVERTER
+from workflows.contract.messages import PolicyRequest
 
 T = TypeVar("T")
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from activities import agents, authorizations, lost_sagas
+from activities import agents, authorizations
+from activities import orphans as lost_sagas
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import TransferReport
 from activities.saga_records import Turned
-from ledger import step_claims
-from ledger.lost_sagas import declare_lost
-from ledger.sagas import SagaState
-from ledger.step_claims import StepClaim
+from ledger.aggregates.saga import SagaState
+from ledger.sagas import step_log as step_claims
+from ledger.sagas.orphans import declare_lost
+from ledger.sagas.step_log import StepClaim
 from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
 from tests.crash.patching import put
 from worker import sandbox
-from workflows.saga import Saga
+from workflows.engine.saga import Saga
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _no_stored_result() -> None:
 def _undo_from_memory() -> None:
     """The saga undoes what it saw succeed, instead of what the ledger says was started."""
     # The real module in the sandbox, so that the patch is in it.
-    put(sandbox, "PASSED_THROUGH", (*sandbox.PASSED_THROUGH, "workflows.saga"))
+    put(sandbox, "PASSED_THROUGH", (*sandbox.PASSED_THROUGH, "workflows.engine.saga"))
     watch, undo = Saga._watch, Saga.turn_round
 
     async def remembering(saga: Any, claim: Any, work: Any) -> Any:

@@ -33,7 +33,7 @@ from activities.adapters.mock import MockBank
 from activities.adapters.payment import NothingSent, OutcomeUnknown
 from activities.providers.postgres import PostgresProvider
 from activities.providers.provider import ProviderUnavailable
-from ledger import commit
+from ledger.store import commit
 from tests.crash.orders import (
     ANSWER_LOST,
     FROZEN,

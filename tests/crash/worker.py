@@ -24,11 +24,12 @@ from typing import NoReturn
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities import errors, lost_sagas, step, transfers
+from activities import errors, step, transfers
+from activities import orphans as lost_sagas
 from activities.providers.postgres import server
 from activities.resources import ResourceActivities
 from ledger.database import Database
-from ledger.lost_sagas import OpenSaga, open_sagas
+from ledger.sagas.orphans import OpenSaga, open_sagas
 from tests.crash.mutations import MUTATIONS
 from tests.crash.orders import Orders
 from tests.crash.patching import put
@@ -36,7 +37,7 @@ from tests.crash.places import Places, watch
 from worker import wiring
 from worker.process import work
 from worker.settings import Settings
-from workflows.border import DATA_CONVERTER
+from workflows.contract.admission import DATA_CONVERTER
 
 # As short as two busy processors allow: most faults wait for it to pass.
 STICKY = timedelta(seconds=1)

@@ -13,17 +13,17 @@ from activities.providers.postgres import PostgresProvider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
-from ledger import migrate
+from ledger.audit.verify import verify
 from ledger.database import Database, open_database
-from ledger.verify import verify
+from ledger.migrations import upgrade as migrate
 from tests.closing import until_the_core_has_left
 from tests.infrastructure.asking import Asking, Target
 from tests.ledger.conftest import create_database
 from tests.sagas.gate import Gate, gate_before
 from worker.embedded.servers import EmbeddedServers
 from worker.wiring import worker
-from workflows.border import DATA_CONVERTER
-from workflows.infrastructure import InfrastructureSaga
+from workflows.change import InfrastructureSaga
+from workflows.contract.admission import DATA_CONVERTER
 from workflows.rollback import RollbackSaga
 
 LEDGER = "infrastructure_ledger"

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from ledger.database import Database
-from ledger.resource_history import resources
+from ledger.read.environments import resources
 from tests.infrastructure.asking import (
     Asking,
     Json,

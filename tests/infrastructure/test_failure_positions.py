@@ -14,7 +14,7 @@ from activities.providers.postgres import PostgresProvider
 from activities.resource_change import ApplyResource
 from ledger.database import Database
 from ledger.errors import Fenced, StateRefused
-from ledger.saga_claims import begin_compensation
+from ledger.sagas.saga_log import begin_compensation
 from tests.infrastructure.asking import Target, database, role, schema, told, until
 from tests.infrastructure.worksite import AUTHOR, Killed, MortalProvider, Worksite
 from worker.embedded.servers import EmbeddedServers

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ledger.aggregates.resource import ResourceState, resource_name
 from ledger.database import Database
-from ledger.resources import ResourceState, resource_name
-from ledger.state import state_of
+from ledger.read.current_state import state_of
 from tests.infrastructure.asking import Asking, Handle, Json, Target, role, told, until
 
 

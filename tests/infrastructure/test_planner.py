@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.providers.postgres.spec import KINDS
-from ledger.resource_history import KnownResource, Shape
-from workflows.change_problems import InvalidChange, problems_in
-from workflows.inputs import ChangeRequest, Resource
-from workflows.plan import Operation, Plan
-from workflows.planner import names_of, plan
+from ledger.read.environments import KnownResource, Shape
+from workflows.contract.messages import ChangeRequest, Resource
+from workflows.planning.plan import Operation, Plan
+from workflows.planning.planner import names_of, plan
+from workflows.planning.validation import InvalidChange, problems_in
 
 World = dict[str, Shape]
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from activities.lost_sagas import Care, LostSagas
+from activities.orphans import Care, LostSagas
 from ledger.database import Database
 from tests.infrastructure.asking import Asking, Target, role, told, until
 from worker.wiring import undos, worker

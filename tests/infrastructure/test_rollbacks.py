@@ -7,11 +7,11 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from ledger.database import Database
-from ledger.resource_history import resources, resources_at
+from ledger.read.environments import resources, resources_at
 from tests.infrastructure.asking import Asking, Json, Target, database, role, schema, told
-from workflows.change_problems import KINDS
-from workflows.inputs import RollbackRequest
-from workflows.reversal import plan_rollback
+from workflows.contract.messages import RollbackRequest
+from workflows.planning.rollback_planner import plan_rollback
+from workflows.planning.validation import KINDS
 
 
 async def shapes(ledger: Database, prefix: str) -> dict[str, Json | None]:

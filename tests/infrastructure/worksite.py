@@ -11,15 +11,15 @@ from activities.providers.provider import Marker, Observed, Provider, Spec
 from activities.resource_change import Applied, ApplyResource
 from activities.resources import ResourceActivities
 from activities.step import Claim
-from ledger.commit import Author, database_time
+from ledger.aggregates.saga_step import StepState, StepUndone, UndoPlan, step_name
 from ledger.database import Database
-from ledger.resource_history import Shape, resources
-from ledger.saga_claims import Opening, Run, begin_compensation, close_saga, open_saga
-from ledger.saga_steps import StepState, StepUndone, UndoPlan, step_name
-from ledger.state import state_of
-from workflows.change_problems import KINDS
-from workflows.inputs import ChangeAction, ChangeRequest
-from workflows.planner import plan
+from ledger.read.current_state import state_of
+from ledger.read.environments import Shape, resources
+from ledger.sagas.saga_log import Opening, Run, begin_compensation, close_saga, open_saga
+from ledger.store.commit import Author, database_time
+from workflows.contract.messages import ChangeAction, ChangeRequest
+from workflows.planning.planner import plan
+from workflows.planning.validation import KINDS
 
 AUTHOR = Author("user:ana")
 

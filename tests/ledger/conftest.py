@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection, sql
 
-from ledger import migrate
+from ledger.audit.verify import Verified, verify
 from ledger.database import Database, open_database
-from ledger.step_claims import commit_step, start_step
-from ledger.verify import Verified, verify
+from ledger.migrations import upgrade as migrate
+from ledger.sagas.step_log import commit_step, start_step
 from tests.conftest import CloneDatabase
 from tests.ledger import writing
 from worker.embedded.servers import EmbeddedServers

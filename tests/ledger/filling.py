@@ -1,9 +1,9 @@
 """A ledger with rows in every table, some of several events in one commit, and all that it is."""
 
+from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated, resource_name
+from ledger.aggregates.transfer import TransferExecuted, TransferStarted, transfer_name
 from ledger.database import Database
-from ledger.resources import ResourceChangeStarted, ResourceCreated, resource_name
-from ledger.step_claims import commit_step
-from ledger.transfers import TransferExecuted, TransferStarted, transfer_name
+from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,

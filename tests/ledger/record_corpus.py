@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ledger.noun import Event
-from ledger.nouns import NOUNS
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.registry import NOUNS
 from tests.ledger.samples import SAMPLES
 
 CORPUS = Path(__file__).parent / "corpus"

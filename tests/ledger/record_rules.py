@@ -9,9 +9,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from ledger import migrate
+from ledger.audit.schema_check import RECORDED, rules_of
 from ledger.database import open_database
-from ledger.rules import RECORDED, rules_of
+from ledger.migrations import upgrade as migrate
 from worker.embedded.servers import EmbeddedServers
 
 

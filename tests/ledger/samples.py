@@ -5,8 +5,9 @@
 
 from datetime import UTC, date, datetime
 
-from ledger.agents import AgentRegistered, AgentRevoked
-from ledger.authorizations import (
+from ledger.aggregates.agent import AgentRegistered, AgentRevoked
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import (
     ApprovalRequested,
     AuthorizationApproved,
     AuthorizationCaptured,
@@ -18,9 +19,8 @@ from ledger.authorizations import (
     AuthorizationRequested,
     AuthorizationVoided,
 )
-from ledger.noun import Event
-from ledger.policies import PolicySet
-from ledger.resources import (
+from ledger.aggregates.policy import PolicySet
+from ledger.aggregates.resource import (
     ResourceChangeDropped,
     ResourceChangeStarted,
     ResourceCreated,
@@ -28,7 +28,19 @@ from ledger.resources import (
     ResourceReplaced,
     ResourceUpdated,
 )
-from ledger.saga_steps import (
+from ledger.aggregates.saga import (
+    SagaCommitRefused,
+    SagaCompensated,
+    SagaCompensating,
+    SagaCompleted,
+    SagaDuplicateReceived,
+    SagaFailed,
+    SagaLost,
+    SagaReuseRefused,
+    SagaStarted,
+    SagaTakenOver,
+)
+from ledger.aggregates.saga_step import (
     StepAttentionRequested,
     StepCommitted,
     StepDone,
@@ -42,20 +54,8 @@ from ledger.saga_steps import (
     StepUndone,
     UndoPlan,
 )
-from ledger.sagas import (
-    SagaCommitRefused,
-    SagaCompensated,
-    SagaCompensating,
-    SagaCompleted,
-    SagaDuplicateReceived,
-    SagaFailed,
-    SagaLost,
-    SagaReuseRefused,
-    SagaStarted,
-    SagaTakenOver,
-)
-from ledger.spend import SpendChange, SpendWindow
-from ledger.transfers import (
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transfer import (
     TransferCancelled,
     TransferExecuted,
     TransferRefused,

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ledger.commit import Decision, Loaded
+from ledger.aggregates.saga_step import StepSkipped, StepUndone
 from ledger.database import Database
 from ledger.errors import Fenced
-from ledger.saga_claims import begin_compensation, close_saga, take_over
-from ledger.saga_steps import StepSkipped, StepUndone
-from ledger.step_claims import commit_step, note_step, undo_step
+from ledger.sagas.saga_log import begin_compensation, close_saga, take_over
+from ledger.sagas.step_log import commit_step, note_step, undo_step
+from ledger.store.commit import Decision, Loaded
 from tests.ledger.writing import AUTHOR, claim, hold, open_payment, run
 
 SAGA = "payment/rent"

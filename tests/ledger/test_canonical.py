@@ -8,7 +8,7 @@ import rfc8785
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ledger.canonical import (
+from ledger.store.canonical_json import (
     MAX_SAFE_INTEGER,
     canonical,
     canonical_plain,

@@ -3,9 +3,9 @@
 import psycopg
 import pytest
 
+from ledger.aggregates.registry import NOUNS
+from ledger.audit.schema_check import RECORDED, rules_of
 from ledger.database import open_database
-from ledger.nouns import NOUNS
-from ledger.rules import RECORDED, rules_of
 from tests.ledger.conftest import Clone
 from tests.ledger.record_rules import text_of
 from tests.ledger.writing import sqlstate

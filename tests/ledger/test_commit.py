@@ -5,13 +5,13 @@ import asyncio
 import psycopg
 import pytest
 
-from ledger import commit as write_path
-from ledger.agents import AgentRegistered, AgentRevoked
-from ledger.commit import Decision, Loaded, Ref, commit
+from ledger.aggregates.agent import AgentRegistered, AgentRevoked
+from ledger.aggregates.aggregate import Event
 from ledger.database import Database
-from ledger.decision import NotLoaded
 from ledger.errors import DatabaseUnavailable
-from ledger.noun import Event
+from ledger.store import commit as write_path
+from ledger.store.commit import Decision, Loaded, Ref, commit
+from ledger.store.decision import NotLoaded
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, BOT, register, reserve, revoke, write
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.agents import AgentRegistered, AgentRevoked, agent_name
-from ledger.commit import Decision, Loaded, Ref, commit
+from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.database import Connection, Database, open_database
 from ledger.errors import DatabaseUnavailable, InputChanged
-from ledger.lost_sagas import declare_lost
-from ledger.saga_claims import Opening, Run, begin_compensation, open_saga
-from ledger.step_claims import StepClaim, commit_step
+from ledger.sagas.orphans import declare_lost
+from ledger.sagas.saga_log import Opening, Run, begin_compensation, open_saga
+from ledger.sagas.step_log import StepClaim, commit_step
+from ledger.store.commit import Decision, Loaded, Ref, commit
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, BOT, claim, hold, open_payment, register, revoke, write
 

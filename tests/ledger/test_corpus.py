@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from ledger.noun import Event, Noun, State, Upcaster
-from ledger.nouns import NOUNS
+from ledger.aggregates.aggregate import Event, Noun, State, Upcaster
+from ledger.aggregates.registry import NOUNS
 from tests.ledger.record_corpus import CORPUS, EVENTS, changed, file_of, record
 from tests.ledger.samples import SAMPLES
 

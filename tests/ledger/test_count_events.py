@@ -8,7 +8,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from ledger.database import Database
-from ledger.partitions import create_partitions
+from ledger.migrations.partitions import create_partitions
 from tests.ledger.conftest import Clone
 from tests.ledger.rules.world import AGENT, BOT, event, new_row, row
 from tests.ledger.writing import register, sqlstate

@@ -11,21 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ledger.agents import AgentRegistered
-from ledger.authorizations import AuthorizationRequested
-from ledger.commit import Decision, Ref, commit
+from ledger.aggregates.agent import AgentRegistered
+from ledger.aggregates.aggregate import Event, Noun, UnknownEvent
+from ledger.aggregates.authorization import AuthorizationRequested
+from ledger.aggregates.policy import PolicySet
+from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.resource import ResourceChangeStarted
+from ledger.aggregates.saga import SagaStarted
+from ledger.aggregates.saga_step import StepCommitted, StepStarted
+from ledger.aggregates.spend_window import SpendChange
+from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
-from ledger.noun import Event, Noun, UnknownEvent
-from ledger.nouns import NOUNS
-from ledger.policies import PolicySet
-from ledger.resources import ResourceChangeStarted
-from ledger.saga_claims import begin_compensation
-from ledger.saga_steps import StepCommitted, StepStarted
-from ledger.sagas import SagaStarted
-from ledger.show import show
-from ledger.spend import SpendChange
-from ledger.state import state_of
-from ledger.transfers import TransferStarted
+from ledger.read.current_state import state_of
+from ledger.read.show import show
+from ledger.sagas.saga_log import begin_compensation
+from ledger.store.commit import Decision, Ref, commit
 from tests.ledger.writing import AUTHOR, open_payment
 
 FIRST: dict[str, tuple[type[Event], ...]] = {

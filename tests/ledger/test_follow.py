@@ -9,13 +9,13 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import SerializationFailure
 
-from ledger import follow
-from ledger.agents import agent_name
+from ledger.aggregates.agent import agent_name
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable
-from ledger.follow import Follower, announce
-from ledger.log import LoggedEvent, Wanted, log
-from ledger.order import START, Token
+from ledger.read import subscription as follow
+from ledger.read.global_order import START, Token
+from ledger.read.log import LoggedEvent, Wanted, log
+from ledger.read.subscription import Follower, announce
 from tests.ledger.conftest import Clone
 from tests.ledger.gate import Gate, gate_of
 from tests.ledger.writing import BOT, open_payment, register, revoke

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.commit import Author, Decision, Ref, commit
+from ledger.aggregates.aggregate import aggregate_id, id_text
+from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated, resource_name
 from ledger.database import Database
-from ledger.event_log import event_hash, hash_parts
-from ledger.noun import aggregate_id, id_text
-from ledger.resources import ResourceChangeStarted, ResourceCreated, resource_name
-from ledger.saga_claims import Opening, open_saga
+from ledger.sagas.saga_log import Opening, open_saga
+from ledger.store.commit import Author, Decision, Ref, commit
+from ledger.store.event_log import event_hash, hash_parts
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import jsons, texts
 from tests.ledger.writing import register, revoke, run

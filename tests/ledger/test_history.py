@@ -7,27 +7,27 @@ import psycopg
 import pytest
 from sqlalchemy import Select
 
-from ledger.authorizations import (
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import (
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationPhase,
     AuthorizationRequested,
     authorization_name,
 )
+from ledger.aggregates.resource import (
+    ResourceChangeStarted,
+    ResourceCreated,
+    ResourceDeleted,
+    resource_name,
+)
 from ledger.database import Database, compiled
-from ledger.history import (
+from ledger.read.queries import (
     PaymentQuery,
     payments,
     payments_statement,
     present_resources,
     resources_statement,
-)
-from ledger.noun import Event
-from ledger.resources import (
-    ResourceChangeStarted,
-    ResourceCreated,
-    ResourceDeleted,
-    resource_name,
 )
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import requested, write

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
-from ledger import reading
-from ledger.agents import agent_name
-from ledger.commit import Author
+from ledger.aggregates.agent import agent_name
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.log import LoggedEvent, Wanted, log, stream
-from ledger.order import START, Token, reaches
-from ledger.step_claims import commit_step
+from ledger.read import cursors as reading
+from ledger.read.global_order import START, Token, reaches
+from ledger.read.log import LoggedEvent, Wanted, log, stream
+from ledger.sagas.step_log import commit_step
+from ledger.store.commit import Author
 from tests.ledger.conftest import Clone
 from tests.ledger.gate import gate_of
 from tests.ledger.writing import (

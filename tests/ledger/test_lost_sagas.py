@@ -2,12 +2,12 @@
 
 import pytest
 
+from ledger.aggregates.saga import SagaState
 from ledger.database import Database
 from ledger.errors import Fenced, NotFound
-from ledger.lost_sagas import declare_lost, find_open, open_sagas, still_open
-from ledger.saga_claims import begin_compensation, close_saga, take_over
-from ledger.sagas import SagaState
-from ledger.step_claims import commit_step
+from ledger.sagas.orphans import declare_lost, find_open, open_sagas, still_open
+from ledger.sagas.saga_log import begin_compensation, close_saga, take_over
+from ledger.sagas.step_log import commit_step
 from tests.ledger.writing import AUTHOR, claim, hold, open_payment, run
 
 SAGA = "payment/rent"

@@ -15,12 +15,12 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.pool import NullPool
 
-from ledger import migrate
+from ledger.aggregates.aggregate import Xid8, metadata
+from ledger.aggregates.registry import NOUNS
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable
-from ledger.noun import Xid8, metadata
-from ledger.nouns import NOUNS
-from ledger.partitions import create_partitions
+from ledger.migrations import upgrade as migrate
+from ledger.migrations.partitions import create_partitions
 from tests.ledger.conftest import Clone, create_database
 from tests.ledger.writing import sqlstate
 from worker.embedded.servers import EmbeddedServers
@@ -150,7 +150,7 @@ async def test_the_number_of_months_is_bounded(ledger: Database) -> None:
 async def test_a_log_that_stays_locked_is_said_to_be_unavailable(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.partitions._TRIES", 1)
+    monkeypatch.setattr("ledger.migrations.partitions._TRIES", 1)
     async with (
         await AsyncConnection.connect(clone.superuser) as other,
         open_database(clone.worker, size=1) as database,

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.saga_step import StepAttentionRequested, StepRetryRequested
 from ledger.database import Database
-from ledger.noun import Event
-from ledger.saga_claims import take_over
-from ledger.saga_steps import StepAttentionRequested, StepRetryRequested
-from ledger.step_claims import note_step, start_step
+from ledger.sagas.saga_log import take_over
+from ledger.sagas.step_log import note_step, start_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, WITHIN, claim, facts, open_payment, run
 

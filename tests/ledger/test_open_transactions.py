@@ -3,7 +3,7 @@
 from psycopg import AsyncConnection
 
 from ledger.database import open_database
-from ledger.open_transactions import OpenTransaction, oldest_open_transaction
+from ledger.read.open_transactions import OpenTransaction, oldest_open_transaction
 from tests.ledger.conftest import Clone
 
 

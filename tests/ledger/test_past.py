@@ -11,8 +11,8 @@ from psycopg import AsyncConnection
 
 from ledger.database import Database, open_database
 from ledger.errors import ClockSetBack, NotFound, StateRefused, StillOpen
-from ledger.past import Point, wait_until_past
-from ledger.show import show
+from ledger.read.point_in_time import Point, wait_until_past
+from ledger.read.show import show
 from tests.ledger.conftest import Clone
 from tests.ledger.rules.world import event, row
 from tests.ledger.writing import BOT, register, revoke, sqlstate

@@ -6,22 +6,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ledger.commit import Author, Decision, Ref, commit
-from ledger.database import Database
-from ledger.errors import NotFound, StateRefused
-from ledger.log import Wanted, log
-from ledger.noun import Event, Noun, State
-from ledger.nouns import NOUNS
-from ledger.past import Point
-from ledger.provenance import Blame, blame, diff, leaves_of
-from ledger.resources import (
+from ledger.aggregates.aggregate import Event, Noun, State
+from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.resource import (
     ResourceChangeDropped,
     ResourceChangeStarted,
     ResourceCreated,
     ResourceDeleted,
     ResourceUpdated,
 )
-from ledger.saga_claims import begin_compensation, open_saga
+from ledger.database import Database
+from ledger.errors import NotFound, StateRefused
+from ledger.read.diff_and_blame import Blame, blame, diff, leaves_of
+from ledger.read.log import Wanted, log
+from ledger.read.point_in_time import Point
+from ledger.sagas.saga_log import begin_compensation, open_saga
+from ledger.store.commit import Author, Decision, Ref, commit
 from tests.ledger.test_fold import histories, jsons
 from tests.ledger.writing import AUTHOR, BOT, open_payment, opening, register, revoke, write
 

@@ -2,13 +2,13 @@
 
 import pytest
 
+from ledger.aggregates.aggregate import UnknownEvent
+from ledger.aggregates.resource import ResourceChangeStarted, resource_name
 from ledger.database import Database
 from ledger.errors import Ambiguous, LogDamaged, NotFound
-from ledger.noun import UnknownEvent
-from ledger.resources import ResourceChangeStarted, resource_name
-from ledger.saga_claims import close_saga
-from ledger.show import agents, policy, resolve_id, saga, sagas, show
-from ledger.step_claims import commit_step
+from ledger.read.show import agents, policy, resolve_id, saga, sagas, show
+from ledger.sagas.saga_log import close_saga
+from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from ledger import reading, retelling
-from ledger import rebuild as rebuild_module
-from ledger.agents import AGENT, AgentState
+from ledger.aggregates.agent import AGENT, AgentState
+from ledger.aggregates.aggregate import Event, Noun, UnknownEvent, aggregate_id
+from ledger.aggregates.registry import NOUNS
+from ledger.audit import projection as retelling
+from ledger.audit import rebuild as rebuild_module
+from ledger.audit.rebuild import rebuild
 from ledger.database import Database
 from ledger.errors import LogDamaged, NotFound, NotOwner
-from ledger.noun import Event, Noun, UnknownEvent, aggregate_id
-from ledger.nouns import NOUNS
-from ledger.rebuild import rebuild
+from ledger.read import cursors as reading
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import CATALOG, fill, rows, state_of
 from tests.ledger.writing import (

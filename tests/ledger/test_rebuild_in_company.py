@@ -11,12 +11,12 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from ledger import rebuild as rebuild_module
+from ledger.aggregates.aggregate import aggregate_id
+from ledger.audit import rebuild as rebuild_module
+from ledger.audit.rebuild import rebuild
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable, TableBusy
-from ledger.event_log import event_hash
-from ledger.noun import aggregate_id
-from ledger.rebuild import rebuild
+from ledger.store.event_log import event_hash
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import fill, rows, state_of
 from tests.ledger.writing import (

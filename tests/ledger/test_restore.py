@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from ledger import migrate
+from ledger.audit.verify import verify
 from ledger.database import Database, open_database
 from ledger.errors import StateRefused
-from ledger.follow import Follower
-from ledger.log import LoggedEvent, Wanted, log
-from ledger.order import START, Token, record_incarnation
-from ledger.verify import verify
+from ledger.migrations import upgrade as migrate
+from ledger.read.global_order import START, Token, record_incarnation
+from ledger.read.log import LoggedEvent, Wanted, log
+from ledger.read.subscription import Follower
 from tests.ledger.conftest import Clone
 from tests.ledger.gate import gate_of
 from tests.ledger.writing import BOT, register, revoke, sqlstate

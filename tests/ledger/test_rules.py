@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ledger.database import Database
-from ledger.event_log import event_log
+from ledger.store.event_log import event_log
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import register, reserve, sqlstate
 

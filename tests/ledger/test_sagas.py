@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ledger.commit import Decision, Loaded
+from ledger.aggregates.saga_step import StepDone, StepRefused, StepUndone
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
-from ledger.saga_claims import (
+from ledger.sagas.saga_log import (
     TurnedRound,
     begin_compensation,
     close_saga,
@@ -18,14 +18,14 @@ from ledger.saga_claims import (
     record_repeat,
     take_over,
 )
-from ledger.saga_steps import StepDone, StepRefused, StepUndone
-from ledger.step_claims import (
+from ledger.sagas.step_log import (
     StepOutcome,
     commit_step,
     finish_step,
     start_step,
     undo_step,
 )
+from ledger.store.commit import Decision, Loaded
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,

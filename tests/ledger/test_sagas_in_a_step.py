@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.commit import Decision, Loaded
 from ledger.database import Database
 from ledger.errors import Fenced, StateRefused
-from ledger.saga_claims import begin_compensation, take_over
-from ledger.step_claims import commit_step
+from ledger.sagas.saga_log import begin_compensation, take_over
+from ledger.sagas.step_log import commit_step
+from ledger.store.commit import Decision, Loaded
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, claim, hold, open_payment, opening, run
 

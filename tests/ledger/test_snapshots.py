@@ -8,19 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.agents import AGENT, AgentRegistered, AgentState
+from ledger.aggregates.agent import AGENT, AgentRegistered, AgentState
+from ledger.aggregates.aggregate import Event, Noun, aggregate_id
+from ledger.aggregates.policy import POLICY
+from ledger.aggregates.registry import NOUNS
+from ledger.audit.snapshot_check import wrong_snapshots
 from ledger.database import Database
-from ledger.fold import Folded, events_of, fold
-from ledger.noun import Event, Noun, aggregate_id
-from ledger.nouns import NOUNS
-from ledger.past import Point
-from ledger.policies import POLICY
-from ledger.reading import reading
-from ledger.saga_claims import begin_compensation
-from ledger.show import show
-from ledger.snapshot_check import wrong_snapshots
-from ledger.snapshot_maker import Made, SnapshotMaker
-from ledger.snapshots import EVERY, differing, fingerprint
+from ledger.read.cursors import reading
+from ledger.read.fold import Folded, events_of, fold
+from ledger.read.point_in_time import Point
+from ledger.read.show import show
+from ledger.read.snapshot_writer import Made, SnapshotMaker
+from ledger.read.snapshots import EVERY, differing, fingerprint
+from ledger.sagas.saga_log import begin_compensation
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import histories
 from tests.ledger.writing import AUTHOR, BOT, open_payment, write

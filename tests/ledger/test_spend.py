@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from ledger import commit as commit_module
-from ledger.authorizations import AuthorizationApproved, authorization_name
-from ledger.commit import Decision, Ref, commit
+from ledger.aggregates.authorization import AuthorizationApproved, authorization_name
 from ledger.database import Database
 from ledger.errors import TooMuchContention
+from ledger.store import commit as commit_module
+from ledger.store.commit import Decision, Ref, commit
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, LIMIT, release, requested, reserve, spend, window
 

@@ -6,15 +6,15 @@ from typing import get_args
 
 import pytest
 
-from ledger import findings
-from ledger.commit import Decision
+from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.saga_step import StepCommitted, StepUndone
+from ledger.audit import findings
+from ledger.audit.verify import CANNOT_DETECT
 from ledger.database import Database
-from ledger.noun import aggregate_id
-from ledger.saga_claims import begin_compensation, close_saga
-from ledger.saga_steps import StepCommitted, StepUndone
-from ledger.snapshot_maker import SnapshotMaker
-from ledger.step_claims import undo_step
-from ledger.verify import CANNOT_DETECT
+from ledger.read.snapshot_writer import SnapshotMaker
+from ledger.sagas.saga_log import begin_compensation, close_saga
+from ledger.sagas.step_log import undo_step
+from ledger.store.commit import Decision
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,

@@ -10,9 +10,9 @@ import psutil
 import psycopg
 import pytest
 
+from ledger.audit.verify import verify
 from ledger.database import Database, open_database
 from ledger.errors import ShareLost, StateRefused
-from ledger.verify import verify
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import BOT, register, reserve
 
@@ -66,7 +66,7 @@ async def test_a_killed_process_is_an_error_and_never_clean(intact: Clone) -> No
 async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
     program = (
         "from multiprocessing import get_context\n"
-        "from ledger.apart import end_with_parent\n"
+        "from ledger.audit.scan_processes import end_with_parent\n"
         "if __name__ == '__main__':\n"
         " child = get_context('spawn').Process(target=end_with_parent)\n"
         " child.start()\n"
@@ -115,7 +115,7 @@ async def test_what_is_settled_waits_for_whoever_may_still_add_to_it(
 ) -> None:
     [(last,)] = await intact.fetch("SELECT max(position) FROM ledger.event_log")
     assert (await intact.verify()).settled == last
-    monkeypatch.setattr("ledger.verify.PATIENCE_S", 0.1)
+    monkeypatch.setattr("ledger.audit.verify.PATIENCE_S", 0.1)
     async with await psycopg.AsyncConnection.connect(intact.owner) as other:
         # As a commit that has its position and does not end.
         await other.execute("LOCK TABLE ledger.event_log IN ROW EXCLUSIVE MODE")

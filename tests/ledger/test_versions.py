@@ -10,14 +10,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ledger import resource_history
-from ledger.agents import AGENT, AgentRevoked, AgentState
+from ledger.aggregates.agent import AGENT, AgentRevoked, AgentState
+from ledger.aggregates.aggregate import Event, Noun, Payload, UnknownEvent, Upcaster
+from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.resource import (
+    RESOURCE,
+    ResourceChangeStarted,
+    ResourceCreated,
+    resource_name,
+)
 from ledger.database import Database
-from ledger.noun import Event, Noun, Payload, UnknownEvent, Upcaster
-from ledger.nouns import NOUNS
-from ledger.resource_history import resources_at
-from ledger.resources import RESOURCE, ResourceChangeStarted, ResourceCreated, resource_name
-from ledger.show import show
+from ledger.read import environments as resource_history
+from ledger.read.environments import resources_at
+from ledger.read.show import show
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import BOT, register, revoke, write
 

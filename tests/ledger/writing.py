@@ -4,22 +4,22 @@ from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
-from ledger.agents import AgentRegistered, AgentRevoked, agent_name
-from ledger.authorizations import (
+from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import (
     AuthorizationApproved,
     AuthorizationDenied,
     AuthorizationRequested,
     AuthorizationVoided,
     authorization_name,
 )
-from ledger.commit import Author, Decision, Loaded, Ref, commit
+from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.aggregates.saga_step import UndoPlan
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.database import Database
-from ledger.noun import Event
-from ledger.policies import PolicySet, policy_name
-from ledger.saga_claims import Opened, Opening, Run, open_saga
-from ledger.saga_steps import UndoPlan
-from ledger.spend import SpendChange, SpendWindow
-from ledger.step_claims import StepClaim
+from ledger.sagas.saga_log import Opened, Opening, Run, open_saga
+from ledger.sagas.step_log import StepClaim
+from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
 LIMIT = 100_000

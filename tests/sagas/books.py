@@ -9,8 +9,8 @@ from typing import Any, LiteralString, TypeVar
 from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
+from ledger.audit.verify import verify
 from ledger.database import open_database
-from ledger.verify import verify
 from tests.sagas.teller import DEADLINE_S, Json, saga_of
 from tests.triggers import take_off_the_log
 

@@ -14,10 +14,10 @@ from temporalio.client import Client
 from activities import errors, step, transfers
 from activities.adapters import mock
 from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
-from ledger.agents import AgentRegistered, agent_name
-from ledger.commit import Author, Decision, Ref, commit
+from ledger.aggregates.agent import AgentRegistered, agent_name
+from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
-from ledger.policies import PolicySet, policy_name
+from ledger.store.commit import Author, Decision, Ref, commit
 from tests.closing import until_the_core_has_left
 from tests.conftest import CloneDatabase
 from tests.sagas.books import Books, until
@@ -30,8 +30,8 @@ from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings, needed
 from worker.wiring import wire
-from workflows.border import DATA_CONVERTER
-from workflows.inputs import PolicyRequest
+from workflows.contract.admission import DATA_CONVERTER
+from workflows.contract.messages import PolicyRequest
 
 TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"

@@ -9,10 +9,10 @@ from activities.adapters.payment import OutcomeUnknown
 from activities.errors import Failed
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
 from activities.step import Claim, Request
-from ledger.commit import Decision, Loaded
+from ledger.aggregates.saga_step import StepDone, StepFailed, StepUndone
 from ledger.database import Database
-from ledger.saga_steps import StepDone, StepFailed, StepUndone
-from ledger.step_claims import StepOutcome, finish_step, start_step, undo_step
+from ledger.sagas.step_log import StepOutcome, finish_step, start_step, undo_step
+from ledger.store.commit import Decision, Loaded
 
 Word = Literal["yes", "no", "unknown", "away", "in an hour", "bug"]
 

@@ -7,9 +7,9 @@ from pydantic import Field, JsonValue
 from temporalio import workflow
 
 from activities.saga_records import Turned
-from ledger.saga_steps import StepReport, UndoPolicy
-from workflows.inputs import Input
-from workflows.saga_workflow import SagaWorkflow, TurnRound, system
+from ledger.aggregates.saga_step import StepReport, UndoPolicy
+from workflows.contract.messages import Input
+from workflows.engine.workflow import SagaWorkflow, TurnRound, system
 
 with workflow.unsafe.imports_passed_through():
     from tests.sagas.desk import Desk, Errand

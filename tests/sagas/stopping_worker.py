@@ -17,7 +17,7 @@ import pytest
 
 from activities import errors
 from activities.adapters.mock import MockBank
-from ledger import commit
+from ledger.store import commit
 from worker import __main__, wiring
 
 CARRY_OUT = errors._Classifying.execute_activity

@@ -12,13 +12,13 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ledger.commit import Author
 from ledger.database import Database
-from ledger.saga_claims import Opening, Run, open_saga
+from ledger.sagas.saga_log import Opening, Run, open_saga
+from ledger.store.commit import Author
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import QUEUE
 from tests.sagas.teller import Handle, Json, Teller, new_id, payment, saga_of, until_waits_for
-from workflows.inputs import PaymentRequest
+from workflows.contract.messages import PaymentRequest
 
 GO_ON = {"actor": "user:u-17", "reason": "I looked: they are lost"}
 

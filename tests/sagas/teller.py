@@ -20,7 +20,7 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
-from workflows.saga_workflow import SUBMITTED_BY
+from workflows.engine.workflow import SUBMITTED_BY
 
 Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from activities import transfers
-from ledger.commit import database_time
 from ledger.database import Database
+from ledger.store.commit import database_time
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, NewAgent, Place
 from tests.sagas.teller import Teller, payment

@@ -10,8 +10,8 @@ import pytest
 
 from activities import transfers
 from activities.adapters.mock import MockBank
-from ledger.commit import database_time
 from ledger.database import Database
+from ledger.store.commit import database_time
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, Stuck
 from tests.sagas.teller import USER, Teller, payment, saga_of

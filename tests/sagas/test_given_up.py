@@ -11,7 +11,7 @@ import pytest
 from temporalio import workflow
 from temporalio.exceptions import CancelledError
 
-from workflows.saga_run import SagaRun
+from workflows.engine.run import SagaRun
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sagas.books import Books
 from tests.sagas.teller import Json, Teller, new_id, payment, policy, refused
-from workflows.saga_workflow import MAX_REPEATS
+from workflows.engine.workflow import MAX_REPEATS
 
 
 def nested(depth: int) -> Json:

@@ -11,12 +11,12 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateStage
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from activities import lost_sagas
-from activities.lost_sagas import Care, LostSagas
+from activities import orphans as lost_sagas
 from activities.namespace import namespace_id
-from ledger.commit import Author
+from activities.orphans import Care, LostSagas
 from ledger.database import Database
-from ledger.saga_claims import Opening, Run, close_saga, open_saga
+from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
+from ledger.store.commit import Author
 from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place
@@ -26,7 +26,7 @@ from worker.embedded.temporal import program
 from worker.process import work
 from worker.search_attributes import register_search_attributes
 from worker.wiring import undos, wire, worker
-from workflows.border import DATA_CONVERTER
+from workflows.contract.admission import DATA_CONVERTER
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 
-from ledger.commit import Author
 from ledger.database import Database
-from ledger.saga_claims import close_saga
+from ledger.sagas.saga_log import close_saga
+from ledger.store.commit import Author
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject
 from tests.sagas.teller import (

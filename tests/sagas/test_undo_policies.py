@@ -12,11 +12,11 @@ from temporalio.client import Client
 from activities import errors
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
-from ledger.canonical import digest
-from ledger.commit import Author, Decision
+from ledger.aggregates.saga_step import StepDone
 from ledger.database import Database
-from ledger.saga_steps import StepDone
-from ledger.step_claims import StepClaim, StepOutcome, finish_step
+from ledger.sagas.step_log import StepClaim, StepOutcome, finish_step
+from ledger.store.canonical_json import digest
+from ledger.store.commit import Author, Decision
 from tests.closing import until_the_core_has_left
 from tests.sagas.books import Books, until
 from tests.sagas.desk import Desk, Errand, Word

@@ -25,7 +25,7 @@ from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
 from worker.search_attributes import register_search_attributes
 from worker.settings import Settings
-from workflows.border import DATA_CONVERTER
+from workflows.contract.admission import DATA_CONVERTER
 
 QUEUE = "soak"
 

@@ -14,16 +14,16 @@ from psycopg import AsyncConnection, sql
 from temporalio.client import Client
 
 from activities.adapters.mock import MockBank
+from ledger.audit.verify import verify
 from ledger.database import open_database
-from ledger.verify import verify
 from starter.cli.run import run
-from starter.sdk import Amends
+from starter.client.client import Amends
 from tests.closing import until_the_core_has_left
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings
 from worker.wiring import wire
-from workflows.border import DATA_CONVERTER
+from workflows.contract.admission import DATA_CONVERTER
 
 LEDGER, BANK = "starter_ledger", "starter_bank"
 QUEUES = {

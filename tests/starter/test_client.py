@@ -13,12 +13,13 @@ import psutil
 import pytest
 
 import starter
-from ledger.commit import Author
 from ledger.database import open_database
-from ledger.saga_claims import Opening, Run, close_saga, open_saga
-from starter import Amends, patience
-from starter.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
-from workflows.inputs import Destination, PaymentRequest, PaymentResult, RollbackRequest
+from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
+from ledger.store.commit import Author
+from starter import Amends
+from starter.client import patience
+from starter.client.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
+from workflows.contract.messages import Destination, PaymentRequest, PaymentResult, RollbackRequest
 
 Payment = Callable[..., dict[str, Any]]
 

@@ -10,9 +10,9 @@ from psycopg import AsyncConnection
 
 from activities import transfers
 from activities.adapters.mock import Fault, MockBank
-from starter.sdk import Amends
+from starter.client.client import Amends
 from tests.starter.conftest import Command, until
-from workflows.inputs import PaymentRequest
+from workflows.contract.messages import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 Heal = Callable[[str], Awaitable[None]]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starter.errors import InvalidInput
+from starter.client.errors import InvalidInput
 from starter.moments import parse_when
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from ledger.log import LoggedEvent
+from ledger.read.log import LoggedEvent
 from starter.cli import events as event_lines
 from starter.cli import output
-from starter.wording import short
+from starter.client.wording import short
 
 SAGA = "payment/20261122-081500-1a2b3c4d"
 TYPES = ("SagaStarted", "AuthorizationCaptureStarted", "TransferExecuted", "StepDone")

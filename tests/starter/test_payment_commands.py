@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from activities.adapters.mock import Fault, MockBank
-from starter.sdk import Amends
+from starter.client.client import Amends
 from tests.starter.conftest import Command
-from workflows.inputs import PaymentRequest
+from workflows.contract.messages import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from starter.sdk import Amends
+from starter.client.client import Amends
 from tests.starter.conftest import Command, until
 
 Payment = Callable[..., dict[str, Any]]

@@ -13,8 +13,8 @@ import pytest
 
 from starter.cli.commands import amends
 from starter.cli.run import run
-from starter.kinds import KINDS
-from workflows.inputs import PaymentRequest
+from starter.client.kinds import KINDS
+from workflows.contract.messages import PaymentRequest
 
 CBU = "2850590940090418135201"
 PAYMENT: dict[str, Any] = {

@@ -5,11 +5,11 @@ from typing import get_args
 
 import pytest
 
-from ledger.money import Money
-from starter.advice import advice_on
+from ledger.aggregates.money import Money
 from starter.cli.live import LiveTable
-from starter.wording import details, money_text, standing, summary
-from workflows.inputs import (
+from starter.client.advice import advice_on
+from starter.client.wording import details, money_text, standing, summary
+from workflows.contract.messages import (
     ChangeRequest,
     PaymentRequest,
     Progress,
@@ -17,8 +17,8 @@ from workflows.inputs import (
     RollbackRequest,
     StepProgress,
 )
-from workflows.page import page
-from workflows.plan import Refusal
+from workflows.engine.live_details import page
+from workflows.planning.plan import Refusal
 
 SECRETS = ("2850590940090418135201", "building expenses", "203.0.113.7")
 PAYMENT = PaymentRequest.model_validate(

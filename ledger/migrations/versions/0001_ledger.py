@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from ledger.migrate import read_sql
+from ledger.migrations.upgrade import read_sql
 
 revision = "0001"
 down_revision = None

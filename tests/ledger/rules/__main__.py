@@ -10,8 +10,8 @@ from pathlib import Path
 
 from psycopg import AsyncConnection, conninfo
 
-from ledger import migrate
 from ledger.database import open_database
+from ledger.migrations import upgrade as migrate
 from tests.ledger.rules.attempt import Attacked
 from tests.ledger.rules.mutate import DOCUMENT, REDUNDANT, Outcome, document, run, table
 from tests.ledger.rules.world import fill

@@ -4,7 +4,7 @@ The rules hold for everybody who does not switch them off, so the owner and a su
 attempts too.
 """
 
-from ledger.noun import aggregate_id
+from ledger.aggregates.aggregate import aggregate_id
 from tests.ledger.rules.attempt import Told, attempts_of
 from tests.ledger.rules.world import AGENT, BOT, NOBODY, POLICY, event, moved, new_row, row
 

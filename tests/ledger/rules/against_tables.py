@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import Column
 
-from ledger.event_log import event_log
-from ledger.noun import aggregate_id
-from ledger.nouns import NOUNS
-from ledger.spend import spend_windows
+from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.spend_window import spend_windows
+from ledger.store.event_log import event_log
 from tests.ledger.rules.attempt import Attempt
 from tests.ledger.rules.world import WORLD, Known, event, moved, row
 

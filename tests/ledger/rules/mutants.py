@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from ledger.migrate import read_sql
+from ledger.migrations.upgrade import read_sql
 from tests.ledger.rules.against_grants import STATES, privileges_not_held
 from tests.ledger.rules.replaced import REPLACED
 from tests.ledger.rules.world import WORLD

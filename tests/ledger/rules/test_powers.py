@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from ledger.audit.verify import CANNOT_DETECT, Verified, verify
 from ledger.database import open_database
-from ledger.verify import CANNOT_DETECT, Verified, verify
 from tests.ledger.rules.attempt import Attacked, Attempt, Role
 from tests.ledger.rules.world import AGENT, BOT, event, new_row, row
 

@@ -6,13 +6,13 @@ version and the one event that says so, both at now(), the time at which the tra
 
 from dataclasses import dataclass
 
-from ledger.agents import agent_name
+from ledger.aggregates.agent import agent_name
+from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.resource import ResourceChangeStarted
+from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
-from ledger.noun import aggregate_id
-from ledger.nouns import NOUNS
-from ledger.resources import ResourceChangeStarted
-from ledger.step_claims import commit_step
-from ledger.transfers import TransferStarted
+from ledger.sagas.step_log import commit_step
 from tests.ledger.writing import (
     AUTHOR,
     claim,

@@ -1,0 +1,237 @@
+"""Sagas that the ledger says are open and Temporal has lost: found, and put on record as lost.
+
+Temporal is asked about each saga by `describe`, never by its visibility index, which lags. What a
+Temporal does not know is lost only if it is the one that carried the saga, by the id of its
+namespace: an empty or a wrong one knows nothing, and that says nothing.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, JsonValue
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.namespace import namespace_id
+from activities.step import Request, heartbeat, running_in
+from ledger.aggregates.saga import SagaState, saga_name
+from ledger.database import Database
+from ledger.read.current_state import state_of
+from ledger.sagas.orphans import OpenSaga, declare_lost, find_open, open_sagas, still_open
+from ledger.sagas.saga_log import steps_of
+from ledger.store.commit import Author
+
+# So many may be lost at once without a person: below it a share says nothing.
+LOST_WITHOUT_A_PERSON = 10
+# More wait for the next sweep: the history of one stays small.
+MOST_AT_ONCE = 200
+# How many questions Temporal gets at a time.
+ASKED_AT_ONCE = 20
+GONE = "gone"
+
+_CLOSED = {
+    WorkflowExecutionStatus.COMPLETED: "completed",
+    WorkflowExecutionStatus.FAILED: "failed",
+    WorkflowExecutionStatus.CANCELED: "cancelled",
+    WorkflowExecutionStatus.TERMINATED: "terminated",
+    WorkflowExecutionStatus.TIMED_OUT: "timed_out",
+}
+
+
+@dataclass(frozen=True)
+class Care:
+    """How long a saga is left alone after its last change, or after its run closed; and how many
+    of a hundred open sagas may look lost at once before a person is asked."""
+
+    grace: timedelta = timedelta(minutes=5)
+    brake_percent: int = 20
+
+
+class Look(Request):
+    """`gone`: ids of namespaces that a person says are gone for good; `all`: he has seen that many
+    look lost, and says go on."""
+
+    gone: list[str] = Field(default_factory=list)
+    all: bool = False
+
+
+class LostSaga(Request):
+    """A saga that looks lost in this epoch; `found` is how its run stands."""
+
+    saga_id: str
+    kind: str
+    epoch: int
+    found: str
+
+
+class Seen(Request):
+    """Of `open` sagas, `lost_in_all` look lost, the first of which are `lost`. `held`: they are too
+    many to be believed. `elsewhere` counts those that another namespace carries, by its name and
+    id: of these nothing can be said here."""
+
+    open: int
+    lost_in_all: int
+    lost: list[LostSaga]
+    held: bool
+    elsewhere: dict[str, int]
+
+
+class Loss(Request):
+    """The saga to be put on record as lost, in this epoch; see `Look` for `gone`, and
+    `ledger.sagas.orphans.declare_lost` for `pivot`."""
+
+    saga_id: str
+    epoch: int
+    actor: str
+    reason: str | None = None
+    gone: list[str] = Field(default_factory=list)
+    pivot: str | None = None
+
+
+class Declared(Request):
+    """`lost`: it is on record, and `input` on `task_queue` carries the saga on. Else why not:
+    `ended`, `carried` (by another epoch), `open` (its run is), `elsewhere`, or `unknown_undo` (no
+    worker of this version undoes one of its steps)."""
+
+    how: Literal["lost", "ended", "carried", "open", "elsewhere", "unknown_undo"]
+    input: dict[str, JsonValue] = Field(default_factory=dict)
+    task_queue: str = ""
+
+
+class Standing(Request):
+    """How a saga stands in the ledger."""
+
+    state: str
+    epoch: int
+    result: dict[str, JsonValue] | None
+
+
+class LostSagas:
+    """One look at all that is open, and the record of what was lost. `undos` are the activities
+    that undo steps, by name."""
+
+    def __init__(
+        self, database: Database, client: Client, care: Care, undos: Iterable[str]
+    ) -> None:
+        self._database, self._client, self._care = database, client, care
+        self._undos = frozenset(undos)
+
+    @activity.defn
+    async def look_for_lost_sagas(self, look: Look) -> Seen:
+        """Ask Temporal about every open saga. Changes nothing."""
+        here = await namespace_id(self._client)
+        opened, lost = 0, list[LostSaga]()
+        elsewhere = Counter[str]()
+        async with heartbeat():
+            async for page in open_sagas(self._database):
+                opened += len(page)
+                far = [saga for saga in page if self._is_elsewhere(saga, here, look.gone)]
+                elsewhere.update(f"{saga.namespace} {saga.namespace_id}" for saga in far)
+                lost += await self._lost_among(page, here, look.gone)
+        at_most = max(LOST_WITHOUT_A_PERSON, opened * self._care.brake_percent // 100)
+        return Seen(
+            open=opened,
+            lost_in_all=len(lost),
+            lost=lost[:MOST_AT_ONCE],
+            held=len(lost) > at_most and not look.all,
+            elsewhere=dict(elsewhere),
+        )
+
+    async def _lost_among(
+        self, sagas: Sequence[OpenSaga], here: str, gone: Sequence[str]
+    ) -> list[LostSaga]:
+        free = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def ask(saga: OpenSaga) -> str | None:
+            async with free:
+                return await self._found(saga, here, gone)
+
+        asked = await asyncio.gather(*(ask(saga) for saga in sagas))
+        found = {saga.workflow_id: how for saga, how in zip(sagas, asked, strict=True) if how}
+        # A saga that has just ended was open when it was read, and its run closed when it was asked
+        # about.
+        lost = [saga for saga in sagas if saga.workflow_id in found]
+        return [
+            LostSaga(
+                saga_id=saga.workflow_id,
+                kind=saga.kind,
+                epoch=saga.epoch,
+                found=found[saga.workflow_id],
+            )
+            for saga in await still_open(self._database, lost)
+        ]
+
+    def _is_elsewhere(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> bool:
+        ours = (saga.namespace, saga.namespace_id) == (self._client.namespace, here)
+        return not ours and saga.namespace_id not in gone
+
+    async def _found(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> str | None:
+        """How its run was lost; None of one that is open, or that was lost only just now."""
+        if self._is_elsewhere(saga, here, gone) or saga.now - saga.head_at < self._care.grace:
+            return None
+        if (saga.namespace, saga.namespace_id) != (self._client.namespace, here):
+            return GONE
+        try:
+            # Its newest run: whoever carries the saga, or is about to, has its workflow id.
+            newest = await self._client.get_workflow_handle(saga.workflow_id).describe()
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return "not_found"
+            raise
+        if newest.close_time and saga.now - newest.close_time < self._care.grace:
+            return None
+        return _CLOSED.get(newest.status) if newest.status else None
+
+    @activity.defn
+    async def declare_lost_saga(self, loss: Loss) -> Declared:
+        """Look once more, and put on record that the run of the saga is lost; what was started is
+        undone from here, or past its pivot, the saga goes forward."""
+        saga = await find_open(self._database, loss.saga_id)
+        if saga is None:
+            return Declared(how="ended")
+        here = await namespace_id(self._client)
+        if self._is_elsewhere(saga, here, loss.gone):
+            return Declared(how="elsewhere")
+        found = await self._found(saga, here, loss.gone)
+        stands = await self._stands(loss.saga_id)
+        # Asked again, after its answer was lost, the epoch has been raised by what it wrote.
+        if stands.lost is None:
+            if stands.closed or stands.epoch != loss.epoch:
+                return Declared(how="carried")
+            if found is None:
+                return Declared(how="open")
+            if await self._has_unknown_undo(loss.saga_id):
+                return Declared(how="unknown_undo")
+            author = Author(loss.actor, loss.saga_id, None, running_in({}))
+            stands = await declare_lost(
+                self._database,
+                author,
+                loss.saga_id,
+                loss.epoch,
+                found,
+                loss.reason,
+                loss.pivot,
+            )
+        if stands.lost is None:
+            return Declared(how="carried")
+        return Declared(how="lost", input=stands.input, task_queue=stands.task_queue)
+
+    async def _has_unknown_undo(self, saga_id: str) -> bool:
+        steps = await steps_of(self._database, saga_id)
+        return any(step.undo and step.undo.activity not in self._undos for step in steps)
+
+    @activity.defn
+    async def read_saga(self, saga_id: str) -> Standing:
+        """How the saga stands in the ledger."""
+        saga = await self._stands(saga_id)
+        return Standing(state=saga.state, epoch=saga.epoch, result=saga.result)
+
+    async def _stands(self, saga_id: str) -> SagaState:
+        saga = await state_of(self._database, saga_name(saga_id))
+        assert isinstance(saga, SagaState)
+        return saga

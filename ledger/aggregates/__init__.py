@@ -1,0 +1,1 @@
+"""The aggregate types: for each its events, its state, its table and a pure `evolve`."""

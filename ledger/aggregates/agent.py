@@ -1,0 +1,57 @@
+"""An agent: a program that may ask for payments on behalf of a user."""
+
+from typing import Literal
+
+from sqlalchemy import Column, Text
+
+from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+
+
+class AgentRegistered(Event):
+    """The user lets this agent ask; what it may spend is the policy's word."""
+
+    agent_id: str
+    user: str
+
+
+class AgentRevoked(Event):
+    """From now on every request of this agent is denied, and no capture of it passes."""
+
+    reason: str | None = None
+
+
+class AgentState(State):
+    agent_id: str
+    user: str
+    state: Literal["active", "revoked"]
+
+
+def evolve(state: AgentState | None, event: Event) -> AgentState:
+    match state, event:
+        case None, AgentRegistered():
+            return AgentState(state="active", **vars(event))
+        case AgentState(), AgentRegistered():
+            return state.model_copy(update={"state": "active", "user": event.user})
+        case AgentState(), AgentRevoked():
+            return state.model_copy(update={"state": "revoked"})
+        case _:
+            raise UnknownEvent(f"{type(event).__name__} does not fit an agent here")
+
+
+AGENT = Noun(
+    name="agent",
+    table=state_table(
+        "agents",
+        Column("agent_id", Text, nullable=False),
+        Column("user", Text, nullable=False),
+        Column("state", Text, nullable=False),
+    ),
+    state=AgentState,
+    events=(AgentRegistered, AgentRevoked),
+    evolve=evolve,
+)
+
+
+def agent_name(agent_id: str) -> str:
+    """The aggregate of an agent: `agent/expense-bot`."""
+    return f"agent/{agent_id}"

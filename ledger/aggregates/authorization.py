@@ -1,0 +1,197 @@
+"""An authorization: may this agent pay this amount to this destination? And what came of it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+from sqlalchemy import BigInteger, Column, DateTime, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.spend_window import SpendChange
+
+AuthorizationPhase = Literal[
+    "pending_approval",
+    "approved",
+    "denied",
+    "rejected",
+    "expired",
+    "voided",
+    "capturing",
+    "captured",
+    "compensated",
+]
+
+
+class AuthorizationRequested(Event):
+    """What was asked, when, and `inputs`: what the decision stands on (policy, windows)."""
+
+    authorization_id: str
+    saga_id: str
+    agent_id: str
+    amount_minor: int
+    currency: str
+    destination: str
+    description: str
+    requested_at: datetime
+    policy_version: int | None
+    inputs: dict[str, Any]
+
+
+class AuthorizationDenied(Event):
+    """The policy says no; `reason` is one of the contract's words."""
+
+    reason: str
+
+
+class ApprovalRequested(Event):
+    """Above the threshold: the spend is reserved and a person decides before `expires_at`.
+
+    `binding` ties the approval to amount, destination and policy version.
+    """
+
+    spend: list[SpendChange]
+    expires_at: datetime
+    binding: str
+
+
+class AuthorizationApproved(Event):
+    """Allowed, by the policy itself (then the spend is reserved here) or by a person."""
+
+    automatic: bool
+    spend: list[SpendChange]
+    binding: str
+    reason: str | None = None
+
+
+class AuthorizationCaptureStarted(Event):
+    """The agent takes the money: from here the transfer runs."""
+
+    transfer_id: str
+
+
+class AuthorizationCaptured(Event):
+    """The transfer is executed and settled."""
+
+    provider_reference: str
+
+
+class AuthorizationReleased(Event):
+    """The base of all ends that give the reserved spend back to the window it came from. Without
+    `spend` it stays spent: money moved that nobody could bring back."""
+
+    spend: list[SpendChange]
+    reason: str | None = None
+
+
+class AuthorizationRejected(AuthorizationReleased):
+    """A person said no."""
+
+
+class AuthorizationExpired(AuthorizationReleased):
+    """Nobody decided before the deadline."""
+
+
+class AuthorizationVoided(AuthorizationReleased):
+    """Cancelled before the money moved."""
+
+
+class AuthorizationCompensated(AuthorizationReleased):
+    """The payment was begun and undone."""
+
+
+class AuthorizationState(State):
+    authorization_id: str
+    saga_id: str
+    agent_id: str
+    amount_minor: int
+    currency: str
+    destination: str
+    description: str
+    state: AuthorizationPhase
+    reason: str | None = None
+    requested_at: datetime
+    expires_at: datetime | None = None
+    policy_version: int | None
+    binding: str | None = None
+    reserved: list[SpendChange] = Field(default_factory=list)
+    transfer_id: str | None = None
+    provider_reference: str | None = None
+
+
+def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState:
+    if state is None:
+        if isinstance(event, AuthorizationRequested):
+            asked = {name: value for name, value in event if name != "inputs"}
+            return AuthorizationState(state="pending_approval", **asked)
+        raise UnknownEvent(f"{type(event).__name__} can't be the first event of an authorization")
+    return state.model_copy(update=_changed(state, event))
+
+
+def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
+    match event:
+        case AuthorizationDenied():
+            return {"state": "denied", "reason": event.reason}
+        case ApprovalRequested():
+            return {
+                "reserved": event.spend,
+                "expires_at": event.expires_at,
+                "binding": event.binding,
+            }
+        case AuthorizationApproved():
+            reserved = event.spend or state.reserved
+            return {"state": "approved", "reserved": reserved, "binding": event.binding}
+        case AuthorizationCaptureStarted():
+            return {"state": "capturing", "transfer_id": event.transfer_id}
+        case AuthorizationCaptured():
+            return {"state": "captured", "provider_reference": event.provider_reference}
+        case AuthorizationReleased():
+            end = type(event).__name__.removeprefix("Authorization").lower()
+            # What is not given back stays spent: the money is gone.
+            kept = [] if event.spend else state.reserved
+            return {"state": end, "reserved": kept, "reason": event.reason}
+        case _:
+            raise UnknownEvent(f"{type(event).__name__} is no event of an authorization")
+
+
+AUTHORIZATION = Noun(
+    name="authorization",
+    table=state_table(
+        "authorizations",
+        Column("authorization_id", Text, nullable=False),
+        Column("saga_id", Text, nullable=False),
+        Column("agent_id", Text, nullable=False),
+        Column("amount_minor", BigInteger, nullable=False),
+        Column("currency", Text, nullable=False),
+        Column("destination", Text, nullable=False),
+        Column("description", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("reason", Text),
+        Column("requested_at", DateTime(timezone=True), nullable=False),
+        Column("expires_at", DateTime(timezone=True)),
+        Column("policy_version", Integer),
+        Column("binding", Text),
+        Column("reserved", JSONB, nullable=False),
+        Column("transfer_id", Text),
+        Column("provider_reference", Text),
+    ),
+    state=AuthorizationState,
+    events=(
+        AuthorizationRequested,
+        AuthorizationDenied,
+        ApprovalRequested,
+        AuthorizationApproved,
+        AuthorizationCaptureStarted,
+        AuthorizationCaptured,
+        AuthorizationRejected,
+        AuthorizationExpired,
+        AuthorizationVoided,
+        AuthorizationCompensated,
+    ),
+    evolve=evolve,
+)
+
+
+def authorization_name(authorization_id: str) -> str:
+    """The aggregate of an authorization: `authorization/7f...`."""
+    return f"authorization/{authorization_id}"

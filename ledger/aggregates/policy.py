@@ -1,0 +1,53 @@
+"""The policy of an agent: what it may spend, and from where on a person must approve."""
+
+from sqlalchemy import BigInteger, Column, Text
+
+from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+
+
+class PolicySet(Event):
+    """In force for the next request. Amounts in minor units of `currency`; equal is allowed."""
+
+    agent_id: str
+    currency: str
+    max_per_transaction_minor: int
+    daily_limit_minor: int
+    approval_threshold_minor: int
+    time_zone: str
+
+
+class PolicyState(State):
+    agent_id: str
+    currency: str
+    max_per_transaction_minor: int
+    daily_limit_minor: int
+    approval_threshold_minor: int
+    time_zone: str
+
+
+def evolve(state: PolicyState | None, event: Event) -> PolicyState:
+    if isinstance(event, PolicySet):
+        return PolicyState(**vars(event))
+    raise UnknownEvent(f"{type(event).__name__} is no event of a policy")
+
+
+POLICY = Noun(
+    name="policy",
+    table=state_table(
+        "policies",
+        Column("agent_id", Text, nullable=False),
+        Column("currency", Text, nullable=False),
+        Column("max_per_transaction_minor", BigInteger, nullable=False),
+        Column("daily_limit_minor", BigInteger, nullable=False),
+        Column("approval_threshold_minor", BigInteger, nullable=False),
+        Column("time_zone", Text, nullable=False),
+    ),
+    state=PolicyState,
+    events=(PolicySet,),
+    evolve=evolve,
+)
+
+
+def policy_name(agent_id: str) -> str:
+    """The aggregate of an agent's policy: `policy/expense-bot`."""
+    return f"policy/{agent_id}"

@@ -1,0 +1,212 @@
+"""A saga: who asked for what, in which run it is carried out, how it ended."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Column, DateTime, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+
+Json = dict[str, Any]
+Phase = Literal["running", "compensating", "completed", "compensated", "failed"]
+CLOSED = frozenset({"completed", "compensated", "failed"})
+
+
+class SagaStarted(Event):
+    """A request passed validation and claimed its operation id, for ever."""
+
+    kind: str
+    operation_id: str
+    input_hash: str
+    input: Json
+    namespace: str
+    namespace_id: str
+    task_queue: str
+    workflow_id: str
+    run_id: str
+    started_at: datetime
+
+
+class SagaTakenOver(Event):
+    """Another run goes on, since the run that carried the saga is closed."""
+
+    namespace: str
+    namespace_id: str
+    task_queue: str
+    run_id: str
+    epoch: int
+    previous_run_id: str
+
+
+class SagaLost(Event):
+    """Temporal has lost the run that carried the saga: nobody does, until a run takes it over.
+
+    `found` is how that run stood (terminated, timed_out, not_found, ..., or gone: a person says so
+    of a Temporal that can't be asked), `reason` the sentence of that person.
+    """
+
+    run_id: str
+    epoch: int
+    found: str
+    reason: str | None = None
+
+
+class SagaDuplicateReceived(Event):
+    """The same request came again; it gets the first answer. `repeat` is the run or update."""
+
+    repeat: str
+
+
+class SagaReuseRefused(Event):
+    """Another request came under this operation id; it was refused."""
+
+    repeat: str
+    input_hash: str
+
+
+class SagaCompensating(Event):
+    """From here the saga undoes: no forward commit of an older epoch lands any more."""
+
+    epoch: int
+    cause: str
+    reason: str | None = None
+
+
+class SagaCommitRefused(Event):
+    """A late attempt of an older epoch tried to commit a step and was refused."""
+
+    step: str
+    epoch: int
+    current_epoch: int
+
+
+class SagaCompleted(Event):
+    """The saga reached its decision and did what it said."""
+
+    result: Json
+    ended_at: datetime
+
+
+class SagaCompensated(Event):
+    """All that was held or done is undone, but for the residuals in the result."""
+
+    result: Json
+    ended_at: datetime
+
+
+class SagaFailed(Event):
+    """The saga ended with nothing ever held and no decision reached."""
+
+    result: Json
+    ended_at: datetime
+
+
+class SagaState(State):
+    kind: str
+    operation_id: str
+    state: Phase
+    epoch: int
+    input_hash: str
+    input: Json
+    namespace: str
+    namespace_id: str
+    task_queue: str
+    workflow_id: str
+    run_id: str
+    lost: str | None = None
+    cause: str | None = None
+    cause_reason: str | None = None
+    result: Json | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+    last_repeat: str | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.state in CLOSED
+
+
+def evolve(state: SagaState | None, event: Event) -> SagaState:
+    if state is None:
+        if isinstance(event, SagaStarted):
+            return SagaState(state="running", epoch=1, **vars(event))
+        raise UnknownEvent(f"{type(event).__name__} can't be the first event of a saga")
+    match event:
+        case SagaTakenOver():
+            changed: Json = {
+                "namespace": event.namespace,
+                "namespace_id": event.namespace_id,
+                "task_queue": event.task_queue,
+                "run_id": event.run_id,
+                "epoch": event.epoch,
+                "lost": None,
+            }
+        case SagaLost():
+            changed = {"epoch": event.epoch, "lost": event.found}
+        case SagaDuplicateReceived() | SagaReuseRefused():
+            changed = {"last_repeat": event.repeat}
+        case SagaCommitRefused():
+            changed = {}
+        case SagaCompensating():
+            changed = {
+                "state": "compensating",
+                "epoch": event.epoch,
+                "cause": event.cause,
+                "cause_reason": event.reason,
+            }
+        case SagaCompleted() | SagaCompensated() | SagaFailed():
+            changed = {
+                "state": type(event).__name__.removeprefix("Saga").lower(),
+                "result": event.result,
+                "ended_at": event.ended_at,
+            }
+        case _:
+            raise UnknownEvent(f"{type(event).__name__} is no event of a running saga")
+    return state.model_copy(update=changed)
+
+
+SAGA = Noun(
+    name="saga",
+    table=state_table(
+        "sagas",
+        Column("kind", Text, nullable=False),
+        Column("operation_id", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("epoch", Integer, nullable=False),
+        Column("input_hash", Text, nullable=False),
+        Column("input", JSONB, nullable=False),
+        Column("namespace", Text, nullable=False),
+        Column("namespace_id", Text, nullable=False),
+        Column("task_queue", Text, nullable=False),
+        Column("workflow_id", Text, nullable=False),
+        Column("run_id", Text, nullable=False),
+        Column("lost", Text),
+        Column("cause", Text),
+        Column("cause_reason", Text),
+        Column("result", JSONB(none_as_null=True)),
+        Column("started_at", DateTime(timezone=True), nullable=False),
+        Column("ended_at", DateTime(timezone=True)),
+        Column("last_repeat", Text),
+        key=("kind", "operation_id"),
+    ),
+    state=SagaState,
+    events=(
+        SagaStarted,
+        SagaTakenOver,
+        SagaLost,
+        SagaDuplicateReceived,
+        SagaReuseRefused,
+        SagaCompensating,
+        SagaCommitRefused,
+        SagaCompleted,
+        SagaCompensated,
+        SagaFailed,
+    ),
+    evolve=evolve,
+)
+
+
+def saga_name(saga_id: str) -> str:
+    """The aggregate of a saga (`saga/payment/expenses-2026-11`) by its workflow id."""
+    return f"saga/{saga_id}"

@@ -1,0 +1,300 @@
+"""A step of a saga: its input, how it is undone, its outcome. An aggregate of its own."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+from sqlalchemy import Column, DateTime, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+
+Json = dict[str, Any]
+Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
+Undo = Literal["undone", "skipped"]
+# Nobody knows yet whether it happened.
+UNDECIDED = frozenset({"started", "unknown"})
+# Its undo has ended, one way or the other.
+ENDED = frozenset({"undone", "skipped"})
+
+
+class UndoPlan(State):
+    """How a step is undone, as data: the activity by name, its input, and whether it calls out.
+
+    `tries`: after so many answers that were no success a person is asked, or the saga goes on and
+    reports a residual; None: it is tried for ever. `beside`: the ordinals of the steps that were
+    under way when this one began; all other earlier ones are undone after it.
+    """
+
+    activity: str
+    request: Json
+    outside: bool
+    tries: int | None = None
+    then: Literal["ask", "go_on"] = "ask"
+    beside: list[int] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class UndoPolicy:
+    """What becomes of an undo that has no success: it is tried for ever, or after so many `tries`
+    a person is asked, or the saga goes on and reports a residual.
+
+    Only answers count (no, nobody can tell, or a bug): while a server is away it is tried for ever.
+    """
+
+    tries: int | None = None
+    then: Literal["ask", "go_on"] = "ask"
+
+
+FOR_EVER = UndoPolicy()
+
+
+class StepClaimed(Event):
+    """What every step begins with."""
+
+    saga_id: str
+    name: str
+    ordinal: int
+    epoch: int
+    activity: str
+    input_hash: str
+    undo: UndoPlan | None
+
+
+class StepCommitted(StepClaimed):
+    """Claimed and done in one commit: the step only touched our database."""
+
+    result: Json
+
+
+class StepStarted(StepClaimed):
+    """Claimed, with its undo, before the outside is called; `facts` is what was read there."""
+
+    deadline: datetime
+    facts: Json | None = None
+
+
+class StepLeftUnknown(Event):
+    """The outside may have done it or not: it is looked up, and what it holds stays held."""
+
+    reason: str
+
+
+class StepDone(Event):
+    """The outside did it, at the try of this number."""
+
+    result: Json
+    tries: int = 1
+
+
+class StepRefused(Event):
+    """The outside said no, and that is final."""
+
+    reason: str
+    tries: int = 1
+
+
+class StepFailed(Event):
+    """It will never work, and it is known that it did not happen."""
+
+    reason: str
+    tries: int = 1
+
+
+class StepUndone(Event):
+    """Undone, or found never to have happened and prevented; `note` says which, `residual` what
+    is left that could not be undone."""
+
+    note: str
+    residual: str | None = None
+    tries: int = 1
+
+
+class StepAttentionRequested(Event):
+    """We can't get on with it, or with its undo, alone: a person has to look."""
+
+    reason: str
+    epoch: int
+    tries: int
+    undoing: bool
+
+
+class StepRetryRequested(Event):
+    """A person looked and says: try it, or its undo, again; `tries` had no success so far."""
+
+    reason: str | None
+    epoch: int
+    tries: int
+    undoing: bool
+
+
+class StepSkipped(Event):
+    """Its undo is given up, by a person or by the step's own policy: `residual` is what is left."""
+
+    residual: str
+    tries: int
+
+
+class StepResolved(Event):
+    """A person looked and says how it stands, with evidence (a reference, a ticket)."""
+
+    outcome: Literal["done", "failed", "undone"]
+    evidence: str
+    result: Json | None = None
+    residual: str | None = None
+
+
+class StepState(State):
+    saga_id: str
+    name: str
+    ordinal: int
+    epoch: int
+    activity: str
+    input_hash: str
+    undo: UndoPlan | None
+    state: Outcome
+    deadline: datetime | None = None
+    facts: Json | None = None
+    result: Json | None = None
+    reason: str | None = None
+    residual: str | None = None
+    tries: int = 0
+    undo_tries: int = 0
+    attention: str | None = None
+    # The epoch in which a person was asked last, or said something.
+    asked_in: int = 0
+
+    @property
+    def undecided(self) -> bool:
+        return self.state in UNDECIDED
+
+
+class StepReport(State):
+    """How a step ended, for people and programs: what it did at which try, and its undo.
+
+    `outcome` `unknown` of a step that was undone: nobody ever knew whether it had happened.
+    """
+
+    name: str
+    outcome: Literal["started", "unknown", "done", "refused", "failed"]
+    tries: int
+    undo_outcome: Undo | None = None
+    undo_tries: int = 0
+    residual: str | None = None
+
+    @classmethod
+    def of(cls, step: StepState) -> "StepReport":
+        ended = step.state in ENDED
+        # Only what was done left a result.
+        outcome = "unknown" if step.result is None else "done"
+        told = {
+            "outcome": outcome if ended else step.state,
+            "undo_outcome": step.state if ended else None,
+        }
+        same = ("name", "tries", "undo_tries", "residual")
+        return cls.model_validate({**told, **{field: getattr(step, field) for field in same}})
+
+    def ended(self, undo: Undo, undone: StepUndone) -> "StepReport":
+        """The same after its undo."""
+        outcome = "unknown" if self.outcome == "started" else self.outcome
+        changed = {"outcome": outcome, "undo_outcome": undo, "undo_tries": undone.tries}
+        return self.model_copy(update={**changed, "residual": undone.residual})
+
+
+def evolve(state: StepState | None, event: Event) -> StepState:
+    if state is None:
+        match event:
+            case StepCommitted():
+                return StepState(state="done", tries=1, **vars(event))
+            case StepStarted():
+                return StepState(state="started", tries=1, **vars(event))
+            case _:
+                raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
+    match event:
+        case StepLeftUnknown():
+            return state.model_copy(update={"state": "unknown", "reason": event.reason})
+        case StepAttentionRequested() | StepRetryRequested():
+            asked = event.reason if isinstance(event, StepAttentionRequested) else None
+            tries = "undo_tries" if event.undoing else "tries"
+            changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
+            return state.model_copy(update=changed)
+        case _:
+            # Nobody is asked any more, however it ended.
+            return state.model_copy(update={"attention": None, **_ended(event)})
+
+
+def comes_late(state: StepState, event: Event) -> bool:
+    """Whether a question to a person, or his `retry`, was on record before and the step has gone on
+    since: two workers may have had the same task."""
+    if not isinstance(event, StepAttentionRequested | StepRetryRequested):
+        return False
+    known = (state.asked_in, state.undo_tries if event.undoing else state.tries)
+    comes = (event.epoch, event.tries)
+    # A `retry` answers the question that was asked after as many tries.
+    return comes < known or (comes == known and isinstance(event, StepAttentionRequested))
+
+
+def _ended(event: Event) -> Json:
+    match event:
+        case StepDone():
+            return {"state": "done", "result": event.result, "tries": event.tries, "reason": None}
+        case StepRefused():
+            return {"state": "refused", "reason": event.reason, "tries": event.tries}
+        case StepFailed():
+            return {"state": "failed", "reason": event.reason, "tries": event.tries}
+        case StepUndone():
+            undone = {"state": "undone", "reason": event.note, "undo_tries": event.tries}
+            return undone | {"residual": event.residual}
+        case StepSkipped():
+            return {"state": "skipped", "residual": event.residual, "undo_tries": event.tries}
+        case StepResolved():
+            told = {"state": event.outcome, "reason": event.evidence, "residual": event.residual}
+            return told | ({"result": event.result} if event.result is not None else {})
+        case _:
+            raise UnknownEvent(f"{type(event).__name__} is no event of a started step")
+
+
+STEP = Noun(
+    name="step",
+    table=state_table(
+        "saga_steps",
+        Column("saga_id", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("ordinal", Integer, nullable=False),
+        Column("epoch", Integer, nullable=False),
+        Column("activity", Text, nullable=False),
+        Column("input_hash", Text, nullable=False),
+        Column("undo", JSONB(none_as_null=True)),
+        Column("state", Text, nullable=False),
+        Column("deadline", DateTime(timezone=True)),
+        Column("facts", JSONB(none_as_null=True)),
+        Column("result", JSONB(none_as_null=True)),
+        Column("reason", Text),
+        Column("residual", Text),
+        Column("tries", Integer, nullable=False),
+        Column("undo_tries", Integer, nullable=False),
+        Column("attention", Text),
+        Column("asked_in", Integer, nullable=False),
+    ),
+    state=StepState,
+    events=(
+        StepCommitted,
+        StepStarted,
+        StepLeftUnknown,
+        StepDone,
+        StepRefused,
+        StepFailed,
+        StepUndone,
+        StepAttentionRequested,
+        StepRetryRequested,
+        StepSkipped,
+        StepResolved,
+    ),
+    evolve=evolve,
+)
+
+
+def step_name(saga_id: str, step: str) -> str:
+    """The aggregate of a step: `step/payment/expenses-2026-11/authorize`."""
+    return f"step/{saga_id}/{step}"

@@ -1,0 +1,45 @@
+"""Spend windows: how much of an agent's limit is reserved or spent in a stretch of time.
+
+A projection: no aggregate of its own. Each change stands as `SpendChange` in the event that caused
+it (`Event.spend`), is applied in the same commit, and `verify` sums them up again.
+"""
+
+from datetime import date
+
+from sqlalchemy import BigInteger, Column, Date, Integer, Table, Text
+
+from ledger.aggregates.aggregate import State, metadata
+
+
+class SpendWindow(State):
+    """One window: `period` (`daily`) that begins on `starts_on` in the policy's time zone."""
+
+    agent_id: str
+    currency: str
+    period: str
+    starts_on: date
+
+
+class SpendChange(State):
+    """What an event adds to a window (negative: releases). Minor units, and a count of payments."""
+
+    window: SpendWindow
+    amount_minor: int
+    count: int
+
+    def plus(self, other: "SpendChange") -> "SpendChange":
+        """Both changes of one window, as one."""
+        total, count = self.amount_minor + other.amount_minor, self.count + other.count
+        return SpendChange(window=self.window, amount_minor=total, count=count)
+
+
+spend_windows = Table(
+    "spend_windows",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("starts_on", Date, primary_key=True),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The proof: `verify`, what it checks, and the projections that `rebuild` makes anew."""

@@ -1,0 +1,187 @@
+"""Replays one aggregate from its events and holds its state row against the outcome."""
+
+from datetime import datetime
+from typing import Any
+
+from ledger.aggregates.aggregate import Noun, State, UnknownEvent, id_text
+from ledger.aggregates.registry import NOUNS
+from ledger.audit.bounds import Moment
+from ledger.audit.findings import Finding, Kind, finding
+from ledger.read.cursors import Row
+from ledger.store.event_log import NO_HASH, event_hash
+
+
+class Replay:
+    """The events of one aggregate, one by one and in order, then its row; then `findings`.
+
+    Ids and times are texts, as the hash sees them, and `encode` of an event makes the canonical
+    bytes of its record. One damage gives one finding where its consequences are not damage of
+    their own: behind a missing event neither the hash link nor the fold can be judged.
+    """
+
+    def __init__(self, first: Row, moment: Moment) -> None:
+        self.findings: list[Finding] = []
+        self.id: str = first["aggregate_id"]
+        self.name: str = first["aggregate"]
+        self._moment = moment
+        self._noun: Noun | None = NOUNS.get(self.name.split("/", 1)[0])
+        self._state: State | None = None
+        # False from the first event on that can't be folded.
+        self._whole = True
+        self._last: Row | None = None
+        # Before the events at the time of the last one.
+        self._base = 0
+        # What the next event may link to: after a wrong hash either the stored or the right one.
+        self._links = {NO_HASH}
+        # The same for the version that stands there now, which may exist more than once.
+        self._before: set[bytes] = set()
+        if self._noun is None:
+            self._find("unknown_noun", f"this version of Amends knows no {self.name}", first)
+
+    def add(self, event: Row) -> None:
+        """The next event by version."""
+        if not self._follows(event):
+            self._check_name(event)
+            self._check_order(event)
+        self._check_place(event)
+        self._check_hash(event)
+        self._fold(event)
+        last = self._last
+        if last is None or last["version"] != event["version"]:
+            if last is not None and last["timestamp"] != event["timestamp"]:
+                self._base = last["version"]
+            self._last = event
+        elif event["position"] < last["position"]:
+            # Of two events of one version the first written is the likelier one.
+            self._last = event
+
+    @property
+    def table(self) -> str | None:
+        """Where its row belongs."""
+        return self._noun.table.name if self._noun else None
+
+    def close(self, row: Row | None, table: str | None) -> None:
+        """All events were added; `row` is the state row of this id, from the table named so."""
+        if self._noun is None:
+            return
+        if row is None:
+            self._find("row_missing", "there are events and no state row", self._last)
+            return
+        if row["aggregate"] != self.name or table != self._noun.table.name:
+            self._find("name", f"its row in {table} has another name or stands in a wrong table")
+            return
+        self._check_head(row)
+
+    def _find(self, kind: Kind, what: str, event: Row | None = None) -> None:
+        position = event["position"] if event else None
+        since = datetime.fromisoformat(event["timestamp"]) if event else None
+        self.findings.append(finding(kind, self.name, what, position, since))
+
+    def _follows(self, event: Row) -> bool:
+        """Whether name and order are right at first sight, as they are nearly always."""
+        last = self._last
+        return (
+            last is not None
+            and event["version"] == last["version"] + 1
+            and event["position"] > last["position"]
+            and event["timestamp"] >= last["timestamp"]
+            and event["aggregate"] == last["aggregate"]
+        )
+
+    def _check_name(self, event: Row) -> None:
+        known = self._last is not None and self._last["aggregate"] == event["aggregate"]
+        if not known and id_text(event["aggregate"]) != self.id:
+            what = f"event {event['version']} has an aggregate_id that is not of its name"
+            self._find("name", what, event)
+
+    def _check_order(self, event: Row) -> None:
+        previous = 0 if self._last is None else self._last["version"]
+        if event["version"] == previous:
+            self._whole = False
+            self._find("version_twice", f"version {previous} exists more than once", event)
+        elif event["version"] > previous + 1:
+            self._whole = False
+            self._links = set()
+            what = f"version {previous} is followed by version {event['version']}"
+            self._find("version_gap", what, event)
+        elif self._last is not None and (
+            event["timestamp"] < self._last["timestamp"]
+            or event["position"] <= self._last["position"]
+        ):
+            what = f"version {event['version']} stands before the one it follows"
+            self._find("order", what, event)
+
+    def _check_place(self, event: Row) -> None:
+        at, version, moment = event["timestamp"], event["version"], self._moment
+        first, after = moment.partitions.get(event["partition"], ("", ""))
+        if not first <= at < after:
+            what = f"version {version} stands in a partition of another time"
+            self._find("partition", what, event)
+        if at > moment.latest:
+            self._find("future", f"version {version} is of a time to come", event)
+        if event["xid"] >= moment.next_xid and event["position"] > moment.restored:
+            what = f"version {version} is of a transaction that has not begun"
+            self._find("transaction", what, event)
+
+    def _check_hash(self, event: Row) -> None:
+        twice = self._last is not None and self._last["version"] == event["version"]
+        if not twice:
+            self._before = self._links
+        stored, links = event["hash"], self._right_hashes(event)
+        if stored not in links:
+            if self._before and not twice:
+                self._find("hash", f"the hash of version {event['version']} is wrong", event)
+            links.add(stored)
+        # Of several events of one version any may be the one that the next links to.
+        self._links = self._links | links if twice else links
+
+    def _right_hashes(self, event: Row) -> set[bytes]:
+        try:
+            return {event_hash(link, event, event["encode"]) for link in self._before}
+        except (TypeError, ValueError, RecursionError):
+            # Such as a float: no event of ours looks like that.
+            return set()
+
+    def _fold(self, event: Row) -> None:
+        if self._noun is None or not self._whole:
+            return
+        try:
+            known = self._noun.event(event["event_type"], event["schema_version"], event["payload"])
+            self._state = self._noun.evolve(self._state, known)
+        except (UnknownEvent, ValueError):
+            self._whole = False
+            what = f"{event['event_type']} version {event['schema_version']} can't be replayed"
+            self._find("unreadable_event", what, event)
+
+    def _check_head(self, row: Row) -> None:
+        assert self._last is not None
+        last = self._last
+        if row["version"] > last["version"]:
+            what = f"its row is at version {row['version']}, its events end at {last['version']}"
+            self._find("events_missing", what, last)
+            return
+        wrong = [
+            column
+            for column, right in (
+                ("version", row["version"] == last["version"]),
+                ("base", self._base <= row["base"] < row["version"]),
+                ("head_at", row["head_at"] == last["timestamp"]),
+                ("head_hash", row["head_hash"] in self._links),
+                ("xid", row["xid"] == last["xid"]),
+            )
+            if not right
+        ]
+        if wrong:
+            self._find("head", f"{', '.join(wrong)} of its row differ from its last event", last)
+        self._check_state(row)
+
+    def _check_state(self, row: Row) -> None:
+        if self._state is None or self._noun is None or not self._whole:
+            return
+        if self._noun.holds(row, self._state):
+            return
+        folded: dict[str, Any] = self._noun.row(self._state)
+        wrong = [name for name, value in folded.items() if row[name] != value]
+        if wrong:
+            what = f"{', '.join(wrong)} of its row differ from what its events say"
+            self._find("state", what, self._last)

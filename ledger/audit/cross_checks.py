@@ -1,0 +1,139 @@
+"""What must hold beyond one aggregate: steps and sagas, spend windows and events, snapshots."""
+
+from contextlib import aclosing
+from typing import Any
+
+from ledger.aggregates.saga import CLOSED, saga_name
+from ledger.aggregates.saga_step import UNDECIDED
+from ledger.audit.findings import MAX_FINDINGS, Finding, Findings, Kind, finding
+from ledger.audit.snapshot_check import WrongSnapshot, wrong_snapshots
+from ledger.database import Connection
+
+Row = dict[str, Any]
+
+_STEPS = """
+    SELECT step.aggregate, step.head_at, step.state, step.saga_id, step.epoch,
+        saga.state AS saga_state, saga.epoch AS saga_epoch
+    FROM ledger.saga_steps step
+    LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || step.saga_id
+    WHERE saga.aggregate IS NULL
+        OR step.epoch > saga.epoch
+        OR (step.state IN ('started', 'unknown') AND saga.state = ANY(%(closed)s))
+        OR (step.state IN ('undone', 'skipped') AND saga.state IN ('running', 'completed'))
+        OR (step.state = 'done' AND step.undo IS NOT NULL AND saga.state = 'compensated')
+    ORDER BY step.aggregate LIMIT %(limit)s
+"""
+
+# The steps say it of the sagas that have some.
+_SAGAS = """
+    SELECT event.saga_id, min(event.position) AS position, min(event."timestamp") AS since
+    FROM ledger.event_log event
+    WHERE event.saga_id IS NOT NULL AND event.position > %(after)s
+        AND NOT EXISTS (
+            SELECT FROM ledger.sagas WHERE sagas.aggregate = 'saga/' || event.saga_id)
+        AND NOT EXISTS (
+            SELECT FROM ledger.saga_steps WHERE saga_steps.saga_id = event.saga_id)
+    GROUP BY event.saga_id ORDER BY event.saga_id LIMIT %(limit)s
+"""
+
+# Summed by the server, where any number of windows fits. A value that is no number, which only a
+# damaged event can have, counts as nothing: its event is a finding of its own.
+_WINDOWS = """
+    WITH change AS (
+        SELECT position, change->'window' AS "window",
+            CASE WHEN pg_input_is_valid(change->>'amount_minor', 'bigint')
+                THEN (change->>'amount_minor')::bigint ELSE 0 END AS amount_minor,
+            CASE WHEN pg_input_is_valid(change->>'count', 'bigint')
+                THEN (change->>'count')::bigint ELSE 0 END AS count
+        FROM ledger.event_log, jsonb_path_query(payload, 'lax $.spend[*]') AS change
+        WHERE payload ? 'spend' {of_touched_agents}
+    ), told AS (
+        SELECT "window"->>'agent_id' AS agent_id, "window"->>'currency' AS currency,
+            "window"->>'period' AS period, "window"->>'starts_on' AS starts_on,
+            sum(amount_minor) AS amount_minor, sum(count) AS count, max(position) AS position
+        FROM change GROUP BY 1, 2, 3, 4
+    ), held AS (
+        SELECT agent_id, currency, period, starts_on::text AS starts_on, amount_minor, count
+        FROM ledger.spend_windows {touched}
+    )
+    SELECT agent_id, currency, period, starts_on, told.position,
+        told.count IS NULL AS untold, held.count IS NULL AS unheld
+    FROM told FULL JOIN held USING (agent_id, currency, period, starts_on)
+    WHERE told.amount_minor IS DISTINCT FROM held.amount_minor
+        OR told.count IS DISTINCT FROM held.count
+    ORDER BY 1, 2, 3, 4 LIMIT %(limit)s
+"""
+_TOUCHED_AGENTS = """(
+    SELECT agent_id FROM ledger.authorizations WHERE aggregate_id IN (
+        SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s))"""
+_OF_TOUCHED_AGENTS = f"""AND aggregate_id IN (
+    SELECT aggregate_id FROM ledger.authorizations WHERE agent_id IN {_TOUCHED_AGENTS})"""
+
+
+async def check_relations(connection: Connection, after: int | None, findings: Findings) -> None:
+    """Add what is found between aggregates; `after`: spend and sagas touched beyond that position.
+
+    Where an aggregate has a finding of its own already, its relations can't be judged.
+    """
+    values = {"closed": list(CLOSED), "limit": MAX_FINDINGS, "after": after or 0}
+    told = {found.where for found in findings.listed}
+    cursor = await connection.execute(_STEPS, values)
+    for row in await cursor.fetchall():
+        if told.isdisjoint({row["aggregate"], saga_name(row["saga_id"])}):
+            kind, what = _wrong_step(row)
+            findings.add(finding(kind, row["aggregate"], what, since=row["head_at"]))
+    cursor = await connection.execute(_SAGAS, values)
+    for row in await cursor.fetchall():
+        where = saga_name(row["saga_id"])
+        if where not in told:
+            what = "there are events of it and no such saga"
+            findings.add(finding("saga_missing", where, what, row["position"], row["since"]))
+    await _check_windows(connection, values, is_whole=after is None, findings=findings)
+    if after is None:
+        async with aclosing(wrong_snapshots(connection)) as wrong:
+            async for snapshot in wrong:
+                if snapshot.aggregate not in told:
+                    findings.add(_wrong_snapshot(snapshot))
+
+
+def _wrong_snapshot(snapshot: WrongSnapshot) -> Finding:
+    differs = ", ".join(snapshot.differs)
+    what = (
+        f"{differs} of its snapshot at version {snapshot.version} differ from what its events say"
+    )
+    if not differs:
+        what = f"it has a snapshot at version {snapshot.version} and no such event"
+    return finding("snapshot", snapshot.aggregate, what)
+
+
+def _wrong_step(row: Row) -> tuple[Kind, str]:
+    if row["saga_state"] is None:
+        return "saga_missing", "there is no such saga"
+    if row["epoch"] > row["saga_epoch"]:
+        return "step", f"it is of epoch {row['epoch']} and its saga at epoch {row['saga_epoch']}"
+    if row["state"] in UNDECIDED:
+        return (
+            "open_step",
+            f"it is still {row['state']} and its saga has ended as {row['saga_state']}",
+        )
+    return "step", f"it is {row['state']} and its saga {row['saga_state']}"
+
+
+async def _check_windows(
+    connection: Connection, values: Row, *, is_whole: bool, findings: Findings
+) -> None:
+    query = _WINDOWS.format(
+        of_touched_agents="" if is_whole else _OF_TOUCHED_AGENTS,
+        touched="" if is_whole else f"WHERE agent_id IN {_TOUCHED_AGENTS}",
+    )
+    cursor = await connection.execute(query, values)
+    for row in await cursor.fetchall():
+        where = "spend window " + "/".join(
+            str(row[name]) for name in ("agent_id", "currency", "period", "starts_on")
+        )
+        what = "its total differs from the sum of its events"
+        if row["untold"]:
+            what = "no event spends in it"
+        elif row["unheld"]:
+            what = "it does not exist and events spend in it"
+        findings.add(finding("spend_window", where, what, row["position"]))

@@ -1,0 +1,272 @@
+"""Rebuilds a state table or the spend windows from the log alone, which is only read.
+
+What the log tells is gathered in a temporary table while writers write. Then one transaction keeps
+the writers of this table out, catches up with what they wrote meanwhile, and exchanges the rows
+that differ. Readers never wait: they see the old rows until it commits, and the right ones after.
+What is killed in the middle leaves nothing behind.
+
+A decision that loaded a damaged row before the exchange may still carry the damage into its own
+commit after it: run `amends verify` when the rebuild is done.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from psycopg import DataError, IntegrityError, errors, sql
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Table
+
+from ledger.audit.projection import Source, sources
+from ledger.database import Connection, open_database
+from ledger.errors import LogDamaged, NotFound, NotOwner, TableBusy
+from ledger.read.cursors import STRETCH
+
+# Any number, the same for all: only one rebuild runs at a time on a database.
+_ONE_AT_A_TIME = 4_107_220_003
+# While we wait for the lock writers wait behind us: for 2 s at most, then they have their turn.
+_LOCK_TIMEOUT, _LOCK_TRIES, _LOCK_PAUSE_S = "2s", 10, 1.0
+
+_TOLD = sql.Identifier("pg_temp", "told")
+
+
+class Rebuilt(BaseModel):
+    """What a rebuild did. `rows` are in the table now, told by `events` events that were read.
+
+    Of them `wrong` stood there otherwise and `missing` did not stand there; `strays` stood there
+    and no event tells of them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    events: int
+    rows: int
+    wrong: int
+    missing: int
+    strays: int
+    seconds: float
+
+
+async def rebuild(owner_url: str, table: str) -> Rebuilt:
+    """Make a table what the log says it is. Safe to repeat; writers may go on.
+
+    `owner_url` is a `postgresql://` address under the owner role. Raises NotFound for a table that
+    is none of those that can be rebuilt; UnknownEvent for an event of a newer version and
+    LogDamaged for one that can't be replayed: the table is then as it was; NotOwner, TableBusy,
+    DatabaseUnavailable.
+    """
+    source = check_table(table)
+    began = time.monotonic()
+    async with (
+        open_database(owner_url, size=2) as database,
+        database.connection() as writer,
+        database.connection() as reader,
+    ):
+        try:
+            rows, wrong, missing, strays = await _rebuild(writer, reader, source)
+        except errors.LockNotAvailable:
+            raise TableBusy(
+                f"ledger.{table} stayed locked by a writer for {_LOCK_TRIES} x {_LOCK_TIMEOUT}; "
+                "end it, or try again later"
+            ) from None
+        except (DataError, IntegrityError) as error:
+            raise LogDamaged(
+                f"the log tells a row that ledger.{table} can't hold (SQLSTATE {error.sqlstate}): "
+                "amends verify says what is damaged"
+            ) from None
+    return Rebuilt(
+        table=table,
+        events=source.events,
+        rows=rows,
+        wrong=wrong,
+        missing=missing,
+        strays=strays,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def check_table(table: str) -> Source:
+    """What tells the rows of a table. Raises NotFound, with the tables there are."""
+    found = sources()
+    if table not in found:
+        raise NotFound(f"there is no such table to rebuild; there are {', '.join(sorted(found))}")
+    return found[table]
+
+
+async def _rebuild(
+    writer: Connection, reader: Connection, source: Source
+) -> tuple[int, int, int, int]:
+    await _begin(writer, reader, source.table)
+    snapshot = await _gather(writer, reader, source, None)
+    # The first pass may have taken long: what it missed is fetched before writers have to wait.
+    snapshot = await _gather(writer, reader, source, snapshot)
+    await writer.execute(sql.SQL("ANALYZE {}").format(_TOLD))
+    await _begin_alone(writer, source.table)
+    await _gather(writer, reader, source, snapshot)
+    async with _without_rules(writer, source.table):
+        counts = await _exchange(writer, source.table)
+    await writer.execute("COMMIT")
+    # Now, and not when the server has noticed that we are gone: another may begin at once.
+    await writer.execute("SELECT pg_advisory_unlock_all()")
+    return counts
+
+
+async def _begin(writer: Connection, reader: Connection, table: Table) -> None:
+    """One rebuild at a time, and a place for what the log tells. Both end with the connection."""
+    owned = "SELECT pg_has_role(relowner, 'USAGE') AS owned FROM pg_class WHERE oid = %s::regclass"
+    cursor = await writer.execute(owned, (f"ledger.{table.name}",))
+    if not (await cursor.fetchall())[0]["owned"]:
+        raise NotOwner(f"only the role that owns ledger.{table.name} may rebuild it")
+    for connection in (writer, reader):
+        await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        # Who waits for the exchange to end is told this name.
+        await connection.execute("SET application_name = 'amends rebuild'")
+    try:
+        await writer.execute("SELECT pg_advisory_lock(%s)", (_ONE_AT_A_TIME,))
+    except errors.LockNotAvailable:
+        raise TableBusy("another rebuild runs on this ledger: wait until it has ended") from None
+    statement = sql.SQL("CREATE TEMPORARY TABLE told (LIKE {}, PRIMARY KEY ({}))")
+    await writer.execute(statement.format(_name(table), _names(_key(table))))
+
+
+async def _gather(writer: Connection, reader: Connection, source: Source, since: str | None) -> str:
+    """Put aside what the log tells of the rows, or what changed since a snapshot.
+
+    Returns the snapshot that was read. The reader writes nothing: a long transaction with an id of
+    its own would hold up all who follow the log.
+    """
+    async with reader.transaction():
+        await reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor = await reader.execute("SELECT pg_current_snapshot()::text AS snapshot")
+        [row] = await cursor.fetchall()
+        stretch: list[list[Any]] = []
+        async with aclosing(source.rows(reader, since)) as found:
+            async for values in found:
+                stretch.append(values)
+                if len(stretch) == STRETCH:
+                    await _put(writer, source, stretch, since)
+                    stretch.clear()
+        await _put(writer, source, stretch, since)
+    return str(row["snapshot"])
+
+
+async def _put(
+    writer: Connection, source: Source, rows: Sequence[Sequence[Any]], since: str | None
+) -> None:
+    columns = [column.name for column in source.table.c]
+    if since is None and not source.adds:
+        copy = sql.SQL("COPY {} ({}) FROM STDIN").format(_TOLD, _names(columns))
+        async with writer.cursor() as cursor, cursor.copy(copy) as copying:
+            for row in rows:
+                await copying.write_row(row)
+        return
+    key = _key(source.table)
+    value = "told.{0} + excluded.{0}" if source.adds else "excluded.{0}"
+    changed = [
+        sql.SQL("{0} = " + value).format(sql.Identifier(name))
+        for name in columns
+        if name not in key
+    ]
+    statement = sql.SQL(
+        "INSERT INTO {} AS told ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}"
+    ).format(
+        _TOLD,
+        _names(columns),
+        sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+        _names(key),
+        sql.SQL(", ").join(changed),
+    )
+    async with writer.cursor() as cursor:
+        await cursor.executemany(statement, rows)
+
+
+async def _begin_alone(writer: Connection, table: Table) -> None:
+    """Begin a transaction in which nobody else writes the table or locks its rows; all may read."""
+    lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(_name(table))
+    for tries_left in reversed(range(_LOCK_TRIES)):
+        try:
+            await writer.execute("BEGIN")
+            await writer.execute(lock)
+            return
+        except errors.LockNotAvailable:
+            await writer.execute("ROLLBACK")
+            if not tries_left:
+                raise
+        await asyncio.sleep(_LOCK_PAUSE_S)
+
+
+@asynccontextmanager
+async def _without_rules(writer: Connection, table: Table) -> AsyncIterator[None]:
+    """The triggers of the table are off, for this transaction only, and then as they were."""
+    cursor = await writer.execute(
+        "SELECT tgname, tgenabled::text FROM pg_trigger "
+        "WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled <> 'D'",
+        (f"ledger.{table.name}",),
+    )
+    rules = await cursor.fetchall()
+    for rule in rules:
+        await _switch(writer, table, "DISABLE", rule["tgname"])
+    yield
+    for rule in rules:
+        how = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}[rule["tgenabled"]]
+        await _switch(writer, table, how, rule["tgname"])
+
+
+async def _switch(writer: Connection, table: Table, how: str, rule: str) -> None:
+    statement = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
+    await writer.execute(statement.format(_name(table), sql.SQL(how), sql.Identifier(rule)))
+
+
+# Deleted and inserted, not updated: rows may have exchanged what must be unique.
+_EXCHANGE = (
+    "DELETE FROM {table} AS held WHERE NOT EXISTS (SELECT FROM {source} AS told WHERE {key})",
+    "DELETE FROM {table} AS held USING {source} AS told WHERE {key} AND "
+    "ROW({held}) IS DISTINCT FROM ROW({told})",
+    "INSERT INTO {table} ({columns}) SELECT {told} FROM {source} AS told "
+    "WHERE NOT EXISTS (SELECT FROM {table} AS held WHERE {key})",
+)
+
+
+async def _exchange(writer: Connection, table: Table) -> tuple[int, int, int, int]:
+    """Rows of the table now, those that were wrong or missing, and strays, in this order."""
+    columns = [column.name for column in table.c]
+    same = [sql.SQL("held.{0} = told.{0}").format(sql.Identifier(name)) for name in _key(table)]
+    parts = {
+        "table": _name(table),
+        "source": _TOLD,
+        "columns": _names(columns),
+        "held": _names(columns, "held"),
+        "told": _names(columns, "told"),
+        "key": sql.SQL(" AND ").join(same),
+    }
+    # What the planner knows of the table may be from before it was damaged: a nested loop over rows
+    # that it takes for none would not end.
+    await writer.execute("SET LOCAL enable_nestloop = off")
+    counts = [
+        (await writer.execute(sql.SQL(statement).format(**parts))).rowcount
+        for statement in _EXCHANGE
+    ]
+    strays, wrong, inserted = counts
+    cursor = await writer.execute(sql.SQL("SELECT count(*) FROM {}").format(_TOLD))
+    [row] = await cursor.fetchall()
+    return row["count"], wrong, inserted - wrong, strays
+
+
+def _key(table: Table) -> list[str]:
+    """What finds a row: the aggregate's id, or of the windows their key."""
+    if "aggregate_id" in table.c:
+        return ["aggregate_id"]
+    return [column.name for column in table.primary_key]
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier("ledger", table.name)
+
+
+def _names(names: Sequence[str], of: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.Identifier(of, name) if of else sql.Identifier(name) for name in names
+    )

@@ -1,0 +1,188 @@
+"""Walks through all events and all state rows side by side, aggregate by aggregate."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, DateTime, Table, Uuid
+
+from ledger.aggregates.aggregate import Xid8, aggregate_id, is_json
+from ledger.aggregates.registry import NOUNS
+from ledger.audit.aggregate_check import Replay
+from ledger.audit.bounds import Moment, moment_of
+from ledger.audit.findings import Findings, finding
+from ledger.database import Connection
+from ledger.read.cursors import Row, stretches
+from ledger.store.canonical_json import canonical, canonical_plain, decoded, read
+from ledger.store.event_log import event_log
+
+_LAST_ID = 2**128 - 1
+# Every id begins with a hexadecimal digit.
+_BEHIND_ALL = "~"
+
+Stretches = AsyncGenerator[list[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which aggregates to walk through: those from `first` to `last`, and of them, if `after` is
+    set, only those that an event beyond that position touched."""
+
+    first: UUID
+    last: UUID
+    after: int | None = None
+
+
+def shares(count: int, after: int | None) -> list[Share]:
+    """All aggregates in `count` shares of one size: their ids are hashes."""
+    bounds = [_LAST_ID * number // count for number in range(count + 1)]
+    return [
+        Share(UUID(int=low + 1 if low else 0), UUID(int=high), after)
+        for low, high in pairwise(bounds)
+    ]
+
+
+@dataclass
+class Walked:
+    """What was walked through, and what was found there."""
+
+    events: int
+    aggregates: int
+    findings: Findings
+
+
+async def walk(connection: Connection, share: Share) -> Walked:
+    """Replay every aggregate of the share from its events and compare it with its row.
+
+    Bounded memory, one moment: the connection is in a REPEATABLE READ transaction.
+    """
+    walked = Walked(0, 0, Findings())
+    moment = await moment_of(connection)
+    async with AsyncExitStack() as stack:
+
+        async def opened(table: Table) -> Stretches:
+            return await stack.enter_async_context(aclosing(_open(connection, table, share)))
+
+        tables = [_Rows(noun.table, await opened(noun.table)) for noun in NOUNS.values()]
+        for table in tables:
+            await table.advance()
+        await _merge(await opened(event_log), tables, moment, walked)
+    return walked
+
+
+class _Rows:
+    """The state rows of one table by aggregate_id, with a look at the next."""
+
+    def __init__(self, table: Table, found: Stretches) -> None:
+        self.name = table.name
+        self._as_json = [column.name for column in table.c if is_json(column.type)]
+        self._found = found
+        self._stretch: list[dict[str, Any]] = []
+        self.next: Row | None = None
+        self.next_id = _BEHIND_ALL
+
+    async def advance(self) -> None:
+        if not self._stretch:
+            self._stretch = (await anext(self._found, []))[::-1]
+        if not self._stretch:
+            self.next, self.next_id = None, _BEHIND_ALL
+            return
+        self.next = row = self._stretch.pop()
+        self.next_id = row["aggregate_id"]
+        for name in self._as_json:
+            row[name] = decoded(row[name])
+
+
+async def _merge(events: Stretches, tables: list[_Rows], moment: Moment, walked: Walked) -> None:
+    replay: Replay | None = None
+    async for stretch in events:
+        walked.events += len(stretch)
+        # Read one by one and let go at once: the garbage collector finds nothing to look through.
+        stretch.reverse()
+        while stretch:
+            event = _event(stretch.pop())
+            if replay is None or event["aggregate_id"] != replay.id:
+                await _close(replay, tables, walked)
+                replay = Replay(event, moment)
+            replay.add(event)
+    await _close(replay, tables, walked)
+    for table in tables:
+        while table.next is not None:
+            await _report_alone(table, walked)
+
+
+def _event(row: dict[str, Any]) -> Row:
+    """A row of the log as Replay takes it."""
+    row["payload"], one = read(row["payload"])
+    row["metadata"], other = read(row["metadata"])
+    row["encode"] = canonical_plain if one and other else canonical
+    return row
+
+
+async def _close(replay: Replay | None, tables: list[_Rows], walked: Walked) -> None:
+    """Find the row of a replayed aggregate, and report the rows before it: they have no events."""
+    if replay is None:
+        return
+    rows: dict[str, Row] = {}
+    for table in [table for table in tables if table.next_id <= replay.id]:
+        while table.next_id < replay.id:
+            await _report_alone(table, walked)
+        if table.next_id == replay.id and table.next is not None:
+            rows[table.name] = table.next
+            await table.advance()
+    name = replay.table if replay.table in rows else next(iter(rows), None)
+    replay.close(rows.pop(name) if name else None, name)
+    walked.aggregates += 1
+    walked.findings.add(*replay.findings)
+    for stray, row in rows.items():
+        what = f"a row in {stray} has the id of {replay.name}"
+        since = datetime.fromisoformat(row["head_at"])
+        walked.findings.add(finding("name", row["aggregate"], what, since=since))
+
+
+async def _report_alone(table: _Rows, walked: Walked) -> None:
+    row = table.next
+    assert row is not None
+    since = datetime.fromisoformat(row["head_at"])
+    what = f"its row in {table.name} has no event"
+    walked.findings.add(finding("events_missing", row["aggregate"], what, since=since))
+    if str(aggregate_id(row["aggregate"])) != row["aggregate_id"]:
+        what = f"its row in {table.name} has an aggregate_id that is not of its name"
+        walked.findings.add(finding("name", row["aggregate"], what, since=since))
+    walked.aggregates += 1
+    await table.advance()
+
+
+def _open(connection: Connection, table: Table, share: Share) -> Stretches:
+    columns = ", ".join(f'{_read(column)} AS "{column.name}"' for column in table.c)
+    if table is event_log:
+        columns += ", row.tableoid::bigint AS partition"
+    order = ("aggregate_id", "version", "timestamp") if table is event_log else ("aggregate_id",)
+    query = (
+        f"SELECT {columns} FROM {table.fullname} AS row "
+        f"WHERE row.aggregate_id BETWEEN %(first)s AND %(last)s "
+        f"{'' if share.after is None else _TOUCHED} "
+        f"ORDER BY {', '.join(f'row.{name}' for name in order)}"
+    )
+    return stretches(connection, table.name, query, vars(share))
+
+
+_TOUCHED = (
+    "AND row.aggregate_id IN (SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s)"
+)
+
+
+def _read(column: Column[Any]) -> str:
+    """Read as the hash sees it, or as text that one call decodes: the server renders it faster."""
+    name = f'row."{column.name}"'
+    if isinstance(column.type, DateTime) and column.name in {"timestamp", "head_at"}:
+        return f"""to_char({name} AT TIME ZONE 'Etc/UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    if isinstance(column.type, Xid8):
+        return f"{name}::text::bigint"
+    if isinstance(column.type, Uuid) or is_json(column.type):
+        return f"{name}::text"
+    return name

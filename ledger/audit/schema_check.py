@@ -1,0 +1,85 @@
+"""Are the rules in force? Compares the catalog of the database with what the migrations make.
+
+`rules.json` holds a digest of every object of a freshly migrated schema. Whoever changes the schema
+writes it anew with `python -m tests.ledger.record_rules`; a test says when that is due.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.audit.findings import Findings, finding
+from ledger.database import Connection
+
+RECORDED = Path(__file__).with_name("rules.json")
+_CATALOG = Path(__file__).with_name("catalog.sql").read_text(encoding="utf-8")
+# All partitions are alike, whatever their month. So is the count of a month's events: in the
+# partition of another month it finds none, and no commit gets through.
+_MONTH = re.compile(r"(?<=event_log_)\d{4}_\d\d")
+
+
+@dataclass(frozen=True)
+class _Schema:
+    """A digest of each object by name, the table of each that has one, the months in the log."""
+
+    digests: dict[str, str]
+    table_of: dict[str, str | None]
+    months: list[str]
+
+
+async def rules_of(connection: Connection) -> dict[str, str]:
+    """A digest of each object of the schema by name, with * for the month of a partition."""
+    schema = await _read(connection)
+    return {_MONTH.sub("*", name): digest for name, digest in schema.digests.items()}
+
+
+async def check_rules(connection: Connection, findings: Findings) -> bool:
+    """Add what of the schema is missing, changed or not ours. Everybody may read the catalog.
+
+    Returns whether all tables are there, so that the rest can be read.
+    """
+    schema = await _read(connection)
+    recorded: dict[str, str] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    expected = {
+        name.replace("*", month): digest
+        for name, digest in recorded.items()
+        for month in (schema.months if "*" in name else [""])
+    }
+    found = schema.digests
+    strange = found.keys() - expected.keys()
+    for name in sorted(expected.keys() | found.keys()):
+        # Of a table that is not ours everything is not ours.
+        if name in strange and f"table {schema.table_of[name]}" not in strange - {name}:
+            findings.add(finding("rule", name, "it is not one of ours"))
+        elif name not in found and not _is_of_missing_table(name, expected, found):
+            findings.add(finding("rule", name, "it is missing"))
+        elif name in found and name in expected and found[name] != expected[name]:
+            findings.add(finding("rule", name, "it is not as the migration made it"))
+    return not any(name.startswith("table ") for name in expected.keys() - found.keys())
+
+
+def _is_of_missing_table(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> bool:
+    missing = (
+        table.split()[1] for table in expected.keys() - found.keys() if table[:6] == "table "
+    )
+    return any(name.endswith(f" of {table}") or f" {table}." in name for table in missing)
+
+
+async def _read(connection: Connection) -> _Schema:
+    cursor = await connection.execute(_CATALOG)
+    objects = await cursor.fetchall()
+    return _Schema(
+        digests={row["name"]: _digest(row["definition"]) for row in objects},
+        table_of={row["name"]: row["table"] for row in objects},
+        # One with a name of its own is none of ours, whatever it holds.
+        months=[
+            month for row in objects if row["is_partition"] for month in _MONTH.findall(row["name"])
+        ],
+    )
+
+
+def _digest(definition: str) -> str:
+    return hashlib.sha256(_MONTH.sub("*", definition).encode()).hexdigest()[:16]

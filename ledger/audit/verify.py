@@ -1,0 +1,129 @@
+"""Proves the ledger on its data: replays every aggregate and compares it with its row."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from ledger.audit.cross_checks import check_relations
+from ledger.audit.findings import Finding, Findings
+from ledger.audit.scan import shares, walk
+from ledger.audit.scan_processes import walk_apart
+from ledger.audit.schema_check import check_rules
+from ledger.database import Connection, Database
+from ledger.errors import StateRefused, StillOpen
+from ledger.read.cursors import reading
+from ledger.read.global_order import reaches
+from ledger.read.point_in_time import Point, wait_until_past
+
+# For writers that are under way when it begins; a commit takes a few milliseconds.
+PATIENCE_S = 2.0
+
+CANNOT_DETECT = (
+    "an owner or superuser who rewrote everything alike: events, hashes, rows and windows",
+    "the last events of an aggregate cut off together with a row set back to where they began, or "
+    "an aggregate that is gone with its row and all its events",
+    "a changed position or transaction id that keeps the order: both lie outside the hash",
+    "what happened while a rule was off, if it was put back and what was written fits together",
+    "changes outside the schema: event triggers, extensions, the server itself",
+    "what never reached the ledger, and what the outside did without telling us",
+)
+# Of a run since a position only.
+NOT_LOOKED_AT = (
+    "aggregates that no event has touched since then: their older events, rows and windows",
+    "rows that were changed or deleted since then without an event",
+    "snapshots",
+)
+
+
+class Verified(BaseModel):
+    """What was read, and what can't be true of an intact ledger.
+
+    At most MAX_FINDINGS are listed; `unlisted` counts the others. `settled`: give it as `since`
+    next time: no event can still appear at or before that position; None if writers would not end.
+    `cannot_detect` says what would not have been seen.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    events: int
+    aggregates: int
+    findings: list[Finding]
+    unlisted: int = 0
+    since: int | None = None
+    settled: int | None = None
+    cannot_detect: list[str]
+
+    @property
+    def clean(self) -> bool:
+        return not self.findings
+
+
+async def verify(
+    database: Database, *, since: int | datetime | None = None, processes: int = 1
+) -> Verified:
+    """Read the ledger as of one moment, in bounded memory; running writers do no harm.
+
+    `since` a position or a time: only the aggregates that an event touched after it, each of them
+    wholly, and the spend windows of their agents. `processes` share the work. Raises
+    StateRefused for a position that the log has not reached, DatabaseUnavailable, ShareLost.
+    """
+    findings = Findings()
+    async with reading(database) as connection:
+        if not await check_rules(connection, findings):
+            only = ["anything else: tables are missing, so nothing more was read"]
+            return Verified(events=0, aggregates=0, findings=findings.listed, cannot_detect=only)
+    if isinstance(since, int) and since and not await reaches(database, since):
+        # An empty run would look like an all-clear.
+        raise StateRefused(f"the log has not reached position {since}", "in_the_future")
+    settled = await _settled(database)
+    async with reading(database) as connection:
+        after = await _after(connection, since)
+        parts = shares(processes, after)
+        if processes == 1:
+            walked = [await walk(connection, parts[0])]
+        else:
+            walked = await walk_apart(database, connection, parts)
+        for part in walked:
+            findings.include(part.findings)
+        await check_relations(connection, after, findings)
+        return Verified(
+            events=sum(part.events for part in walked),
+            aggregates=sum(part.aggregates for part in walked),
+            findings=findings.listed,
+            unlisted=findings.unlisted,
+            since=after,
+            settled=settled,
+            cannot_detect=[*CANNOT_DETECT, *(NOT_LOOKED_AT if after is not None else ())],
+        )
+
+
+async def _after(connection: Connection, since: int | datetime | None) -> int | None:
+    """The position before the first event of that time."""
+    if not isinstance(since, datetime):
+        return since
+    query = """
+        SELECT coalesce(
+            (SELECT min(position) - 1 FROM ledger.event_log WHERE "timestamp" >= %(since)s),
+            (SELECT max(position) FROM ledger.event_log), 0) AS position"""
+    row = await (await connection.execute(query, {"since": since})).fetchone()
+    assert row is not None
+    return int(row["position"])
+
+
+async def _settled(database: Database) -> int | None:
+    """A position at or before which nothing can appear any more; None where that takes too long."""
+    # In the order of the log, which has the index; what was restored is settled as a whole.
+    query = """
+        SELECT coalesce((
+            SELECT position FROM ledger.event_log WHERE position > restored
+            ORDER BY xid DESC, position DESC LIMIT 1), restored) AS position
+        FROM (
+            SELECT coalesce(max(restored_position), 0) AS restored FROM ledger.incarnations)"""
+    async with database.connection() as connection:
+        row = await (await connection.execute(query)).fetchone()
+    assert row is not None
+    try:
+        await wait_until_past(database, Point(position=row["position"]), patience_s=PATIENCE_S)
+    except (StillOpen, StateRefused):
+        return None
+    return int(row["position"])

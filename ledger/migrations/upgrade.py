@@ -1,0 +1,47 @@
+"""Brings a database to the schema that this version needs."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+_FOLDER = Path(__file__).parent
+# Any number, the same for all: only one migration runs at a time on a database.
+_ONE_AT_A_TIME = 4_107_220_001
+
+
+def upgrade(owner_url: str) -> str:
+    """Migrate to the newest revision, which is returned. Safe to repeat and to run twice at once.
+
+    `owner_url` is a `postgresql://` address under the owner role; the roles must exist (see
+    docs/operating.md).
+    """
+    engine = create_engine(
+        owner_url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool
+    )
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+            connection.execute(text("CREATE SCHEMA IF NOT EXISTS ledger"))
+            command.upgrade(configuration(connection), "head")
+            # A ledger restored into another cluster begins a new incarnation.
+            connection.execute(text("SELECT ledger.record_incarnation()"))
+    finally:
+        engine.dispose()
+    return str(ScriptDirectory.from_config(configuration(None)).get_current_head())
+
+
+def configuration(connection: Connection | None) -> Config:
+    """Alembic's settings, without a file."""
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = connection
+    return config
+
+
+def read_sql(revision: str, name: str) -> str:
+    """The text of one SQL file of a revision."""
+    return (_FOLDER / "sql" / revision / f"{name}.sql").read_text(encoding="utf-8")

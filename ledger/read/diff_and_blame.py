@@ -1,0 +1,225 @@
+"""How an aggregate came to be what it is: what differs between two points, and who last changed
+each of its fields."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ledger.aggregates.aggregate import State, aggregate_id
+from ledger.aggregates.saga import saga_name
+from ledger.database import Connection, Database
+from ledger.errors import NotThere, StateRefused
+from ledger.read.cursors import Row, reading
+from ledger.read.fold import Folded, event_in, events_of, fold, known_noun, never_was
+from ledger.read.log import LoggedEvent
+from ledger.read.point_in_time import PATIENCE_S, Explain, Point, in_silence, wait_until_past
+
+Leaves = dict[str, Any]
+# A part of a path that needs no quotes.
+_PLAIN = re.compile(r"[^\".\s]+")
+
+
+class Stand(BaseModel):
+    """Where an aggregate stood: after `version` events, the last of which was at `head_at`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    head_at: datetime
+
+
+class FieldChange(BaseModel):
+    """A field, as a dotted path, that differs; `old` is null of one added, `new` of one removed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    change: Literal["added", "changed", "removed"]
+    old: Any = None
+    new: Any = None
+
+
+class Diff(BaseModel):
+    """What differs in an aggregate between two points, and the events between them in order.
+
+    `before` is null where it did not exist yet.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    aggregate: str
+    before: Stand | None
+    after: Stand
+    fields: list[FieldChange]
+    events: list[LoggedEvent]
+
+
+class Blame(BaseModel):
+    """Which event last changed a field, and who wrote it, in which saga and workflow run, and why:
+    the event's own reason, or that of the request that the saga carries out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    value: Any
+    removed: bool
+    position: int
+    version: int
+    event_type: str
+    timestamp: datetime
+    user_id: str
+    saga_id: str | None
+    step: str | None
+    workflow_id: str | None
+    run_id: str | None
+    reason: str | None
+
+
+async def diff(
+    database: Database,
+    aggregate: str,
+    before: Point,
+    after: Point,
+    *,
+    patience_s: float = PATIENCE_S,
+    explain: Explain = in_silence,
+) -> Diff:
+    """What differs in an aggregate between two points of the past; the same for ever.
+
+    Raises NotFound when it did not exist at the later one, StateRefused when the points are given
+    in the wrong order, and what `wait_until_past` and `fold` raise.
+    """
+    await wait_until_past(database, before, after, patience_s=patience_s, explain=explain)
+    async with reading(database) as connection:
+        old = await fold(connection, aggregate, before)
+        new = await fold(connection, aggregate, after)
+        if new is None and old is None:
+            raise await never_was(connection, aggregate, after)
+        if new is None or (old is not None and old.version > new.version):
+            raise StateRefused(f"{before} lies after {after}: exchange them", "wrong_order")
+        between = await _between(connection, aggregate, after, old)
+    return Diff(
+        aggregate=aggregate,
+        before=_stand(old) if old else None,
+        after=_stand(new),
+        fields=list(_differences(leaves_of(old.state) if old else {}, leaves_of(new.state))),
+        events=between,
+    )
+
+
+def _stand(folded: Folded) -> Stand:
+    return Stand(version=folded.version, head_at=folded.head_at)
+
+
+async def _between(
+    connection: Connection, aggregate: str, after: Point, old: Folded | None
+) -> list[LoggedEvent]:
+    version, head_at = (old.version, old.head_at) if old else (0, None)
+    async with aclosing(events_of(connection, aggregate, after, version, head_at)) as events:
+        return [LoggedEvent.model_validate(_logged(event)) async for event in events]
+
+
+def _logged(row: Row) -> dict[str, Any]:
+    return {name: row[name] for name in LoggedEvent.model_fields if name in row}
+
+
+async def blame(database: Database, aggregate: str, field: str | None = None) -> list[Blame]:
+    """For each field of an aggregate's state, removed ones too: which event last changed it.
+
+    `field` is a dotted path, and names those below it too. Raises NotFound for an aggregate or a
+    field that never was, UnknownEvent, DatabaseUnavailable.
+    """
+    async with reading(database) as connection:
+        leaves, last = await _last_changes(connection, aggregate)
+        if not last:
+            raise await never_was(connection, aggregate, None)
+        wanted = [name for name in last if field is None or f"{name}.".startswith(f"{field}.")]
+        if not wanted:
+            known = ", ".join(last)
+            raise NotThere(f"{aggregate} never had a field {field}; it has {known}")
+        reasons = await _reasons(connection, {last[name]["saga_id"] for name in wanted})
+    return [_blame(name, leaves, last[name], reasons) for name in wanted]
+
+
+async def _last_changes(
+    connection: Connection, aggregate: str
+) -> tuple[Leaves, dict[str, Mapping[str, Any]]]:
+    """The leaves of the state now, and by field, also removed, the event that changed it last."""
+    noun = known_noun(aggregate)
+    state: State | None = None
+    leaves: Leaves = {}
+    last: dict[str, Mapping[str, Any]] = {}
+    async with aclosing(events_of(connection, aggregate)) as events:
+        async for event in events:
+            state = noun.evolve(state, event_in(noun, event))
+            before, leaves = leaves, leaves_of(state)
+            last |= {change.field: event for change in _differences(before, leaves)}
+            last |= dict.fromkeys(leaves.keys() - before.keys(), event)
+    # What has fields below it now is no field of its own any more.
+    fields = [name for name in sorted(last) if name in leaves or not _has_below(name, leaves)]
+    return leaves, {name: last[name] for name in fields}
+
+
+def _blame(
+    name: str, leaves: Leaves, event: Mapping[str, Any], reasons: Mapping[str, str]
+) -> Blame:
+    metadata = event["metadata"]
+    own = event["payload"].get("reason")
+    return Blame(
+        **{name: event[name] for name in Blame.model_fields if name in event},
+        field=name,
+        value=leaves.get(name),
+        removed=name not in leaves,
+        workflow_id=metadata.get("workflow_id"),
+        run_id=metadata.get("run_id"),
+        reason=own if isinstance(own, str) else reasons.get(event["saga_id"]),
+    )
+
+
+async def _reasons(connection: Connection, saga_ids: set[str | None]) -> dict[str, str]:
+    """Why each saga was asked for, where the request says it."""
+    ids = [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids if saga_id]
+    cursor = await connection.execute(
+        "SELECT workflow_id, input->>'reason' AS reason FROM ledger.sagas "
+        "WHERE aggregate_id = ANY(%(ids)s) AND input->>'reason' IS NOT NULL",
+        {"ids": ids},
+    )
+    return {row["workflow_id"]: row["reason"] for row in await cursor.fetchall()}
+
+
+def leaves_of(state: State) -> Leaves:
+    """The fields of a state by dotted path, as JSON; a list is one value, and so is an empty
+    object. A name that holds a dot, a space or a quote stands in quotes."""
+    return dict(_leaves("", state.model_dump(mode="json")))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict) or not value:
+        yield path, value
+        return
+    for name, inner in value.items():
+        part = name if _PLAIN.fullmatch(name) else json.dumps(name)
+        yield from _leaves(f"{path}.{part}" if path else part, inner)
+
+
+def _differences(old: Leaves, new: Leaves) -> Iterator[FieldChange]:
+    """The leaves that differ. A null or an empty object says nothing where the other side has
+    fields below it: those say it."""
+    for name in sorted(old.keys() | new.keys()):
+        if name not in new:
+            if not _has_below(name, new):
+                yield FieldChange(field=name, change="removed", old=old[name])
+        elif name not in old:
+            if not _has_below(name, old):
+                yield FieldChange(field=name, change="added", new=new[name])
+        elif old[name] != new[name]:
+            yield FieldChange(field=name, change="changed", old=old[name], new=new[name])
+
+
+def _has_below(name: str, leaves: Leaves) -> bool:
+    return any(other.startswith(f"{name}.") for other in leaves)

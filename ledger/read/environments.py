@@ -1,0 +1,275 @@
+"""What an environment holds, and what it held before a change, at a time or at a position."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from ledger.aggregates.aggregate import Event, State
+from ledger.aggregates.resource import (
+    RESOURCE,
+    ResourceApplied,
+    ResourceDeleted,
+    ResourceState,
+    evolve,
+)
+from ledger.database import Connection, Database
+from ledger.errors import NotFound, StateRefused
+from ledger.read.cursors import reading
+from ledger.read.fold import event_in
+from ledger.read.point_in_time import Point, wait_until_past
+
+Json = dict[str, Any]
+# A saga that asks for a past still open comes again; it must not keep its workflow task that long.
+BRIEFLY_S = 1.0
+
+
+class Shape(State):
+    """What a resource shall be or is. `spec` is as its kind's model writes it."""
+
+    kind: str
+    spec: Json
+    depends_on: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: ResourceState | None) -> "Shape | None":
+        """The shape a resource has in this state; None for an absent one."""
+        if state is None or state.state == "absent":
+            return None
+        return cls(kind=state.kind, spec=state.spec or {}, depends_on=state.depends_on)
+
+    def mentions(self) -> set[str]:
+        """All that may be the name of another resource: depends_on, and the texts of the spec."""
+        return set(self.depends_on) | set(_texts(self.spec))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
+
+
+class KnownResource(State):
+    """A resource as the ledger has it: `shape` is None when it is absent.
+
+    `version` counts its events. `claimed_by` is the saga that is changing it and has not ended.
+    """
+
+    name: str
+    version: int
+    shape: Shape | None
+    claimed_by: str | None = None
+    changed_by: str | None = None
+
+
+class PastResource(State):
+    """What a resource was, and whose changes (sagas, oldest first) made it what it is now.
+
+    A change that was undone or rolled back is not among them.
+    """
+
+    name: str
+    was: Shape | None
+    changed_since: list[str]
+
+
+class Rewound(State):
+    """What was touched since a point, as it was there, and what a plan to return to it needs to
+    know of the resources now. Both are of one moment."""
+
+    past: list[PastResource]
+    known: list[KnownResource]
+
+
+_KNOWN = """
+    SELECT resources.*, sagas.operation_id IS NOT NULL AS claimed
+    FROM ledger.resources
+    LEFT JOIN ledger.sagas
+      ON sagas.workflow_id = resources.claimed_by AND sagas.ended_at IS NULL
+    WHERE environment = %(environment)s
+      AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s) OR depends_on ?| %(names)s)
+    ORDER BY name"""
+
+
+async def resources(
+    database: Database, environment: str, names: Collection[str] | None = None
+) -> list[KnownResource]:
+    """The resources that the ledger knows in an environment, absent ones too, ordered by name.
+
+    `names` limits it to these and to what depends on them directly.
+    """
+    async with database.connection() as connection:
+        return await _read_known(connection, environment, names)
+
+
+async def _read_known(
+    connection: Connection, environment: str, names: Collection[str] | None
+) -> list[KnownResource]:
+    values = {"environment": environment, "names": None if names is None else sorted(names)}
+    cursor = await connection.execute(_KNOWN, values)
+    return [_known(row) for row in await cursor.fetchall()]
+
+
+def _known(row: Mapping[str, Any]) -> KnownResource:
+    state = ResourceState.model_validate(RESOURCE.state_of(row))
+    return KnownResource(
+        name=state.name,
+        version=row["version"],
+        shape=Shape.of(state),
+        claimed_by=state.claimed_by if row["claimed"] else None,
+        changed_by=state.changed_by,
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to go back to: before a change's first event on each resource, or to a point of the
+    log. Exactly one is set."""
+
+    before_saga: str | None = None
+    point: Point | None = None
+
+    @classmethod
+    def parse(cls, to: str) -> "Target":
+        """From `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises ValueError."""
+        if to.startswith("before:"):
+            return cls(before_saga="change/" + to.removeprefix("before:"))
+        try:
+            return cls(point=Point.parse(to))
+        except ValueError as error:
+            raise ValueError(f"before:CHANGE, {error}") from None
+
+    @property
+    def position(self) -> int | None:
+        return self.point.position if self.point else None
+
+    @property
+    def moment(self) -> datetime | None:
+        return self.point.moment if self.point else None
+
+
+_SAGA = "SELECT input, ended_at FROM ledger.sagas WHERE workflow_id = %(before_saga)s"
+
+# Only what was touched after the point: of all else the state then is the state now.
+_TOUCHED = """
+    SELECT event_log.*
+    FROM ledger.event_log
+    WHERE aggregate_id IN (
+        SELECT resources.aggregate_id FROM ledger.resources
+        WHERE environment = %(environment)s
+          AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s))
+          AND EXISTS (
+            SELECT FROM ledger.event_log AS touch
+            WHERE touch.aggregate_id = resources.aggregate_id
+              AND (touch.saga_id = %(before_saga)s OR touch.position > %(position)s
+                   OR touch."timestamp" > %(moment)s)))
+    ORDER BY aggregate, version"""
+
+
+async def resources_at(
+    database: Database,
+    environment: str,
+    to: str,
+    names: Collection[str] | None = None,
+    *,
+    patience_s: float = BRIEFLY_S,
+) -> Rewound:
+    """What the resources that were touched since the point `to` (see Target.parse) were there.
+
+    Raises ValueError for a point that is none, NotFound for a change that the ledger does not know
+    in this environment, StateRefused for one that has not ended and for a time to come, StillOpen
+    for a point that is not past within `patience_s` (see `ledger.read.point_in_time`).
+    """
+    target = Target.parse(to)
+    if target.point is not None:
+        await wait_until_past(database, target.point, patience_s=patience_s)
+    async with reading(database) as connection:
+        past = await _read_past(connection, environment, target, names)
+        mentioned = {resource.name for resource in past}
+        for resource in past:
+            mentioned |= resource.was.mentions() if resource.was else set()
+        return Rewound(past=past, known=await _read_known(connection, environment, mentioned))
+
+
+async def _read_past(
+    connection: Connection, environment: str, target: Target, names: Collection[str] | None
+) -> list[PastResource]:
+    values = {
+        "environment": environment,
+        "names": None if names is None else sorted(names),
+        "before_saga": target.before_saga,
+        "position": target.position,
+        "moment": target.moment,
+    }
+    if target.before_saga is not None:
+        saga = await (await connection.execute(_SAGA, values)).fetchone()
+        _require_ended(target.before_saga, saga, environment)
+    cursor = await connection.execute(_TOUCHED, values)
+    return [history.past() for history in _histories(await cursor.fetchall(), target)]
+
+
+def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> None:
+    # An input leaves its defaults out, and `dev` is one.
+    if saga is None or saga["input"].get("environment", "dev") != environment:
+        raise NotFound(f"the ledger knows no {saga_id} in environment {environment}")
+    if saga["ended_at"] is None:
+        raise StateRefused(f"{saga_id} has not ended: cancel it instead", "not_ended")
+
+
+@dataclass
+class _History:
+    """One resource on its way through its events.
+
+    `before` keeps, for each change, whose changes stood when it began: to take a change back is to
+    return to them, also when what is taken back is itself a rollback.
+    """
+
+    name: str
+    state: ResourceState | None = None
+    was: Shape | None = None
+    is_past: bool = False
+    standing: list[str] = field(default_factory=list)
+    before: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, event: Event, is_after: bool) -> None:
+        if is_after and not self.is_past:
+            self.is_past, self.was = True, Shape.of(self.state)
+        self.state = evolve(self.state, event)
+        if self.is_past:
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        change: str = getattr(event, "change")  # noqa: B009 - every event of a resource has one
+        self.before.setdefault(change, self.standing)
+        if isinstance(event, ResourceApplied | ResourceDeleted):
+            if event.undoes is None:
+                self.standing = [*self.standing, change]
+            else:
+                # What was begun before the point is not ours to return to: a change like others.
+                self.standing = self.before.get(event.undoes, [change])
+
+    def past(self) -> PastResource:
+        return PastResource(name=self.name, was=self.was, changed_since=self.standing)
+
+
+def _histories(rows: Sequence[Mapping[str, Any]], target: Target) -> Iterable[_History]:
+    histories: dict[str, _History] = {}
+    for row in rows:
+        name = row["aggregate"].split("/", 2)[2]
+        history = histories.setdefault(name, _History(name))
+        history.add(event_in(RESOURCE, row), _is_after(row, target))
+    return histories.values()
+
+
+def _is_after(row: Mapping[str, Any], target: Target) -> bool:
+    if target.point is None:
+        return bool(row["saga_id"] == target.before_saga)
+    return not target.point.covers(row)

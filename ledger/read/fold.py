@@ -1,0 +1,110 @@
+"""One aggregate folded from its events, up to a point, from its newest snapshot on."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from ledger.aggregates.aggregate import Event, Noun, State, aggregate_id
+from ledger.aggregates.registry import NOUNS, noun_of
+from ledger.database import Connection
+from ledger.errors import LogDamaged, NotFound, NotThere
+from ledger.read.cursors import Row, rows
+from ledger.read.point_in_time import Point
+from ledger.read.snapshots import newest_snapshot
+from ledger.store.event_log import event_log
+
+_FIRST = """
+    SELECT position, "timestamp" FROM ledger.event_log WHERE aggregate_id = %(aggregate_id)s
+    ORDER BY version LIMIT 1"""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The state after `version` events, the last of which was at `head_at`; `read` of them were
+    read, and the others stand in the snapshot that was gone on from."""
+
+    noun: Noun
+    state: State
+    version: int
+    head_at: datetime
+    read: int
+
+
+async def fold(connection: Connection, aggregate: str, at: Point | None = None) -> Folded | None:
+    """The aggregate as it was at the point, or is in the connection's snapshot; None before its
+    first event. Raises NotFound for a name of no noun, UnknownEvent for an event of a newer
+    version, LogDamaged for one that can't be read."""
+    noun = known_noun(aggregate)
+    start = await newest_snapshot(connection, aggregate, at)
+    state, version, head_at = (
+        (start.state, start.version, start.timestamp) if start else (None, 0, None)
+    )
+    read = 0
+    async with aclosing(events_of(connection, aggregate, at, version, head_at)) as events:
+        async for event in events:
+            state = noun.evolve(state, event_in(noun, event))
+            version, head_at = event["version"], event["timestamp"]
+            read += 1
+    if state is None or head_at is None:
+        return None
+    return Folded(noun, state, version, head_at, read)
+
+
+def event_in(noun: Noun, row: Row) -> Event:
+    """The event that a row of the log holds. Raises UnknownEvent, LogDamaged."""
+    try:
+        return noun.event(row["event_type"], row["schema_version"], row["payload"])
+    except ValueError:
+        # Its words hold values of the payload.
+        raise LogDamaged(
+            f"version {row['version']} of {row['aggregate']} is no {row['event_type']}: "
+            f"amends verify says what is damaged"
+        ) from None
+
+
+def events_of(
+    connection: Connection,
+    aggregate: str,
+    at: Point | None = None,
+    after: int = 0,
+    since: datetime | None = None,
+) -> AsyncGenerator[Row, None]:
+    """The rows of an aggregate's events in order: those with a version above `after`, none of
+    which is before `since`, up to the point."""
+    log = event_log.c
+    statement = select(event_log).where(
+        log.aggregate_id == bindparam("aggregate_id"), log.version > bindparam("after")
+    )
+    values: dict[str, Any] = {"aggregate_id": aggregate_id(aggregate), "after": after}
+    for name, bound, value in (
+        # Implied by the version; spares a look into the partitions of earlier months.
+        ("since", log.timestamp >= bindparam("since"), since),
+        ("position", log.position <= bindparam("position"), at and at.position),
+        ("moment", log.timestamp <= bindparam("moment"), at and at.moment),
+    ):
+        if value is not None:
+            statement, values = statement.where(bound), values | {name: value}
+    return rows(connection, "events_of", statement.order_by(log.version), values)
+
+
+def known_noun(aggregate: str) -> Noun:
+    """The noun of an aggregate. Raises NotFound for a name of none."""
+    try:
+        return noun_of(aggregate)
+    except KeyError:
+        known = ", ".join(f"{name}/..." for name in NOUNS)
+        raise NotFound(f"{aggregate} is no name of an aggregate; these begin {known}") from None
+
+
+async def never_was(connection: Connection, aggregate: str, at: Point | None) -> NotFound:
+    """The error for an aggregate of which there is no event at the point."""
+    values = {"aggregate_id": aggregate_id(aggregate)}
+    first = await (await connection.execute(_FIRST, values)).fetchone()
+    if first is None or at is None:
+        return NotFound(f"the ledger has no event of {aggregate}")
+    since = f"{first['timestamp'].isoformat()} (position {first['position']})"
+    return NotThere(f"{aggregate} did not exist at {at}: its first event is of {since}")

@@ -1,0 +1,155 @@
+"""The closed past: a moment or a position at or before which nothing can be added any more.
+
+Why an answer for it never changes:
+- A moment T is closed first (`ledger.close_past`): from then on the rule at commit refuses every
+  event at or before T (ZA007). It is closed only when the clock is past T + N, where N is
+  `ledger.late_after()`: a commit that comes more than N after its time is refused anyway (ZA006),
+  so that nobody who keeps the time is hit.
+- A transaction that passed the rule before that may still be on its way. It has written to the
+  log, and whoever did holds a lock on it until what it wrote can be seen. `pg_locks` names them
+  all; when they have ended, a later snapshot sees all that will ever stand at or before T.
+- A position is taken under that lock. So when a position has been seen, only those that hold the
+  lock then can still show a lower one.
+
+The clock is in none of this: see docs/time-travel.md for what happens when it steps back.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Self
+
+from ledger.database import Connection, Database
+from ledger.errors import StateRefused, StillOpen
+from ledger.read.global_order import reaches
+from ledger.read.open_transactions import OpenTransaction, writers_of_the_log
+
+# Between two looks at who still writes; a commit takes a few milliseconds.
+_LOOK_AGAIN_S = 0.01
+# A wait that a person notices is explained.
+_EXPLAIN_AFTER_S = 0.5
+# Whoever has no patience comes again after this, or when the clock is past the moment.
+_ASK_AGAIN_S = 1.0
+# N and what an ordinary transaction takes.
+PATIENCE_S = 10.0
+
+_CLOSE = """
+    SELECT extract(epoch FROM ledger.close_past(%(moment)s))::float8 AS early_s,
+        extract(epoch FROM ledger.late_after())::float8 AS late_after_s"""
+_IS_STANDBY = "SELECT pg_is_in_recovery() AS is_standby"
+
+Explain = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the log: after a position or after a moment (aware). Exactly one is set."""
+
+    position: int | None = None
+    moment: datetime | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From a position (digits) or an ISO 8601 time with a zone. Raises ValueError."""
+        if re.fullmatch(r"[0-9]{1,18}", text):
+            return cls(position=int(text))
+        try:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return cls(moment=moment.astimezone(UTC))
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError("a position or an ISO 8601 time with a zone is needed")
+
+    def covers(self, event: Mapping[str, Any]) -> bool:
+        """Whether the event is at or before this point."""
+        if self.moment is not None:
+            return bool(event["timestamp"] <= self.moment)
+        return bool(event["position"] <= self.position)
+
+    def __str__(self) -> str:
+        return str(self.position) if self.moment is None else self.moment.isoformat()
+
+
+def in_silence(_: str) -> None:
+    """For whoever has nobody to tell what is waited for."""
+
+
+async def wait_until_past(
+    database: Database,
+    *points: Point,
+    patience_s: float = PATIENCE_S,
+    explain: Explain = in_silence,
+) -> None:
+    """Return when nothing can be added at or before any of the points.
+
+    What is read in a transaction that begins after this is the same for ever. Waits at most
+    `patience_s` and then raises StillOpen; `explain` is told, once, for whom or what it waits.
+    Raises StateRefused for a point to come and on a standby, DatabaseUnavailable.
+    """
+    patience = _Patience(patience_s, explain)
+    for point in points:
+        if point.position and not await reaches(database, point.position):
+            what = f"position {point} is still to come: the log has not reached it"
+            raise StateRefused(what, "in_the_future")
+    async with database.connection() as connection:
+        await _require_primary(connection)
+        for point in points:
+            if point.moment is not None:
+                await _close(connection, point.moment, patience)
+        await _wait_for_writers(connection, patience)
+
+
+class _Patience:
+    """How long it may still take, and whether it was said what takes so long."""
+
+    def __init__(self, patience_s: float, explain: Explain) -> None:
+        self._began, self._patience_s, self._explain = monotonic(), patience_s, explain
+        self._explained = False
+
+    async def pause(self, pause_s: float, why: str) -> None:
+        """Wait that long for the reason given; raises StillOpen if that is too long."""
+        waited_s = monotonic() - self._began
+        if waited_s + pause_s > self._patience_s:
+            raise StillOpen(f"{why} (waited {waited_s:.1f} s)", max(pause_s, _ASK_AGAIN_S))
+        if waited_s + pause_s > _EXPLAIN_AFTER_S and not self._explained:
+            self._explained = True
+            self._explain(why)
+        await asyncio.sleep(pause_s)
+
+
+async def _require_primary(connection: Connection) -> None:
+    [server] = await (await connection.execute(_IS_STANDBY)).fetchall()
+    if server["is_standby"]:
+        raise StateRefused("a standby can't tell what is past: ask the primary", "standby")
+
+
+async def _close(connection: Connection, moment: datetime, patience: _Patience) -> None:
+    while True:
+        [found] = await (await connection.execute(_CLOSE, {"moment": moment})).fetchall()
+        if found["early_s"] is None:
+            return
+        if found["early_s"] > found["late_after_s"]:
+            raise StateRefused(f"{moment.isoformat()} is still to come", "in_the_future")
+        # A little longer, since the moment itself is not enough.
+        why = f"{moment.isoformat()} is past for good in {found['early_s']:.1f} s"
+        await patience.pause(found["early_s"] + 0.001, why)
+
+
+async def _wait_for_writers(connection: Connection, patience: _Patience) -> None:
+    """Until everybody who has written to the log by now has ended."""
+    waited_for = await writers_of_the_log(connection)
+    while waited_for:
+        first = next(iter(waited_for.values()))
+        more = f" and {len(waited_for) - 1} more" if len(waited_for) > 1 else ""
+        await patience.pause(_LOOK_AGAIN_S, f"the past is held open by {first}{more}")
+        now = await writers_of_the_log(connection)
+        waited_for = {key: each for key, each in now.items() if _is_same(key, each, waited_for)}
+
+
+def _is_same(key: str, writer: OpenTransaction, waited_for: dict[str, OpenTransaction]) -> bool:
+    # PREPARE TRANSACTION gives a transaction another key.
+    return key in waited_for or writer.pid is None

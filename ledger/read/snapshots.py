@@ -1,0 +1,133 @@
+"""Snapshots of long aggregates: a cache that spares readers the fold from the first event on.
+
+One stands after every 200th event. It is used only where the log has that event with its hash, and
+only by the fold that made it; else the events are folded from the beginning, as without it. An
+event that can be seen has all that stand before it for ever, so a snapshot need not wait for the
+past to close.
+"""
+
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ledger.aggregates.aggregate import Noun, State, aggregate_id, metadata
+from ledger.aggregates.registry import noun_of
+from ledger.database import Connection
+from ledger.read.point_in_time import Point
+from ledger.store.canonical_json import digest
+
+# As the index event_log_milestones has it. To fold as many takes as long as all else of an answer.
+EVERY = 200
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("aggregate_id", Uuid, primary_key=True),
+    Column("aggregate", Text, nullable=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("timestamp", DateTime(timezone=True), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("fold", Text, nullable=False),
+    Column("state", JSONB, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+_NEWEST = """
+    SELECT snapshots.version, snapshots."timestamp", snapshots.state
+    FROM ledger.snapshots JOIN ledger.event_log USING (aggregate_id, version, "timestamp", hash)
+    WHERE aggregate_id = %(aggregate_id)s AND fold = %(fold)s
+        AND (%(position)s::bigint IS NULL OR event_log.position <= %(position)s)
+        AND (%(moment)s::timestamptz IS NULL OR "timestamp" <= %(moment)s)
+    ORDER BY version DESC LIMIT 1
+"""
+
+# Written over where it was wrong or of another fold, and left alone where it is right.
+_KEEP = """
+    INSERT INTO ledger.snapshots AS old
+        (aggregate_id, aggregate, version, "timestamp", hash, fold, state)
+    VALUES (%(aggregate_id)s, %(aggregate)s, %(version)s, %(timestamp)s, %(hash)s, %(fold)s,
+        %(state)s)
+    ON CONFLICT (aggregate_id, version) DO UPDATE
+    SET aggregate = excluded.aggregate, "timestamp" = excluded."timestamp", hash = excluded.hash,
+        fold = excluded.fold, state = excluded.state, made_at = clock_timestamp()
+    WHERE (old.aggregate, old."timestamp", old.hash, old.fold, old.state) IS DISTINCT FROM
+        (excluded.aggregate, excluded."timestamp", excluded.hash, excluded.fold, excluded.state)
+"""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state to go on from: after `version` events, the last of which was at `timestamp`."""
+
+    version: int
+    timestamp: datetime
+    state: State
+
+
+@cache
+def fingerprint(noun: Noun) -> str:
+    """Names the fold of a noun by all it is made of: the text of its file and its state's schema.
+
+    So nobody can change a fold and forget to say so; the snapshots of the old one are made anew.
+    """
+    source = inspect.getsource(sys.modules[noun.evolve.__module__])
+    return digest([source, noun.state.model_json_schema()])
+
+
+async def newest_snapshot(
+    connection: Connection, aggregate: str, at: Point | None
+) -> Snapshot | None:
+    """The newest one at or before the point that the log and today's fold bear out."""
+    noun = noun_of(aggregate)
+    values = {
+        "aggregate_id": aggregate_id(aggregate),
+        "fold": fingerprint(noun),
+        "position": at and at.position,
+        "moment": at and at.moment,
+    }
+    row = await (await connection.execute(_NEWEST, values)).fetchone()
+    if row is None:
+        return None
+    try:
+        state = noun.state.model_validate(row["state"])
+    except ValueError:
+        # Not of our making. The events tell the same, and `verify` finds it.
+        return None
+    return Snapshot(row["version"], row["timestamp"], state)
+
+
+async def keep(
+    connection: Connection, aggregate: str, event: Mapping[str, Any], state: State
+) -> int:
+    """Store the state after an event of the log, over what stood there and was another. Returns how
+    many rows were written: 0 or 1."""
+    values = {name: event[name] for name in ("version", "timestamp", "hash")}
+    values |= {
+        "aggregate_id": aggregate_id(aggregate),
+        "aggregate": aggregate,
+        "fold": fingerprint(noun_of(aggregate)),
+        "state": Jsonb(state.model_dump(mode="json")),
+    }
+    return (await connection.execute(_KEEP, values)).rowcount
+
+
+def differing(snapshot: Mapping[str, Any], event: Mapping[str, Any], state: State) -> list[str]:
+    """The columns of a row of `snapshots` that are not what the event of its version and the state
+    after it say. Its state is judged only where today's fold made it: no other is ever used."""
+    noun = noun_of(event["aggregate"])
+    wrong = [
+        name
+        for name in ("aggregate_id", "aggregate", "version", "timestamp", "hash")
+        if snapshot[name] != event[name]
+    ]
+    if snapshot["fold"] == fingerprint(noun) and snapshot["state"] != state.model_dump(mode="json"):
+        wrong.append("state")
+    return wrong

@@ -1,0 +1,160 @@
+"""The log while it grows: every event once, in the one order (see read.global_order), with no gap.
+
+A follower waits below the horizon: an event is given when no older transaction is open that could
+still write before it. It is woken by NOTIFY, and looks by itself all the same, since not every
+writer wakes it and a lost connection loses what it was told.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+
+import psycopg
+
+from ledger.database import Connection, Database
+from ledger.errors import DatabaseUnavailable
+from ledger.read.global_order import Order, Token, read_order
+from ledger.read.log import ALL, LoggedEvent, Wanted, logged, page
+from ledger.read.open_transactions import oldest_open_transaction
+
+_LISTEN, _NOTIFY = "LISTEN amends_events", "NOTIFY amends_events"
+# NOTIFY takes one lock for the whole cluster until its commit: never in the transaction of an
+# event, and not more often than a person can tell apart.
+ANNOUNCE_EVERY_S = 0.05
+# How often a follower looks that nobody wakes, and one that knows of events above the horizon.
+LOOK_EVERY_S, LOOK_AGAIN_S = 1.0, 0.1
+# Ordinary transactions end long before; whoever holds up the horizon for this long is named.
+PATIENCE_S = 3.0
+RECONNECT_AFTER_S = 0.5
+PAGE = 500
+
+_HELD_UP = """
+    SELECT EXISTS (
+        SELECT FROM ledger.event_log WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())
+            AND xid < pg_snapshot_xmax(pg_current_snapshot()) AND position > %s) AS held_up
+"""
+
+
+class Follower:
+    """Gives the events that are wanted from `after` on, or from now on, as they become final.
+
+    `token` is where to go on: everything before it was given. It moves also over events that are
+    not wanted. `tell` takes one line for a person: that a transaction holds events up, or that the
+    connection was lost.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        wanted: Wanted = ALL,
+        *,
+        after: Token | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.token = after
+        self._database, self._wanted, self._tell = database, wanted, tell
+        # The horizon that did not move while events waited above it, and since when.
+        self._stuck: tuple[int, float] | None = None
+        self._told: int | None = None
+
+    async def events(self) -> AsyncGenerator[LoggedEvent, None]:
+        """The events, without end. A lost connection is made again, and nothing comes twice.
+
+        Raises DatabaseUnavailable if the first connection fails, and StateRefused for a token of
+        another ledger or a ledger whose restore was not recorded.
+        """
+        connected = told = False
+        while True:
+            try:
+                async with self._database.connection() as connection:
+                    await connection.execute(_LISTEN)
+                    connected, told = True, False
+                    try:
+                        while True:
+                            order = await self._look(connection)
+                            while found := await self._next(connection, order):
+                                for event in found:
+                                    assert event.token is not None
+                                    self.token = Token.parse(event.token)
+                                    yield event
+                            await self._wait(connection, order)
+                    finally:
+                        with suppress(psycopg.Error):
+                            await connection.execute("UNLISTEN *")
+            except DatabaseUnavailable as error:
+                if not connected:
+                    raise
+                if not told:
+                    self._tell(f"the connection was lost ({error}); connecting again")
+                told = True
+                await asyncio.sleep(RECONNECT_AFTER_S)
+
+    async def _look(self, connection: Connection) -> Order:
+        order = await read_order(connection)
+        self.token = self.token or Token(order.last.number, order.horizon, 0)
+        order.require(self.token)
+        return order
+
+    async def _next(self, connection: Connection, order: Order) -> list[LoggedEvent]:
+        """The next events that are final by `order`; none when all were given."""
+        for life in order.incarnations:
+            assert self.token is not None
+            if life.number < self.token.incarnation:
+                continue
+            below = order.horizon if life is order.last else None
+            if below is not None and self.token >= Token(life.number, below, 0):
+                # Nothing has become final since the last look: no query of all months.
+                return []
+            query = page(self._wanted, life, self.token, below=below, limit=PAGE)
+            rows = await (await connection.execute(query[0].encode(), query[1])).fetchall()
+            if rows:
+                return [logged(row, life, order) for row in rows]
+            # Nothing else in there is wanted: not to be looked through again.
+            end = Token(life.number + 1, 0, 0) if below is None else Token(life.number, below, 0)
+            self.token = max(self.token, end)
+        return []
+
+    async def _wait(self, connection: Connection, order: Order) -> None:
+        held_up = await self._is_held_up(connection, order)
+        pause_s = LOOK_AGAIN_S if held_up else LOOK_EVERY_S
+        # One is enough: the next look sees what all of them told of.
+        async for _ in connection.notifies(timeout=pause_s, stop_after=1):
+            pass
+
+    async def _is_held_up(self, connection: Connection, order: Order) -> bool:
+        if not await self._has_events_above(connection, order):
+            self._stuck = None
+            return False
+        if self._stuck is None or self._stuck[0] != order.horizon:
+            self._stuck = (order.horizon, time.monotonic())
+        if self._told != order.horizon and time.monotonic() - self._stuck[1] >= PATIENCE_S:
+            await self._say_who_is_open(connection, order)
+        return True
+
+    async def _has_events_above(self, connection: Connection, order: Order) -> bool:
+        if order.horizon == order.unborn:
+            # Nothing was open.
+            return False
+        row = await (await connection.execute(_HELD_UP, (order.last.above,))).fetchone()
+        return bool(row and row["held_up"])
+
+    async def _say_who_is_open(self, connection: Connection, order: Order) -> None:
+        # None: it has just ended.
+        if oldest := await oldest_open_transaction(connection):
+            self._told = order.horizon
+            self._tell(f"newer events wait for the end of an older transaction: {oldest}")
+
+
+async def announce(database: Database) -> None:
+    """Wake the followers after the commits of this process, until cancelled.
+
+    A wake-up that fails is lost: then they look by themselves.
+    """
+    while True:
+        await database.written.wait()
+        database.written.clear()
+        with suppress(DatabaseUnavailable):
+            async with database.connection() as connection:
+                await connection.execute(_NOTIFY)
+        await asyncio.sleep(ANNOUNCE_EVERY_S)

@@ -1,0 +1,1 @@
+"""The saga log: operation ids, idempotency records of steps, fencing, orphaned sagas."""

@@ -1,0 +1,332 @@
+"""How a step is carried out exactly once: claimed with its undo, stored with its result.
+
+A step that only touches our database is one commit (`commit_step`), which may also open the saga
+and close it. One that calls the outside is `start_step`, the call, `finish_step`. Its undo is
+`undo_step`. All of them hold the saga's row and check its epoch: once compensation began, no
+forward commit lands.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.saga import SagaCommitRefused, SagaCompleted, SagaState, saga_name
+from ledger.aggregates.saga_step import (
+    ENDED,
+    StepCommitted,
+    StepDone,
+    StepFailed,
+    StepRefused,
+    StepResolved,
+    StepSkipped,
+    StepStarted,
+    StepState,
+    StepUndone,
+    UndoPlan,
+    comes_late,
+    evolve,
+    step_name,
+)
+from ledger.database import Database
+from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.sagas.saga_log import Opening, started_by
+from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
+
+Json = dict[str, Any]
+T = TypeVar("T")
+StepOutcome = StepDone | StepRefused | StepFailed
+# The reason of a step that should open a saga which is there.
+SAGA_KNOWN = "saga_known"
+Phase = Literal["running", "compensating"]
+
+
+@dataclass(frozen=True)
+class StepClaim:
+    """Which step of which saga, in which epoch, at which try; `input_hash` tells two inputs
+    apart."""
+
+    saga_id: str
+    step: str
+    ordinal: int
+    epoch: int
+    activity: str
+    input_hash: str
+    undo: UndoPlan | None = None
+    tries: int = 1
+    # A person looked, in place of us: how he knows. Of an undo that is `skipped`: what is left.
+    evidence: str | None = None
+    skipped: bool = False
+    # The commit of this step opens the saga, or closes it with this result.
+    opening: Opening | None = None
+    ending: Json | None = None
+
+    @property
+    def aggregate(self) -> str:
+        return step_name(self.saga_id, self.step)
+
+    def refs(self, phase: Phase, *, new: bool = False) -> list[Ref]:
+        """The step, and its saga, which must be in this phase and in the epoch of the claim.
+
+        A `new` step is taken for not begun until the write shows otherwise.
+        """
+        given = (("state", phase), ("epoch", self.epoch))
+        saga = Ref(saga_name(self.saga_id), "share", given=given)
+        if self.opening is not None or self.ending is not None:
+            saga = Ref(saga_name(self.saga_id))
+        return [saga, Ref(self.aggregate, new=new)]
+
+    def columns(self) -> Json:
+        """The fields that every first event of a step carries."""
+        return {
+            "saga_id": self.saga_id,
+            "name": self.step,
+            "ordinal": self.ordinal,
+            "epoch": self.epoch,
+            "activity": self.activity,
+            "input_hash": self.input_hash,
+            "undo": self.undo,
+        }
+
+
+@dataclass(frozen=True)
+class Started:
+    """A step that was started: by this call, or `again`, by an earlier one."""
+
+    step: StepState
+    again: bool
+
+
+async def commit_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Decide[Json],
+    *,
+    windows_of: str | None = None,
+) -> Json:
+    """Carry out a step that only touches our database; a repeat gets the stored result.
+
+    `decide` gives the step's result and its domain events. Raises Fenced (recorded), InputChanged,
+    StateRefused `saga_known` (a saga that it should open is there), and what `decide` raises.
+    """
+    saga_ref, tries = saga_name(claim.saga_id), 0
+
+    def claimed(loaded: Loaded) -> Decision[Json]:
+        nonlocal tries
+        tries += 1
+        events: list[tuple[str, Event]] = []
+        if claim.opening is not None and _is_new(loaded, claim, claim.opening, tries):
+            events.append((saga_ref, started_by(claim.opening, loaded)))
+        elif (step := _forward(loaded, claim)) is not None:
+            return Decision(step.result or {})
+        decision = decide(loaded)
+        done = StepCommitted(result=decision.result, **claim.columns())
+        events += [*decision.events, (claim.aggregate, done)]
+        if claim.ending is not None:
+            events.append((saga_ref, SagaCompleted(result=claim.ending, ended_at=loaded.now)))
+        return Decision(decision.result, events, decision.limits)
+
+    needed = [*claim.refs("running", new=True), *refs]
+    work = commit(database, author, needed, claimed, windows_of=windows_of)
+    return await _recording(database, author, claim, work)
+
+
+async def start_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Decide[Json | None],
+    *,
+    within: timedelta,
+) -> Started:
+    """Write `started`, with undo and deadline, before the outside is called.
+
+    `decide` gives the facts to store and the domain events. A repeat gets the step as it stands,
+    with `again`: then the caller looks at the outside before it calls it.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[Started]:
+        step = _forward(loaded, claim)
+        if step is not None:
+            return Decision(Started(step, again=True))
+        decision = decide(loaded)
+        started = StepStarted(
+            deadline=loaded.now + within, facts=decision.result, **claim.columns()
+        )
+        events = [*decision.events, (claim.aggregate, started)]
+        return Decision(Started(evolve(None, started), again=False), events, decision.limits)
+
+    work = commit(database, author, [*claim.refs("running"), *refs], claimed)
+    return await _recording(database, author, claim, work)
+
+
+async def finish_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Callable[[Loaded], Decision[StepOutcome]],
+) -> StepState:
+    """Write the outcome of the outside call. A step that has one keeps it."""
+
+    def claimed(loaded: Loaded) -> Decision[StepState]:
+        step = _forward(loaded, claim)
+        if step is None:
+            raise NotFound(f"{claim.aggregate} was never started")
+        if not step.undecided:
+            return Decision(step)
+        decision = decide(loaded)
+        outcome = _told(decision.result, claim)
+        events: list[tuple[str, Event]] = [*decision.events, (claim.aggregate, outcome)]
+        return Decision(evolve(step, outcome), events, decision.limits)
+
+    work = commit(database, author, [*claim.refs("running"), *refs], claimed)
+    return await _recording(database, author, claim, work)
+
+
+async def undo_step(
+    database: Database,
+    author: Author,
+    claim: StepClaim,
+    refs: Sequence[Ref],
+    decide: Decide[StepUndone],
+) -> StepUndone:
+    """Write that a step is undone; `decide` gives the note and the domain events.
+
+    Raises Fenced unless the saga compensates under the claim's epoch.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[StepUndone]:
+        step = _compensating(loaded, claim)
+        if step.state in ENDED:
+            return Decision(_undone(step))
+        decision = decide(loaded)
+        told = _told(decision.result, claim)
+        return Decision(_undone(evolve(step, told)), [*decision.events, (claim.aggregate, told)])
+
+    work = commit(database, author, [*claim.refs("compensating"), *refs], claimed)
+    return await _recording(database, author, claim, work)
+
+
+def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:
+    """The outcome as an event: at which try it came, or by what a person knows it."""
+    if claim.evidence is None:
+        return outcome.model_copy(update={"tries": claim.tries})
+    if claim.skipped:
+        return StepSkipped(residual=claim.evidence, tries=claim.tries)
+    match outcome:
+        case StepDone():
+            return StepResolved(outcome="done", evidence=claim.evidence, result=outcome.result)
+        case StepUndone():
+            left = outcome.residual
+            return StepResolved(outcome="undone", evidence=claim.evidence, residual=left)
+        case _:
+            return StepResolved(outcome="failed", evidence=claim.evidence)
+
+
+def _undone(step: StepState) -> StepUndone:
+    return StepUndone(note=step.reason or "", residual=step.residual, tries=step.undo_tries)
+
+
+async def note_step(
+    database: Database, author: Author, claim: StepClaim, phase: Phase, event: Event
+) -> StepState:
+    """Write what happens to a step on its way to an outcome. Of one that has none more to come, and
+    of what was written before, nothing is written.
+
+    Raises Fenced unless the saga is in this phase and in the epoch of the claim.
+    """
+
+    def claimed(loaded: Loaded) -> Decision[StepState]:
+        step = _known(loaded, claim)
+        if _has_ended(loaded, claim):
+            return Decision(step)
+        _fence(loaded, claim, phase)
+        if step.state in ENDED if phase == "compensating" else not step.undecided:
+            return Decision(step)
+        changed = evolve(step, event)
+        if changed == step or comes_late(step, event):
+            return Decision(step)
+        return Decision(changed, [(claim.aggregate, event)])
+
+    return await commit(database, author, claim.refs(phase), claimed)
+
+
+def _compensating(loaded: Loaded, claim: StepClaim) -> StepState:
+    step: StepState | None = loaded[claim.aggregate]
+    if step is None or step.state not in ENDED or not _has_ended(loaded, claim):
+        _fence(loaded, claim, "compensating")
+    return _known(loaded, claim)
+
+
+def _known(loaded: Loaded, claim: StepClaim) -> StepState:
+    step: StepState | None = loaded[claim.aggregate]
+    if step is None:
+        raise NotFound(f"{claim.aggregate} was never started")
+    return step
+
+
+def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> bool:
+    """Whether the saga is still to be opened; not so when this run has opened it just now."""
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    # Of one that is absent again and again, another saga has the operation id.
+    if saga is None and tries <= 2:
+        return True
+    if saga is None or saga.run_id != opening.run.run_id:
+        raise StateRefused(f"{claim.saga_id} was opened before", SAGA_KNOWN)
+    if saga.epoch != claim.epoch:
+        raise Fenced(f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of {claim.epoch}")
+    return False
+
+
+def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
+    step: StepState | None = loaded[claim.aggregate]
+    if step is None or not _has_ended(loaded, claim):
+        _fence(loaded, claim, "running")
+    if step is not None and step.input_hash != claim.input_hash:
+        raise InputChanged(f"{claim.aggregate} was claimed with another input")
+    return step
+
+
+def _has_ended(loaded: Loaded, claim: StepClaim) -> bool:
+    """Whether the saga has ended in the claim's epoch. Its own run may ask again, after a workflow
+    task that was lost, and finds each step as it stands."""
+    if loaded.holds(saga_name(claim.saga_id)):
+        return False
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    if saga is None or not saga.closed or saga.epoch != claim.epoch:
+        return False
+    return claim.ending in (None, saga.result)
+
+
+def _fence(loaded: Loaded, claim: StepClaim, phase: Phase) -> None:
+    if loaded.holds(saga_name(claim.saga_id)):
+        return
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    if saga is None:
+        raise NotFound(f"the ledger knows no saga {claim.saga_id}")
+    if saga.epoch != claim.epoch or saga.state != phase:
+        raise Fenced(
+            f"{claim.aggregate} is of epoch {claim.epoch} ({phase}), "
+            f"the saga is at epoch {saga.epoch} ({saga.state})"
+        )
+
+
+async def _recording(database: Database, author: Author, claim: StepClaim, work: Awaitable[T]) -> T:
+    """Await a commit; a refusal by the fence is itself an event, on the saga."""
+    try:
+        return await work
+    except Fenced:
+        saga_ref = saga_name(claim.saga_id)
+
+        def refused(loaded: Loaded) -> Decision[None]:
+            saga: SagaState = loaded[saga_ref]
+            event = SagaCommitRefused(step=claim.step, epoch=claim.epoch, current_epoch=saga.epoch)
+            return Decision(None, [(saga_ref, event)])
+
+        await commit(database, author, [Ref(saga_ref)], refused)
+        raise

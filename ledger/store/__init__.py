@@ -1,0 +1,1 @@
+"""The event store: the one write path, its statements, and the bytes that are hashed."""

@@ -1,0 +1,218 @@
+"""The one way to write: state rows and their events, in one statement or not at all.
+
+One statement loads what the decision needs, `decide` runs (pure, given the states and the
+database's time), and one statement writes: rows, events and spend, each row on the condition that
+it is still as it was loaded. No lock and no transaction is held between the two. Who loses a race
+tries again with locks, in one transaction of two round trips.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg import AsyncRawCursor, errors
+from psycopg.rows import tuple_row
+
+from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.registry import noun_of
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.database import RACES, Connection, Database, Statement
+from ledger.errors import ClockSetBack, TooMuchContention
+from ledger.store.decision import Author, Decide, Decision, Head, Loaded, NotLoaded, Ref
+from ledger.store.event_log import NO_HASH
+from ledger.store.event_rows import Writing, writing
+from ledger.store.statements import load_statement, write_statement
+
+__all__ = ["Author", "Decide", "Decision", "Loaded", "Ref", "commit", "database_time"]
+
+# Each retry means that another commit succeeded; 16 in a row is a hot spot worth an error.
+MAX_TRIES = 16
+
+# A commit that came too late after its time: nothing was written (see require_events).
+LATE = "ZA006"
+# A commit at a time in the closed past: the clock was set back (read.point_in_time).
+ANSWERED_FOR = "ZA007"
+
+# Not idle_in_transaction_session_timeout: PostgreSQL 18 does not start it after a pipeline.
+_LASTS_AT_MOST = "SET LOCAL transaction_timeout = '10s'"
+# Nothing was written. On ROLLBACK the driver would forget all prepared statements.
+_NOTHING = "COMMIT"
+
+# As PostgreSQL writes it.
+_NO_HASH = "\\x" + NO_HASH.hex()
+
+T = TypeVar("T")
+
+
+async def commit(
+    database: Database,
+    author: Author,
+    refs: Sequence[Ref],
+    decide: Decide[T],
+    *,
+    windows_of: str | None = None,
+) -> T:
+    """Load `refs` (and the spend windows of agent `windows_of`), decide, write what was decided.
+
+    All of it happens or nothing. `decide` may run several times: a lost race (serialization
+    failure, deadlock, a row that another commit created or changed) is retried and never stored as
+    a result. Raises what `decide` raises (nothing is written then), TooMuchContention,
+    ClockSetBack, DatabaseUnavailable.
+    """
+    wanted = _merged(refs)
+    whole = {name: Ref(ref.aggregate, ref.lock) for name, ref in wanted.items()}
+    for attempt in range(MAX_TRIES):
+        try:
+            async with database.connection() as connection:
+                if attempt == 0:
+                    result = await _unlocked(connection, author, wanted, decide, windows_of)
+                else:
+                    result = await _locked(connection, author, whole, decide, windows_of)
+                database.written.set()
+                return result
+        except NotLoaded:
+            continue
+        except psycopg.Error as error:
+            if error.sqlstate == ANSWERED_FOR:
+                raise ClockSetBack(
+                    "the database's clock is behind a moment of the past that was answered for: "
+                    "set it right, or wait until it is past that moment"
+                ) from error
+            if not isinstance(error, (*RACES, errors.UniqueViolation)) and error.sqlstate != LATE:
+                raise
+        # Jitter, so that the losers of one race don't meet again in the next.
+        await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt) if attempt < 8 else 0.5)
+    names = ", ".join(wanted)
+    raise TooMuchContention(f"lost {MAX_TRIES} races in a row for {names}")
+
+
+def _merged(refs: Iterable[Ref]) -> dict[str, Ref]:
+    """One for each aggregate, in one order for everybody, or two commits wait for each other.
+
+    Of one that is asked for both ways, the one for update stands, and the one that loads.
+    """
+    merged: dict[str, Ref] = {}
+    for ref in sorted(refs, key=lambda ref: (ref.aggregate, ref.lock == "update", not ref.assumed)):
+        merged[ref.aggregate] = ref
+    return merged
+
+
+async def _unlocked(
+    connection: Connection,
+    author: Author,
+    refs: Mapping[str, Ref],
+    decide: Decide[T],
+    windows_of: str | None,
+) -> T:
+    assumed = any(ref.assumed for ref in refs.values())
+    loaded = await _load(connection, refs, windows_of, locked=False)
+    try:
+        decision = decide(loaded)
+        made = writing(author, loaded, decision) if decision.events else None
+    except NotLoaded:
+        raise
+    except Exception as error:
+        # On what was only assumed nobody is refused.
+        if assumed:
+            raise NotLoaded from error
+        raise
+    if made is not None:
+        await _write(connection, made)
+    elif assumed:
+        raise NotLoaded
+    return decision.result
+
+
+async def _locked(
+    connection: Connection,
+    author: Author,
+    refs: Mapping[str, Ref],
+    decide: Decide[T],
+    windows_of: str | None,
+) -> T:
+    async with connection.pipeline():
+        await connection.execute("BEGIN")
+        # A worker that is frozen here must not hold others up for ever.
+        await connection.execute(_LASTS_AT_MOST)
+        # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
+        await _ask(connection, refs, windows_of, locked=True)
+        loaded = await _load(connection, refs, windows_of, locked=True)
+    try:
+        decision = decide(loaded)
+        made = writing(author, loaded, decision, locked=True) if decision.events else None
+    except Exception:
+        await connection.execute(_NOTHING)
+        raise
+    if made is None:
+        await connection.execute(_NOTHING)
+        return decision.result
+    async with connection.pipeline():
+        await _write(connection, made)
+        await connection.execute("COMMIT")
+    return decision.result
+
+
+async def _load(
+    connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
+) -> Loaded:
+    heads = {name: _head(ref, None) for name, ref in refs.items()}
+    wanted = _to_load(refs)
+    if not wanted and windows_of is None:
+        return Loaded(heads, None, {})
+    cursor = await _ask(connection, refs, windows_of, locked=locked)
+    *rows, now = cast(tuple[Any, ...], await cursor.fetchone())
+    spent = [_spent(row) for row in (rows.pop(0) if windows_of is not None else ())]
+    heads |= {ref.aggregate: _head(ref, row) for ref, row in zip(wanted, rows, strict=True)}
+    return Loaded(heads, now, {change.window: change for change in spent})
+
+
+async def _ask(
+    connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
+) -> AsyncRawCursor[Any]:
+    wanted = _to_load(refs)
+    statement = load_statement(
+        tuple((noun_of(ref.aggregate).name, ref.lock if locked else None) for ref in wanted),
+        windows_of is not None,
+        locked,
+    )
+    ids = {f"id{number}": str(aggregate_id(ref.aggregate)) for number, ref in enumerate(wanted)}
+    return await _execute(connection, statement, ids | {"agent_id": windows_of})
+
+
+def _to_load(refs: Mapping[str, Ref]) -> list[Ref]:
+    return [ref for ref in refs.values() if not ref.assumed]
+
+
+def _head(ref: Ref, row: Mapping[str, Any] | None) -> Head:
+    noun = noun_of(ref.aggregate)
+    if row is None:
+        return Head(ref, noun, None, 0, None, _NO_HASH)
+    return Head(ref, noun, noun.state_of(row), row["version"], row["head_at"], row["head_hash"])
+
+
+def _spent(row: Mapping[str, Any]) -> SpendChange:
+    window = SpendWindow(**{name: row[name] for name in SpendWindow.model_fields})
+    return SpendChange(window=window, amount_minor=row["amount_minor"], count=row["count"])
+
+
+async def _write(connection: Connection, made: Writing) -> None:
+    await _execute(connection, write_statement(made.parts, made.events), made.values)
+
+
+async def _execute(
+    connection: Connection, statement: Statement, values: Mapping[str, str | None]
+) -> AsyncRawCursor[Any]:
+    cursor = AsyncRawCursor(connection, row_factory=tuple_row)
+    return await cursor.execute(statement.text, statement.values(values), prepare=True)
+
+
+async def database_time(database: Database) -> datetime:
+    """The database's clock now: the one that deadlines are measured by."""
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT clock_timestamp() AS now")
+        row = await cursor.fetchone()
+    assert row is not None
+    return cast(datetime, row["now"])

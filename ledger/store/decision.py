@@ -1,0 +1,116 @@
+"""What goes into a commit and what it decides on: data only."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from ledger.aggregates.aggregate import Event, Noun
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who writes, and in which saga: goes to every event. `user_id` is `user:`, `agent:` or
+    `system:` and a name; `metadata` is JSON (workflow id, run id, activity, attempt, context)."""
+
+    user_id: str
+    saga_id: str | None = None
+    step: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An aggregate that a decision needs: for `update` if the commit may write it, or for `share`.
+
+    `new` and `given` save the round trip that loads it: the first try takes it for absent, or takes
+    these columns of its row for given, and the write checks it. When that is wrong, or the decision
+    needs more than that, the next try loads it.
+    """
+
+    aggregate: str
+    lock: Literal["update", "share"] = "update"
+    new: bool = False
+    given: tuple[tuple[str, str | int], ...] = ()
+
+    @property
+    def assumed(self) -> bool:
+        return self.new or bool(self.given)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of an aggregate: its state, or None at version 0, if it does not exist.
+
+    `head_at` and `head_hash` are as PostgreSQL writes them.
+    """
+
+    ref: Ref
+    noun: Noun
+    state: Any
+    version: int
+    head_at: str | None
+    head_hash: str
+
+
+class NotLoaded(Exception):
+    """The decision needs what the first try has not loaded."""
+
+
+class Loaded:
+    """The states a decision stands on. `now` is the database's clock when they were loaded."""
+
+    def __init__(
+        self,
+        heads: Mapping[str, Head],
+        now: datetime | None,
+        windows: Mapping[SpendWindow, SpendChange],
+    ) -> None:
+        self.heads, self._now, self._windows = heads, now, windows
+
+    def __getitem__(self, aggregate: str) -> Any:
+        """The state of a loaded aggregate; None if it does not exist."""
+        if self.holds(aggregate):
+            raise NotLoaded(aggregate)
+        return self.heads[aggregate].state
+
+    @property
+    def now(self) -> datetime:
+        if self._now is None:
+            raise NotLoaded("the time")
+        return self._now
+
+    @property
+    def loaded_at(self) -> datetime | None:
+        """As `now`; None where nothing had to be loaded."""
+        return self._now
+
+    def holds(self, aggregate: str) -> bool:
+        """Whether the columns that the Ref gave are taken for true: the write will check them."""
+        return bool(self.heads[aggregate].ref.given)
+
+    def version(self, aggregate: str) -> int:
+        """How many events a loaded aggregate has."""
+        return self.heads[aggregate].version
+
+    def spent(self, window: SpendWindow) -> SpendChange:
+        """What is reserved or spent in a window so far."""
+        return self._windows.get(window) or SpendChange(window=window, amount_minor=0, count=0)
+
+
+@dataclass(frozen=True)
+class Decision(Generic[T]):
+    """What `decide` wants: events per aggregate, in order, and a result for the caller.
+
+    `limits` (minor units) bind the spend windows that the events add to.
+    """
+
+    result: T
+    events: Sequence[tuple[str, Event]] = ()
+    limits: Mapping[SpendWindow, int] = field(default_factory=dict)
+
+
+Decide = Callable[[Loaded], Decision[T]]

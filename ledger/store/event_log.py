@@ -1,0 +1,86 @@
+"""The table of all events, and how one event becomes a row and a hash."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
+from sqlalchemy import Uuid as UuidColumn
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ledger.aggregates.aggregate import Xid8, metadata
+from ledger.store.canonical_json import canonical, canonical_string, canonical_text
+
+# The hash that stands before the first event of an aggregate.
+NO_HASH = bytes(32)
+
+event_log = Table(
+    "event_log",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("xid", Xid8, nullable=False),
+    Column("event_id", UuidColumn, nullable=False),
+    Column("aggregate_id", UuidColumn, primary_key=True),
+    Column("aggregate", Text, nullable=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("event_type", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("timestamp", DateTime(timezone=True), primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("saga_id", Text),
+    Column("step", Text),
+    Column("payload", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+
+def instant(moment: datetime) -> str:
+    """A moment as the hash sees it: UTC, microseconds, `2026-11-22T09:00:00.000000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The RFC 8785 text of an event, without the hash before it and without its timestamp.
+
+    They stand between the parts: the database fills them in when it writes the event
+    (`ledger.event_hash`), since only then its time is known. Position and xid are given by the
+    database and differ after a dump and restore: outside the hash.
+    """
+    metadata, payload = canonical_text(row["metadata"]), canonical_text(row["payload"])
+    return (
+        f'{{"aggregate":{canonical_string(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
+        f'"event_id":"{row["event_id"]}","event_type":{canonical_string(row["event_type"])},'
+        f'"metadata":{metadata},"payload":{payload},"previous":"',
+        f'","saga_id":{canonical_string(row["saga_id"])},"schema_version":{row["schema_version"]},'
+        f'"step":{canonical_string(row["step"])},"timestamp":"',
+        f'","user_id":{canonical_string(row["user_id"])},"version":{row["version"]}}}',
+    )
+
+
+def event_hash(
+    previous: bytes, row: Mapping[str, Any], encode: Callable[[Any], bytes] = canonical
+) -> bytes:
+    """SHA-256 that links an event, as the database returns it, to the one before it.
+
+    Ids and timestamp may be texts already. `encode` gives the RFC 8785 bytes. Raises TypeError,
+    ValueError as `canonical`.
+    """
+    at = row["timestamp"]
+    record = {
+        "aggregate": row["aggregate"],
+        "aggregate_id": str(row["aggregate_id"]),
+        "event_id": str(row["event_id"]),
+        "event_type": row["event_type"],
+        "metadata": row["metadata"],
+        "payload": row["payload"],
+        "previous": previous.hex(),
+        "saga_id": row["saga_id"],
+        "schema_version": row["schema_version"],
+        "step": row["step"],
+        "timestamp": at if type(at) is str else instant(at),
+        "user_id": row["user_id"],
+        "version": row["version"],
+    }
+    return hashlib.sha256(encode(record)).digest()

@@ -1,0 +1,149 @@
+"""What a decision becomes: the parts of one statement, and their values as text."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from ledger.aggregates.aggregate import Event, State, aggregate_id
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.store.decision import Author, Decision, Head, Loaded, NotLoaded
+from ledger.store.event_log import hash_parts
+from ledger.store.statements import Fresh, Held, Part, Spent, Written
+
+Values = dict[str, str | None]
+
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
+
+
+@dataclass(frozen=True)
+class Writing:
+    """The shape of a write: its parts, and its events in the order of the decision; and the values
+    that go with it."""
+
+    parts: tuple[Part, ...]
+    events: tuple[str, ...]
+    values: Values
+
+
+def writing(
+    author: Author, loaded: Loaded, decision: Decision[Any], *, locked: bool = False
+) -> Writing:
+    """The rows and events of a decision, in one order for everybody: by aggregate.
+
+    What the decision stands on and does not write is held. Raises ValueError for events of an
+    aggregate that was loaded for share, and NotLoaded where only locks show that one is still
+    absent.
+    """
+    events: dict[str, list[Event]] = {}
+    for aggregate, event in decision.events:
+        events.setdefault(aggregate, []).append(event)
+    parts: list[Part] = []
+    places: dict[str, Iterator[str]] = {}
+    values: Values = {
+        "user_id": author.user_id,
+        "saga_id": author.saga_id,
+        "step": author.step,
+        "metadata": _json(dict(author.metadata)),
+    }
+    if loaded.loaded_at is not None:
+        parts.append(Fresh())
+        values["loaded_at"] = loaded.loaded_at.isoformat()
+    # Windows first: who waits for a hot one then keeps no row from others.
+    for window, change in _changes(decision.events).items():
+        prefix = f"p{len(parts)}_"
+        parts.append(Spent(adds=change.amount_minor >= 0))
+        limit = decision.limits.get(window)
+        given = window.model_dump(mode="json") | {
+            "amount_minor": change.amount_minor,
+            "count": change.count,
+        }
+        values |= {prefix + name: str(value) for name, value in given.items()}
+        values[prefix + "limit"] = None if limit is None else str(limit)
+    for aggregate in sorted(loaded.heads):
+        head, prefix = loaded.heads[aggregate], f"p{len(parts)}_"
+        if aggregate in events:
+            parts.append(Written(head.noun.name, head.version == 0, len(events[aggregate])))
+            values |= _written(author, head, events[aggregate], prefix[:-1])
+            places[aggregate] = map(f"{prefix[:-1]}e{{}}".format, count())
+        elif head.ref.given or head.version:
+            held = dict(head.ref.given) or {"version": head.version}
+            parts.append(Held(head.noun.name, tuple(held)))
+            values |= {prefix + name: str(value) for name, value in held.items()}
+            values[prefix + "aggregate_id"] = str(aggregate_id(aggregate))
+        elif not locked:
+            # Absent, and no row to hold: nothing in the write would show that it exists by now.
+            raise NotLoaded(aggregate)
+    order = [next(places[aggregate]) for aggregate, _ in decision.events]
+    return Writing(tuple(parts), tuple(order), values)
+
+
+def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChange]:
+    """What the events do to each window in all: one statement changes a row once."""
+    changes: dict[SpendWindow, SpendChange] = {}
+    for _, event in events:
+        for change in getattr(event, "spend", ()):
+            before = changes.get(change.window)
+            changes[change.window] = change if before is None else before.plus(change)
+    # In one order for everybody.
+    return dict(sorted(changes.items(), key=lambda change: change[0].model_dump_json()))
+
+
+def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -> Values:
+    if head.ref.lock != "update":
+        raise ValueError(f"{head.ref.aggregate} was loaded for share and can't be written")
+    name, identity = head.ref.aggregate, aggregate_id(head.ref.aggregate)
+    values: Values = {
+        f"{prefix}_aggregate": name,
+        f"{prefix}_aggregate_id": str(identity),
+        f"{prefix}_head_at": head.head_at,
+        f"{prefix}_head_hash": head.head_hash,
+        f"{prefix}_expected": str(head.version),
+        f"{prefix}_version": str(head.version + len(events)),
+    }
+    state = head.state
+    for number, event in enumerate(events):
+        state = head.noun.evolve(state, event)
+        row = {
+            "event_id": uuid4(),
+            "aggregate_id": identity,
+            "aggregate": name,
+            "version": head.version + 1 + number,
+            "event_type": type(event).__name__,
+            "schema_version": event.schema_version,
+            "user_id": author.user_id,
+            "saga_id": author.saga_id,
+            "step": author.step,
+            "payload": event.model_dump(mode="json"),
+            "metadata": dict(author.metadata),
+        }
+        values |= _event_values(f"{prefix}e{number}_", row)
+    return values | _state_values(f"{prefix}_", head, state)
+
+
+def _event_values(prefix: str, row: Mapping[str, Any]) -> Values:
+    values: Values = {prefix + name: str(row[name]) for name in _OF_EVENT}
+    values[prefix + "payload"] = _json(row["payload"])
+    head, middle, tail = hash_parts(row)
+    return values | {prefix + "head": head, prefix + "middle": middle, prefix + "tail": tail}
+
+
+_OF_EVENT = ("event_id", "version", "event_type", "schema_version")
+
+
+def _state_values(prefix: str, head: Head, state: State) -> Values:
+    as_json = head.noun.json_columns
+    return {
+        prefix + name: _json(value) if name in as_json else _text(value)
+        for name, value in state.model_dump(mode="json").items()
+    }
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else _encode(value)

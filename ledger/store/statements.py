@@ -1,0 +1,270 @@
+"""The two statements of a commit, by shape: SQLAlchemy renders each once, psycopg runs the text.
+
+All values travel as text and the server reads them by their type: one prepared statement per shape.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Date,
+    DateTime,
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ledger.aggregates.registry import noun_of
+from ledger.aggregates.spend_window import spend_windows
+from ledger.database import Statement, positional
+from ledger.store.event_log import event_log
+
+# A window of spend that began longer ago than this can't contain now, whatever the time zone.
+RECENT_DAYS = 2
+
+Lock = Literal["update", "share"] | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """An aggregate to write: how many events, and whether they are its first."""
+
+    noun: str
+    new: bool
+    events: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """An aggregate that a decision stands on and that it does not write: still as it was when
+    these columns of its row are."""
+
+    noun: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A change of a spend window: one that adds to it (and may begin it), or one that releases."""
+
+    adds: bool
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """The states were loaded so short a time ago (`loaded_at`) that the decision still counts: a
+    worker may be frozen between the two, and its deadlines pass."""
+
+
+Part = Written | Held | Spent | Fresh
+
+# More than a worker has; a change with many dependencies has a shape of its own.
+_MOST_SHAPES = 512
+
+
+def _value(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return bindparam(name, type_=column.type)
+
+
+@lru_cache(_MOST_SHAPES)
+def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: bool) -> Statement:
+    """Read the state rows of `id0`, `id1` ... as JSON, the recent windows of `agent_id`, the time.
+
+    Locks are taken in this order, as the write takes them: windows, then rows as given. The clock
+    is read after them.
+    """
+    found: list[ColumnElement[Any]] = []
+    if windows:
+        found.append(_recent_windows(locked).scalar_subquery().label("windows"))
+    for number, (noun, lock) in enumerate(heads):
+        table = noun_of(noun).table.alias("head")
+        row = select(func.row_to_json(literal_column("head")))
+        row = row.select_from(table).where(
+            table.c.aggregate_id == _value(f"id{number}", table.c.aggregate_id)
+        )
+        if lock is not None:
+            row = row.with_for_update(read=lock == "share")
+        found.append(row.scalar_subquery().label(f"head{number}"))
+    return positional(select(*found, func.clock_timestamp().label("now")))
+
+
+def _recent_windows(locked: bool) -> Select[Any]:
+    windows = spend_windows.c
+    recent = select(spend_windows).where(
+        windows.agent_id == _value("agent_id", windows.agent_id),
+        windows.starts_on >= literal_column(f"current_date - {RECENT_DAYS}", Date),
+    )
+    found = (recent.with_for_update() if locked else recent).subquery("recent")
+    rows = func.coalesce(func.json_agg(literal_column("recent")), literal_column("'[]'"))
+    return select(rows).select_from(found)
+
+
+@lru_cache(_MOST_SHAPES)
+def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Statement:
+    """Write rows and events, all or nothing: every row must be as it was when it was read.
+
+    Values are named by the place of their part: `p0_version`, and of an event `p0e0_payload`.
+    `events` names those (`p0e0`) in the order in which they stand in the log.
+    Raises SerializationFailure when a row is not as it was, UniqueViolation when a new one exists.
+    """
+    locks = [_lock(f"p{number}", part) for number, part in enumerate(parts)]
+    clock = _clock([lock for lock in locks if lock is not None])
+    made: dict[str, dict[str, ColumnElement[Any]]] = {}
+    found: list[ScalarSelect[Any]] = []
+    for number, part in enumerate(parts):
+        prefix = f"p{number}"
+        match part:
+            case Written():
+                cte = _write(prefix, part, clock, made)
+            case Held():
+                cte = cast(CTE, locks[number])
+            case Spent():
+                cte = _spend(prefix) if part.adds else _release(prefix)
+            case Fresh():
+                cte = _fresh(prefix, clock)
+        found.append(_count(cte))
+    log = insert(event_log).values([made[name] for name in events]).cte("log")
+    total = sum(found[1:], start=found[0])
+    return positional(
+        select(func.ledger.require_unmoved(total, literal_column(str(len(parts))))).add_cte(log)
+    )
+
+
+def _count(cte: CTE) -> ScalarSelect[Any]:
+    return select(func.count()).select_from(cte).scalar_subquery()
+
+
+def _lock(prefix: str, part: Part) -> CTE | None:
+    """Hold a row that is not new, as long as it is as it was loaded."""
+    match part:
+        case Held():
+            return (
+                _rows_like(prefix, part.noun, part.columns).with_for_update(read=True).cte(prefix)
+            )
+        case Written(new=False):
+            found = _rows_like(prefix, part.noun, ("version",), version="expected")
+            return found.with_for_update(key_share=True).cte(f"{prefix}_lock")
+        case _:
+            return None
+
+
+def _rows_like(prefix: str, noun: str, columns: Sequence[str], **names: str) -> Select[Any]:
+    table = noun_of(noun).table
+    same = [
+        table.c[name] == _value(f"{prefix}_{names.get(name, name)}", table.c[name])
+        for name in ("aggregate_id", *columns)
+    ]
+    return select(literal_column("1")).select_from(table).where(*same)
+
+
+def _clock(locks: Sequence[CTE]) -> CTE:
+    """The time of the events: read when all rows are held. Who waited for one that others held for
+    share would else write a time before theirs."""
+    now = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
+    if locks:
+        counts = [_count(lock) for lock in locks]
+        now = now.where(sum(counts[1:], start=counts[0]) >= literal_column("0"))
+    return _once(now, "clock")
+
+
+def _fresh(prefix: str, clock: CTE) -> CTE:
+    limit = _value("loaded_at", event_log.c.timestamp) + func.ledger.late_after()
+    return select(literal_column("1")).select_from(clock).where(clock.c.now <= limit).cte(prefix)
+
+
+def _write(
+    prefix: str, part: Written, clock: CTE, events: dict[str, dict[str, ColumnElement[Any]]]
+) -> CTE:
+    """The row of one aggregate; its events are added to `events`, each linked to the one before."""
+    table = noun_of(part.noun).table
+    at: ColumnElement[Any] = clock.c.now
+    if not part.new:
+        # Never before the last: the clock may have stepped back.
+        at = func.greatest(at, _value(f"{prefix}_head_at", table.c.head_at))
+    link, previous = clock, _value(f"{prefix}_head_hash", table.c.head_hash)
+    for number in range(part.events):
+        name = f"{prefix}e{number}"
+        head, middle, tail = (
+            bindparam(f"{name}_{text}", type_=Text()) for text in ("head", "middle", "tail")
+        )
+        made = func.ledger.event_hash(head, previous, middle, at, tail)
+        link = _once(select(at.label("at"), made.label("hash")).select_from(link), name)
+        at, previous = link.c.at, link.c.hash
+        events[name] = _event(prefix, name, link)
+    given = {
+        column.name: _value(f"{prefix}_{column.name}", column)
+        for column in table.c
+        # The trigger stamps the first two, the last two are made here.
+        if column.name not in {"base", "xid", "head_at", "head_hash"}
+    }
+    given |= {"head_at": _only(link.c.at), "head_hash": _only(link.c.hash)}
+    if part.new:
+        return insert(table).values(given).returning(literal_column("1")).cte(prefix)
+    found = table.c.aggregate_id == given.pop("aggregate_id")
+    unmoved = table.c.version == _value(f"{prefix}_expected", table.c.version)
+    moved = update(table).where(found, unmoved).values(given)
+    return moved.returning(literal_column("1")).cte(prefix)
+
+
+def _event(prefix: str, name: str, link: CTE) -> dict[str, ColumnElement[Any]]:
+    """The columns of an event: its own, those of its aggregate, and those of the whole commit."""
+    places = dict.fromkeys(("user_id", "saga_id", "step", "metadata"), "")
+    places |= dict.fromkeys(("aggregate_id", "aggregate"), f"{prefix}_")
+    columns: dict[str, ColumnElement[Any]] = {
+        column.name: _value(places.get(column.name, f"{name}_") + column.name, column)
+        for column in event_log.c
+        if column.name not in {"position", "xid", "timestamp", "hash"}
+    }
+    return columns | {"timestamp": _only(link.c.at), "hash": _only(link.c.hash)}
+
+
+def _only(column: ColumnElement[Any]) -> ScalarSelect[Any]:
+    return select(column).scalar_subquery()
+
+
+def _once(made: Select[Any], name: str) -> CTE:
+    """Computed once: a clock that is read twice gives two times."""
+    return made.cte(name).prefix_with("MATERIALIZED")
+
+
+def _spend(prefix: str) -> CTE:
+    """Add to a window, or begin it, if that keeps its limit: no row comes back if it would not."""
+    windows = spend_windows.c
+    given = {column.name: _value(f"{prefix}_{column.name}", column) for column in windows}
+    limit = _value(f"{prefix}_limit", windows.amount_minor)
+    first = select(*given.values()).where(limit.is_(None) | (given["amount_minor"] <= limit))
+    new = upsert(spend_windows).from_select(list(given), first)
+    total = windows.amount_minor + new.excluded.amount_minor
+    statement = new.on_conflict_do_update(
+        index_elements=list(spend_windows.primary_key),
+        set_={"amount_minor": total, "count": windows.count + new.excluded.count},
+        where=limit.is_(None) | (total <= limit),
+    )
+    return statement.returning(literal_column("1")).cte(prefix)
+
+
+def _release(prefix: str) -> CTE:
+    """Take back what was reserved in a window, which therefore exists.
+
+    Not an upsert: the CHECK of one refuses a negative row before it finds the old.
+    """
+    key = [
+        column == _value(f"{prefix}_{column.name}", column) for column in spend_windows.primary_key
+    ]
+    changed = {
+        name: spend_windows.c[name] + _value(f"{prefix}_{name}", spend_windows.c[name])
+        for name in ("amount_minor", "count")
+    }
+    released = update(spend_windows).where(*key).values(changed)
+    return released.returning(literal_column("1")).cte(prefix)

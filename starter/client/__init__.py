@@ -1,0 +1,1 @@
+"""The client SDK: connect, submit, follow, decide, schedule."""

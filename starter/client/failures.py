@@ -1,0 +1,152 @@
+"""From Temporal's errors to ours. The one place that reads them."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    TerminatedError,
+    TimeoutError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from starter.client.errors import (
+    AmendsError,
+    InvalidInput,
+    NotAllowed,
+    NotKnown,
+    NoWorker,
+    OperationIdReused,
+    OperationInProgress,
+    SagaFailed,
+    Unreachable,
+)
+
+# What Temporal says of an update that the end of the workflow overtook.
+_OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
+# What it says of one that came too late, and of one that was on its way into the run's last task.
+_ENDED = re.compile("already completed|closing workflow")
+NOT_KNOWN = (
+    "Temporal knows no {}: amends sagas lists what there is, and amends sweep ends what it lost"
+)
+# The border writes `present.1.spec`, a person reads `present[1].spec`.
+_INDEX = re.compile(r"\.(\d+)(?=\.|$)")
+
+
+class SagaEnded(AmendsError):
+    """The run has ended, so an update or query of it can't be answered: read its result."""
+
+
+@asynccontextmanager
+async def translated(saga_id: str) -> AsyncIterator[None]:
+    """Raises what Temporal's client raises inside as an error of `starter.client.errors`."""
+    try:
+        yield
+    except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
+        raise _failure(saga_id, error.cause) from None
+    except WorkflowQueryFailedError:
+        raise NotKnown(f"{saga_id} can't be asked how it stands") from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise Unreachable(f"{saga_id}: Temporal did not answer in time; ask again") from None
+    except RPCError as error:
+        raise _rpc_error(saga_id, error) from None
+
+
+async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
+    """Why a run that is closed takes no update: its saga has ended, or the run was lost."""
+    async with translated(saga_id):
+        status = (await client.get_workflow_handle(saga_id).describe()).status
+    if status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT):
+        return NotAllowed(
+            f"the run of {saga_id} was lost ({status.name.lower()}), so nobody takes {verb}: "
+            f"ask for the same again to carry it on, or amends sweep ends it"
+        )
+    return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
+
+
+def _failure(saga_id: str, cause: BaseException) -> AmendsError:
+    if isinstance(cause, ApplicationError):
+        return _application_error(saga_id, cause)
+    if isinstance(cause, CancelledError):
+        return SagaFailed(f"{saga_id} was cancelled from outside", "cancelled")
+    if isinstance(cause, TerminatedError):
+        return SagaFailed(f"{saga_id} was terminated: submit it again to carry it on", "terminated")
+    if isinstance(cause, TimeoutError):
+        return SagaFailed(f"{saga_id} ran out of time", "timeout")
+    return SagaFailed(f"{saga_id} failed: {type(cause).__name__}", type(cause).__name__)
+
+
+def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
+    match cause.type:
+        case "InvalidInput":
+            return invalid_input(cause.details)
+        case "operation_id_reused":
+            return OperationIdReused(
+                f"{saga_id} belongs to another request: choose a new operation id"
+            )
+        case "operation_in_progress":
+            return OperationInProgress(
+                f"{saga_id} is carried by another run that is still open: "
+                f"follow it with amends saga {saga_id}",
+                "operation_in_progress",
+            )
+        case kind if kind == _OVERTAKEN:
+            return SagaEnded(f"{saga_id} has ended")
+        case "not_allowed":
+            return NotAllowed(f"{saga_id}: {cause.message}")
+        case kind:
+            return SagaFailed(f"{saga_id} failed: {kind or 'failed'}", kind or "failed")
+
+
+def invalid_input(details: Any) -> InvalidInput:
+    """The details of the border's refusal as our error."""
+    problems = [
+        (
+            _INDEX.sub(r"[\1]", str(detail.get("field", "input"))),
+            str(detail.get("reason", "refused")),
+        )
+        for detail in details
+        if isinstance(detail, dict)
+    ] or [("input", "refused by the saga")]
+    (field, reason), *others = problems
+    return InvalidInput(field, reason, *others)
+
+
+def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
+    match error.status:
+        case RPCStatusCode.NOT_FOUND if "amespace" in error.message:
+            return Unreachable("Temporal knows no such namespace: correct TEMPORAL_NAMESPACE")
+        case RPCStatusCode.NOT_FOUND if _ENDED.search(error.message):
+            return SagaEnded(f"{saga_id} has ended")
+        case RPCStatusCode.NOT_FOUND:
+            return NotKnown(NOT_KNOWN.format(saga_id))
+        case RPCStatusCode.ALREADY_EXISTS:
+            return NotAllowed(f"{saga_id} exists already: choose another name")
+        case RPCStatusCode.INVALID_ARGUMENT:
+            return NotAllowed(f"Temporal refuses {saga_id}: {error.message}")
+        case RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.PERMISSION_DENIED:
+            return Unreachable("Temporal does not let us in: correct TEMPORAL_API_KEY or TLS")
+        case (
+            RPCStatusCode.DEADLINE_EXCEEDED
+            | RPCStatusCode.CANCELLED
+            | RPCStatusCode.FAILED_PRECONDITION
+        ):
+            return NoWorker(
+                f"no worker answers for {saga_id}: start one (amends up, or amends worker)"
+            )
+        case status:
+            return Unreachable(
+                f"Temporal can't be reached ({status.name}): run amends up, "
+                f"or correct TEMPORAL_ADDRESS"
+            )

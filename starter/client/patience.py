@@ -1,0 +1,78 @@
+"""How long a client waits: as long as anybody works on the queue, and no longer."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from starter.client.errors import NotKnown, NoWorker
+from starter.client.failures import translated
+
+T = TypeVar("T")
+
+# A healthy saga answers in well under a second; then we look whether anybody works at all.
+_PATIENCE_S = 10.0
+# A worker's poll lasts up to a minute, so one that lives was seen within the last 70 seconds.
+_SEEN_WITHIN = timedelta(seconds=70)
+# The event loop holds its tasks weakly.
+_UNHEARD: set[asyncio.Future[Any]] = set()
+
+
+async def answered(work: Awaitable[T], client: Client, saga_id: str, queue: str) -> T:
+    """What `work` gives, however long that takes while there is a worker. Raises NoWorker."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=_PATIENCE_S))[0]:
+            await require_worker(client, saga_id, queue)
+        return task.result()
+    finally:
+        task.cancel()
+        # A call that was cancelled may still fail in a way of its own, which nobody asks for now.
+        unheard(task)
+
+
+def unheard(work: Awaitable[Any]) -> None:
+    """Let `work` go on, and fail without a word in the log: its failure is told elsewhere."""
+    task = asyncio.ensure_future(work)
+    _UNHEARD.add(task)
+    task.add_done_callback(_retrieve)
+
+
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    _UNHEARD.discard(task)
+    if not task.cancelled():
+        task.exception()
+
+
+async def require_worker(client: Client, saga_id: str, queue: str) -> None:
+    """Raises NoWorker unless somebody polls the queue."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    async with translated(saga_id):
+        described = await client.workflow_service.describe_task_queue(request)
+    oldest = datetime.now(UTC) - _SEEN_WITHIN
+    if not any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in described.pollers):
+        raise NoWorker(
+            f"no worker listens on {queue}: start one (amends up, or amends worker); "
+            f"{await _what_goes_on(client, saga_id)}"
+        )
+
+
+async def _what_goes_on(client: Client, saga_id: str) -> str:
+    """Whether Temporal has taken the request: whoever asked wants to know if it may yet happen."""
+    try:
+        async with translated(saga_id):
+            described = await client.get_workflow_handle(saga_id).describe()
+    except NotKnown:
+        return f"{saga_id} was not submitted"
+    if described.status == WorkflowExecutionStatus.RUNNING:
+        return f"{saga_id} is submitted and goes on then"
+    return f"{saga_id} is not running"

@@ -1,0 +1,59 @@
+"""What goes into a sweep and a recovery, and what comes out."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, StrictInt, model_validator
+
+from workflows.contract.messages import Input, Line, User
+
+SWEEP = "sweep"
+# The failure of a sweep that stopped for a person; its detail is what it found.
+NEEDS_ATTENTION = "needs_attention"
+
+NamespaceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+class SweepRequest(Input):
+    """Input of `SweepWorkflow`. A person may go on where it stopped: `all`, although many sagas
+    look lost at once; `gone`, the ids of namespaces that will never come back."""
+
+    actor: User | None = None
+    reason: Line | None = None
+    all: bool = False
+    gone: list[NamespaceId] = Field(default_factory=list, max_length=10)
+
+    @model_validator(mode="after")
+    def _a_person_says_why(self) -> "SweepRequest":
+        if (self.all or self.gone) and not (self.actor and self.reason):
+            raise ValueError("all and gone need the actor and the reason of a person")
+        return self
+
+
+class Swept(Input):
+    """Result of `SweepWorkflow`: so many `open_sagas` there are, so many of these look lost, and
+    `recovering` were handed to a `RecoverySaga`. `alerts` are what a person has to look at."""
+
+    open_sagas: int
+    lost: int
+    recovering: list[str] = Field(default_factory=list)
+    alerts: list[str] = Field(default_factory=list)
+
+
+class RecoveryRequest(Input):
+    """Input of `RecoverySaga`: the saga, and the epoch in which it was lost."""
+
+    saga_id: Annotated[str, Field(pattern=r"^[a-z]+/[A-Za-z0-9._:-]{1,128}$")]
+    epoch: Annotated[StrictInt, Field(ge=1)]
+    actor: User | None = None
+    reason: Line | None = None
+    gone: list[NamespaceId] = Field(default_factory=list, max_length=10)
+
+
+class Recovered(Input):
+    """Result of `RecoverySaga`: it was carried on and ended in `state` with `result`; or there was
+    nothing to do: it had `ended`, is `carried` by another run, or is `open` after all."""
+
+    saga_id: str
+    how: Literal["recovered", "ended", "carried", "open"]
+    state: str | None = None
+    result: dict[str, JsonValue] | None = None

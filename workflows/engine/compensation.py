@@ -1,0 +1,97 @@
+"""The undo of one step: tried until it has success, or as the policy of the step says."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.errors import TRIES_AT_ONCE
+from activities.saga_records import StepToUndo
+from activities.step import Claim
+from ledger.aggregates.saga_step import StepUndone, Undo
+from workflows.engine.decisions import Asked, not_allowed
+from workflows.engine.escalation import SYSTEM, as_told, ask, given_up, pause
+from workflows.engine.retry import FIRST_PAUSE, longer
+from workflows.engine.run import SagaRun, cause_of, is_away, is_final, words_of
+
+# How an undo ended.
+Undone = tuple[Undo, StepUndone]
+
+
+async def undo_step(run: SagaRun, step: StepToUndo, actor: str) -> Undone:
+    """Undo one step, however long that takes; returns how that ended."""
+    claim = run.claim(actor).model_copy(update={"step": step.name, "ordinal": step.ordinal})
+    run.mark(step.name, "undoing")
+    return await _Undo(run, step, claim).until_it_ends()
+
+
+class _Undo:
+    """The tries of one undo: how many there were, and how many answers that were no success."""
+
+    def __init__(self, run: SagaRun, step: StepToUndo, claim: Claim) -> None:
+        self._run, self._step, self._plain = run, step, claim
+        self._tries = self._answers = 0
+        self._pause = FIRST_PAUSE
+
+    async def until_it_ends(self) -> Undone:
+        claim, asked = self._plain, None
+        while True:
+            try:
+                undone = await self._try(claim)
+            except ActivityError as error:
+                why = self._failed(error)
+                if asked is not None and not asked.answered:
+                    asked.answer(not_allowed(f"can't {asked.verb} {self._step.name}: {why}"))
+            else:
+                return self._ended(claim, undone, asked)
+            claim = self._plain.model_copy(update={"tries": self._tries})
+            if self._is_enough() and self._step.undo.then == "go_on":
+                left = f"{self._step.name}: not undone after {self._tries} tries ({why})"
+                claim = claim.model_copy(update={"actor": SYSTEM, "verdict": given_up(left)})
+                asked, self._answers = None, 0
+                continue
+            asked = await self._wait(claim, why)
+            if asked is not None:
+                claim = await as_told(self._run, claim, asked, undoing=True)
+                self._pause, self._answers = FIRST_PAUSE, 0
+            self._run.mark(self._step.name, "undoing", why, tries=self._tries)
+
+    async def _try(self, claim: Claim) -> StepUndone:
+        undo = self._step.undo
+        call = self._run.outside if undo.outside else self._run.ours
+        undone: StepUndone = await call(
+            undo.activity,
+            *(claim, undo.request),
+            summary=f"undo {claim.step}",
+            result_type=StepUndone,
+            tries=TRIES_AT_ONCE,
+        )
+        return undone
+
+    def _failed(self, error: ActivityError) -> str:
+        """Count the tries; returns what went wrong."""
+        if cause_of(error) == "Fenced":
+            raise error
+        self._tries += 1 if is_final(error) else TRIES_AT_ONCE
+        self._answers += 0 if is_away(error) else 1
+        why = words_of(error)
+        workflow.logger.warning(
+            "%s is not undone after %d tries: %s", self._step.name, self._tries, why
+        )
+        return why
+
+    def _is_enough(self) -> bool:
+        return self._step.undo.tries is not None and self._answers >= self._step.undo.tries
+
+    async def _wait(self, claim: Claim, why: str) -> Asked | None:
+        """Until it is tried again, or a person says something; without end, where he is asked."""
+        outside = self._step.undo.outside
+        if self._is_enough():
+            return await ask(self._run, claim, why, undoing=True, outside=outside)
+        within, self._pause = self._pause, longer(self._pause)
+        return await pause(self._run, claim, why, within, outside=outside)
+
+    def _ended(self, claim: Claim, undone: StepUndone, asked: Asked | None) -> Undone:
+        how: Undo = "skipped" if claim.skipped else "undone"
+        self._run.mark(self._step.name, how, undone.residual or undone.note, tries=undone.tries)
+        if asked is not None and not asked.answered:
+            asked.answer()
+        return how, undone

@@ -1,0 +1,72 @@
+"""The decisions that people send to a saga, on their way to the story and back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from temporalio.exceptions import ApplicationError
+
+from workflows.contract.messages import By, Resolve, Verb, verbs
+
+
+@dataclass
+class Asked:
+    """A person's decision on its way to the story, and the answer on its way back."""
+
+    verb: str
+    by: By
+    answered: bool = False
+    refusal: ApplicationError | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """How a step stands, of who resolves it."""
+        return self.by.outcome if isinstance(self.by, Resolve) else None
+
+    def answer(self, refusal: ApplicationError | None = None) -> None:
+        self.answered, self.refusal = True, refusal
+
+
+@dataclass
+class Inbox:
+    """The decisions that people sent, and the one that the story is looking at."""
+
+    waiting: list[Asked] = field(default_factory=list)
+    taken: Asked | None = None
+
+    def take(self) -> Asked:
+        self.taken = self.waiting.pop(0)
+        return self.taken
+
+    def agree(self) -> None:
+        """All who asked for the same get the same answer."""
+        self._answer(lambda asked: None)
+
+    def close(self, why: str) -> None:
+        """Nobody looks any more: refuse what has no answer."""
+        self._answer(lambda asked: not_allowed(f"can't {asked.verb}: {why}"))
+
+    def _answer(self, refusal: Callable[[Asked], ApplicationError | None]) -> None:
+        for asked in [*self.waiting, *([self.taken] if self.taken else [])]:
+            if not asked.answered:
+                asked.answer(refusal(asked))
+        self.waiting.clear()
+
+
+@dataclass
+class Attention:
+    """A step on which a person may decide: on its undo (`undoing`), or on an outcome that nobody
+    can tell."""
+
+    step: str
+    undoing: bool
+    outside: bool
+    asked: Asked | None = None
+
+    def verbs(self) -> list[Verb]:
+        """What the person may say."""
+        return verbs(undoing=self.undoing, outside=self.outside)
+
+
+def not_allowed(message: str) -> ApplicationError:
+    """The refusal of an update that the state does not allow."""
+    return ApplicationError(message, type="not_allowed", non_retryable=True)

@@ -1,0 +1,63 @@
+"""A step that a person has to look at: asked on record, answered on record, in his name."""
+
+from datetime import timedelta
+
+from activities.step import Claim, Verdict
+from activities.step_records import Help, StepRecords
+from workflows.contract.messages import Resolve
+from workflows.engine.decisions import Asked, Attention
+from workflows.engine.run import ATTENTION, SagaRun, heed_cancel
+
+SYSTEM = "system:amends"
+
+
+async def ask(run: SagaRun, claim: Claim, why: str, *, undoing: bool, outside: bool) -> Asked:
+    """Ask for a person, visibly, and wait for what he says."""
+    ours = claim.model_copy(update={"actor": SYSTEM, "verdict": None})
+    help = Help(reason=why, undoing=undoing)
+    await run.ours(StepRecords.ask_person, ours, help, summary=f"ask a person: {claim.step}")
+    heed_cancel()
+    attention = Attention(claim.step, undoing, outside)
+    run.mark(claim.step, ATTENTION, why, tries=claim.tries, verbs=attention.verbs())
+    asked = await run.waiting.ask(attention)
+    assert asked is not None
+    return asked
+
+
+async def pause(
+    run: SagaRun, claim: Claim, why: str, within: timedelta, *, outside: bool
+) -> Asked | None:
+    """The pause before an undo is tried again, in which a person may decide unasked."""
+    attention = Attention(claim.step, undoing=True, outside=outside)
+    again = f"{why}; tried again in {within.total_seconds():g} s"
+    run.mark(claim.step, "undoing", again, tries=claim.tries, verbs=attention.verbs())
+    return await run.waiting.ask(attention, within)
+
+
+async def as_told(run: SagaRun, claim: Claim, asked: Asked, *, undoing: bool) -> Claim:
+    """The claim under which the step goes on as a person said.
+
+    His `retry` is put on record, and he is answered. What he says of its outcome is recorded by
+    the activity of the step, in his name, with all that follows from it: he is answered then.
+    """
+    theirs = claim.model_copy(update={"actor": asked.by.actor, "verdict": verdict_of(asked, claim)})
+    if theirs.verdict is not None:
+        return theirs
+    help = Help(reason=asked.by.reason, undoing=undoing)
+    await run.ours(StepRecords.note_retry, theirs, help, summary=f"retry {claim.step}")
+    asked.answer()
+    return claim
+
+
+def verdict_of(asked: Asked, claim: Claim) -> Verdict | None:
+    """What the step's activity takes for true instead of asking the outside."""
+    if isinstance(asked.by, Resolve):
+        return Verdict(outcome=asked.by.outcome or "undone", evidence=asked.by.evidence)
+    if asked.verb == "skip":
+        return given_up(f"{claim.step}: skipped by {asked.by.actor}: {asked.by.reason}")
+    return None
+
+
+def given_up(residual: str) -> Verdict:
+    """The undo is not tried any more; `residual` says what is left."""
+    return Verdict(outcome="skipped", evidence=residual)

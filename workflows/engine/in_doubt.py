@@ -1,0 +1,100 @@
+"""A call whose outcome nobody knows: looked up with growing pauses, then told by a person."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.errors import TRIES_AT_ONCE, UNKNOWN
+from activities.step import Claim, Request
+from activities.step_records import Doubt, StepRecords
+from workflows.engine.decisions import Asked, not_allowed
+from workflows.engine.escalation import as_told, ask
+from workflows.engine.retry import FIRST_PAUSE, longer, persist
+from workflows.engine.run import RESOLVING, SagaRun, heed_cancel, is_final, words_of
+
+Answer = TypeVar("Answer")
+
+# When the outside can't tell for so long, a person is asked.
+TELL_WITHIN = timedelta(days=1)
+
+
+async def until_known(
+    run: SagaRun,
+    activity: Callable[[Any, Claim, Any], Awaitable[Answer]],
+    claim: Claim,
+    request: Request,
+    tell_within: timedelta,
+) -> Answer:
+    """The answer of an activity that finds out, when it is called again, what became of its call.
+
+    Raises what it fails with, once that is known.
+    """
+
+    def call(claim: Claim) -> Awaitable[Answer]:
+        return run.outside(activity, claim, request, summary=claim.step, tries=TRIES_AT_ONCE)
+
+    asked: Asked | None = None
+    # Of the time to tell, none has passed while the call was only retried.
+    pause, until = FIRST_PAUSE, None
+    plain, tries = claim, 0
+    while True:
+        # What a person said is carried out, however long that takes.
+        looks_up = tries > 0 and claim.verdict is None
+        try:
+            answer = await (call(claim) if looks_up else persist(run, claim, call))
+        except ActivityError as error:
+            why = _doubt(error, asked, looks_up)
+        else:
+            _told(asked, "done")
+            return answer
+        # The undo finds out by itself, and need not know how it stands.
+        heed_cancel()
+        tries += 1
+        claim = plain.model_copy(update={"tries": tries})
+        if tries == 1:
+            doubt = Doubt(reason=why)
+            await run.ours(StepRecords.note_unknown, claim, doubt, summary="outcome unknown")
+            heed_cancel()
+        until = until or workflow.now() + tell_within
+        if workflow.now() < until:
+            await _pause(run, claim, why, pause, until)
+            pause = longer(pause)
+            continue
+        asked = await ask(run, claim, why, undoing=False, outside=True)
+        claim = await as_told(run, claim, asked, undoing=False)
+        heed_cancel()
+        run.mark(claim.step, RESOLVING, why, tries=tries)
+        pause, until = FIRST_PAUSE, None
+
+
+async def _pause(run: SagaRun, claim: Claim, why: str, pause: timedelta, until: datetime) -> None:
+    """The last one ends when a person is to be asked."""
+    pause = min(pause, until - workflow.now())
+    again = f"{why}; looked up again in {pause.total_seconds():g} s"
+    run.mark(claim.step, RESOLVING, again, tries=claim.tries)
+    await workflow.sleep(pause, summary=f"look up {claim.step}")
+
+
+def _doubt(error: ActivityError, asked: Asked | None, looks_up: bool) -> str:
+    """Why nobody can tell the outcome: nobody knows, or nobody is there to be asked. Raises what is
+    known to have failed."""
+    unknown = isinstance(error.cause, ApplicationError) and error.cause.type == UNKNOWN
+    cancelled = is_cancelled_exception(error)
+    if unknown or (looks_up and not is_final(error) and not cancelled):
+        return words_of(error)
+    if not cancelled:
+        _told(asked, "failed")
+    raise error
+
+
+def _told(asked: Asked | None, how: str) -> None:
+    """What the person said is on record, unless an attempt was quicker and knew better."""
+    if asked is None or asked.answered:
+        return
+    if asked.outcome in (None, how):
+        asked.answer()
+    else:
+        asked.answer(not_allowed(f"can't resolve it as {asked.outcome}: by now it is {how}"))

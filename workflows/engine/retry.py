@@ -1,0 +1,50 @@
+"""A step on its way forward, while it has no answer: tried again, with growing pauses, visibly."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.errors import TRIES_AT_ONCE
+from activities.step import Claim
+from workflows.engine.run import SagaRun, cause_of, heed_cancel, is_final, words_of
+
+Answer = TypeVar("Answer")
+
+# The pauses before an unknown outcome is looked up, and before an undo that had no success is tried
+# again. Each costs a dozen events, so that at one an hour the history lasts for half a year.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=500), timedelta(hours=1)
+# On the way forward nobody can say "now": a month, and soon there when the server is back.
+LONGEST_FORWARD = timedelta(minutes=10)
+
+
+def longer(pause: timedelta, at_most: timedelta = LONGEST_PAUSE) -> timedelta:
+    """The pause after this one."""
+    return min(2 * pause, at_most)
+
+
+async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[Answer]]) -> Answer:
+    """What `work` answers in the end, which tries `TRIES_AT_ONCE` times by itself.
+
+    Raises ActivityError for a no; past the pivot a no is tried again as well, and only the fence
+    ends it.
+    """
+    pause, tries = FIRST_PAUSE, 0
+    while True:
+        try:
+            return await work(claim.model_copy(update={"tries": claim.tries + tries}))
+        except ActivityError as error:
+            told = is_final(error)
+            ends = told and not (run.only_forward and cause_of(error) != "Fenced")
+            if ends or is_cancelled_exception(error):
+                raise
+            why = words_of(error)
+        # An activity that fails in spite of a cancel fails as it would without.
+        heed_cancel()
+        tries += 1 if told else TRIES_AT_ONCE
+        again = f"{why}; tried again in {pause.total_seconds():g} s"
+        run.mark(claim.step, "running", again, tries=claim.tries + tries)
+        await workflow.sleep(pause, summary=f"try {claim.step} again")
+        pause = longer(pause, LONGEST_FORWARD)

@@ -1,0 +1,273 @@
+"""A run of a saga: who carries it, what people see of it, and how its activities are called."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUpdate
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    RetryState,
+    is_cancelled_exception,
+)
+from temporalio.exceptions import TimeoutError as TimedOut
+from temporalio.workflow import ActivityCancellationType
+
+from activities.errors import HEARTBEAT, OUTSIDE_TRY, UNAVAILABLE_NOW
+from activities.step import Claim
+from workflows.contract.messages import Progress, StepProgress
+from workflows.engine.live_details import page
+from workflows.engine.waiting import Waiting
+
+Answer = TypeVar("Answer")
+
+KIND = SearchAttributeKey.for_keyword("SagaKind")
+STATE = SearchAttributeKey.for_keyword("SagaState")
+STEP = SearchAttributeKey.for_keyword("SagaStep")
+ACTOR = SearchAttributeKey.for_keyword("SagaActor")
+SUBJECTS = SearchAttributeKey.for_keyword_list("SagaSubjects")
+NEEDS_ATTENTION = SearchAttributeKey.for_bool("SagaNeedsAttention")
+
+# States of a step that become the saga's.
+RESOLVING, ATTENTION = "resolving", "needs_attention"
+# What is tried again, an undo or a step past the pivot, and had no success in so many tries, shows
+# in `SagaStep`: about two seconds of answers that are a no, or the first quarter of a minute in
+# which a server is away.
+SHOWN_AFTER = 3
+
+# A search attribute over 2,048 bytes makes the server terminate the workflow.
+MAX_SUBJECTS_BYTES = 1_500
+
+# Of Temporal's retries.
+WITHOUT_END = 0
+# A commit takes milliseconds; ten seconds is a database that hangs. A retry that waits on a timer
+# costs six events: at one in five minutes the history lasts for a month.
+OURS_TRY = timedelta(seconds=10)
+OURS_RETRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(minutes=5)
+)
+# A pause longer than this leaves the workflow task and becomes a timer on the server.
+OURS_LONGEST_PAUSE = timedelta(seconds=2)
+OUTSIDE_RETRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)
+)
+
+
+class SagaRun:
+    """What a saga is in this run: its epoch, its steps, its page."""
+
+    def __init__(self, kind: str, actor: str, subjects: list[str], context: dict[str, Any]) -> None:
+        self.saga_id = workflow.info().workflow_id
+        self.actor, self.context = actor, context
+        self.epoch, self.ordinal = 0, 0
+        # Past its pivot it has no way back.
+        self.only_forward = False
+        self.progress = Progress(saga_id=self.saga_id, kind=kind, state="pending")
+        self._steps: dict[str, StepProgress] = {}
+        # What its record says, and whom the story waits for, however its steps stand.
+        self.phase, self._waits_for = "pending", ""
+        self.waiting = Waiting()
+        self._publish(
+            KIND.value_set(kind),
+            STATE.value_set("running"),
+            ACTOR.value_set(actor),
+            SUBJECTS.value_set(shortened(subjects)),
+            NEEDS_ATTENTION.value_set(False),
+        )
+
+    def show(self, **changed: Any) -> None:
+        """Change what people see: the search attributes only when the state or the wait change."""
+        self.phase = changed.pop("state", self.phase)
+        self._waits_for = changed.pop("waits_for", self._waits_for)
+        before = self.progress
+        state, waits_for = self._standing()
+        changed |= {"state": state, "waits_for": waits_for, "steps": list(self._steps.values())}
+        self.progress = before.model_copy(update=changed)
+        updates: list[SearchAttributeUpdate[Any]] = []
+        if _listed(state) != _listed(before.state):
+            updates.append(STATE.value_set(state))
+        if waits_for != before.waits_for:
+            updates.append(STEP.value_set(waits_for))
+        if (state == ATTENTION) != (before.state == ATTENTION):
+            updates.append(NEEDS_ATTENTION.value_set(state == ATTENTION))
+        self._publish(*updates)
+
+    def _publish(self, *updates: SearchAttributeUpdate[Any]) -> None:
+        if updates:
+            workflow.upsert_search_attributes(updates)
+        workflow.set_current_details(page(self.progress))
+
+    @property
+    def has_turned(self) -> bool:
+        """Whether the story is over: it is being undone, or has ended."""
+        return self.phase not in ("pending", "running")
+
+    def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
+        """How a step stands: its state, a word on it, and more of StepProgress. One that nobody
+        can tell, or that needs a person, is how the saga stands too."""
+        self._steps[name] = StepProgress.model_validate(
+            {"name": name, "state": state, "detail": detail, **more}
+        )
+        self.show()
+
+    def forget(self, name: str) -> None:
+        """A step that was not tried after all."""
+        del self._steps[name]
+        self.show()
+
+    def look_up_no_more(self) -> None:
+        """What nobody could tell so far is left to its undo."""
+        for step in list(self._steps.values()):
+            if step.state in (ATTENTION, RESOLVING):
+                self.mark(step.name, "unknown")
+
+    def _standing(self) -> tuple[str, str]:
+        """The state that people see, and what the saga waits for: that of its worst steps."""
+        steps = self._steps.values()
+        for state in (ATTENTION, RESOLVING):
+            if stuck := [step.name for step in steps if step.state == state]:
+                return state, ", ".join(shortened(stuck))
+        trying = [step for step in steps if step.state in ("undoing", "running")]
+        again = [step.name for step in trying if step.tries >= SHOWN_AFTER]
+        return self.phase, ", ".join(shortened(again)) or self._waits_for
+
+    def claim(self, actor: str | None = None) -> Claim:
+        """What an activity of this run gets; `actor` is who wanted it, if not who asked for all."""
+        return Claim(
+            saga_id=self.saga_id,
+            epoch=self.epoch,
+            actor=actor or self.actor,
+            context=self.context,
+        )
+
+    async def ours(
+        self,
+        activity: Callable[..., Awaitable[Answer]] | str,
+        *args: Any,
+        summary: str,
+        result_type: type[Answer] | None = None,
+        tries: int = WITHOUT_END,
+    ) -> Answer:
+        """An activity that only touches our database: a local one. What fails in it comes as
+        ActivityError, like what fails outside. `tries`: at most so many at once."""
+        while True:
+            try:
+                answer: Answer = await workflow.execute_local_activity(
+                    cast(str, activity),
+                    args=args,
+                    result_type=result_type,
+                    start_to_close_timeout=OURS_TRY,
+                    local_retry_threshold=OURS_LONGEST_PAUSE,
+                    retry_policy=replace(OURS_RETRIES, maximum_attempts=tries),
+                    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    summary=summary,
+                )
+            except (ApplicationError, TimedOut) as error:
+                raise _as_ordinary(error, summary) from error
+            except FailureError as error:
+                # A worker that loses a workflow task gives up what runs in it, and the next run of
+                # that task may be told of it. Nobody cancelled the saga: a repeat does no harm.
+                if not is_cancelled_exception(error) or is_cancelled():
+                    raise
+            else:
+                return answer
+
+    async def outside(
+        self,
+        activity: Callable[..., Awaitable[Answer]] | str,
+        *args: Any,
+        summary: str,
+        result_type: type[Answer] | None = None,
+        tries: int = WITHOUT_END,
+    ) -> Answer:
+        """An activity that calls the outside: visible in the Web UI, with heartbeats, retried while
+        the outside is away. `tries`: at most so many at once."""
+        answer: Answer = await workflow.execute_activity(
+            cast(str, activity),
+            args=args,
+            result_type=result_type,
+            start_to_close_timeout=OUTSIDE_TRY,
+            heartbeat_timeout=HEARTBEAT,
+            retry_policy=replace(OUTSIDE_RETRIES, maximum_attempts=tries),
+            # What runs is awaited: its outcome must be on record before the undo reads it.
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=summary,
+        )
+        return answer
+
+
+def heed_cancel() -> None:
+    """Raise the cancel of whoever calls. An activity that ended in spite of one gives its answer or
+    its failure, and the SDK then forgets the cancel."""
+    if is_cancelled():
+        raise asyncio.CancelledError
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled whoever calls."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _as_ordinary(error: ApplicationError | TimedOut, summary: str) -> ActivityError:
+    """The SDK wraps the failure of an ordinary activity and leaves that of a local one bare; here
+    both come as ActivityError, or one `except` would miss half of them."""
+    return ActivityError(
+        f"{summary}: {error.message}",
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type="",
+        activity_id="",
+        retry_state=RetryState.NON_RETRYABLE_FAILURE,
+    )
+
+
+def cause_of(error: ActivityError) -> str:
+    """The word for what went wrong: the reason an activity gave, else the type of its failure."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        if cause.type in ("refused", "failed") and cause.details:
+            return str(cause.details[0])
+        return cause.type or "failed"
+    return type(cause).__name__
+
+
+def is_final(error: ActivityError) -> bool:
+    """Whether a repeat at once changes nothing."""
+    return isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+
+
+def is_away(error: ActivityError) -> bool:
+    """Whether nobody answered: a server is away or busy, or an attempt was cut off."""
+    return not isinstance(error.cause, ApplicationError) or error.cause.type == UNAVAILABLE_NOW
+
+
+def words_of(error: ActivityError) -> str:
+    """The sentence that says to people what went wrong. The words of errors are ours: see
+    `activities.errors`."""
+    cause = error.cause
+    message = cause.message if isinstance(cause, FailureError) else ""
+    return " ".join(message.split())[:200] or cause_of(error)
+
+
+def _listed(state: str) -> str:
+    """The state in the list of the Web UI: `running` from its first moment, before it is open."""
+    return "running" if state == "pending" else state
+
+
+def shortened(subjects: list[str]) -> list[str]:
+    """Names for a search attribute: at most 1,500 bytes, then cut and marked `+N more`."""
+    kept: list[str] = []
+    size = 0
+    for subject in subjects:
+        size += len(subject.encode()) + 3
+        if size > MAX_SUBJECTS_BYTES:
+            return [*kept, f"+{len(subjects) - len(kept)} more"]
+        kept.append(subject)
+    return kept

@@ -1,0 +1,70 @@
+"""What a plan is: the JSON that `amends plan` shows and that a saga carries out."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ledger.read.environments import Shape
+from workflows.contract.messages import Input
+
+Action = Literal["create", "update", "replace", "delete", "none"]
+
+
+class Operation(Input):
+    """What is to be done to one resource: from `before` to `after`, of which None is absent.
+
+    `version` is the ledger's version of the resource that the plan stands on, `waits_for` names
+    the resources whose operations come first, `loses` says what no undo brings back.
+    """
+
+    name: str
+    action: Action
+    before: Shape | None
+    after: Shape | None
+    version: int
+    waits_for: list[str] = Field(default_factory=list)
+    loses: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind it will have, or had."""
+        shape = self.after or self.before
+        return shape.kind if shape else ""
+
+
+class Refusal(Input):
+    """Why the plan is not allowed: a word that a program may compare, and a sentence."""
+
+    reason: Literal[
+        "unknown_dependency",
+        "depended_on",
+        "later_change",
+        "claimed",
+        "circular_replacement",
+        "too_many",
+        "outdated_spec",
+        "unknown_change",
+        "not_ended",
+        "in_the_future",
+    ]
+    resource: str
+    sentence: str
+
+
+class Plan(Input):
+    """Operations in an order in which they may be done; a graph by their `waits_for`."""
+
+    environment: str
+    operations: list[Operation]
+    refusals: list[Refusal] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+    @property
+    def to_do(self) -> list[Operation]:
+        """The operations that do something."""
+        return [operation for operation in self.operations if operation.action != "none"]
+
+    @property
+    def losses(self) -> list[str]:
+        """What no undo brings back, one sentence each."""
+        return [operation.loses for operation in self.operations if operation.loses]

@@ -1,0 +1,86 @@
+"""What brings an environment back to a point of the log: a change like any other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ledger.read.environments import PastResource, Rewound
+from workflows.contract.messages import MAX_RESOURCES, ChangeRequest, Resource, RollbackRequest
+from workflows.planning.plan import Plan, Refusal
+from workflows.planning.planner import plan
+from workflows.planning.validation import InvalidChange, Kinds
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """The plan of a rollback; `undoes` names, by resource, the first saga that it takes back."""
+
+    plan: Plan
+    undoes: Mapping[str, str]
+
+
+def plan_rollback(request: RollbackRequest, rewound: Rewound, kinds: Kinds) -> Reversal:
+    """What takes the environment back to `request.to`, given what was touched since.
+
+    Back to before a change, a resource that another change touched later needs `force`. Back to a
+    time or a position, all changes since are meant, and the notes name them.
+    """
+    known = {resource.name: resource for resource in rewound.known}
+    undoes = {past.name: past.changed_since[0] for past in rewound.past if past.changed_since}
+    if len(rewound.past) > MAX_RESOURCES:
+        return Reversal(_refused(request, _too_many(rewound.past)), undoes)
+    try:
+        planned = plan(_change(request, rewound.past), known, kinds, _later(request, rewound.past))
+    except InvalidChange as error:
+        return Reversal(_refused(request, _outdated(error)), undoes)
+    notes = [*_untouched(request, rewound.past), *planned.notes]
+    if not request.to.startswith("before:"):
+        touched = {operation.name for operation in planned.to_do}
+        notes += [_takes_back(past) for past in rewound.past if past.name in touched]
+    return Reversal(planned.model_copy(update={"notes": notes}), undoes)
+
+
+def _change(request: RollbackRequest, past: list[PastResource]) -> ChangeRequest:
+    return ChangeRequest(
+        # Never shown: the saga that carries it has an operation id of its own.
+        operation_id=request.operation_id or "rollback",
+        environment=request.environment,
+        actor=request.actor,
+        present=[Resource(name=each.name, **each.was.model_dump()) for each in past if each.was],
+        absent=[each.name for each in past if each.was is None],
+        force=request.force,
+        allow_irreversible=request.allow_irreversible,
+    )
+
+
+def _later(request: RollbackRequest, past: list[PastResource]) -> dict[str, list[str]]:
+    """Who changed a resource after the change that is taken back."""
+    if not request.to.startswith("before:"):
+        return {}
+    meant = "change/" + request.to.removeprefix("before:")
+    return {each.name: [saga for saga in each.changed_since if saga != meant] for each in past}
+
+
+def _untouched(request: RollbackRequest, past: list[PastResource]) -> list[str]:
+    names = sorted(set(request.resources or ()) - {each.name for each in past})
+    return [f"{name} was not touched since {request.to}: nothing to do" for name in names]
+
+
+def _takes_back(past: PastResource) -> str:
+    return f"{past.name}: takes back {', '.join(past.changed_since)}"
+
+
+def _refused(request: RollbackRequest, refusal: Refusal) -> Plan:
+    return Plan(environment=request.environment, operations=[], refusals=[refusal])
+
+
+def _too_many(past: list[PastResource]) -> Refusal:
+    sentence = f"{len(past)} resources were touched since, at most {MAX_RESOURCES} go at once"
+    return Refusal(reason="too_many", resource=past[0].name, sentence=f"{sentence}: name some")
+
+
+def _outdated(error: InvalidChange) -> Refusal:
+    return Refusal(
+        reason="outdated_spec",
+        resource="",
+        sentence=f"what was there is not valid in this version: {error}",
+    )

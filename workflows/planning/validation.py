@@ -1,0 +1,96 @@
+"""What is wrong with a change by itself, whatever the ledger knows."""
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+import pydantic
+
+from activities.errors import problems_of
+from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
+from activities.providers.provider import Spec
+from ledger.read.environments import Shape
+from workflows.contract.messages import ChangeRequest, Resource
+
+Kinds = Mapping[str, type[Spec]]
+
+# All kinds of resources there are.
+KINDS: Kinds = POSTGRES_KINDS
+
+
+class InvalidChange(Exception):
+    """The request contradicts itself or a kind's model. `problems`: field and reason, no values."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{place}: {reason}" for place, reason in problems))
+        self.problems = problems
+
+
+def problems_in(request: ChangeRequest, kinds: Kinds) -> list[tuple[str, str]]:
+    """What is wrong with a request by itself: field (`present[1].spec.owner`) and reason."""
+    problems: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    for index, resource in enumerate(request.present):
+        place = f"present[{index}]"
+        if resource.name in seen:
+            problems.append((f"{place}.name", "another resource of this change has this name"))
+        seen.add(resource.name)
+        problems += _problems_of_kind(place, resource, kinds)
+        problems += _needs_absent(place, resource, set(request.absent))
+    for index, name in enumerate(request.absent):
+        if name in seen:
+            problems.append((f"absent[{index}]", "is also present or absent in this change"))
+        seen.add(name)
+    return problems or _cycle(request)
+
+
+def _needs_absent(place: str, resource: Resource, absent: set[str]) -> list[tuple[str, str]]:
+    problems = [
+        (f"{place}.depends_on[{position}]", "is to be absent in the same change")
+        for position, name in enumerate(resource.depends_on)
+        if name in absent
+    ]
+    if not problems and (asked(resource).mentions() - {resource.name}) & absent:
+        problems.append((f"{place}.spec", "names a resource that is to be absent"))
+    return problems
+
+
+def _problems_of_kind(place: str, resource: Resource, kinds: Kinds) -> list[tuple[str, str]]:
+    model = kinds.get(resource.kind)
+    if model is None:
+        return [(f"{place}.kind", f"unknown kind: there are {', '.join(sorted(kinds))}")]
+    problems = []
+    try:
+        model.check_name(resource.name)
+    except ValueError as error:
+        problems.append((f"{place}.name", str(error)))
+    try:
+        model.model_validate(resource.spec)
+    except pydantic.ValidationError as error:
+        problems += [(f"{place}.spec.{field}", reason) for field, reason in problems_of(error)]
+    return problems
+
+
+def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:
+    shapes = {resource.name: asked(resource) for resource in request.present}
+    graph = {name: depends_on(name, shape, shapes) for name, shape in shapes.items()}
+    for resource in request.present:
+        if resource.name in resource.depends_on:
+            graph[resource.name].append(resource.name)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        index = next(i for i, known in enumerate(request.present) if known.name == cycle[0])
+        return [(f"present[{index}].depends_on", f"a cycle: {' -> '.join(cycle)}")]
+    return []
+
+
+def asked(resource: Resource) -> Shape:
+    """What a request says of a resource, as it came."""
+    return Shape(kind=resource.kind, spec=dict(resource.spec), depends_on=resource.depends_on)
+
+
+def depends_on(name: str, shape: Shape, others: Iterable[str]) -> list[str]:
+    """What it depends on: what it says, and every text in its spec that names a resource."""
+    implied = (shape.mentions() & set(others)) - {name}
+    return sorted(implied | set(shape.depends_on) - {name})
