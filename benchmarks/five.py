@@ -7,7 +7,7 @@ from temporalio import workflow
 from activities.agents import AgentActivities, ChangeAgent
 from activities.authorizations import AuthorizationActivities
 from benchmarks import STEPS
-from workflows.contract.messages import AgentRequest, AgentResult
+from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.engine.workflow import SagaWorkflow
 
 

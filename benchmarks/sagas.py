@@ -34,7 +34,7 @@ from worker.process import spare_the_collector
 from worker.sandbox import runner
 from worker.search_attributes import register_search_attributes
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.contract.messages import AgentRequest
+from workflows.contract.agent import AgentRequest
 
 QUEUE = "five"
 POSTGRES, TEMPORAL = "PostgreSQL", "Temporal"

@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ledger.aggregates.money import Money
     from starter.client.client import Amends
-    from workflows.contract.messages import (
-        AgentRequest,
-        ChangeRequest,
-        Destination,
-        PaymentRequest,
-        PolicyRequest,
-        Resource,
-        RollbackRequest,
-    )
+    from workflows.contract.agent import AgentRequest, PolicyRequest
+    from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
+    from workflows.contract.payment import Destination, PaymentRequest
 
 __all__ = [
     "AgentRequest",
@@ -34,11 +28,21 @@ __all__ = [
     "RollbackRequest",
 ]
 
-_ELSEWHERE = {"Amends": "starter.client.client", "Money": "ledger.money"}
+_MODULE_OF = {
+    "AgentRequest": "workflows.contract.agent",
+    "Amends": "starter.client.client",
+    "ChangeRequest": "workflows.contract.change",
+    "Destination": "workflows.contract.payment",
+    "Money": "ledger.aggregates.money",
+    "PaymentRequest": "workflows.contract.payment",
+    "PolicyRequest": "workflows.contract.agent",
+    "Resource": "workflows.contract.change",
+    "RollbackRequest": "workflows.contract.change",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Temporal's client takes 0.4 s to import, and `amends --help` does not need it.
-    if name in __all__:
-        return getattr(import_module(_ELSEWHERE.get(name, "workflows.contract.messages")), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter, ValidationError
 
 from starter.client.errors import InvalidInput
-from workflows.contract.messages import Duration
+from workflows.contract.fields import Duration
 
 _DURATION: TypeAdapter[Duration] = TypeAdapter(Duration)
 

@@ -8,7 +8,7 @@ from ledger.read.environments import Target, resources, resources_at
 from ledger.read.global_order import reaches
 from ledger.read.point_in_time import PATIENCE_S
 from starter.client.errors import InvalidInput
-from workflows.contract.messages import ChangeRequest, RollbackRequest
+from workflows.contract.change import ChangeRequest, RollbackRequest
 from workflows.planning.plan import Plan
 from workflows.planning.planner import names_of, plan
 from workflows.planning.rollback_planner import plan_rollback

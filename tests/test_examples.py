@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from workflows.contract.messages import ChangeRequest, PaymentRequest
+from workflows.contract.change import ChangeRequest
+from workflows.contract.payment import PaymentRequest
 from workflows.planning.validation import KINDS, problems_in
 
 ROOT = Path(__file__).parent.parent

@@ -22,7 +22,7 @@ QUEUE = "sandboxed"
 WORDS = "package_with_words"
 POLICY = """
 import builtins, io
-from workflows.contract.messages import PolicyRequest
+from workflows.contract.agent import PolicyRequest
 
 def refused(*_, **__): raise AssertionError("opens a file")
 

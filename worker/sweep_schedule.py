@@ -17,7 +17,7 @@ from temporalio.client import (
 )
 
 from worker.settings import Settings
-from workflows.contract.sweep_messages import SWEEP
+from workflows.contract.sweep import SWEEP
 from workflows.sweep import SweepWorkflow
 
 SCHEDULE = "amends-sweep"

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio import workflow
 
 from activities.agents import AgentActivities, ChangeAgent
-from workflows.contract.messages import AgentEnd, AgentRequest, AgentResult
+from workflows.contract.agent import AgentEnd, AgentRequest, AgentResult
 from workflows.engine.workflow import SagaWorkflow
 
 

@@ -10,7 +10,7 @@ from activities.resource_change import ReadResources
 from activities.resources import ResourceActivities
 from ledger.aggregates.resource import resource_name
 from workflows.change_story import ChangeStory
-from workflows.contract.messages import ChangeRequest, ChangeResult
+from workflows.contract.change import ChangeRequest, ChangeResult
 from workflows.planning.plan import Plan
 from workflows.planning.planner import names_of, plan
 from workflows.planning.validation import KINDS, problems_in

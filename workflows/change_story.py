@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.resource_change import ApplyResource
 from activities.resources import ResourceActivities
 from activities.saga_records import Turned
-from workflows.contract.messages import (
+from workflows.contract.change import (
     ChangeAction,
     ChangeRequest,
     ChangeResult,

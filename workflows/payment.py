@@ -16,7 +16,9 @@ from activities.saga_records import Turned
 from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActivities
 from ledger.aggregates.saga_step import UndoPolicy
 from workflows.contract.admission import admit
-from workflows.contract.messages import By, PaymentEnd, PaymentRequest, PaymentResult, Progress
+from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
+from workflows.contract.progress import Progress
+from workflows.contract.updates import By
 from workflows.engine.decisions import not_allowed
 from workflows.engine.run import ATTENTION, cause_of
 from workflows.engine.workflow import SagaWorkflow, TurnRound, system

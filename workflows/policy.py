@@ -5,7 +5,7 @@ from typing import Any
 from temporalio import workflow
 
 from activities.agents import AgentActivities, SetPolicy
-from workflows.contract.messages import PolicyRequest, PolicyResult
+from workflows.contract.agent import PolicyRequest, PolicyResult
 from workflows.engine.workflow import SagaWorkflow
 
 

@@ -17,7 +17,7 @@ from activities.orphans import Declared, Loss, LostSagas, Standing
 from workflows.agent import AgentSaga
 from workflows.change import InfrastructureSaga
 from workflows.contract.admission import admit
-from workflows.contract.sweep_messages import Recovered, RecoveryRequest
+from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 from workflows.engine.workflow import SYSTEM, SagaWorkflow
 from workflows.payment import PaymentSaga

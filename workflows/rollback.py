@@ -12,7 +12,7 @@ from activities.resources import ResourceActivities
 from ledger.aggregates.resource import resource_name
 from ledger.read.environments import Target
 from workflows.change_story import ChangeStory
-from workflows.contract.messages import ChangeResult, RollbackRequest
+from workflows.contract.change import ChangeResult, RollbackRequest
 from workflows.engine.run import cause_of
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.rollback_planner import plan_rollback

@@ -11,7 +11,7 @@ from temporalio.workflow import ParentClosePolicy
 from activities.errors import HEARTBEAT, invalid_input
 from activities.orphans import Look, LostSaga, LostSagas, Seen
 from workflows.contract.admission import admit
-from workflows.contract.sweep_messages import (
+from workflows.contract.sweep import (
     NEEDS_ATTENTION,
     SWEEP,
     RecoveryRequest,

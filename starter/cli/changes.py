@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ledger.database import Database
     from starter.client.client import Amends
     from starter.client.schedules import Scheduled
-    from workflows.contract.messages import ChangeRequest, RollbackRequest
+    from workflows.contract.change import ChangeRequest, RollbackRequest
     from workflows.planning.plan import Operation, Plan
 
 
@@ -67,7 +67,7 @@ def _change(file: str, asked: dict[str, Any]) -> "ChangeRequest":
     from starter.client.wrong_fields import checked
     from starter.documents import read_yaml
     from starter.planning import check_change
-    from workflows.contract.messages import ChangeRequest
+    from workflows.contract.change import ChangeRequest
 
     fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
     request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
@@ -114,7 +114,7 @@ def rollback(
     from starter.cli.story import submit
     from starter.client.wrong_fields import checked
     from starter.planning import check_rollback
-    from workflows.contract.messages import RollbackRequest
+    from workflows.contract.change import RollbackRequest
 
     if plan_only and at:
         raise BadRequest("--plan shows what a rollback would do now: leave out --at")

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from starter.cli.output import plain
-from workflows.contract.messages import Progress, StepProgress
+from workflows.contract.progress import Progress, StepProgress
 
 _STYLES = {
     "running": "cyan",

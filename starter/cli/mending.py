@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starter.client.client import Amends
-    from workflows.contract.messages import Progress
+    from workflows.contract.progress import Progress
 
 
 def _mending(command: options.Command) -> options.Command:

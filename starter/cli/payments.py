@@ -9,7 +9,7 @@ from starter.cli import options
 
 if TYPE_CHECKING:
     from starter.client.client import Amends
-    from workflows.contract.messages import Progress
+    from workflows.contract.progress import Progress
 
 
 @click.command()
@@ -37,7 +37,7 @@ def pay(
     from starter.cli.story import submit
     from starter.client.wrong_fields import checked
     from starter.documents import read_json
-    from workflows.contract.messages import PaymentRequest
+    from workflows.contract.payment import PaymentRequest
 
     fields = with_operation_id(read_json(file), operation_id)
     said = {"submitted_by": actor and options.person(actor), "reason": reason}

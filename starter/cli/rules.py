@@ -45,7 +45,7 @@ def revoke(name: str, as_json: bool, **asked: str | None) -> int:
 def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) -> int:
     from starter.cli.story import submit
     from starter.client.wrong_fields import checked
-    from workflows.contract.messages import AgentRequest
+    from workflows.contract.agent import AgentRequest
 
     request = checked(AgentRequest, {**_asked_by(asked), **fields})
     before = _agent(request.agent_id) if request.action == "register" else None
@@ -138,7 +138,7 @@ def set_policy(
     """Set what AGENT may spend, from its next request on. Equal to a limit is allowed."""
     from starter.cli.story import submit
     from starter.client.wrong_fields import checked
-    from workflows.contract.messages import PolicyRequest
+    from workflows.contract.agent import PolicyRequest
 
     limits = {
         "agent_id": agent,

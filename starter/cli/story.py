@@ -11,7 +11,7 @@ from starter.cli.client import with_amends
 if TYPE_CHECKING:
     from starter.client.client import Amends
     from starter.client.kinds import Request
-    from workflows.contract.messages import Progress
+    from workflows.contract.progress import Progress
 
 _ENDED_OTHERWISE, _WAITS = 1, 4
 

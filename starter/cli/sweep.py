@@ -8,7 +8,7 @@ from starter.cli import options, output
 
 if TYPE_CHECKING:
     from starter.client.client import Amends
-    from workflows.contract.sweep_messages import Swept
+    from workflows.contract.sweep import Swept
 
 
 @click.command()

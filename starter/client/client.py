@@ -34,8 +34,9 @@ from starter.client.sweeps import sweep
 from starter.client.wording import details, summary
 from starter.client.wrong_fields import checked
 from starter.environment import setting, settings
-from workflows.contract.messages import By, Mend, Progress, Resolve, Skip
-from workflows.contract.sweep_messages import SweepRequest, Swept
+from workflows.contract.progress import Progress
+from workflows.contract.sweep import SweepRequest, Swept
+from workflows.contract.updates import By, Mend, Resolve, Skip
 from workflows.engine.workflow import SUBMITTED_BY
 
 T = TypeVar("T")

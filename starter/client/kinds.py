@@ -3,17 +3,9 @@
 from dataclasses import dataclass
 
 from starter.client.errors import InvalidInput
-from workflows.contract.messages import (
-    AgentRequest,
-    AgentResult,
-    ChangeRequest,
-    ChangeResult,
-    PaymentRequest,
-    PaymentResult,
-    PolicyRequest,
-    PolicyResult,
-    RollbackRequest,
-)
+from workflows.contract.agent import AgentRequest, AgentResult, PolicyRequest, PolicyResult
+from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
+from workflows.contract.payment import PaymentRequest, PaymentResult
 
 Request = PaymentRequest | AgentRequest | PolicyRequest | ChangeRequest | RollbackRequest
 Result = PaymentResult | AgentResult | PolicyResult | ChangeResult

@@ -22,7 +22,8 @@ from ledger.errors import (
 )
 from ledger.read import show
 from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable
-from workflows.contract.messages import Progress, StepProgress, Verb, verbs
+from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.updates import Verb, verbs
 
 # Among how many sagas the run of a schedule is looked for.
 _NEWEST = 1_000

@@ -25,7 +25,7 @@ from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
 from starter.client.kinds import KINDS, Queue
 from starter.client.wording import details, summary
-from workflows.contract.messages import RollbackRequest
+from workflows.contract.change import RollbackRequest
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.

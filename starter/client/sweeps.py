@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from starter.client.errors import NotAllowed
 from starter.client.failures import translated
 from starter.client.patience import answered
-from workflows.contract.sweep_messages import NEEDS_ATTENTION, SWEEP, SweepRequest, Swept
+from workflows.contract.sweep import NEEDS_ATTENTION, SWEEP, SweepRequest, Swept
 
 
 async def sweep(client: Client, queue: str, request: SweepRequest) -> Swept:

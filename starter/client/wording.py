@@ -9,14 +9,10 @@ from iso4217 import Currency
 from ledger.aggregates.money import Money
 from starter.client.advice import advice_on
 from starter.client.kinds import Request
-from workflows.contract.messages import (
-    AgentRequest,
-    ChangeRequest,
-    PaymentRequest,
-    PolicyRequest,
-    Progress,
-    RollbackRequest,
-)
+from workflows.contract.agent import AgentRequest, PolicyRequest
+from workflows.contract.change import ChangeRequest, RollbackRequest
+from workflows.contract.payment import PaymentRequest
+from workflows.contract.progress import Progress
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})

@@ -5,15 +5,9 @@ from typing import Any
 
 from ledger.aggregates.money import Money
 from starter.demo.stage import Stage
-from workflows.contract.messages import (
-    AgentRequest,
-    ChangeRequest,
-    Destination,
-    PaymentRequest,
-    PolicyRequest,
-    Resource,
-    RollbackRequest,
-)
+from workflows.contract.agent import AgentRequest, PolicyRequest
+from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
+from workflows.contract.payment import Destination, PaymentRequest
 
 ACTOR = "user:ana"
 CBU = "2850590940090418135201"

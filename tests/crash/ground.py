@@ -28,7 +28,7 @@ from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
 from worker.settings import Settings
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.contract.messages import PolicyRequest
+from workflows.contract.agent import PolicyRequest
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from activities.providers.postgres.spec import KINDS
 from ledger.read.environments import KnownResource, Shape
-from workflows.contract.messages import ChangeRequest, Resource
+from workflows.contract.change import ChangeRequest, Resource
 from workflows.planning.plan import Operation, Plan
 from workflows.planning.planner import names_of, plan
 from workflows.planning.validation import InvalidChange, problems_in

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from ledger.database import Database
 from ledger.read.environments import resources, resources_at
 from tests.infrastructure.asking import Asking, Json, Target, database, role, schema, told
-from workflows.contract.messages import RollbackRequest
+from workflows.contract.change import RollbackRequest
 from workflows.planning.rollback_planner import plan_rollback
 from workflows.planning.validation import KINDS
 

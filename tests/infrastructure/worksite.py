@@ -17,7 +17,7 @@ from ledger.read.current_state import state_of
 from ledger.read.environments import Shape, resources
 from ledger.sagas.saga_log import Opening, Run, begin_compensation, close_saga, open_saga
 from ledger.store.commit import Author, database_time
-from workflows.contract.messages import ChangeAction, ChangeRequest
+from workflows.contract.change import ChangeAction, ChangeRequest
 from workflows.planning.planner import plan
 from workflows.planning.validation import KINDS
 

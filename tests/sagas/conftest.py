@@ -31,7 +31,7 @@ from worker.process import migrate, work
 from worker.settings import Settings, needed
 from worker.wiring import wire
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.contract.messages import PolicyRequest
+from workflows.contract.agent import PolicyRequest
 
 TEMPLATE = "sagas_template"
 QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"

@@ -8,7 +8,7 @@ from temporalio import workflow
 
 from activities.saga_records import Turned
 from ledger.aggregates.saga_step import StepReport, UndoPolicy
-from workflows.contract.messages import Input
+from workflows.contract.fields import Input
 from workflows.engine.workflow import SagaWorkflow, TurnRound, system
 
 with workflow.unsafe.imports_passed_through():

@@ -18,7 +18,7 @@ from ledger.store.commit import Author
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import QUEUE
 from tests.sagas.teller import Handle, Json, Teller, new_id, payment, saga_of, until_waits_for
-from workflows.contract.messages import PaymentRequest
+from workflows.contract.payment import PaymentRequest
 
 GO_ON = {"actor": "user:u-17", "reason": "I looked: they are lost"}
 

@@ -13,7 +13,7 @@ from starter import Amends
 from tests.sagas.books import Books, until
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject
 from tests.sagas.teller import CBU, Handle, Json, Teller, new_id, payment, saga_of
-from workflows.contract.messages import PaymentRequest
+from workflows.contract.payment import PaymentRequest
 
 SUMMARIZED = (
     EventType.EVENT_TYPE_MARKER_RECORDED,

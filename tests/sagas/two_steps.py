@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import workflow
 
 from activities.authorizations import Approve, AuthorizationActivities
-from workflows.contract.messages import PaymentRequest, PaymentResult
+from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.payment import PaymentSaga
 
 

@@ -19,7 +19,8 @@ from ledger.store.commit import Author
 from starter import Amends
 from starter.client import patience
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
-from workflows.contract.messages import Destination, PaymentRequest, PaymentResult, RollbackRequest
+from workflows.contract.change import RollbackRequest
+from workflows.contract.payment import Destination, PaymentRequest, PaymentResult
 
 Payment = Callable[..., dict[str, Any]]
 

@@ -12,7 +12,7 @@ from activities import transfers
 from activities.adapters.mock import Fault, MockBank
 from starter.client.client import Amends
 from tests.starter.conftest import Command, until
-from workflows.contract.messages import PaymentRequest
+from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 Heal = Callable[[str], Awaitable[None]]

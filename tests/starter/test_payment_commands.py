@@ -9,7 +9,7 @@ import pytest
 from activities.adapters.mock import Fault, MockBank
 from starter.client.client import Amends
 from tests.starter.conftest import Command
-from workflows.contract.messages import PaymentRequest
+from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 

@@ -9,14 +9,9 @@ from ledger.aggregates.money import Money
 from starter.cli.live import LiveTable
 from starter.client.advice import advice_on
 from starter.client.wording import details, money_text, standing, summary
-from workflows.contract.messages import (
-    ChangeRequest,
-    PaymentRequest,
-    Progress,
-    Resource,
-    RollbackRequest,
-    StepProgress,
-)
+from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
+from workflows.contract.payment import PaymentRequest
+from workflows.contract.progress import Progress, StepProgress
 from workflows.engine.live_details import page
 from workflows.planning.plan import Refusal
 

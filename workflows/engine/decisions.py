@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from temporalio.exceptions import ApplicationError
 
-from workflows.contract.messages import By, Resolve, Verb, verbs
+from workflows.contract.updates import By, Resolve, Verb, verbs
 
 
 @dataclass

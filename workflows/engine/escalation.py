@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from activities.step import Claim, Verdict
 from activities.step_records import Help, StepRecords
-from workflows.contract.messages import Resolve
+from workflows.contract.updates import Resolve
 from workflows.engine.decisions import Asked, Attention
 from workflows.engine.run import ATTENTION, SagaRun, heed_cancel
 

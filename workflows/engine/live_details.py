@@ -1,6 +1,6 @@
 """The page that a person sees of a saga in the Temporal Web UI: Markdown, no personal data."""
 
-from workflows.contract.messages import Progress, StepProgress
+from workflows.contract.progress import Progress, StepProgress
 
 _MARKS = {
     "running": "⏳ running",

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from temporalio import workflow
 
 from workflows.contract.admission import admit
-from workflows.contract.messages import Mend, Progress, Resolve, Skip, Verb
+from workflows.contract.progress import Progress
+from workflows.contract.updates import Mend, Resolve, Skip, Verb
 from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.saga import Saga
 

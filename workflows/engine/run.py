@@ -20,7 +20,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from activities.errors import HEARTBEAT, OUTSIDE_TRY, UNAVAILABLE_NOW
 from activities.step import Claim
-from workflows.contract.messages import Progress, StepProgress
+from workflows.contract.progress import Progress, StepProgress
 from workflows.engine.live_details import page
 from workflows.engine.waiting import Waiting
 

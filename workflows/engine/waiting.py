@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.contract.messages import Verb
+from workflows.contract.updates import Verb
 from workflows.engine.decisions import Asked, Attention, not_allowed
 
 

@@ -22,7 +22,9 @@ from activities.saga_records import SagaOpened, Turn, Turned
 from activities.step import OpenSaga
 from ledger.store.canonical_json import digest
 from workflows.contract.admission import SagaRequest, admit
-from workflows.contract.messages import By, Input, Progress
+from workflows.contract.fields import Input
+from workflows.contract.progress import Progress
+from workflows.contract.updates import By
 from workflows.engine.decisions import Asked, Inbox, not_allowed
 from workflows.engine.operator_updates import Mended
 from workflows.engine.run import cause_of

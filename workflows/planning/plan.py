@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ledger.read.environments import Shape
-from workflows.contract.messages import Input
+from workflows.contract.fields import Input
 
 Action = Literal["create", "update", "replace", "delete", "none"]
 

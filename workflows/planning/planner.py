@@ -10,7 +10,7 @@ import pydantic
 from pydantic import JsonValue
 
 from ledger.read.environments import KnownResource, Shape
-from workflows.contract.messages import ChangeRequest
+from workflows.contract.change import ChangeRequest
 from workflows.planning.plan import Action, Operation, Plan, Refusal
 from workflows.planning.validation import InvalidChange, Kinds, asked, depends_on, problems_in
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ledger.read.environments import PastResource, Rewound
-from workflows.contract.messages import MAX_RESOURCES, ChangeRequest, Resource, RollbackRequest
+from workflows.contract.change import MAX_RESOURCES, ChangeRequest, Resource, RollbackRequest
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.planner import plan
 from workflows.planning.validation import InvalidChange, Kinds

@@ -9,7 +9,7 @@ from activities.errors import problems_of
 from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
 from activities.providers.provider import Spec
 from ledger.read.environments import Shape
-from workflows.contract.messages import ChangeRequest, Resource
+from workflows.contract.change import ChangeRequest, Resource
 
 Kinds = Mapping[str, type[Spec]]
 

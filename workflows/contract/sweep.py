@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StrictInt, model_validator
 
-from workflows.contract.messages import Input, Line, User
+from workflows.contract.fields import Input, Line, User
 
 SWEEP = "sweep"
 # The failure of a sweep that stopped for a person; its detail is what it found.

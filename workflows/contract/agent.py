@@ -1,0 +1,71 @@
+"""The requests and results of `AgentSaga` and `PolicySaga`."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    model_validator,
+)
+
+from ledger.aggregates.money import CurrencyCode
+from ledger.aggregates.time_zones import ZONES
+from workflows.contract.fields import Input, Limit, Line, Metadata, Name, OperationId, User
+
+
+class AgentRequest(Input):
+    """Input of `AgentSaga`: let an agent ask on behalf of `user`, or stop it."""
+
+    operation_id: OperationId
+    action: Literal["register", "revoke"]
+    agent_id: Name
+    user: User | None = None
+    actor: User
+    reason: Line | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _user_of_a_new_agent(self) -> "AgentRequest":
+        if self.action == "register" and self.user is None:
+            raise ValueError("user is needed to register an agent")
+        return self
+
+
+AgentEnd = Literal["registered", "revoked"]
+
+
+class AgentResult(Input):
+    """Result of `AgentSaga`."""
+
+    state: AgentEnd
+    agent_id: str
+
+
+def _known_zone(name: str) -> str:
+    if name not in ZONES:
+        raise ValueError("not an IANA time zone, such as America/Argentina/Buenos_Aires")
+    return name
+
+
+class PolicyRequest(Input):
+    """Input of `PolicySaga`: what an agent may spend, in minor units of `currency`. Equal to a
+    limit is allowed, equal to the threshold is automatic."""
+
+    operation_id: OperationId
+    agent_id: Name
+    currency: CurrencyCode
+    max_per_transaction_minor: Limit
+    daily_limit_minor: Limit
+    approval_threshold_minor: Limit
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    actor: User
+    reason: Line | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class PolicyResult(Input):
+    """Result of `PolicySaga`: the version that decisions will name."""
+
+    state: Literal["set"]
+    agent_id: str
+    policy_version: int

@@ -1,0 +1,103 @@
+"""The requests and results of `InfrastructureSaga` and `RollbackSaga`."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    JsonValue,
+    field_validator,
+)
+
+from workflows.contract.fields import (
+    Actor,
+    Input,
+    Line,
+    Metadata,
+    Name,
+    OperationId,
+    Reports,
+)
+
+# Each resource is a step: the history of one change stays far below Temporal's limit.
+MAX_RESOURCES = 200
+
+
+class Resource(Input):
+    """A resource that shall be present. `spec` is checked by the model of its kind."""
+
+    name: Name
+    kind: Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
+    spec: dict[str, JsonValue] = Field(default_factory=dict)
+    depends_on: list[Name] = Field(default_factory=list, max_length=MAX_RESOURCES)
+
+
+class ChangeRequest(Input):
+    """Input of `InfrastructureSaga`: what shall be present and what absent in an environment."""
+
+    operation_id: OperationId
+    environment: Name = "dev"
+    actor: Actor
+    reason: Line | None = None
+    present: list[Resource] = Field(default_factory=list, max_length=MAX_RESOURCES)
+    absent: list[Name] = Field(default_factory=list, max_length=MAX_RESOURCES)
+    force: bool = False
+    allow_irreversible: bool = False
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class RollbackRequest(Input):
+    """Input of `RollbackSaga`: bring resources back to what they were at `to`.
+
+    `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
+    `resources` limits it to these names. A run that a schedule starts has no `operation_id`: it
+    takes the one in its workflow id.
+    """
+
+    operation_id: OperationId | None = None
+    to: Annotated[str, Field(min_length=1, max_length=80)]
+    environment: Name = "dev"
+    resources: Annotated[list[Name], Field(max_length=MAX_RESOURCES)] | None = None
+    actor: Actor
+    reason: Line | None = None
+    force: bool = False
+    allow_irreversible: bool = False
+    metadata: Metadata = Field(default_factory=dict)
+
+    @field_validator("to")
+    @classmethod
+    def _a_point(cls, to: str) -> str:
+        if not re.fullmatch(
+            r"before:[A-Za-z0-9._-]{1,64}|\d{1,18}|\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:?\d\d)",
+            to,
+            re.ASCII,
+        ):
+            raise ValueError("before:CHANGE, a position, or an ISO 8601 time with a zone is needed")
+        return to
+
+
+ChangeAction = Literal["create", "update", "replace", "delete"]
+
+
+class ResourceChange(Input):
+    """What was done to one resource."""
+
+    name: str
+    kind: str
+    action: ChangeAction
+
+
+class ChangeResult(Input):
+    """Result of `InfrastructureSaga` and `RollbackSaga`.
+
+    `unchanged`: nothing was to do; `refused`: the plan was not allowed, nothing was touched;
+    `compensated`: begun and undone, and `steps` says how. `notes` says what a person should know
+    (an absent name the ledger does not know).
+    """
+
+    state: Literal["applied", "unchanged", "refused", "compensated"]
+    changes: list[ResourceChange] = Field(default_factory=list)
+    reason: str | None = None
+    notes: list[str] = Field(default_factory=list)
+    residuals: list[str] = Field(default_factory=list)
+    steps: Reports = Field(default_factory=list)

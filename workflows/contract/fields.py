@@ -1,0 +1,103 @@
+"""What all messages are made of: the base of each model, and the types of their fields.
+
+Amounts are integers in minor units, times and durations are ISO 8601 text. Unknown fields are
+refused. Errors of these models name the field and the reason, never the value.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictInt,
+)
+
+from ledger.aggregates.money import MAX_MINOR
+from ledger.aggregates.saga_step import StepReport
+from ledger.store.canonical_json import canonical, digest
+
+# Caller's context goes to every event of the saga, so it stays small.
+MAX_METADATA_BYTES = 2_048
+MAX_METADATA_DEPTH = 16
+
+
+def _plain_text(text: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+def _iso_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not value.startswith("P"):
+        raise ValueError("an ISO 8601 duration such as PT10M or P1D is needed")
+    return value
+
+
+def _small_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if _depth(value, MAX_METADATA_DEPTH) > MAX_METADATA_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_METADATA_DEPTH} levels")
+    try:
+        size = len(canonical(value))
+    except TypeError as error:
+        raise ValueError("a float is not allowed: use an integer or a string") from error
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"{size} bytes are too many: at most {MAX_METADATA_BYTES}")
+    if _has_nul(value):
+        raise ValueError("the character NUL is not allowed")
+    return value
+
+
+def _parts(value: JsonValue) -> list[JsonValue]:
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return value if isinstance(value, list) else []
+
+
+def _depth(value: JsonValue, limit: int) -> int:
+    if limit < 0:
+        return 1
+    return 1 + max((_depth(part, limit - 1) for part in _parts(value)), default=0)
+
+
+def _has_nul(value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    return any(_has_nul(part) for part in _parts(value))
+
+
+OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+# `system:...` is us: nobody outside may speak in that name.
+Actor = Annotated[str, Field(pattern=r"^(user|agent):[A-Za-z0-9._@+-]{1,64}$")]
+User = Annotated[str, Field(pattern=r"^user:[A-Za-z0-9._@+-]{1,64}$")]
+Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_text)]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small_json)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_iso_duration),
+    Field(gt=timedelta(0), le=timedelta(days=366)),
+]
+StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
+Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
+
+
+class Input(BaseModel):
+    """What every input has: frozen, and no field that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def fingerprint(self) -> str:
+        """Tells two requests apart. Without the caller's context, and without defaults, so that a
+        field that a later version adds changes no fingerprint."""
+        return digest(self.model_dump(mode="json", exclude_defaults=True, exclude={"metadata"}))
+
+
+# Left out where there is nothing to tell: a saga that completed did each step once.
+Reports = Annotated[list[StepReport], Field(exclude_if=lambda reports: not reports)]

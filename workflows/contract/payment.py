@@ -1,0 +1,52 @@
+"""The request and the result of `PaymentSaga`."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+)
+
+from activities.adapters.cbu import check_cbu
+from ledger.aggregates.money import Money
+from workflows.contract.fields import Duration, Input, Line, Metadata, Name, OperationId, Reports
+
+
+class Destination(Input):
+    """Where the money goes: a CBU or CVU of 22 digits."""
+
+    cbu: Annotated[str, AfterValidator(check_cbu)]
+
+
+class PaymentRequest(Input):
+    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`."""
+
+    operation_id: OperationId
+    agent_id: Name
+    amount: Money
+    destination: Destination
+    description: Line = ""
+    capture: Literal["automatic", "manual"] = "automatic"
+    approve_within: Duration = timedelta(days=1)
+    metadata: Metadata = Field(default_factory=dict)
+
+    @property
+    def actor(self) -> str:
+        return f"agent:{self.agent_id}"
+
+
+PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "compensated"]
+
+
+class PaymentResult(Input):
+    """Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
+    could not be undone, and `steps` how each step of a saga that was undone ended."""
+
+    state: PaymentEnd
+    authorization_id: str | None = None
+    transfer_id: str | None = None
+    provider_reference: str | None = None
+    reason: str | None = None
+    residuals: list[str] = Field(default_factory=list)
+    steps: Reports = Field(default_factory=list)

@@ -1,0 +1,46 @@
+"""The arguments of the updates that people and agents send to a saga."""
+
+from typing import Literal
+
+from workflows.contract.fields import Actor, Input, Line, StepText
+
+
+class By(Input):
+    """Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why."""
+
+    actor: Actor
+    reason: Line | None = None
+
+
+class Mend(By):
+    """Argument of the update `retry`: the step that waits for a person shall be tried again."""
+
+    step: StepText
+
+
+class Skip(Mend):
+    """Argument of the update `skip`: the undo of the step is given up, for this reason."""
+
+    reason: StepText
+
+
+class Resolve(Mend):
+    """Argument of the update `resolve`: how the step stands, and by what one can tell (a reference
+    of the provider, a ticket). `outcome` of an undo is `undone`, which may be left out."""
+
+    evidence: StepText
+    outcome: Literal["done", "failed", "undone"] | None = None
+
+
+# What a person may say of a step: the updates of these names.
+Verb = Literal["retry", "skip", "resolve"]
+
+
+def verbs(*, undoing: bool, outside: bool) -> list[Verb]:
+    """What a person may say of a step, or of its undo.
+
+    What our own database undoes can neither be given up nor be undone by hand.
+    """
+    if not outside:
+        return ["retry"]
+    return ["retry", "skip", "resolve"] if undoing else ["retry", "resolve"]
