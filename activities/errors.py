@@ -133,7 +133,7 @@ def _reason(problem: ErrorDetails) -> str:
     return problem["msg"].removeprefix("Value error, ")
 
 
-def classify(error: Exception) -> FailureError:
+def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 - one case a line
     """What Temporal is told of an error that left an activity."""
     match error:
         case FailureError():

@@ -150,7 +150,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
         return []
     names: set[str] = set()
     for key, _ in node.value:
-        if key.tag != "tag:yaml.org,2002:str" and key.tag != "tag:yaml.org,2002:merge":
+        if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
             raise _refused("the name of a field must be text: put it in quotes", key)
         if key.value in names:
             raise _refused(f"the field {key.value} stands twice", key)

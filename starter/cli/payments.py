@@ -122,13 +122,14 @@ def _decide(
     return progress
 
 
-async def _undone(amends: "Amends", progress: "Progress") -> "Progress":
-    """How the saga ended; or how it stands, when its undo has no success and is tried again."""
-    async with aclosing(amends.follow(progress.saga_id)) as followed:
-        async for progress in followed:
-            if progress.state == "compensating" and progress.waits_for:
+async def _undone(amends: "Amends", begun: "Progress") -> "Progress":
+    """Follow an undo until it ended, or until it has no success and is tried again."""
+    now = begun
+    async with aclosing(amends.follow(begun.saga_id)) as followed:
+        async for now in followed:
+            if now.state == "compensating" and now.waits_for:
                 break
-    return progress
+    return now
 
 
 def _unless_undone(progress: "Progress") -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -247,7 +248,6 @@ async def test_a_policy_for_nobody_is_noted(command: Command, new_id: Callable[[
 async def test_no_command_prints_a_secret(
     command: Command, settings: dict[str, str], more: list[str]
 ) -> None:
-    from urllib.parse import urlsplit
 
     secrets = {urlsplit(url).password or "" for name, url in settings.items() if "URL" in name}
     for arguments in (["sagas"], ["log"], ["verify"], ["agent", "list"], ["schedule", "list"]):
