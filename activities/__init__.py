@@ -1,1 +1,1 @@
-"""What sagas do: one file per business noun, and the outside world behind small protocols."""
+"""What sagas do: one file per business noun, and external systems behind small protocols."""

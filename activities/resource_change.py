@@ -7,13 +7,14 @@ from pydantic import Field, JsonValue
 from activities.step import Request
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.resource import (
+    DesiredState,
     ResourceCreated,
     ResourceDeleted,
     ResourceReplaced,
     ResourceUpdated,
     resource_name,
 )
-from ledger.read.environments import KnownResource, Shape
+from ledger.read.environments import KnownResource
 
 
 class ReadResources(Request):
@@ -46,8 +47,8 @@ class ApplyResource(Request):
     environment: str
     name: str
     action: Literal["create", "update", "replace", "delete"]
-    before: Shape | None
-    after: Shape | None
+    before: DesiredState | None
+    after: DesiredState | None
     version: int
     undoes: str | None = None
     allow_irreversible: bool = False

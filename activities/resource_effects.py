@@ -13,7 +13,7 @@ from activities.providers.provider import (
     Spec,
 )
 from activities.resource_change import ApplyResource
-from ledger.read.environments import Shape
+from ledger.aggregates.resource import DesiredState
 
 Json = dict[str, Any]
 
@@ -114,7 +114,12 @@ class Effects:
         return await self._bring_back(request, request.before, saga_id, seen, tables_before)
 
     async def _bring_back(
-        self, request: ApplyResource, before: Shape, saga_id: str, seen: Seen, tables_before: int
+        self,
+        request: ApplyResource,
+        before: DesiredState,
+        saga_id: str,
+        seen: Seen,
+        tables_before: int,
     ) -> Restored:
         try:
             outputs = await self._apply(request, before, Marker(request.aggregate, saga_id))
@@ -130,17 +135,17 @@ class Effects:
             outputs=outputs,
         )
 
-    async def _read(self, name: str, shape: Shape | None) -> Observed | None:
+    async def _read(self, name: str, shape: DesiredState | None) -> Observed | None:
         if shape is None:
             return None
         provider, spec = self._provider(shape)
         return await provider.read(shape.kind, name, spec)
 
-    async def _apply(self, request: ApplyResource, shape: Shape, marker: Marker) -> Json:
+    async def _apply(self, request: ApplyResource, shape: DesiredState, marker: Marker) -> Json:
         provider, spec = self._provider(shape)
         return await provider.apply(shape.kind, request.name, spec, marker)
 
-    async def _delete(self, request: ApplyResource, shape: Shape) -> None:
+    async def _delete(self, request: ApplyResource, shape: DesiredState) -> None:
         provider, spec = self._provider(shape)
         await provider.delete(
             shape.kind,
@@ -150,7 +155,7 @@ class Effects:
             allow_irreversible=request.allow_irreversible,
         )
 
-    def _provider(self, shape: Shape) -> tuple[Provider, Spec]:
+    def _provider(self, shape: DesiredState) -> tuple[Provider, Spec]:
         provider = self._providers.get(shape.kind)
         if provider is None:
             raise ProviderRefused(

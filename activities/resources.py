@@ -28,6 +28,7 @@ from activities.resource_effects import Effects, Restored, Seen
 from activities.step import Claim, heartbeat
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.resource import (
+    DesiredState,
     ResourceChangeDropped,
     ResourceChangeStarted,
     ResourceState,
@@ -39,7 +40,7 @@ from ledger.database import Database
 from ledger.errors import Fenced, NotFound, StateRefused
 from ledger.read import environments as resource_history
 from ledger.read.current_state import state_of
-from ledger.read.environments import Rewound, Shape
+from ledger.read.environments import Rewound
 from ledger.sagas.step_log import (
     Started,
     StepOutcome,
@@ -236,7 +237,7 @@ class ResourceActivities:
             _require_compensating(loaded[saga], claim)
             if state.claimed_by == claim.saga_id:
                 return Decision(True)
-            if Shape.of(state) != request.after:
+            if DesiredState.of(state) != request.after:
                 return Decision(False)
             if state.claimed_by:
                 raise ProviderUnavailable(f"{request.name} is being changed by {state.claimed_by}")

@@ -19,7 +19,7 @@ import psycopg
 
 from benchmarks import stretch
 from ledger.aggregates.aggregate import Event, State, aggregate_id, metadata
-from ledger.aggregates.registry import noun_of
+from ledger.aggregates.registry import aggregate_type_of
 from ledger.aggregates.spend_window import spend_windows
 from ledger.store.event_log import NO_HASH, event_log, hash_parts, instant
 
@@ -105,7 +105,7 @@ class Form:
         for name, event in stretch.events():
             if name not in states:
                 self.names.append(name)
-            states[name] = noun_of(name).evolve(states.get(name), event)
+            states[name] = aggregate_type_of(name).evolve(states.get(name), event)
             versions[name] = versions.get(name, 0) + 1
             self._add_event(self.names.index(name), name, versions[name], event)
         for k, name in enumerate(self.names):
@@ -137,7 +137,7 @@ class Form:
         self.events.append((k, _line(event_log.c.keys(), row), hashed))
 
     def _add_row(self, k: int, name: str, version: int, state: State) -> None:
-        noun = noun_of(name)
+        aggregate_type = aggregate_type_of(name)
         head = {
             "aggregate_id": f"%(id{k})s",
             "aggregate": name,
@@ -147,7 +147,12 @@ class Form:
             "head_hash": f"\\\\x%(hash{k})s",
             "xid": "%(xid)s",
         }
-        self.rows.append((noun.table.fullname, _line(noun.table.c.keys(), head | noun.row(state))))
+        self.rows.append(
+            (
+                aggregate_type.table.fullname,
+                _line(aggregate_type.table.c.keys(), head | aggregate_type.row(state)),
+            )
+        )
 
     def fill_in(self, n: int, work: Work, lines: Lines) -> None:
         """Add the lines of stretch `n`, by table."""

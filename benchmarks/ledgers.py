@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, sql
 from benchmarks.pgbench import pgbench
 from benchmarks.program import together
 from benchmarks.scenarios import single
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import open_database
 from ledger.migrations import upgrade as migrate
 from worker.embedded import databases
@@ -65,9 +65,9 @@ class Ledgers:
         await made.execute(
             "ALTER TABLE ledger.event_log DISABLE TRIGGER USER",
             *(
-                f"ALTER TABLE {noun.table.fullname} DISABLE TRIGGER USER, "
+                f"ALTER TABLE {aggregate_type.table.fullname} DISABLE TRIGGER USER, "
                 "ALTER base SET DEFAULT 0, ALTER xid SET DEFAULT pg_current_xact_id()"
-                for noun in NOUNS.values()
+                for aggregate_type in AGGREGATE_TYPES.values()
             ),
         )
         return made

@@ -11,7 +11,7 @@ from random import randrange
 
 from benchmarks.pgbench import Script, filled_in
 from ledger.aggregates.agent import AgentRegistered, AgentState, agent_name
-from ledger.aggregates.registry import noun_of
+from ledger.aggregates.registry import aggregate_type_of
 from ledger.database import Database
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 from ledger.store.decision import Head
@@ -75,11 +75,13 @@ class Scenario:
         return Script("\n".join(lines) + "\n", blanks.variables)
 
     def _head(self, name: str) -> Head:
-        ref, noun = Ref(name, new=self.new), noun_of(name)
+        ref, aggregate_type = Ref(name, new=self.new), aggregate_type_of(name)
         if self.new:
-            return Head(ref, noun, None, 0, None, f"\\x{NO_HASH.hex()}")
+            return Head(ref, aggregate_type, None, 0, None, f"\\x{NO_HASH.hex()}")
         state = AgentState(agent_id="bench", user="user:bench", state="active")
-        return Head(ref, noun, state, 1, datetime.now(UTC).isoformat(), f"\\x{NO_HASH.hex()}")
+        return Head(
+            ref, aggregate_type, state, 1, datetime.now(UTC).isoformat(), f"\\x{NO_HASH.hex()}"
+        )
 
 
 def registered(agent_id: str) -> Decision[None]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from sqlalchemy import Column, Text
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 
 
 class AgentRegistered(Event):
@@ -38,7 +38,7 @@ def evolve(state: AgentState | None, event: Event) -> AgentState:
             raise UnknownEvent(f"{type(event).__name__} does not fit an agent here")
 
 
-AGENT = Noun(
+AGENT = AggregateType(
     name="agent",
     table=state_table(
         "agents",

@@ -1,4 +1,4 @@
-"""What every noun of the ledger is made of: events, a state, a table and a pure `evolve`."""
+"""Defines an aggregate type of the ledger: events, a state, a table and a pure `evolve`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class UnknownEvent(Exception):
 
 
 @dataclass(frozen=True)
-class Noun:
+class AggregateType:
     """One kind of aggregate: `name` is the first part of the aggregate's name."""
 
     name: str
@@ -169,7 +169,7 @@ def is_json(column_type: TypeEngine[Any]) -> bool:
 
 
 def state_table(name: str, *columns: Column[Any], key: tuple[str, ...] = ()) -> Table:
-    """A state table: the head that the database's rules watch, then the noun's own columns.
+    """A state table: the head that the database's rules watch, then columns of its own.
 
     The head: `version` events so far, `base` of them before the transaction `xid` that wrote last,
     `head_at` their time, `head_hash` the hash of the last.

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import BigInteger, Column, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 from ledger.aggregates.spend_window import SpendChange
 
 AuthorizationPhase = Literal[
@@ -154,7 +154,7 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
             raise UnknownEvent(f"{type(event).__name__} is no event of an authorization")
 
 
-AUTHORIZATION = Noun(
+AUTHORIZATION = AggregateType(
     name="authorization",
     table=state_table(
         "authorizations",

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Text
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 
 
 class PolicySet(Event):
@@ -31,7 +31,7 @@ def evolve(state: PolicyState | None, event: Event) -> PolicyState:
     raise UnknownEvent(f"{type(event).__name__} is no event of a policy")
 
 
-POLICY = Noun(
+POLICY = AggregateType(
     name="policy",
     table=state_table(
         "policies",

@@ -1,7 +1,7 @@
-"""All the nouns there are. A new one needs its table, its rules and a line here."""
+"""All the aggregate types there are. A new one needs its table, its rules and a line here."""
 
 from ledger.aggregates.agent import AGENT
-from ledger.aggregates.aggregate import Noun
+from ledger.aggregates.aggregate import AggregateType
 from ledger.aggregates.authorization import AUTHORIZATION
 from ledger.aggregates.policy import POLICY
 from ledger.aggregates.resource import RESOURCE
@@ -9,11 +9,12 @@ from ledger.aggregates.saga import SAGA
 from ledger.aggregates.saga_step import STEP
 from ledger.aggregates.transfer import TRANSFER
 
-NOUNS: dict[str, Noun] = {
-    noun.name: noun for noun in (SAGA, STEP, AUTHORIZATION, TRANSFER, AGENT, POLICY, RESOURCE)
+AGGREGATE_TYPES: dict[str, AggregateType] = {
+    aggregate_type.name: aggregate_type
+    for aggregate_type in (SAGA, STEP, AUTHORIZATION, TRANSFER, AGENT, POLICY, RESOURCE)
 }
 
 
-def noun_of(aggregate: str) -> Noun:
-    """The noun of an aggregate by the first part of its name. Raises KeyError if there is none."""
-    return NOUNS[aggregate.split("/", 1)[0]]
+def aggregate_type_of(aggregate: str) -> AggregateType:
+    """The type of an aggregate by the head of its name. Raises KeyError for an unknown one."""
+    return AGGREGATE_TYPES[aggregate.split("/", 1)[0]]

@@ -1,12 +1,13 @@
 """A resource of an environment: what it shall be, and which change made it so."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
 from sqlalchemy import Column, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 
 Json = dict[str, Any]
 
@@ -73,6 +74,37 @@ class ResourceState(State):
     changed_by: str | None = None
 
 
+class DesiredState(State):
+    """What a resource shall be or is. `spec` is as its kind's model writes it."""
+
+    kind: str
+    spec: Json
+    depends_on: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: ResourceState | None) -> "DesiredState | None":
+        """The shape a resource has in this state; None for an absent one."""
+        if state is None or state.state == "absent":
+            return None
+        return cls(kind=state.kind, spec=state.spec or {}, depends_on=state.depends_on)
+
+    def mentions(self) -> set[str]:
+        """All that may be the name of another resource: depends_on, and the texts of the spec."""
+        return set(self.depends_on) | set(_texts(self.spec))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
+
+
 def evolve(state: ResourceState | None, event: Event) -> ResourceState:
     if state is None:
         if isinstance(event, ResourceChangeStarted):
@@ -116,7 +148,7 @@ def _changed(event: Event) -> Json:
             raise UnknownEvent(f"{type(event).__name__} is no event of a resource")
 
 
-RESOURCE = Noun(
+RESOURCE = AggregateType(
     name="resource",
     table=state_table(
         "resources",

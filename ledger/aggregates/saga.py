@@ -6,7 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import Column, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 
 Json = dict[str, Any]
 Phase = Literal["running", "compensating", "completed", "compensated", "failed"]
@@ -166,7 +166,7 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
     return state.model_copy(update=changed)
 
 
-SAGA = Noun(
+SAGA = AggregateType(
     name="saga",
     table=state_table(
         "sagas",

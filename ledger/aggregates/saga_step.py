@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Column, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 
 Json = dict[str, Any]
 Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
@@ -255,7 +255,7 @@ def _ended(event: Event) -> Json:
             raise UnknownEvent(f"{type(event).__name__} is no event of a started step")
 
 
-STEP = Noun(
+STEP = AggregateType(
     name="step",
     table=state_table(
         "saga_steps",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from sqlalchemy import BigInteger, Column, Text
 
-from ledger.aggregates.aggregate import Event, Noun, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
 
 
 class TransferStarted(Event):
@@ -74,7 +74,7 @@ def evolve(state: TransferState | None, event: Event) -> TransferState:
             raise UnknownEvent(f"{type(event).__name__} does not fit a transfer here")
 
 
-TRANSFER = Noun(
+TRANSFER = AggregateType(
     name="transfer",
     table=state_table(
         "transfers",

@@ -1,14 +1,64 @@
 """Replays one aggregate from its events and holds its state row against the outcome."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.aggregates.aggregate import Noun, State, UnknownEvent, id_text
-from ledger.aggregates.registry import NOUNS
-from ledger.audit.bounds import Moment
+from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.findings import Finding, Kind, finding
+from ledger.database import Connection
 from ledger.read.cursors import Row
 from ledger.store.event_log import NO_HASH, event_hash
+
+# A clock that was set back a little is no damage.
+CLOCK_SLACK_S = 60
+
+_NOW = """
+    SELECT to_char((clock_timestamp() + make_interval(secs => %(slack)s)) AT TIME ZONE 'Etc/UTC',
+            'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS latest,
+        pg_snapshot_xmax(pg_current_snapshot())::text AS next_xid,
+        (SELECT max(restored_position) FROM ledger.incarnations) AS restored
+"""
+
+# PostgreSQL's own words for the bounds: FOR VALUES FROM ('...') TO ('...').
+_PARTITIONS = """
+    SELECT oid::bigint AS oid,
+        to_char(bounds[1]::timestamptz AT TIME ZONE 'Etc/UTC', 'YYYY-MM-DD"T"HH24:MI:SS') AS first,
+        to_char(bounds[2]::timestamptz AT TIME ZONE 'Etc/UTC', 'YYYY-MM-DD"T"HH24:MI:SS') AS after
+    FROM pg_class
+    JOIN pg_inherits ON inhrelid = oid AND inhparent = 'ledger.event_log'::regclass,
+    regexp_match(pg_get_expr(relpartbound, oid), $$FROM \\('(.*)'\\) TO \\('(.*)'\\)$$) AS bounds
+"""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Bounds of what an event of the past can carry.
+
+    `latest` is the time that none is after (as `instant` writes it), `next_xid` a transaction id
+    that none has reached unless it stands at or before position `restored`, `partitions` the times
+    of each partition by its oid: from, and before.
+    """
+
+    latest: str
+    next_xid: int
+    restored: int
+    partitions: dict[int, tuple[str, str]]
+
+
+async def moment_of(connection: Connection) -> Moment:
+    """The moment of the transaction that is open on this connection."""
+    now = await (await connection.execute(_NOW, {"slack": CLOCK_SLACK_S})).fetchone()
+    assert now is not None
+    partitions = await (await connection.execute(_PARTITIONS)).fetchall()
+    return Moment(
+        latest=now["latest"],
+        next_xid=int(now["next_xid"]),
+        restored=now["restored"] or 0,
+        # A default partition, which has no bounds, is none of ours: nothing belongs there.
+        partitions={row["oid"]: (row["first"], row["after"]) for row in partitions if row["first"]},
+    )
 
 
 class Replay:
@@ -24,7 +74,7 @@ class Replay:
         self.id: str = first["aggregate_id"]
         self.name: str = first["aggregate"]
         self._moment = moment
-        self._noun: Noun | None = NOUNS.get(self.name.split("/", 1)[0])
+        self._aggregate_type: AggregateType | None = AGGREGATE_TYPES.get(self.name.split("/", 1)[0])
         self._state: State | None = None
         # False from the first event on that can't be folded.
         self._whole = True
@@ -35,8 +85,10 @@ class Replay:
         self._links = {NO_HASH}
         # The same for the version that stands there now, which may exist more than once.
         self._before: set[bytes] = set()
-        if self._noun is None:
-            self._find("unknown_noun", f"this version of Amends knows no {self.name}", first)
+        if self._aggregate_type is None:
+            self._find(
+                "unknown_aggregate_type", f"this version of Amends knows no {self.name}", first
+            )
 
     def add(self, event: Row) -> None:
         """The next event by version."""
@@ -58,16 +110,16 @@ class Replay:
     @property
     def table(self) -> str | None:
         """Where its row belongs."""
-        return self._noun.table.name if self._noun else None
+        return self._aggregate_type.table.name if self._aggregate_type else None
 
     def close(self, row: Row | None, table: str | None) -> None:
         """All events were added; `row` is the state row of this id, from the table named so."""
-        if self._noun is None:
+        if self._aggregate_type is None:
             return
         if row is None:
             self._find("row_missing", "there are events and no state row", self._last)
             return
-        if row["aggregate"] != self.name or table != self._noun.table.name:
+        if row["aggregate"] != self.name or table != self._aggregate_type.table.name:
             self._find("name", f"its row in {table} has another name or stands in a wrong table")
             return
         self._check_head(row)
@@ -143,11 +195,13 @@ class Replay:
             return set()
 
     def _fold(self, event: Row) -> None:
-        if self._noun is None or not self._whole:
+        if self._aggregate_type is None or not self._whole:
             return
         try:
-            known = self._noun.event(event["event_type"], event["schema_version"], event["payload"])
-            self._state = self._noun.evolve(self._state, known)
+            known = self._aggregate_type.event(
+                event["event_type"], event["schema_version"], event["payload"]
+            )
+            self._state = self._aggregate_type.evolve(self._state, known)
         except (UnknownEvent, ValueError):
             self._whole = False
             what = f"{event['event_type']} version {event['schema_version']} can't be replayed"
@@ -176,11 +230,11 @@ class Replay:
         self._check_state(row)
 
     def _check_state(self, row: Row) -> None:
-        if self._state is None or self._noun is None or not self._whole:
+        if self._state is None or self._aggregate_type is None or not self._whole:
             return
-        if self._noun.holds(row, self._state):
+        if self._aggregate_type.holds(row, self._state):
             return
-        folded: dict[str, Any] = self._noun.row(self._state)
+        folded: dict[str, Any] = self._aggregate_type.row(self._state)
         wrong = [name for name, value in folded.items() if row[name] != value]
         if wrong:
             what = f"{', '.join(wrong)} of its row differ from what its events say"

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from psycopg.types.json import Jsonb
 from sqlalchemy import Table
 
-from ledger.aggregates.aggregate import Noun, State, UnknownEvent, aggregate_id, is_json
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, aggregate_id, is_json
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import spend_windows
 from ledger.database import Connection
 from ledger.errors import LogDamaged
@@ -43,7 +43,7 @@ class Source(Protocol):
 
 def sources() -> dict[str, Source]:
     """What can be rebuilt, by the name of the table."""
-    found: list[Source] = [_Windows(), *map(_States, NOUNS.values())]
+    found: list[Source] = [_Windows(), *map(_States, AGGREGATE_TYPES.values())]
     return {source.table.name: source for source in found}
 
 
@@ -51,7 +51,7 @@ _EVENTS = """
     SELECT aggregate_id, aggregate, version, event_type, schema_version, "timestamp", payload, hash,
         xid::text
     FROM ledger.event_log
-    WHERE split_part(aggregate, '/', 1) = %(noun)s {since}
+    WHERE split_part(aggregate, '/', 1) = %(aggregate_type)s {since}
     ORDER BY aggregate_id, version, "timestamp"
 """
 # What was written since is folded again from its first event.
@@ -59,16 +59,16 @@ _TOUCHED = f"AND aggregate_id IN (SELECT aggregate_id FROM ledger.event_log WHER
 
 
 class _States:
-    """The state rows of a noun, each folded from its events."""
+    """The state rows of an aggregate type, each folded from its events."""
 
     adds = False
 
-    def __init__(self, noun: Noun) -> None:
-        self.table, self.events, self._noun = noun.table, 0, noun
+    def __init__(self, aggregate_type: AggregateType) -> None:
+        self.table, self.events, self._aggregate_type = aggregate_type.table, 0, aggregate_type
 
     async def rows(self, reader: Connection, since: str | None) -> AsyncGenerator[list[Any], None]:
         statement = _EVENTS.format(since=_TOUCHED if since else "")
-        values = {"noun": self._noun.name, "since": since}
+        values = {"aggregate_type": self._aggregate_type.name, "since": since}
         fold: _Fold | None = None
         async with aclosing(stretches(reader, "told", statement, values)) as found:
             async for stretch in found:
@@ -77,7 +77,7 @@ class _States:
                     if fold is None or event["aggregate_id"] != fold.id:
                         if fold is not None:
                             yield fold.row()
-                        fold = _Fold(self._noun, event)
+                        fold = _Fold(self._aggregate_type, event)
                     fold.add(event)
         if fold is not None:
             yield fold.row()
@@ -86,8 +86,12 @@ class _States:
 class _Fold:
     """One aggregate on its way through its events."""
 
-    def __init__(self, noun: Noun, first: Row) -> None:
-        self.id, self._name, self._noun = first["aggregate_id"], first["aggregate"], noun
+    def __init__(self, aggregate_type: AggregateType, first: Row) -> None:
+        self.id, self._name, self._aggregate_type = (
+            first["aggregate_id"],
+            first["aggregate"],
+            aggregate_type,
+        )
         self._state: State | None = None
         self._last: Row | None = None
         self._version = self._base = 0
@@ -99,11 +103,13 @@ class _Fold:
         if self._last is None and aggregate_id(self._name) != self.id:
             raise self._damaged(event, "its aggregate_id is not of its name")
         try:
-            known = self._noun.event(event["event_type"], event["schema_version"], event["payload"])
+            known = self._aggregate_type.event(
+                event["event_type"], event["schema_version"], event["payload"]
+            )
         except ValueError:
             # Without its cause, which quotes what stands in the payload.
             raise self._damaged(event, f"it is no {event['event_type']}") from None
-        self._state = self._noun.evolve(self._state, known)
+        self._state = self._aggregate_type.evolve(self._state, known)
         # A transaction writes an aggregate at one time: where that changes, another began.
         if self._last is None or _written(self._last) != _written(event):
             self._base = self._version
@@ -125,13 +131,13 @@ class _Fold:
             "head_at": self._last["timestamp"],
             "head_hash": self._last["hash"],
             "xid": self._last["xid"],
-            **self._noun.row(self._state),
+            **self._aggregate_type.row(self._state),
         }
         return [
             Jsonb(values[column.name])
             if is_json(column.type) and values[column.name] is not None
             else values[column.name]
-            for column in self._noun.table.c
+            for column in self._aggregate_type.table.c
         ]
 
 
@@ -148,10 +154,10 @@ _SPENT = """
         sum((change ->> 'amount_minor')::bigint)::bigint AS amount_minor,
         sum((change ->> 'count')::integer)::integer AS count,
         count(*) FILTER (WHERE ordinality = 1) AS events,
-        split_part(aggregate, '/', 1) AS noun, event_type, schema_version
+        split_part(aggregate, '/', 1) AS aggregate_type, event_type, schema_version
     FROM ledger.event_log, jsonb_path_query(payload, '$.spend[*]') WITH ORDINALITY AS spent (change)
     WHERE payload ? 'spend' {since}
-    GROUP BY 1, 2, 3, 4, noun, event_type, schema_version
+    GROUP BY 1, 2, 3, 4, aggregate_type, event_type, schema_version
 """
 
 
@@ -167,9 +173,11 @@ class _Windows:
         statement = _SPENT.format(since=f"AND {_UNSEEN}" if since else "")
         async with aclosing(rows(reader, "told", statement, {"since": since})) as windows:
             async for spent in windows:
-                noun = NOUNS.get(spent["noun"])
-                if noun is None:
-                    raise UnknownEvent(f"this version of Amends knows no {spent['noun']}: upgrade")
-                noun.known(spent["event_type"], spent["schema_version"])
+                aggregate_type = AGGREGATE_TYPES.get(spent["aggregate_type"])
+                if aggregate_type is None:
+                    raise UnknownEvent(
+                        f"this version of Amends knows no {spent['aggregate_type']}: upgrade"
+                    )
+                aggregate_type.known(spent["event_type"], spent["schema_version"])
                 self.events += spent["events"]
                 yield [spent[column.name] for column in spend_windows.c]

@@ -1,21 +1,30 @@
-"""Walks through all events and all state rows side by side, aggregate by aggregate."""
+"""Scans all events and all state rows side by side, in one process or in several.
 
-from collections.abc import AsyncGenerator
+Several processes see the same moment: that of the transaction which is open in the first."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
+from psycopg import sql
 from sqlalchemy import Column, DateTime, Table, Uuid
 
 from ledger.aggregates.aggregate import Xid8, aggregate_id, is_json
-from ledger.aggregates.registry import NOUNS
-from ledger.audit.aggregate_check import Replay
-from ledger.audit.bounds import Moment, moment_of
+from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.audit.aggregate_check import Moment, Replay, moment_of
 from ledger.audit.findings import Findings, finding
-from ledger.database import Connection
+from ledger.database import Connection, Database, open_database
+from ledger.errors import ShareLost
 from ledger.read.cursors import Row, stretches
 from ledger.store.canonical_json import canonical, canonical_plain, decoded, read
 from ledger.store.event_log import event_log
@@ -67,7 +76,10 @@ async def walk(connection: Connection, share: Share) -> Walked:
         async def opened(table: Table) -> Stretches:
             return await stack.enter_async_context(aclosing(_open(connection, table, share)))
 
-        tables = [_Rows(noun.table, await opened(noun.table)) for noun in NOUNS.values()]
+        tables = [
+            _Rows(aggregate_type.table, await opened(aggregate_type.table))
+            for aggregate_type in AGGREGATE_TYPES.values()
+        ]
         for table in tables:
             await table.advance()
         await _merge(await opened(event_log), tables, moment, walked)
@@ -186,3 +198,48 @@ def _read(column: Column[Any]) -> str:
     if isinstance(column.type, Uuid) or is_json(column.type):
         return f"{name}::text"
     return name
+
+
+async def walk_apart(
+    database: Database, connection: Connection, shares: Sequence[Share]
+) -> list[Walked]:
+    """Each share in a process of its own, at the moment of the transaction that is open here.
+
+    Raises ShareLost when one of them was killed, and what `walk` raises.
+    """
+    row = await (await connection.execute("SELECT pg_export_snapshot() AS name")).fetchone()
+    assert row is not None
+    loop = asyncio.get_running_loop()
+    # Fresh interpreters: a fork of a process with connections and threads would share them.
+    with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
+        try:
+            return await asyncio.gather(
+                *(
+                    loop.run_in_executor(pool, _walk_share, database.url, row["name"], share)
+                    for share in shares
+                )
+            )
+        except BrokenProcessPool:
+            raise ShareLost(
+                "a process that verified a part of the ledger was killed: nothing is known of that "
+                "part; verify again, with fewer processes if memory was short"
+            ) from None
+
+
+def _walk_share(url: str, snapshot: str, share: Share) -> Walked:
+    Thread(target=end_with_parent, daemon=True).start()
+    return asyncio.run(_walk_at(url, snapshot, share))
+
+
+def end_with_parent() -> None:
+    """A verification that was killed does not go on in its processes."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+async def _walk_at(url: str, snapshot: str, share: Share) -> Walked:
+    async with open_database(url, size=1) as database, database.connection() as connection:
+        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        await connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+        return await walk(connection, share)

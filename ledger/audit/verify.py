@@ -6,8 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ledger.audit.cross_checks import check_relations
 from ledger.audit.findings import Finding, Findings
-from ledger.audit.scan import shares, walk
-from ledger.audit.scan_processes import walk_apart
+from ledger.audit.scan import shares, walk, walk_apart
 from ledger.audit.schema_check import check_rules
 from ledger.database import Connection, Database
 from ledger.errors import StateRefused, StillOpen

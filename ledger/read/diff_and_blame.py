@@ -15,7 +15,7 @@ from ledger.aggregates.saga import saga_name
 from ledger.database import Connection, Database
 from ledger.errors import NotThere, StateRefused
 from ledger.read.cursors import Row, reading
-from ledger.read.fold import Folded, event_in, events_of, fold, known_noun, never_was
+from ledger.read.fold import Folded, event_in, events_of, fold, known_aggregate_type, never_was
 from ledger.read.log import LoggedEvent
 from ledger.read.point_in_time import PATIENCE_S, Explain, Point, in_silence, wait_until_past
 
@@ -150,13 +150,13 @@ async def _last_changes(
     connection: Connection, aggregate: str
 ) -> tuple[Leaves, dict[str, Mapping[str, Any]]]:
     """The leaves of the state now, and by field, also removed, the event that changed it last."""
-    noun = known_noun(aggregate)
+    aggregate_type = known_aggregate_type(aggregate)
     state: State | None = None
     leaves: Leaves = {}
     last: dict[str, Mapping[str, Any]] = {}
     async with aclosing(events_of(connection, aggregate)) as events:
         async for event in events:
-            state = noun.evolve(state, event_in(noun, event))
+            state = aggregate_type.evolve(state, event_in(aggregate_type, event))
             before, leaves = leaves, leaves_of(state)
             last |= {change.field: event for change in _differences(before, leaves)}
             last |= dict.fromkeys(leaves.keys() - before.keys(), event)

@@ -1,15 +1,14 @@
 """What an environment holds, and what it held before a change, at a time or at a position."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
 from ledger.aggregates.aggregate import Event, State
 from ledger.aggregates.resource import (
     RESOURCE,
+    DesiredState,
     ResourceApplied,
     ResourceDeleted,
     ResourceState,
@@ -26,37 +25,6 @@ Json = dict[str, Any]
 BRIEFLY_S = 1.0
 
 
-class Shape(State):
-    """What a resource shall be or is. `spec` is as its kind's model writes it."""
-
-    kind: str
-    spec: Json
-    depends_on: list[str] = Field(default_factory=list)
-
-    @classmethod
-    def of(cls, state: ResourceState | None) -> "Shape | None":
-        """The shape a resource has in this state; None for an absent one."""
-        if state is None or state.state == "absent":
-            return None
-        return cls(kind=state.kind, spec=state.spec or {}, depends_on=state.depends_on)
-
-    def mentions(self) -> set[str]:
-        """All that may be the name of another resource: depends_on, and the texts of the spec."""
-        return set(self.depends_on) | set(_texts(self.spec))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for item in value.values():
-                yield from _texts(item)
-        case list():
-            for item in value:
-                yield from _texts(item)
-
-
 class KnownResource(State):
     """A resource as the ledger has it: `shape` is None when it is absent.
 
@@ -65,7 +33,7 @@ class KnownResource(State):
 
     name: str
     version: int
-    shape: Shape | None
+    shape: DesiredState | None
     claimed_by: str | None = None
     changed_by: str | None = None
 
@@ -77,7 +45,7 @@ class PastResource(State):
     """
 
     name: str
-    was: Shape | None
+    was: DesiredState | None
     changed_since: list[str]
 
 
@@ -123,7 +91,7 @@ def _known(row: Mapping[str, Any]) -> KnownResource:
     return KnownResource(
         name=state.name,
         version=row["version"],
-        shape=Shape.of(state),
+        shape=DesiredState.of(state),
         claimed_by=state.claimed_by if row["claimed"] else None,
         changed_by=state.changed_by,
     )
@@ -234,14 +202,14 @@ class _History:
 
     name: str
     state: ResourceState | None = None
-    was: Shape | None = None
+    was: DesiredState | None = None
     is_past: bool = False
     standing: list[str] = field(default_factory=list)
     before: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, event: Event, is_after: bool) -> None:
         if is_after and not self.is_past:
-            self.is_past, self.was = True, Shape.of(self.state)
+            self.is_past, self.was = True, DesiredState.of(self.state)
         self.state = evolve(self.state, event)
         if self.is_past:
             self._note(event)

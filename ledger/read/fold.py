@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from ledger.aggregates.aggregate import Event, Noun, State, aggregate_id
-from ledger.aggregates.registry import NOUNS, noun_of
+from ledger.aggregates.aggregate import AggregateType, Event, State, aggregate_id
+from ledger.aggregates.registry import AGGREGATE_TYPES, aggregate_type_of
 from ledger.database import Connection
 from ledger.errors import LogDamaged, NotFound, NotThere
 from ledger.read.cursors import Row, rows
@@ -27,7 +27,7 @@ class Folded:
     """The state after `version` events, the last of which was at `head_at`; `read` of them were
     read, and the others stand in the snapshot that was gone on from."""
 
-    noun: Noun
+    aggregate_type: AggregateType
     state: State
     version: int
     head_at: datetime
@@ -36,9 +36,9 @@ class Folded:
 
 async def fold(connection: Connection, aggregate: str, at: Point | None = None) -> Folded | None:
     """The aggregate as it was at the point, or is in the connection's snapshot; None before its
-    first event. Raises NotFound for a name of no noun, UnknownEvent for an event of a newer
+    first event. Raises NotFound for a name of no type, UnknownEvent for an event of a newer
     version, LogDamaged for one that can't be read."""
-    noun = known_noun(aggregate)
+    aggregate_type = known_aggregate_type(aggregate)
     start = await newest_snapshot(connection, aggregate, at)
     state, version, head_at = (
         (start.state, start.version, start.timestamp) if start else (None, 0, None)
@@ -46,18 +46,18 @@ async def fold(connection: Connection, aggregate: str, at: Point | None = None) 
     read = 0
     async with aclosing(events_of(connection, aggregate, at, version, head_at)) as events:
         async for event in events:
-            state = noun.evolve(state, event_in(noun, event))
+            state = aggregate_type.evolve(state, event_in(aggregate_type, event))
             version, head_at = event["version"], event["timestamp"]
             read += 1
     if state is None or head_at is None:
         return None
-    return Folded(noun, state, version, head_at, read)
+    return Folded(aggregate_type, state, version, head_at, read)
 
 
-def event_in(noun: Noun, row: Row) -> Event:
+def event_in(aggregate_type: AggregateType, row: Row) -> Event:
     """The event that a row of the log holds. Raises UnknownEvent, LogDamaged."""
     try:
-        return noun.event(row["event_type"], row["schema_version"], row["payload"])
+        return aggregate_type.event(row["event_type"], row["schema_version"], row["payload"])
     except ValueError:
         # Its words hold values of the payload.
         raise LogDamaged(
@@ -91,12 +91,12 @@ def events_of(
     return rows(connection, "events_of", statement.order_by(log.version), values)
 
 
-def known_noun(aggregate: str) -> Noun:
-    """The noun of an aggregate. Raises NotFound for a name of none."""
+def known_aggregate_type(aggregate: str) -> AggregateType:
+    """The aggregate type of an aggregate. Raises NotFound for a name of none."""
     try:
-        return noun_of(aggregate)
+        return aggregate_type_of(aggregate)
     except KeyError:
-        known = ", ".join(f"{name}/..." for name in NOUNS)
+        known = ", ".join(f"{name}/..." for name in AGGREGATE_TYPES)
         raise NotFound(f"{aggregate} is no name of an aggregate; these begin {known}") from None
 
 

@@ -19,7 +19,7 @@ _EVENTS = """SELECT position, xid, event_id, aggregate, version, event_type,
 _CONDITIONS = {
     "aggregate": "aggregate_id = %(aggregate)s",
     "saga_id": "(saga_id = %(saga_id)s OR aggregate_id = %(saga)s)",
-    "noun": "starts_with(aggregate, %(noun)s)",
+    "aggregate_type": "starts_with(aggregate, %(aggregate_type)s)",
     "user_id": "user_id = %(user_id)s",
     "event_types": "event_type = ANY(%(event_types)s)",
     "since": '"timestamp" >= %(since)s',
@@ -59,13 +59,13 @@ class LoggedEvent(BaseModel):
 class Wanted:
     """Which events: all conditions that are given hold.
 
-    `saga_id`: what the saga wrote, and what was written about it. `noun`: the first part of the
+    `saga_id`: what the saga wrote, and what was written about it. `aggregate_type`: the head of the
     aggregate's name. `since` is the first moment that counts, `until` the first that does not.
     """
 
     aggregate: str | None = None
     saga_id: str | None = None
-    noun: str | None = None
+    aggregate_type: str | None = None
     user_id: str | None = None
     event_types: tuple[str, ...] = ()
     since: datetime | None = None
@@ -164,8 +164,8 @@ def _values(wanted: Wanted) -> dict[str, Any]:
         given["aggregate"] = aggregate_id(wanted.aggregate)
     if wanted.saga_id is not None:
         given["saga"] = aggregate_id(f"saga/{wanted.saga_id}")
-    if wanted.noun is not None:
-        given["noun"] = f"{wanted.noun}/"
+    if wanted.aggregate_type is not None:
+        given["aggregate_type"] = f"{wanted.aggregate_type}/"
     if wanted.event_types:
         given["event_types"] = list(wanted.event_types)
     return given

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, false, or_, select, union_a
 from ledger.aggregates.agent import AGENT, AgentState
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.policy import policy_name
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.saga import SAGA, SagaState, saga_name
 from ledger.aggregates.saga_step import STEP, StepState
 from ledger.database import Connection, Database, compiled
@@ -28,7 +28,7 @@ _BARE_NAMES = {
     "authorization": "authorization_id",
     "transfer": "transfer_id",
 }
-_PREFIXES = tuple(name for name in NOUNS if name != "policy")
+_PREFIXES = tuple(name for name in AGGREGATE_TYPES if name != "policy")
 
 
 class Shown(BaseModel):
@@ -132,11 +132,11 @@ async def agents(database: Database) -> list[AgentState]:
 async def resolve_id(database: Database, text: str) -> str:
     """The aggregate that a person means by `text`.
 
-    An aggregate name (`agent/expense-bot`) means itself; else a name without its noun (a workflow
+    An aggregate name (`agent/expense-bot`) means itself; else a name without its type (a workflow
     id, `dev/shop-db`), or a bare operation id, agent id, resource name, authorization or transfer
     id. Raises NotFound, and Ambiguous with the candidates.
     """
-    full_names = [text, *(f"{noun}/{text}" for noun in _PREFIXES)]
+    full_names = [text, *(f"{aggregate_type}/{text}" for aggregate_type in _PREFIXES)]
     values = {"text": text, "ids": [aggregate_id(name) for name in full_names]}
     async with database.connection() as connection:
         cursor = await connection.execute(_candidates(), values)
@@ -152,9 +152,9 @@ async def resolve_id(database: Database, text: str) -> str:
 
 def _candidates() -> str:
     selects = []
-    for noun in NOUNS.values():
-        table = noun.table
-        bare = _BARE_NAMES.get(noun.name)
+    for aggregate_type in AGGREGATE_TYPES.values():
+        table = aggregate_type.table
+        bare = _BARE_NAMES.get(aggregate_type.name)
         called = table.c[bare] == bindparam("text") if bare else false()
         full = table.c.aggregate_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
         selects.append(select(table.c.aggregate).where(or_(full, called)))

@@ -7,11 +7,11 @@ from datetime import datetime
 from uuid import UUID
 
 from ledger.aggregates.aggregate import State, UnknownEvent, aggregate_id
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import Connection, Database
 from ledger.errors import LogDamaged
 from ledger.read.cursors import Row, reading
-from ledger.read.fold import event_in, events_of, known_noun
+from ledger.read.fold import event_in, events_of, known_aggregate_type
 from ledger.read.snapshots import EVERY, differing, fingerprint, keep
 
 log = logging.getLogger("amends.ledger")
@@ -23,8 +23,8 @@ _REMEMBERED = 10_000
 _DUE = """
     SELECT DISTINCT aggregate
     FROM ledger.event_log
-    JOIN unnest(%(nouns)s::text[], %(folds)s::text[]) AS known (noun, fold)
-        ON noun = split_part(aggregate, '/', 1)
+    JOIN unnest(%(aggregate_types)s::text[], %(folds)s::text[]) AS known (aggregate_type, fold)
+        ON aggregate_type = split_part(aggregate, '/', 1)
     WHERE version %% {every} = 0 AND NOT EXISTS (
         SELECT FROM ledger.snapshots AS made
         WHERE made.aggregate_id = event_log.aggregate_id AND made.version = event_log.version
@@ -81,15 +81,17 @@ class SnapshotMaker:
         return Made(written, corrected)
 
     async def _due(self) -> list[str]:
-        folds = {name: fingerprint(noun) for name, noun in NOUNS.items()}
-        values = {"nouns": list(folds), "folds": list(folds.values())}
+        folds = {
+            name: fingerprint(aggregate_type) for name, aggregate_type in AGGREGATE_TYPES.items()
+        }
+        values = {"aggregate_types": list(folds), "folds": list(folds.values())}
         async with self._database.connection() as connection:
             cursor = await connection.execute(_DUE.format(every=self._every), values)
             due = [row["aggregate"] for row in await cursor.fetchall()]
         return [aggregate for aggregate in due if aggregate not in self._left]
 
     async def _make(self, aggregate: str) -> Made:
-        noun, id = known_noun(aggregate), aggregate_id(aggregate)
+        aggregate_type, id = known_aggregate_type(aggregate), aggregate_id(aggregate)
         start = self._reached.pop(id, None)
         state, version, since = (
             (start.state, start.version, start.timestamp) if start else (None, 0, None)
@@ -99,7 +101,7 @@ class SnapshotMaker:
             standing = await _standing(connection, id)
             async with aclosing(events_of(connection, aggregate, None, version, since)) as events:
                 async for event in events:
-                    state = noun.evolve(state, event_in(noun, event))
+                    state = aggregate_type.evolve(state, event_in(aggregate_type, event))
                     old = standing.get(event["version"])
                     wrong = bool(old and differing(old, event, state))
                     if event["version"] % self._every == 0 or wrong:

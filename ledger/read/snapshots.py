@@ -18,8 +18,8 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import Noun, State, aggregate_id, metadata
-from ledger.aggregates.registry import noun_of
+from ledger.aggregates.aggregate import AggregateType, State, aggregate_id, metadata
+from ledger.aggregates.registry import aggregate_type_of
 from ledger.database import Connection
 from ledger.read.point_in_time import Point
 from ledger.store.canonical_json import digest
@@ -73,23 +73,23 @@ class Snapshot:
 
 
 @cache
-def fingerprint(noun: Noun) -> str:
-    """Names the fold of a noun by all it is made of: the text of its file and its state's schema.
+def fingerprint(aggregate_type: AggregateType) -> str:
+    """Names the fold of an aggregate type by its parts: text of its file and its state's schema.
 
     So nobody can change a fold and forget to say so; the snapshots of the old one are made anew.
     """
-    source = inspect.getsource(sys.modules[noun.evolve.__module__])
-    return digest([source, noun.state.model_json_schema()])
+    source = inspect.getsource(sys.modules[aggregate_type.evolve.__module__])
+    return digest([source, aggregate_type.state.model_json_schema()])
 
 
 async def newest_snapshot(
     connection: Connection, aggregate: str, at: Point | None
 ) -> Snapshot | None:
     """The newest one at or before the point that the log and today's fold bear out."""
-    noun = noun_of(aggregate)
+    aggregate_type = aggregate_type_of(aggregate)
     values = {
         "aggregate_id": aggregate_id(aggregate),
-        "fold": fingerprint(noun),
+        "fold": fingerprint(aggregate_type),
         "position": at and at.position,
         "moment": at and at.moment,
     }
@@ -97,7 +97,7 @@ async def newest_snapshot(
     if row is None:
         return None
     try:
-        state = noun.state.model_validate(row["state"])
+        state = aggregate_type.state.model_validate(row["state"])
     except ValueError:
         # Not of our making. The events tell the same, and `verify` finds it.
         return None
@@ -113,7 +113,7 @@ async def keep(
     values |= {
         "aggregate_id": aggregate_id(aggregate),
         "aggregate": aggregate,
-        "fold": fingerprint(noun_of(aggregate)),
+        "fold": fingerprint(aggregate_type_of(aggregate)),
         "state": Jsonb(state.model_dump(mode="json")),
     }
     return (await connection.execute(_KEEP, values)).rowcount
@@ -122,12 +122,14 @@ async def keep(
 def differing(snapshot: Mapping[str, Any], event: Mapping[str, Any], state: State) -> list[str]:
     """The columns of a row of `snapshots` that are not what the event of its version and the state
     after it say. Its state is judged only where today's fold made it: no other is ever used."""
-    noun = noun_of(event["aggregate"])
+    aggregate_type = aggregate_type_of(event["aggregate"])
     wrong = [
         name
         for name in ("aggregate_id", "aggregate", "version", "timestamp", "hash")
         if snapshot[name] != event[name]
     ]
-    if snapshot["fold"] == fingerprint(noun) and snapshot["state"] != state.model_dump(mode="json"):
+    if snapshot["fold"] == fingerprint(aggregate_type) and snapshot["state"] != state.model_dump(
+        mode="json"
+    ):
         wrong.append("state")
     return wrong

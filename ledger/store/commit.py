@@ -17,7 +17,7 @@ from psycopg import AsyncRawCursor, errors
 from psycopg.rows import tuple_row
 
 from ledger.aggregates.aggregate import aggregate_id
-from ledger.aggregates.registry import noun_of
+from ledger.aggregates.registry import aggregate_type_of
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.database import RACES, Connection, Database, Statement
 from ledger.errors import ClockSetBack, TooMuchContention
@@ -174,7 +174,9 @@ async def _ask(
 ) -> AsyncRawCursor[Any]:
     wanted = _to_load(refs)
     statement = load_statement(
-        tuple((noun_of(ref.aggregate).name, ref.lock if locked else None) for ref in wanted),
+        tuple(
+            (aggregate_type_of(ref.aggregate).name, ref.lock if locked else None) for ref in wanted
+        ),
         windows_of is not None,
         locked,
     )
@@ -187,10 +189,17 @@ def _to_load(refs: Mapping[str, Ref]) -> list[Ref]:
 
 
 def _head(ref: Ref, row: Mapping[str, Any] | None) -> Head:
-    noun = noun_of(ref.aggregate)
+    aggregate_type = aggregate_type_of(ref.aggregate)
     if row is None:
-        return Head(ref, noun, None, 0, None, _NO_HASH)
-    return Head(ref, noun, noun.state_of(row), row["version"], row["head_at"], row["head_hash"])
+        return Head(ref, aggregate_type, None, 0, None, _NO_HASH)
+    return Head(
+        ref,
+        aggregate_type,
+        aggregate_type.state_of(row),
+        row["version"],
+        row["head_at"],
+        row["head_hash"],
+    )
 
 
 def _spent(row: Mapping[str, Any]) -> SpendChange:

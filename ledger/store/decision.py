@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from ledger.aggregates.aggregate import Event, Noun
+from ledger.aggregates.aggregate import AggregateType, Event
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Head:
     """
 
     ref: Ref
-    noun: Noun
+    aggregate_type: AggregateType
     state: Any
     version: int
     head_at: str | None

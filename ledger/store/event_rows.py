@@ -65,12 +65,14 @@ def writing(
     for aggregate in sorted(loaded.heads):
         head, prefix = loaded.heads[aggregate], f"p{len(parts)}_"
         if aggregate in events:
-            parts.append(Written(head.noun.name, head.version == 0, len(events[aggregate])))
+            parts.append(
+                Written(head.aggregate_type.name, head.version == 0, len(events[aggregate]))
+            )
             values |= _written(author, head, events[aggregate], prefix[:-1])
             places[aggregate] = map(f"{prefix[:-1]}e{{}}".format, count())
         elif head.ref.given or head.version:
             held = dict(head.ref.given) or {"version": head.version}
-            parts.append(Held(head.noun.name, tuple(held)))
+            parts.append(Held(head.aggregate_type.name, tuple(held)))
             values |= {prefix + name: str(value) for name, value in held.items()}
             values[prefix + "aggregate_id"] = str(aggregate_id(aggregate))
         elif not locked:
@@ -105,7 +107,7 @@ def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -
     }
     state = head.state
     for number, event in enumerate(events):
-        state = head.noun.evolve(state, event)
+        state = head.aggregate_type.evolve(state, event)
         row = {
             "event_id": uuid4(),
             "aggregate_id": identity,
@@ -134,7 +136,7 @@ _OF_EVENT = ("event_id", "version", "event_type", "schema_version")
 
 
 def _state_values(prefix: str, head: Head, state: State) -> Values:
-    as_json = head.noun.json_columns
+    as_json = head.aggregate_type.json_columns
     return {
         prefix + name: _json(value) if name in as_json else _text(value)
         for name, value in state.model_dump(mode="json").items()

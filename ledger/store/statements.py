@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ledger.aggregates.registry import noun_of
+from ledger.aggregates.registry import aggregate_type_of
 from ledger.aggregates.spend_window import spend_windows
 from ledger.database import Statement, positional
 from ledger.store.event_log import event_log
@@ -40,7 +40,7 @@ Lock = Literal["update", "share"] | None
 class Written:
     """An aggregate to write: how many events, and whether they are its first."""
 
-    noun: str
+    aggregate_type: str
     new: bool
     events: int
 
@@ -50,7 +50,7 @@ class Held:
     """An aggregate that a decision stands on and that it does not write: still as it was when
     these columns of its row are."""
 
-    noun: str
+    aggregate_type: str
     columns: tuple[str, ...]
 
 
@@ -87,8 +87,8 @@ def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: b
     found: list[ColumnElement[Any]] = []
     if windows:
         found.append(_recent_windows(locked).scalar_subquery().label("windows"))
-    for number, (noun, lock) in enumerate(heads):
-        table = noun_of(noun).table.alias("head")
+    for number, (aggregate_type, lock) in enumerate(heads):
+        table = aggregate_type_of(aggregate_type).table.alias("head")
         row = select(func.row_to_json(literal_column("head")))
         row = row.select_from(table).where(
             table.c.aggregate_id == _value(f"id{number}", table.c.aggregate_id)
@@ -150,17 +150,21 @@ def _lock(prefix: str, part: Part) -> CTE | None:
     match part:
         case Held():
             return (
-                _rows_like(prefix, part.noun, part.columns).with_for_update(read=True).cte(prefix)
+                _rows_like(prefix, part.aggregate_type, part.columns)
+                .with_for_update(read=True)
+                .cte(prefix)
             )
         case Written(new=False):
-            found = _rows_like(prefix, part.noun, ("version",), version="expected")
+            found = _rows_like(prefix, part.aggregate_type, ("version",), version="expected")
             return found.with_for_update(key_share=True).cte(f"{prefix}_lock")
         case _:
             return None
 
 
-def _rows_like(prefix: str, noun: str, columns: Sequence[str], **names: str) -> Select[Any]:
-    table = noun_of(noun).table
+def _rows_like(
+    prefix: str, aggregate_type: str, columns: Sequence[str], **names: str
+) -> Select[Any]:
+    table = aggregate_type_of(aggregate_type).table
     same = [
         table.c[name] == _value(f"{prefix}_{names.get(name, name)}", table.c[name])
         for name in ("aggregate_id", *columns)
@@ -187,7 +191,7 @@ def _write(
     prefix: str, part: Written, clock: CTE, events: dict[str, dict[str, ColumnElement[Any]]]
 ) -> CTE:
     """The row of one aggregate; its events are added to `events`, each linked to the one before."""
-    table = noun_of(part.noun).table
+    table = aggregate_type_of(part.aggregate_type).table
     at: ColumnElement[Any] = clock.c.now
     if not part.new:
         # Never before the last: the clock may have stepped back.

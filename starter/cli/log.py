@@ -22,7 +22,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _FILTERS = (
     click.argument("aggregate", metavar="[ID]", required=False),
     click.option("--saga", metavar="ID", help="Only what this saga wrote."),
-    click.option("--noun", metavar="NOUN", help="Only of authorizations, resources, steps, ..."),
+    click.option(
+        "--aggregate-type", metavar="TYPE", help="Only of authorizations, resources, steps, ..."
+    ),
     click.option("--user", metavar="WHO", help="Only by user:…, agent:… or system:…."),
     click.option("--type", "types", metavar="EVENT", multiple=True, help="Only such; repeatable."),
     click.option("--from", "since", metavar="TIME", help="ISO 8601, or PT1H: an hour ago."),
@@ -44,7 +46,7 @@ class _Filters:
 
     aggregate: str | None
     saga: str | None
-    noun: str | None
+    aggregate_type: str | None
     user: str | None
     types: tuple[str, ...]
     since: str | None
@@ -69,7 +71,7 @@ class _Filters:
         return Wanted(
             aggregate=None if story else found,
             saga_id=story or (saga.removeprefix("saga/") if saga else None),
-            noun=_noun(self.noun),
+            aggregate_type=_aggregate_type(self.aggregate_type),
             user_id=self.user,
             event_types=self.types,
             since=parse_past(self.since, now=now, field="--from") if self.since else None,
@@ -86,11 +88,11 @@ class _Filters:
             raise InvalidInput("--after", str(error)) from None
 
 
-def _noun(name: str | None) -> str | None:
-    from ledger.aggregates.registry import NOUNS
+def _aggregate_type(name: str | None) -> str | None:
+    from ledger.aggregates.registry import AGGREGATE_TYPES
 
-    if name is not None and name not in NOUNS:
-        raise InvalidInput("--noun", f"one of {', '.join(NOUNS)} is needed")
+    if name is not None and name not in AGGREGATE_TYPES:
+        raise InvalidInput("--aggregate-type", f"one of {', '.join(AGGREGATE_TYPES)} is needed")
     return name
 
 

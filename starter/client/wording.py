@@ -76,11 +76,15 @@ def short(aggregate: str, saga_id: str | None = None) -> str:
     is told goes by its own name."""
     if saga_id and aggregate.startswith(f"step/{saga_id}/"):
         return f"step {aggregate.removeprefix(f'step/{saga_id}/')}"
-    noun, _, rest = aggregate.partition("/")
-    if noun == "step":
+    aggregate_type, _, rest = aggregate.partition("/")
+    if aggregate_type == "step":
         saga, _, name = rest.rpartition("/")
         return f"step {name} of {saga}"
-    return f"{noun}/{rest[:8]}…" if noun in ("authorization", "transfer") else aggregate
+    return (
+        f"{aggregate_type}/{rest[:8]}…"
+        if aggregate_type in ("authorization", "transfer")
+        else aggregate
+    )
 
 
 def standing(progress: Progress) -> str:

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.providers.postgres.spec import KINDS
-from ledger.read.environments import KnownResource, Shape
+from ledger.aggregates.resource import DesiredState
+from ledger.read.environments import KnownResource
 from workflows.contract.change import ChangeRequest, Resource
 from workflows.planning.plan import Operation, Plan
 from workflows.planning.planner import names_of, plan
 from workflows.planning.validation import InvalidChange, problems_in
 
-World = dict[str, Shape]
+World = dict[str, DesiredState]
 
 ROLES, DATABASES, SCHEMAS = ("ra", "rb", "rc"), ("da", "db"), ("sa", "sb", "sc")
 
@@ -36,11 +37,11 @@ def schema(name: str, database: str, owner: str) -> dict[str, Any]:
     return {"name": name, "kind": "postgres.schema", "spec": spec}
 
 
-def known(world: Mapping[str, Shape]) -> dict[str, KnownResource]:
+def known(world: Mapping[str, DesiredState]) -> dict[str, KnownResource]:
     return {name: KnownResource(name=name, version=3, shape=world[name]) for name in world}
 
 
-def apply(world: Mapping[str, Shape], planned: Plan) -> World:
+def apply(world: Mapping[str, DesiredState], planned: Plan) -> World:
     """What an environment is after a plan, done in its order; each step stands on what is there."""
     now = dict(world)
     for operation in planned.to_do:
@@ -58,7 +59,7 @@ def applied(*resources: dict[str, Any]) -> World:
     return apply({}, plan(change(present=list(resources)), {}, KINDS))
 
 
-def towards(world: Mapping[str, Shape], now: Mapping[str, Shape]) -> ChangeRequest:
+def towards(world: Mapping[str, DesiredState], now: Mapping[str, DesiredState]) -> ChangeRequest:
     """The change that makes the environment be `world`."""
     present = [Resource(name=name, **shape.model_dump()) for name, shape in world.items()]
     return change(present=present, absent=sorted(set(now) - set(world)))

@@ -11,10 +11,11 @@ from activities.providers.provider import Marker, Observed, Provider, Spec
 from activities.resource_change import Applied, ApplyResource
 from activities.resources import ResourceActivities
 from activities.step import Claim
+from ledger.aggregates.resource import DesiredState
 from ledger.aggregates.saga_step import StepState, StepUndone, UndoPlan, step_name
 from ledger.database import Database
 from ledger.read.current_state import state_of
-from ledger.read.environments import Shape, resources
+from ledger.read.environments import resources
 from ledger.sagas.saga_log import Opening, Run, begin_compensation, close_saga, open_saga
 from ledger.store.commit import Author, database_time
 from workflows.contract.change import ChangeAction, ChangeRequest
@@ -148,7 +149,7 @@ class Worksite:
         assert step.deadline
         return await database_time(self.database) > step.deadline
 
-    async def shape(self, name: str) -> Shape | None:
+    async def shape(self, name: str) -> DesiredState | None:
         """The resource as the ledger has it."""
         known = await resources(self.database, "dev", [name])
         return next((each.shape for each in known if each.name == name), None)
@@ -157,7 +158,7 @@ class Worksite:
         known = await resources(self.database, "dev", [name])
         return next((each.claimed_by for each in known if each.name == name), None)
 
-    async def real(self, shape: Shape | None, name: str) -> dict[str, Any] | None:
+    async def real(self, shape: DesiredState | None, name: str) -> dict[str, Any] | None:
         """The spec of the real thing that stands where `shape` would."""
         if shape is None:
             return None

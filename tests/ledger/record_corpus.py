@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from tests.ledger.samples import SAMPLES
 
 CORPUS = Path(__file__).parent / "corpus"
-EVENTS = tuple(event for noun in NOUNS.values() for event in noun.events)
+EVENTS = tuple(
+    event for aggregate_type in AGGREGATE_TYPES.values() for event in aggregate_type.events
+)
 # These hold schemas by name, so their keys are names and no keywords.
 _BY_NAME = ("properties", "$defs")
 

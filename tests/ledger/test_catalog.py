@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.schema_check import RECORDED, rules_of
 from ledger.database import open_database
 from tests.ledger.conftest import Clone
@@ -51,10 +51,13 @@ async def _triggers(clone: Clone, table: str) -> set[tuple[object, ...]]:
 
 
 async def test_every_state_table_has_its_rules(clone: Clone) -> None:
-    nouns = {f"ledger.{noun.table.name}": name for name, noun in NOUNS.items()}
-    assert await _tables_with_a_head(clone) == set(nouns)
-    for table, noun in nouns.items():
-        rules = {(name, rule.format(table, noun)) for name, rule in RULES}
+    aggregate_types = {
+        f"ledger.{aggregate_type.table.name}": name
+        for name, aggregate_type in AGGREGATE_TYPES.items()
+    }
+    assert await _tables_with_a_head(clone) == set(aggregate_types)
+    for table, aggregate_type in aggregate_types.items():
+        rules = {(name, rule.format(table, aggregate_type)) for name, rule in RULES}
         assert await _triggers(clone, table) == rules
 
 
@@ -75,9 +78,9 @@ async def test_the_log_and_all_its_partitions_have_their_rules(clone: Clone) -> 
         assert names == {"require_row", "refuse_change", "refuse_truncate"}, table
 
 
-async def test_the_database_finds_the_row_of_every_noun(clone: Clone) -> None:
-    for name in NOUNS:
-        # An unknown noun is another error than an unknown aggregate of a known one.
+async def test_the_database_finds_the_row_of_every_aggregate_type(clone: Clone) -> None:
+    for name in AGGREGATE_TYPES:
+        # An unknown aggregate type is another error than an unknown aggregate of a known one.
         with pytest.raises(psycopg.Error) as refused:
             await clone.execute(
                 clone.worker,

@@ -9,13 +9,16 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from ledger.aggregates.aggregate import Event, Noun, State, Upcaster
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.aggregate import AggregateType, Event, State, Upcaster
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from tests.ledger.record_corpus import CORPUS, EVENTS, changed, file_of, record
 from tests.ledger.samples import SAMPLES
 
-# An event that may begin an aggregate of its noun comes first among them.
-FIRST = {noun.name: noun.events[0].__name__ for noun in NOUNS.values()}
+# An event that may begin an aggregate of its aggregate type comes first among them.
+FIRST = {
+    aggregate_type.name: aggregate_type.events[0].__name__
+    for aggregate_type in AGGREGATE_TYPES.values()
+}
 BEGINS = {"StepStarted", *FIRST.values()}
 FILES = sorted(CORPUS.glob("*.json"))
 
@@ -25,11 +28,13 @@ def recorded(file: Path) -> tuple[str, int, list[dict[str, Any]]]:
     return name, int(version), json.loads(file.read_text())["payloads"]
 
 
-def noun_with(event_type: str) -> Noun:
-    [noun] = [
-        noun for noun in NOUNS.values() if event_type in {event.__name__ for event in noun.events}
+def aggregate_type_with(event_type: str) -> AggregateType:
+    [aggregate_type] = [
+        aggregate_type
+        for aggregate_type in AGGREGATE_TYPES.values()
+        if event_type in {event.__name__ for event in aggregate_type.events}
     ]
-    return noun
+    return aggregate_type
 
 
 def test_every_version_of_every_event_has_payloads() -> None:
@@ -52,19 +57,23 @@ def test_no_event_has_changed_without_a_new_version() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_payload_of_any_version_is_read_and_folded(file: Path) -> None:
     event_type, version, payloads = recorded(file)
-    noun = noun_with(event_type)
+    aggregate_type = aggregate_type_with(event_type)
     assert payloads
     for payload in payloads:
         before = deepcopy(payload)
-        event = noun.event(event_type, version, payload)
+        event = aggregate_type.event(event_type, version, payload)
         assert payload == before, "an upcaster changed what it was given"
-        folded = noun.evolve(None if event_type in BEGINS else _begun(noun), event)
-        assert set(noun.row(folded)) == set(noun.state.model_fields)
+        folded = aggregate_type.evolve(
+            None if event_type in BEGINS else _begun(aggregate_type), event
+        )
+        assert set(aggregate_type.row(folded)) == set(aggregate_type.state.model_fields)
 
 
-def _begun(noun: Noun) -> State:
-    _, version, [payload, *_] = recorded(CORPUS / f"{FIRST[noun.name]}.v1.json")
-    return noun.evolve(None, noun.event(FIRST[noun.name], version, payload))
+def _begun(aggregate_type: AggregateType) -> State:
+    _, version, [payload, *_] = recorded(CORPUS / f"{FIRST[aggregate_type.name]}.v1.json")
+    return aggregate_type.evolve(
+        None, aggregate_type.event(FIRST[aggregate_type.name], version, payload)
+    )
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -72,7 +81,7 @@ def test_spend_stands_in_every_version_as_in_the_newest(file: Path) -> None:
     """Spend windows are summed by the server from what is stored, past the upcasters."""
     event_type, version, payloads = recorded(file)
     for payload in payloads:
-        event = noun_with(event_type).event(event_type, version, payload)
+        event = aggregate_type_with(event_type).event(event_type, version, payload)
         assert payload.get("spend") == event.model_dump(mode="json").get("spend")
 
 

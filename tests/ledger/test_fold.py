@@ -1,4 +1,4 @@
-"""Random legal histories of every noun: what the events fold into is what the row holds."""
+"""Legal histories of all aggregate types: what the events fold into is what the row holds."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ledger.aggregates.agent import AgentRegistered
-from ledger.aggregates.aggregate import Event, Noun, UnknownEvent
+from ledger.aggregates.aggregate import AggregateType, Event, UnknownEvent
 from ledger.aggregates.authorization import AuthorizationRequested
 from ledger.aggregates.policy import PolicySet
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import ResourceChangeStarted
 from ledger.aggregates.saga import SagaStarted
 from ledger.aggregates.saga_step import StepCommitted, StepStarted
@@ -83,10 +83,10 @@ def instances_of(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     return st.builds(model, **fields)
 
 
-def histories(noun: Noun) -> st.SearchStrategy[list[Event]]:
+def histories(aggregate_type: AggregateType) -> st.SearchStrategy[list[Event]]:
     """A first event that may begin the aggregate, and then any that may follow."""
-    first = FIRST[noun.name]
-    later = [event for event in noun.events if event not in first or event in AGAIN]
+    first = FIRST[aggregate_type.name]
+    later = [event for event in aggregate_type.events if event not in first or event in AGAIN]
     following: st.SearchStrategy[list[Event]] = st.lists(
         st.one_of(*map(instances_of, later)), max_size=6
     )
@@ -105,18 +105,20 @@ def _fresh(event: Event) -> Event:
             return event
 
 
-def test_every_noun_is_drawn_from() -> None:
-    assert FIRST.keys() == NOUNS.keys()
+def test_every_aggregate_type_is_drawn_from() -> None:
+    assert FIRST.keys() == AGGREGATE_TYPES.keys()
 
 
-@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
-async def test_the_fold_of_the_events_is_the_row(ledger: Database, noun: Noun) -> None:
+@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
+async def test_the_fold_of_the_events_is_the_row(
+    ledger: Database, aggregate_type: AggregateType
+) -> None:
     @settings(
         max_examples=25,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
     )
-    @given(history=histories(noun), cut=st.integers(0, 6))
+    @given(history=histories(aggregate_type), cut=st.integers(0, 6))
     def draw(history: list[Event], cut: int) -> None:
         drawn.append((history, cut))
 
@@ -126,15 +128,15 @@ async def test_the_fold_of_the_events_is_the_row(ledger: Database, noun: Noun) -
     # A saga in which any step may stand, or be undone.
     await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     for history, cut in drawn:
-        aggregate = f"{noun.name}/{uuid4()}"
+        aggregate = f"{aggregate_type.name}/{uuid4()}"
         for part in (history[:cut], history[cut:]):
             await _append(ledger, aggregate, part)
         state = None
         for event in history:
-            state = noun.evolve(state, event)
+            state = aggregate_type.evolve(state, event)
         shown = await show(ledger, aggregate)
         assert await state_of(ledger, aggregate) == state
-        assert noun.state.model_validate(shown.state) == state
+        assert aggregate_type.state.model_validate(shown.state) == state
         assert shown.version == len(history)
 
 
@@ -143,23 +145,23 @@ async def _append(ledger: Database, aggregate: str, events: list[Event]) -> None
     await commit(ledger, AUTHOR, [Ref(aggregate)], lambda _: decision)
 
 
-@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
-def test_no_other_event_begins_an_aggregate(noun: Noun) -> None:
+@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
+def test_no_other_event_begins_an_aggregate(aggregate_type: AggregateType) -> None:
     make: Callable[[type[Event]], Event] = lambda event: event.model_construct()  # noqa: E731
-    for event in set(noun.events) - set(FIRST[noun.name]):
+    for event in set(aggregate_type.events) - set(FIRST[aggregate_type.name]):
         with pytest.raises(UnknownEvent):
-            noun.evolve(None, make(event))
+            aggregate_type.evolve(None, make(event))
 
 
-@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
-def test_an_event_of_another_noun_is_never_skipped(noun: Noun) -> None:
+@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
+def test_an_event_of_another_type_is_never_skipped(aggregate_type: AggregateType) -> None:
     class SomethingElseHappened(Event):
         pass
 
     with pytest.raises(UnknownEvent):
-        noun.evolve(None, SomethingElseHappened())
+        aggregate_type.evolve(None, SomethingElseHappened())
     with pytest.raises(UnknownEvent):
-        noun.event("SomethingElseHappened", 1, {})
-    for event in noun.events:
+        aggregate_type.event("SomethingElseHappened", 1, {})
+    for event in aggregate_type.events:
         with pytest.raises(UnknownEvent):
-            noun.event(event.__name__, event.schema_version + 1, {})
+            aggregate_type.event(event.__name__, event.schema_version + 1, {})

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.pool import NullPool
 
 from ledger.aggregates.aggregate import Xid8, metadata
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable
 from ledger.migrations import upgrade as migrate
@@ -67,7 +67,9 @@ async def test_only_the_owner_migrates(empty: str, servers: EmbeddedServers) -> 
 async def test_tables_are_what_the_code_expects(clone: Clone) -> None:
     differences = await asyncio.to_thread(_differences, clone.owner)
     assert differences == []
-    assert set(metadata.tables) >= {f"ledger.{noun.table.name}" for noun in NOUNS.values()}
+    assert set(metadata.tables) >= {
+        f"ledger.{aggregate_type.table.name}" for aggregate_type in AGGREGATE_TYPES.values()
+    }
 
 
 async def test_a_column_too_many_is_seen(clone: Clone) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ledger.aggregates.aggregate import Event, Noun, State
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.aggregate import AggregateType, Event, State
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import (
     ResourceChangeDropped,
     ResourceChangeStarted,
@@ -197,16 +197,16 @@ def test_a_name_that_could_be_a_path_stands_in_quotes() -> None:
     }
 
 
-@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
 async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
-    ledger: Database, noun: Noun
+    ledger: Database, aggregate_type: AggregateType
 ) -> None:
     @settings(
         max_examples=8,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
     )
-    @given(history=histories(noun))
+    @given(history=histories(aggregate_type))
     def draw(history: list[Event]) -> None:
         drawn.append(history)
 
@@ -216,10 +216,10 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
     await open_payment(ledger, "rent")
     await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     for number, history in enumerate(drawn):
-        aggregate = f"{noun.name}/{number}"
+        aggregate = f"{aggregate_type.name}/{number}"
         await write(ledger, aggregate, *history)
         found = {each.field: each for each in await blame(ledger, aggregate)}
-        states = [{}, *(leaves_of(state) for state in _states(noun, history))]
+        states = [{}, *(leaves_of(state) for state in _states(aggregate_type, history))]
         for field, value in states[-1].items():
             changed = [
                 version
@@ -230,10 +230,10 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
         assert {name for name, each in found.items() if not each.removed} == states[-1].keys()
 
 
-def _states(noun: Noun, history: list[Event]) -> list[State]:
+def _states(aggregate_type: AggregateType, history: list[Event]) -> list[State]:
     states: list[State] = []
     for event in history:
-        states.append(noun.evolve(states[-1] if states else None, event))
+        states.append(aggregate_type.evolve(states[-1] if states else None, event))
     return states
 
 

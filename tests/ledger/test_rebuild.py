@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ledger.aggregates.agent import AGENT, AgentState
-from ledger.aggregates.aggregate import Event, Noun, UnknownEvent, aggregate_id
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.aggregate import AggregateType, Event, UnknownEvent, aggregate_id
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit import projection as retelling
 from ledger.audit import rebuild as rebuild_module
 from ledger.audit.rebuild import rebuild
@@ -217,10 +217,10 @@ async def test_a_fold_that_changed_is_brought_to_every_row(
         folded = AgentState.model_validate(AGENT.evolve(state, event))
         return folded.model_copy(update={"user": "user:" + folded.user.removeprefix("user:")})
 
-    later: Noun = replace(AGENT, evolve=evolve)
+    later: AggregateType = replace(AGENT, evolve=evolve)
     for number in range(3):
         await register(database, f"bot-{number}")
-    monkeypatch.setitem(NOUNS, "agent", later)
+    monkeypatch.setitem(AGGREGATE_TYPES, "agent", later)
     assert len((await filled.verify()).findings) == 4
     assert (await rebuild(filled.owner, "agents")).wrong == 4
     assert (await filled.verify()).findings == []

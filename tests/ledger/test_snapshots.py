@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.aggregates.agent import AGENT, AgentRegistered, AgentState
-from ledger.aggregates.aggregate import Event, Noun, aggregate_id
+from ledger.aggregates.aggregate import AggregateType, Event, aggregate_id
 from ledger.aggregates.policy import POLICY
-from ledger.aggregates.registry import NOUNS
-from ledger.audit.snapshot_check import wrong_snapshots
+from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.audit.cross_checks import wrong_snapshots
 from ledger.database import Database
 from ledger.read.cursors import reading
 from ledger.read.fold import Folded, events_of, fold
@@ -220,19 +220,19 @@ def test_another_state_or_another_file_is_another_fold() -> None:
         mood: str = "good"
 
     others = [replace(AGENT, state=Moody), replace(AGENT, evolve=POLICY.evolve), POLICY]
-    assert len({fingerprint(noun) for noun in (AGENT, *others)}) == 4
+    assert len({fingerprint(aggregate_type) for aggregate_type in (AGENT, *others)}) == 4
 
 
-@pytest.mark.parametrize("noun", NOUNS.values(), ids=NOUNS)
+@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
 async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
-    ledger: Database, noun: Noun
+    ledger: Database, aggregate_type: AggregateType
 ) -> None:
     @settings(
         max_examples=6,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
     )
-    @given(history=histories(noun), cut=st.integers(0, 6), every=st.integers(1, 3))
+    @given(history=histories(aggregate_type), cut=st.integers(0, 6), every=st.integers(1, 3))
     def draw(history: list[Event], cut: int, every: int) -> None:
         drawn.append((history, cut, every))
 
@@ -241,7 +241,7 @@ async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
     await open_payment(ledger, "rent")
     await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
     for number, (history, cut, every) in enumerate(drawn):
-        aggregate = f"{noun.name}/{number}"
+        aggregate = f"{aggregate_type.name}/{number}"
         for part in (history[:cut], history[cut:]):
             if part:
                 await write(ledger, aggregate, *part)
@@ -249,9 +249,9 @@ async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
         positions = await _positions(ledger, aggregate)
         state = None
         for event, position in zip(history, positions, strict=True):
-            state = noun.evolve(state, event)
+            state = aggregate_type.evolve(state, event)
             shown = await show(ledger, aggregate, Point(position=position))
-            assert noun.state.model_validate(shown.state) == state
+            assert aggregate_type.state.model_validate(shown.state) == state
 
 
 async def _positions(ledger: Database, aggregate: str) -> list[int]:

@@ -222,8 +222,8 @@ DAMAGE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("state", "saga/payment/rent")],
         [f"UPDATE ledger.sagas SET input = jsonb_build_object('n', {HUGE})"],
     ),
-    "an unknown noun": (
-        [("unknown_noun", "invoice/1"), ("name", "invoice/1"), ("hash", "invoice/1")],
+    "an unknown aggregate_type": (
+        [("unknown_aggregate_type", "invoice/1"), ("name", "invoice/1"), ("hash", "invoice/1")],
         [
             event_copy(1, name="'invoice/1'").replace(
                 "gen_random_uuid(), aggregate_id", "gen_random_uuid(), gen_random_uuid()"

@@ -66,7 +66,7 @@ async def test_a_killed_process_is_an_error_and_never_clean(intact: Clone) -> No
 async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
     program = (
         "from multiprocessing import get_context\n"
-        "from ledger.audit.scan_processes import end_with_parent\n"
+        "from ledger.audit.scan import end_with_parent\n"
         "if __name__ == '__main__':\n"
         " child = get_context('spawn').Process(target=end_with_parent)\n"
         " child.start()\n"

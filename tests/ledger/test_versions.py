@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from ledger.aggregates.agent import AGENT, AgentRevoked, AgentState
-from ledger.aggregates.aggregate import Event, Noun, Payload, UnknownEvent, Upcaster
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.aggregate import AggregateType, Event, Payload, UnknownEvent, Upcaster
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import (
     RESOURCE,
     ResourceChangeStarted,
@@ -38,8 +38,8 @@ def with_channel(payload: Payload) -> Payload:
     return {**payload, "channel": "command line"}
 
 
-def later_agent() -> Noun:
-    """The noun as a later program would have it."""
+def later_agent() -> AggregateType:
+    """The aggregate type as a later program would have it."""
 
     class AgentRegistered(Event):
         agent_id: str
@@ -94,7 +94,7 @@ def test_a_newer_version_is_refused_with_both_versions_and_what_to_do() -> None:
         later_agent().event("AgentRegistered", 4, {})
 
 
-def test_an_unknown_type_is_refused_with_its_noun_and_what_to_do() -> None:
+def test_an_unknown_type_is_refused_with_its_aggregate_type_and_what_to_do() -> None:
     with pytest.raises(
         UnknownEvent, match=r"AgentPromoted version 1 is no agent event .* upgrade before"
     ):
@@ -121,7 +121,7 @@ async def test_what_was_stored_before_is_shown_and_verified_and_stays(
     stored = "SELECT schema_version, payload, hash FROM ledger.event_log ORDER BY position"
     before = await clone.fetch(stored)
     later = later_agent()
-    monkeypatch.setitem(NOUNS, "agent", later)
+    monkeypatch.setitem(AGGREGATE_TYPES, "agent", later)
     assert (await show(database, BOT)).state["user"] == "u-17"
     assert (await clone.verify()).findings == []
     # The later program goes on where the earlier one stopped.
@@ -140,7 +140,7 @@ async def test_an_earlier_program_refuses_what_a_later_one_wrote(
     clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as later_program:
-        later_program.setitem(NOUNS, "agent", later := later_agent())
+        later_program.setitem(AGGREGATE_TYPES, "agent", later := later_agent())
         newest = {"agent_id": "expense-bot", "owner": "u-18", "channel": "web"}
         await write(database, BOT, later.event("AgentRegistered", 3, newest))
     with pytest.raises(UnknownEvent, match="AgentRegistered version 3"):
@@ -164,8 +164,8 @@ async def test_a_rollback_reads_old_versions_too(
         return {**payload, "spec": {}}
 
     later = type("ResourceCreated", (ResourceCreated,), {"upcasters": (without_login,)})
-    noun = replace(RESOURCE, events=(ResourceChangeStarted, later))
-    monkeypatch.setattr(resource_history, "RESOURCE", noun)
+    aggregate_type = replace(RESOURCE, events=(ResourceChangeStarted, later))
+    monkeypatch.setattr(resource_history, "RESOURCE", aggregate_type)
     await write(ledger, resource_name("dev", "db"), first)
     [past] = (await resources_at(ledger, "dev", "2")).past
     assert past.was is not None

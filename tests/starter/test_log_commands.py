@@ -48,7 +48,9 @@ async def test_the_log_of_a_payment_can_be_filtered(command: Command, payment: P
 
     types = ("--type", "StepDone", "--type", "SagaStarted")
     assert {event["event_type"] for event in await kept(*types)} == {"SagaStarted", "StepDone"}
-    assert {event["aggregate"].split("/")[0] for event in await kept("--noun", "step")} == {"step"}
+    assert {
+        event["aggregate"].split("/")[0] for event in await kept("--aggregate-type", "step")
+    } == {"step"}
     assert await kept("--user", agent) == everything
     assert await kept("--user", "user:nobody") == []
     assert await kept("--from", "PT1H", "--to", "2999-01-01T00:00:00Z") == everything
@@ -122,7 +124,7 @@ async def test_wrong_filters_are_refused_by_option(command: Command, payment: Pa
     saga = await _pay(command, payment)
     agent = payment(10)["agent_id"]
     for words, told in (
-        (("--noun", "invoice"), "--noun: one of saga, step, "),
+        (("--aggregate-type", "invoice"), "--aggregate-type: one of saga, step, "),
         (("--from", "yesterday"), "--from: an ISO 8601 time with a zone"),
         (("--to", "2026-01-01T00:00:00"), "--to: the zone is missing"),
         (("--saga", f"agent/{agent}"), "--saga: is no saga"),

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ledger.read.environments import Shape
+from ledger.aggregates.resource import DesiredState
 from workflows.contract.fields import Input
 
 Action = Literal["create", "update", "replace", "delete", "none"]
@@ -19,8 +19,8 @@ class Operation(Input):
 
     name: str
     action: Action
-    before: Shape | None
-    after: Shape | None
+    before: DesiredState | None
+    after: DesiredState | None
     version: int
     waits_for: list[str] = Field(default_factory=list)
     loses: str | None = None

@@ -9,7 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 import pydantic
 from pydantic import JsonValue
 
-from ledger.read.environments import KnownResource, Shape
+from ledger.aggregates.resource import DesiredState
+from ledger.read.environments import KnownResource
 from workflows.contract.change import ChangeRequest
 from workflows.planning.plan import Action, Operation, Plan, Refusal
 from workflows.planning.validation import InvalidChange, Kinds, asked, depends_on, problems_in
@@ -72,9 +73,9 @@ def _operations(
     return operations
 
 
-def _resolved(name: str, shape: Shape, others: set[str], kinds: Kinds) -> Shape:
+def _resolved(name: str, shape: DesiredState, others: set[str], kinds: Kinds) -> DesiredState:
     """What was asked, with the defaults of its kind and all that it depends on."""
-    return Shape(
+    return DesiredState(
         kind=shape.kind,
         spec=_written(shape.kind, shape.spec, kinds),
         depends_on=depends_on(name, shape, others),
@@ -82,7 +83,7 @@ def _resolved(name: str, shape: Shape, others: set[str], kinds: Kinds) -> Shape:
 
 
 def _operation(
-    name: str, known: KnownResource | None, after: Shape | None, kinds: Kinds
+    name: str, known: KnownResource | None, after: DesiredState | None, kinds: Kinds
 ) -> Operation:
     before = known.shape if known else None
     action = _action(before, after, kinds)
@@ -96,7 +97,7 @@ def _operation(
     )
 
 
-def _action(before: Shape | None, after: Shape | None, kinds: Kinds) -> Action:
+def _action(before: DesiredState | None, after: DesiredState | None, kinds: Kinds) -> Action:
     if before is None or after is None:
         return "none" if before is after else "create" if after else "delete"
     if before.kind != after.kind:
@@ -116,7 +117,7 @@ def _written(kind: str, spec: Mapping[str, JsonValue], kinds: Kinds) -> dict[str
         return dict(spec)
 
 
-def _loss(name: str, before: Shape | None, kinds: Kinds) -> str | None:
+def _loss(name: str, before: DesiredState | None, kinds: Kinds) -> str | None:
     if before is None or before.kind not in kinds or not kinds[before.kind].holds_data:
         return None
     return f"the data in {before.kind} {name} is lost for ever"

@@ -8,7 +8,7 @@ import pydantic
 from activities.errors import problems_of
 from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
 from activities.providers.provider import Spec
-from ledger.read.environments import Shape
+from ledger.aggregates.resource import DesiredState
 from workflows.contract.change import ChangeRequest, Resource
 
 Kinds = Mapping[str, type[Spec]]
@@ -85,12 +85,14 @@ def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:
     return []
 
 
-def asked(resource: Resource) -> Shape:
+def asked(resource: Resource) -> DesiredState:
     """What a request says of a resource, as it came."""
-    return Shape(kind=resource.kind, spec=dict(resource.spec), depends_on=resource.depends_on)
+    return DesiredState(
+        kind=resource.kind, spec=dict(resource.spec), depends_on=resource.depends_on
+    )
 
 
-def depends_on(name: str, shape: Shape, others: Iterable[str]) -> list[str]:
+def depends_on(name: str, shape: DesiredState, others: Iterable[str]) -> list[str]:
     """What it depends on: what it says, and every text in its spec that names a resource."""
     implied = (shape.mentions() & set(others)) - {name}
     return sorted(implied | set(shape.depends_on) - {name})

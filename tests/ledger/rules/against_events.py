@@ -60,7 +60,7 @@ EVENT_WITHOUT_STATE: Told = {
         "require_row",
         (event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{BOT} '"), row()),
     ),
-    "the id of another noun": (
+    "the id of another aggregate type": (
         "ZA005",
         "require_row",
         (event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{POLICY.aggregate}'"), row()),
@@ -128,8 +128,8 @@ EVENT_WITHOUT_STATE: Told = {
             "INSERT INTO mine VALUES (1)",
         ),
     ),
-    "an aggregate of no noun": ("ZA001", "require_row", (event(1, "payment/x"),)),
-    "a noun in other letters": ("ZA001", "require_row", (event(1, "Agent/expense-bot"),)),
+    "an aggregate of no aggregate type": ("ZA001", "require_row", (event(1, "payment/x"),)),
+    "a type in other letters": ("ZA001", "require_row", (event(1, "Agent/expense-bot"),)),
     "no name at all": ("ZA001", "require_row", (event(1, ""),)),
     "one version twice in the place of the next": ("23505", "key", (row(3), event(2), event(2))),
     "one version twice": ("23505", "key", (row(), event(2), event(2))),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Column
 
 from ledger.aggregates.aggregate import aggregate_id
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import spend_windows
 from ledger.store.event_log import event_log
 from tests.ledger.rules.attempt import Attempt
@@ -38,7 +38,7 @@ def _on_a_state_table(known: Known) -> Iterator[Attempt]:
     yield Attempt(f"{name}: an event and no row", "ZA005", "require_row", (stray,))
     unmoved = row(known.version, known=known, base=str(known.version))
     yield Attempt(f"{name}: a base that asks for no event", "ZA003", "stamp_row", (unmoved,))
-    columns = NOUNS[known.aggregate.split("/", 1)[0]].table.c
+    columns = AGGREGATE_TYPES[known.aggregate.split("/", 1)[0]].table.c
     for column in columns:
         if not column.nullable and column.name not in STAMPED:
             yield _without(known, column)
@@ -85,13 +85,17 @@ def _on_spend_windows() -> Iterator[Attempt]:
 
 def _two_rows(known: Known) -> Attempt:
     """Two rows of one id, both with all their events: what a key alone keeps out."""
-    noun = known.aggregate.split("/", 1)[0]
-    new = f"{noun}/twice"
-    statements = (_copied(known, noun, new, 1), _copied(known, noun, new, 2), event(1, new))
+    aggregate_type = known.aggregate.split("/", 1)[0]
+    new = f"{aggregate_type}/twice"
+    statements = (
+        _copied(known, aggregate_type, new, 1),
+        _copied(known, aggregate_type, new, 2),
+        event(1, new),
+    )
     return Attempt(f"{known.table}: two rows of one id", "23505", "key", statements)
 
 
-def _copied(known: Known, noun: str, new: str, number: int) -> str:
+def _copied(known: Known, aggregate_type: str, new: str, number: int) -> str:
     values = {
         "aggregate_id": f"'{aggregate_id(new)}'",
         "aggregate": f"'{new}'",
@@ -101,7 +105,10 @@ def _copied(known: Known, noun: str, new: str, number: int) -> str:
     if known.table == "sagas":
         # Its primary key is another one: see "a second claim of the operation id".
         values["operation_id"] = f"'twice-{number}'"
-    columns = (values.get(column.name, f'"{column.name}"') for column in NOUNS[noun].table.c)
+    columns = (
+        values.get(column.name, f'"{column.name}"')
+        for column in AGGREGATE_TYPES[aggregate_type].table.c
+    )
     return (
         f"INSERT INTO ledger.{known.table} SELECT {', '.join(columns)} "
         f"FROM ledger.{known.table} WHERE aggregate_id = '{known.id}'"

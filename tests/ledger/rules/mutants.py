@@ -51,7 +51,7 @@ WHO_REFUSES = {
     "close_past": "require_events",
     "write_count_events": "require_events",
 }
-# The branches of require_row, one per noun.
+# The branches of require_row, one per aggregate type.
 _BRANCH = re.compile(r"WHEN '(\w+)' THEN SELECT .*?;", re.DOTALL)
 # Lines that frame the rules.
 _FRAME = re.compile(
@@ -82,7 +82,7 @@ def in_functions() -> Iterator[Mutant]:
             yield Mutant(name, name, (_function(file, old, new),), frozenset(rules))
     for branch in _BRANCH.finditer(read_sql(REVISION, "require_row")):
         mutated = _function("require_row", branch[0], "")
-        family = "require_row: an event of each noun finds its row"
+        family = "require_row: an event of each aggregate type finds its row"
         yield Mutant(f"{family}: {branch[1]}", family, (mutated,), frozenset({"require_row"}))
 
 
@@ -193,7 +193,7 @@ def _constraint(table: str, name: str, kind: str, column: str | None) -> Mutant:
 
 def _column(table: str, name: str | None) -> str:
     head = {"aggregate_id", "aggregate", "version", "base", "head_at", "head_hash", "xid"}
-    return str(name) if name in head or table == "event_log" else "the noun's columns"
+    return str(name) if name in head or table == "event_log" else "the aggregate type's columns"
 
 
 def _kind(table: str, partition: str = "") -> str:

@@ -33,8 +33,8 @@ REDUNDANT = {
     "refused by require_row; the bound makes the search short",
     "write_count_events: events up to the version count": "such an event of this transaction is "
     "refused by require_row; the bound makes the search short",
-    "require_row: an event is of a noun": "PL/pgSQL fails by itself without a row to look at; the "
-    "rule says what is wrong",
+    "require_row: an event is of an aggregate type": "PL/pgSQL fails by itself without a row to "
+    "look at; the rule says what is wrong",
     "search_path of create_partition": "only create_partitions, which is pinned, calls it for "
     "others than the owner",
     "search_path of write_count_events": "only create_partitions, which is pinned, calls it",
@@ -49,7 +49,7 @@ REDUNDANT = {
     "NOT NULL of head_at in a state table": "no event has no time, so require_events refuses",
     "NOT NULL of aggregate_id in a state table": "no event has no id, so require_events refuses; "
     "the others are in a primary key",
-    "NOT NULL of aggregate in event_log": "no noun: require_row refuses",
+    "NOT NULL of aggregate in event_log": "no aggregate type: require_row refuses",
     "NOT NULL of xid in event_log": "it is no row's: require_events refuses",
     "check event_log_version_check": "no row is at version 0: require_row refuses",
     "worker has no DELETE": "refuse_change refuses it again, but for tables without a head",

@@ -7,7 +7,7 @@ REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "IF split_part(NEW.aggregate, '/', 1) <> TG_ARGV[0] THEN",
             "IF false THEN",
-            "a row is in the table of its noun",
+            "a row is in the table of its aggregate type",
         ),
         ("NEW.base := 0;", "", "a new row starts from 0"),
         (
@@ -114,7 +114,7 @@ REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
             "ELSE RAISE EXCEPTION 'no state table for the noun of %', NEW.aggregate "
             "USING ERRCODE = 'ZA001';",
             "ELSE NULL;",
-            "an event is of a noun",
+            "an event is of an aggregate type",
         ),
     ),
     "refuse_change": (

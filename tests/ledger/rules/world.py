@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import aggregate_id
-from ledger.aggregates.registry import NOUNS
+from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import ResourceChangeStarted
 from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
@@ -27,7 +27,7 @@ from tests.ledger.writing import (
 
 @dataclass(frozen=True)
 class Known:
-    """An aggregate of the world: one of each noun."""
+    """An aggregate of the world: one of each aggregate type."""
 
     aggregate: str
     version: int
@@ -38,7 +38,7 @@ class Known:
 
     @property
     def table(self) -> str:
-        return NOUNS[self.aggregate.split("/", 1)[0]].table.name
+        return AGGREGATE_TYPES[self.aggregate.split("/", 1)[0]].table.name
 
 
 BOT = agent_name("expense-bot")
