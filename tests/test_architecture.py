@@ -1,6 +1,7 @@
 """The rules of the house that a machine can keep."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,37 @@ MAY_IMPORT = {
     "worker": {"workflows", "activities", "ledger"},
 }
 ROOMS = frozenset(MAY_IMPORT)
+# Inside a room: the folders that a folder may import, beside itself. `.` is the room's own files.
+LEDGER_ROOT = frozenset({"."})
+FOLDER_MAY_IMPORT: dict[str, dict[str, frozenset[str]]] = {
+    "ledger": {
+        ".": frozenset(),
+        "aggregates": frozenset(),
+        "store": LEDGER_ROOT | {"aggregates"},
+        "sagas": LEDGER_ROOT | {"aggregates", "store"},
+        "read": LEDGER_ROOT | {"aggregates", "store"},
+        "audit": LEDGER_ROOT | {"aggregates", "store", "read"},
+        "migrations": LEDGER_ROOT | {"aggregates"},
+    },
+    "activities": {
+        ".": frozenset({"adapters", "providers"}),
+        "adapters": frozenset(),
+        "providers": frozenset(),
+    },
+    "workflows": {
+        ".": frozenset({"contract", "engine", "planning"}),
+        "contract": frozenset(),
+        "engine": frozenset({"contract"}),
+        "planning": frozenset({"contract"}),
+    },
+    "starter": {
+        ".": frozenset({"client"}),
+        "client": frozenset(),
+        "cli": frozenset({"client"}),
+        "demo": frozenset({"client"}),
+    },
+    "worker": {".": frozenset({"embedded"}), "embedded": frozenset({"."})},
+}
 # Names that say nothing: what is in such a file belongs beside its user.
 NO_NAMES = frozenset({"utils", "util", "common", "helpers", "helper", "models", "base", "misc"})
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 70
@@ -61,6 +93,25 @@ def against_the_way(room: str, source: str) -> list[str]:
     return sorted(wrong | (roots & {"tests", "benchmarks"}))
 
 
+def folder_of(parts: tuple[str, ...]) -> str:
+    """The folder inside its room of a file or a module, by the parts of its name."""
+    return parts[1] if parts[1:] and (ROOT / parts[0] / parts[1]).is_dir() else "."
+
+
+def against_the_folders(room: str, folder: str, source: str) -> list[str]:
+    """The folders of its own room that a file imports and may not."""
+    named = set[str]()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == room:
+            named |= {f"{room}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+    imported = {folder_of(tuple(name.split("."))) for name in named if name.split(".")[0] == room}
+    return sorted(imported - FOLDER_MAY_IMPORT[room][folder] - {folder})
+
+
 def too_long(source: str) -> list[str]:
     """The functions that nobody can see at once."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -101,6 +152,54 @@ def test_imports_go_one_way(room: str) -> None:
 )
 def test_an_import_against_the_way_is_seen(room: str, line: str, wrong: list[str]) -> None:
     assert against_the_way(room, line) == wrong
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_folders_of_a_room_import_one_way(room: str) -> None:
+    wrong = {
+        name_of(path): found
+        for path in FILES
+        if (parts := path.relative_to(ROOT).parts)[0] == room
+        and (found := against_the_folders(room, folder_of(parts), path.read_text()))
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("room", "folder", "line", "wrong"),
+    [
+        ("ledger", "aggregates", "from ledger.store.commit import commit", ["store"]),
+        ("ledger", "sagas", "from ledger.read import log", ["read"]),
+        ("ledger", "read", "def later():\n    import ledger.audit.verify", ["audit"]),
+        ("ledger", "store", "from ledger.errors import Fenced", []),
+        ("workflows", "contract", "from workflows.engine.saga import Saga", ["engine"]),
+        ("workflows", "engine", "from workflows.payment import PaymentSaga", ["."]),
+        ("workflows", "planning", "from workflows.contract.change import Resource", []),
+        ("starter", "client", "from starter.cli.options import actor", ["cli"]),
+    ],
+)
+def test_an_import_against_the_folders_is_seen(
+    room: str, folder: str, line: str, wrong: list[str]
+) -> None:
+    assert against_the_folders(room, folder, line) == wrong
+
+
+def test_every_file_finds_its_folder_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| \[(\w+(?:/\w+)?)/\]\((\w+(?:/\w+)?)\) \|", readme, re.MULTILINE)
+    assert all(name == target for name, target in rows)
+    folders = {
+        f"{room}/{folder}".removesuffix("/.")
+        for room, within in FOLDER_MAY_IMPORT.items()
+        for folder in within
+    }
+    assert sorted(name for name, _ in rows) == sorted(folders)
+    found = {
+        f"{parts[0]}/{folder_of(parts)}".removesuffix("/.")
+        for path in FILES
+        if (parts := path.relative_to(ROOT).parts)[0] in ROOMS
+    }
+    assert found == folders
 
 
 def test_files_are_short() -> None:

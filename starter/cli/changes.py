@@ -32,7 +32,7 @@ def plan(file: str, as_json: bool, **asked: Any) -> int:
     Exit status 1 if the change would be refused.
     """
     from starter.cli.client import with_ledger
-    from starter.planning import change_plan
+    from starter.cli.planning import change_plan
 
     request = _change(file, asked)
 
@@ -64,9 +64,9 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
 
 def _change(file: str, asked: dict[str, Any]) -> "ChangeRequest":
     """The change in a file; what the command line says stands above it."""
+    from starter.cli.documents import read_yaml
+    from starter.cli.planning import check_change
     from starter.client.wrong_fields import checked
-    from starter.documents import read_yaml
-    from starter.planning import check_change
     from workflows.contract.change import ChangeRequest
 
     fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
@@ -111,9 +111,9 @@ def rollback(
     That is a change of its own. With --at a schedule does it, whether or not you are there; its
     name is the operation id.
     """
+    from starter.cli.planning import check_rollback
     from starter.cli.story import submit
     from starter.client.wrong_fields import checked
-    from starter.planning import check_rollback
     from workflows.contract.change import RollbackRequest
 
     if plan_only and at:
@@ -133,7 +133,7 @@ def rollback(
 
 def _check_point(request: "RollbackRequest") -> None:
     from starter.cli.client import with_ledger_if_any
-    from starter.planning import check_point
+    from starter.cli.planning import check_point
 
     async def work(database: "Database") -> None:
         await check_point(database, request)
@@ -143,7 +143,7 @@ def _check_point(request: "RollbackRequest") -> None:
 
 def _plan_rollback(request: "RollbackRequest", as_json: bool) -> int:
     from starter.cli.client import with_ledger
-    from starter.planning import rollback_plan
+    from starter.cli.planning import rollback_plan
 
     async def work(database: "Database") -> "Plan":
         return await rollback_plan(database, request)
@@ -153,9 +153,9 @@ def _plan_rollback(request: "RollbackRequest", as_json: bool) -> int:
 
 def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> int:
     from starter.cli.client import with_amends
+    from starter.cli.moments import parse_when
     from starter.cli.schedules import document_of
     from starter.client.schedules import check_name
-    from starter.moments import parse_when
 
     check_name(name, "--operation-id")
     moment = parse_when(at, now=datetime.now(UTC))

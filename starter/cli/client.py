@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from starter.client.environment import setting, settings
 from starter.client.errors import Unreachable
-from starter.environment import setting, settings
 
 if TYPE_CHECKING:
     from ledger.database import Database

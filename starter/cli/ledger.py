@@ -205,7 +205,7 @@ def _point(since: str | None) -> "int | datetime | None":
         return None
     if re.fullmatch(r"[0-9]{1,18}", since):
         return int(since)
-    from starter.moments import parse_past
+    from starter.cli.moments import parse_past
 
     return parse_past(since, now=datetime.now(UTC), field="--since")
 

@@ -36,8 +36,8 @@ def payments(
     from ledger.read.queries import PaymentQuery
     from ledger.read.queries import payments as newest
     from starter.cli.client import with_ledger
+    from starter.cli.moments import parse_past
     from starter.client.errors import InvalidInput
-    from starter.moments import parse_past
 
     phases = get_args(AuthorizationPhase)
     if state is not None and state not in phases:

@@ -56,8 +56,8 @@ class _Filters:
     async def wanted(self, database: "Database") -> "Wanted":
         """Raises InvalidInput, and the ledger's NotFound and Ambiguous."""
         from ledger.read.log import Wanted
+        from starter.cli.moments import parse_past
         from starter.client.recorded import meant_by
-        from starter.moments import parse_past
 
         now = datetime.now(UTC)
         found = await meant_by(database, self.aggregate) if self.aggregate else None

@@ -34,9 +34,9 @@ def pay(
 
     The agent that FILE names asks; --as and --reason go to the metadata of its events.
     """
+    from starter.cli.documents import read_json
     from starter.cli.story import submit
     from starter.client.wrong_fields import checked
-    from starter.documents import read_json
     from workflows.contract.payment import PaymentRequest
 
     fields = with_operation_id(read_json(file), operation_id)

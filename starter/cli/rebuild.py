@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from starter.cli import options, output
+from starter.client.environment import setting, settings
 from starter.client.errors import AmendsError, BadRequest, Unreachable
-from starter.environment import setting, settings
 
 if TYPE_CHECKING:
     from ledger.audit.rebuild import Rebuilt

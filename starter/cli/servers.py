@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from starter.cli import options, output
-from starter.environment import settings, up_settings
+from starter.client.environment import settings, up_settings
 
 # What follows belongs to `python -m worker`, `--help` and `--json` too.
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}

@@ -14,7 +14,7 @@ from typing import Any, Self
 import psutil
 from rich.console import Console
 
-from starter.environment import is_up, up_settings
+from starter.client.environment import is_up, up_settings
 
 # The first start makes two database clusters; on a slow disk that takes its time.
 START_DEADLINE_S = 90

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from starter.cli.documents import MAX_BYTES, read_json, read_yaml
 from starter.client.errors import BadRequest, InvalidInput
-from starter.documents import MAX_BYTES, read_json, read_yaml
 
 _JSON = st.recursive(
     st.none()

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from starter.client.environment import is_up, setting, settings, up_settings
 from starter.client.errors import Unreachable
-from starter.environment import is_up, setting, settings, up_settings
 
 LINES = """export AMENDS_AUDIT_URL='postgresql://amends_auditor:a%27b$c@127.0.0.1:1/amends'
 export TEMPORAL_ADDRESS='127.0.0.1:2'

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from starter.cli.moments import parse_when
 from starter.client.errors import InvalidInput
-from starter.moments import parse_when
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 _ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

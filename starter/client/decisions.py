@@ -1,0 +1,101 @@
+"""Sends the decisions of people and agents to a saga."""
+
+from contextlib import suppress
+
+from starter.client.errors import NotAllowed, NotKnown, Unreachable
+from starter.client.recorded import decided_by
+from starter.client.standing import Standing
+from starter.client.wrong_fields import checked
+from workflows.contract.progress import Progress
+from workflows.contract.updates import By, Mend, Resolve, Skip
+
+
+class Decisions(Standing):
+    """The updates of the contract, each repeatable by whoever sent it."""
+
+    async def approve(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """A person allows the payment. A repeat by the same person gets how it stands.
+
+        Raises NotAllowed unless it waits for approval.
+        """
+        return await self._once("approve", saga_id, actor, reason)
+
+    async def reject(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """A person refuses the payment. A repeat by the same person gets how it stands.
+
+        Raises NotAllowed unless it waits for approval.
+        """
+        return await self._once("reject", saga_id, actor, reason)
+
+    async def _once(self, verb: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+        try:
+            return await self._update(verb, saga_id, _by(actor, reason))
+        except NotAllowed:
+            # The answer to the first may have been lost; the ledger knows whose decision stands.
+            # An agent that approves is refused, also where its own limits approved.
+            if (url := self._audit_url()) is None or not actor.startswith("user:"):
+                raise
+            with suppress(NotKnown, Unreachable):
+                progress = await self.progress(saga_id)
+                end = (progress.result or {}).get("state")
+                stands = end == "rejected" if verb == "reject" else end in (None, "captured")
+                if stands and await decided_by(url, saga_id, verb) == actor:
+                    return progress
+            raise
+
+    async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """Take the money that was approved. A repeat gets the first answer, never a second payment.
+
+        Answers with the outcome, or with `needs_attention` where a person has to look first.
+        Raises NotAllowed unless it is approved.
+        """
+        try:
+            return await self._update("capture", saga_id, _by(actor, reason))
+        except NotAllowed:
+            progress = await self.progress(saga_id)
+            if progress.result and progress.result.get("state") == "captured":
+                return progress
+            raise
+
+    async def cancel(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """Stop a saga of any kind and undo what it did. Raises NotAllowed when it is too late."""
+        return await self._update("cancel", saga_id, _by(actor, reason))
+
+    async def retry(
+        self, saga_id: str, step: str, *, actor: str, reason: str | None = None
+    ) -> Progress:
+        """A person says: try the step again that waits for one, or its undo. Raises NotAllowed."""
+        by = checked(Mend, {"step": step, "actor": actor, "reason": reason})
+        return await self._update("retry", saga_id, by)
+
+    async def skip(self, saga_id: str, step: str, *, actor: str, reason: str) -> Progress:
+        """A person gives up the undo of the step: what is left is a residual of the result.
+
+        Raises NotAllowed unless it is being undone, with no success so far.
+        """
+        by = checked(Skip, {"step": step, "actor": actor, "reason": reason})
+        return await self._update("skip", saga_id, by)
+
+    async def resolve(
+        self,
+        saga_id: str,
+        step: str,
+        *,
+        actor: str,
+        evidence: str,
+        outcome: str | None = None,
+        reason: str | None = None,
+    ) -> Progress:
+        """A person says how the step stands: `done` or `failed` where nobody can tell its outcome,
+        `undone` (or None) where its undo has no success.
+
+        `evidence` is by what one can tell: a reference of the provider, a ticket. Of a transfer
+        that is done it becomes the provider's reference. Raises NotAllowed.
+        """
+        told = {"step": step, "actor": actor, "reason": reason}
+        by = checked(Resolve, {**told, "evidence": evidence, "outcome": outcome})
+        return await self._update("resolve", saga_id, by)
+
+
+def _by(actor: str, reason: str | None) -> By:
+    return checked(By, {"actor": actor, "reason": reason})

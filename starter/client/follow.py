@@ -1,0 +1,61 @@
+"""Follows a saga: its progress each time that changes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starter.client.errors import NotKnown, NoWorker
+from starter.client.patience import require_worker
+from starter.client.standing import Standing
+from workflows.contract.progress import Progress
+
+_FIRST_LOOK_S, _LONGEST_PAUSE_S = 0.1, 1.0
+
+
+class Follow(Standing):
+    """Reports the progress of a saga until it ends or waits for a person."""
+
+    async def follow(
+        self, saga_id: str, *, to_the_end: bool = False
+    ) -> AsyncGenerator[Progress, None]:
+        """How the saga stands, each time that changes, until it ends or waits for a person.
+
+        `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, and the failure of the run.
+        """
+        end = asyncio.ensure_future(self._ended(saga_id))
+        last: Progress | None = None
+        pause_s = _FIRST_LOOK_S
+        try:
+            while not end.done():
+                progress = await self._look_unless(end, saga_id)
+                if progress is not None and progress != last and progress.result is None:
+                    yield progress
+                    last, pause_s = progress, _FIRST_LOOK_S
+                    if progress.needs_person and not to_the_end:
+                        return
+                await asyncio.wait({end}, timeout=pause_s)
+                pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            yield end.result()
+        finally:
+            end.cancel()
+
+    async def _look_unless(self, end: asyncio.Future[Progress], saga_id: str) -> Progress | None:
+        # A query that the end of the saga overtakes is left without an answer.
+        look = asyncio.ensure_future(self._look(saga_id))
+        both: tuple[asyncio.Future[Any], ...] = (end, look)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return look.result() if look.done() else None
+        finally:
+            look.cancel()
+
+    async def _look(self, saga_id: str) -> Progress | None:
+        """The progress, or None while it can't be told. Raises NoWorker when nobody will."""
+        try:
+            return await self._query(saga_id)
+        except NotKnown:
+            return None
+        except NoWorker:
+            # It may be busy, or about to be started again.
+            await require_worker(self.client, saga_id, self._queue_of(saga_id))
+            return None

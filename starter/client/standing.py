@@ -1,0 +1,147 @@
+"""Asks how a saga stands: of its run, or of the ledger where Temporal has forgotten it."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import Client, WorkflowHandle
+
+from starter.client.environment import setting
+from starter.client.errors import NotAllowed, NotKnown, NoWorker
+from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
+from starter.client.kinds import (
+    GOOD_ENDS,
+    KINDS,
+    Kind,
+    Queue,
+    Result,
+    kind_of_saga,
+)
+from starter.client.patience import answered
+from starter.client.recorded import recorded_progress, recorded_result
+from starter.client.wrong_fields import checked
+from workflows.contract.progress import Progress
+from workflows.contract.updates import By
+
+T = TypeVar("T")
+
+# A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
+_FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
+
+
+class Standing:
+    """Queries and updates of a saga by its workflow id, and the queues that sagas go to."""
+
+    def __init__(self, client: Client, environment: Mapping[str, str] = os.environ) -> None:
+        self.client = client
+        self._environment = environment
+
+    async def progress(self, saga_id: str) -> Progress:
+        """How the saga stands now; from the ledger if Temporal has forgotten it or nobody works.
+
+        Raises NotKnown, NoWorker.
+        """
+        try:
+            return await self._query(saga_id)
+        except (NotKnown, NoWorker):
+            if (url := self._audit_url()) is None:
+                raise
+            return await recorded_progress(url, saga_id)
+
+    async def result(self, saga_id: str) -> Result:
+        """Wait for the end of the saga; its result. Raises SagaFailed when the run failed.
+
+        What Temporal has forgotten comes from the ledger.
+        """
+        kind = kind_of_saga(saga_id)
+        try:
+            async with translated(saga_id):
+                outcome: Result = await self._handle(saga_id, kind).result()
+                return outcome
+        except NotKnown:
+            if (url := self._audit_url()) is None:
+                raise
+            return checked(kind.result, await recorded_result(url, saga_id))
+
+    async def find(self, text: str) -> str:
+        """The saga that a person means: its workflow id, or a bare operation id.
+
+        Raises NotKnown, and NotAllowed with the candidates of an ambiguous one.
+        """
+        if "/" in text:
+            kind_of_saga(text)
+            return text
+        candidates = [kind.saga_id(text) for kind in KINDS]
+        known = await asyncio.gather(*(self._exists(saga_id) for saga_id in candidates))
+        found = [saga_id for saga_id, exists in zip(candidates, known, strict=True) if exists]
+        if not found:
+            raise NotKnown(NOT_KNOWN.format(text))
+        if len(found) > 1:
+            raise NotAllowed(f"{text} may mean {' or '.join(found)}: give the full name")
+        return found[0]
+
+    async def _exists(self, saga_id: str) -> bool:
+        try:
+            async with translated(saga_id):
+                await self.client.get_workflow_handle(saga_id).describe()
+                return True
+        except NotKnown:
+            return False
+
+    async def _update(self, name: str, saga_id: str, by: By) -> Progress:
+        handle = self._handle(saga_id, kind_of_saga(saga_id))
+        try:
+            async with translated(saga_id):
+                update = handle.execute_update(name, by, result_type=Progress)
+                progress: Progress = await self._answered(saga_id, update)
+                return progress
+        except SagaEnded:
+            raise await too_late(self.client, saga_id, name) from None
+
+    async def _query(self, saga_id: str) -> Progress:
+        # A worker that has just finished a run may lose a query of it: ask once more.
+        with suppress(NoWorker):
+            return await self._query_within(saga_id, _FIRST_QUERY)
+        return await self._query_within(saga_id, _LAST_QUERY)
+
+    async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
+        handle = self._handle(saga_id, kind_of_saga(saga_id))
+        async with translated(saga_id):
+            progress: Progress = await handle.query(
+                "progress", result_type=Progress, rpc_timeout=patience
+            )
+            return progress
+
+    async def _ended(self, saga_id: str) -> Progress:
+        """The progress of a saga at its end, which this awaits."""
+        result = (await self.result(saga_id)).model_dump(mode="json")
+        with suppress(NotKnown, NoWorker):
+            progress = await self._query(saga_id)
+            if progress.result is not None:
+                return progress
+        good = result["state"] in GOOD_ENDS or result["state"] == "denied"
+        return Progress(
+            saga_id=saga_id,
+            kind=kind_of_saga(saga_id).name,
+            state="completed" if good else "compensated",
+            reason=result.get("reason"),
+            result=result,
+        )
+
+    async def _answered(self, saga_id: str, work: Awaitable[T]) -> T:
+        return await answered(work, self.client, saga_id, self._queue_of(saga_id))
+
+    def _handle(self, saga_id: str, kind: Kind) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(saga_id, result_type=kind.result)
+
+    def _queue(self, queue: Queue) -> str:
+        return setting(queue.setting, self._environment) or queue.default
+
+    def _queue_of(self, saga_id: str) -> str:
+        return self._queue(kind_of_saga(saga_id).queue)
+
+    def _audit_url(self) -> str | None:
+        return setting("AMENDS_AUDIT_URL", self._environment)
