@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
+from activities.providers.kinds import KINDS
 from workflows.contract.change import ChangeRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.planning.validation import KINDS, problems_in
+from workflows.planning.validation import problems_in
 
 ROOT = Path(__file__).parent.parent
 

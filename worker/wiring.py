@@ -25,13 +25,9 @@ from ledger.database import Database, open_database
 from ledger.read.global_order import record_incarnation
 from worker.sandbox import runner
 from worker.settings import Settings, needed
-from workflows.agent import AgentSaga
-from workflows.change import InfrastructureSaga
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.payment import PaymentSaga
-from workflows.policy import PolicySaga
+from workflows.kinds import INFRASTRUCTURE_SAGAS, PAYMENT_SAGAS
 from workflows.recovery import RecoverySaga
-from workflows.rollback import RollbackSaga
 from workflows.sweep import SweepWorkflow
 
 # What runs is finished before the worker leaves: an outside call may take this long.
@@ -84,7 +80,7 @@ async def wire(
                 worker(
                     client,
                     settings.payments_queue,
-                    [PaymentSaga, AgentSaga, PolicySaga],
+                    PAYMENT_SAGAS,
                     [sagas, steps, authorizations, transfers, agents],
                     runs,
                 )
@@ -95,7 +91,7 @@ async def wire(
                 worker(
                     client,
                     settings.infrastructure_queue,
-                    [InfrastructureSaga, RollbackSaga],
+                    INFRASTRUCTURE_SAGAS,
                     [sagas, steps, resources],
                     runs,
                 )
@@ -126,7 +122,7 @@ def is_activity(method: object) -> bool:
 def worker(
     client: Client,
     queue: str,
-    workflows: list[type],
+    workflows: Sequence[type],
     rooms: list[object],
     runs: WorkflowRunner | None = None,
 ) -> Worker:

@@ -13,7 +13,7 @@ from workflows.change_story import ChangeStory
 from workflows.contract.change import ChangeRequest, ChangeResult
 from workflows.planning.plan import Plan
 from workflows.planning.planner import names_of, plan
-from workflows.planning.validation import KINDS, problems_in
+from workflows.planning.validation import problems_in
 
 
 @workflow.defn
@@ -28,7 +28,7 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
 
     def admitted(self, raw: tuple[Any, ...]) -> ChangeRequest:
         request = super().admitted(raw)
-        problems = problems_in(request, KINDS)
+        problems = problems_in(request)
         if problems:
             raise invalid_input(problems)
         return request
@@ -40,7 +40,7 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
             ReadResources(environment=request.environment, names=sorted(names_of(request))),
         )
         known = {resource.name: resource for resource in found.resources}
-        return plan(request, known, KINDS), {}
+        return plan(request, known), {}
 
     def subjects(self, request: ChangeRequest) -> list[str]:
         names = [*(resource.name for resource in request.present), *request.absent]

@@ -14,20 +14,15 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.errors import OUTSIDE_TRY, invalid_input
 from activities.orphans import Declared, Loss, LostSagas, Standing
-from workflows.agent import AgentSaga
-from workflows.change import InfrastructureSaga
 from workflows.contract.admission import admit
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 from workflows.engine.workflow import SYSTEM, SagaWorkflow
-from workflows.payment import PaymentSaga
-from workflows.policy import PolicySaga
-from workflows.rollback import RollbackSaga
+from workflows.kinds import INFRASTRUCTURE_SAGAS, PAYMENT_SAGAS
 
 # Every saga there is, by its kind.
 STORIES: Mapping[str, type[SagaWorkflow[Any, Any]]] = {
-    story.kind: story
-    for story in (PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga)
+    story.kind: story for story in (*PAYMENT_SAGAS, *INFRASTRUCTURE_SAGAS)
 }
 
 

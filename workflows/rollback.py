@@ -16,7 +16,6 @@ from workflows.contract.change import ChangeResult, RollbackRequest
 from workflows.engine.run import cause_of
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.rollback_planner import plan_rollback
-from workflows.planning.validation import KINDS
 
 
 @workflow.defn
@@ -43,7 +42,7 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
             rewound = await self.saga.step("plan", ResourceActivities.read_past, past)
         except ActivityError as error:
             return _refused(request, error), {}
-        reversal = plan_rollback(request, rewound, KINDS)
+        reversal = plan_rollback(request, rewound)
         return reversal.plan, reversal.undoes
 
     def subjects(self, request: RollbackRequest) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a saga may do to its own record: claim its id, be taken over, turn round, end."""
+"""Writes the saga log: claims an operation id, takes a saga over, begins compensation, closes."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -12,12 +12,12 @@ from workflows.contract.change import ChangeRequest, RollbackRequest
 from workflows.planning.plan import Plan
 from workflows.planning.planner import names_of, plan
 from workflows.planning.rollback_planner import plan_rollback
-from workflows.planning.validation import KINDS, problems_in
+from workflows.planning.validation import problems_in
 
 
 def check_change(request: ChangeRequest) -> None:
     """Raises InvalidInput for what is wrong with a change whatever the ledger knows."""
-    problems = problems_in(request, KINDS)
+    problems = problems_in(request)
     if problems:
         (field, reason), *others = problems
         raise InvalidInput(field, reason, *others)
@@ -46,7 +46,7 @@ async def check_point(database: Database, request: RollbackRequest) -> None:
 async def change_plan(database: Database, request: ChangeRequest) -> Plan:
     """What a checked change would do now."""
     known = await resources(database, request.environment, names_of(request))
-    return plan(request, {resource.name: resource for resource in known}, KINDS)
+    return plan(request, {resource.name: resource for resource in known})
 
 
 async def rollback_plan(database: Database, request: RollbackRequest) -> Plan:
@@ -55,4 +55,4 @@ async def rollback_plan(database: Database, request: RollbackRequest) -> Plan:
     rewound = await resources_at(
         database, request.environment, request.to, request.resources, patience_s=PATIENCE_S
     )
-    return plan_rollback(request, rewound, KINDS).plan
+    return plan_rollback(request, rewound).plan

@@ -104,7 +104,7 @@ async def _denied(stage: Stage, agent: str) -> None:
 
 
 async def _refused_by_the_bank(stage: Stage, agent: str) -> None:
-    stage.scene("The bank refuses after the spend was reserved: the saga makes amends")
+    stage.scene("The bank refuses after the spend was reserved: the saga is compensated")
     # Another agent, since the first has spent its day.
     other = f"{agent}-2"
     await _register(stage, other)

@@ -6,12 +6,12 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities.providers.kinds import KINDS
 from ledger.database import Database
 from ledger.read.environments import resources, resources_at
 from tests.infrastructure.asking import Asking, Json, Target, database, role, schema, told
 from workflows.contract.change import RollbackRequest
 from workflows.planning.rollback_planner import plan_rollback
-from workflows.planning.validation import KINDS
 
 
 async def shapes(ledger: Database, prefix: str) -> dict[str, Json | None]:

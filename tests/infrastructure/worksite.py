@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from temporalio.testing import ActivityEnvironment
 
+from activities.providers.kinds import KINDS
 from activities.providers.provider import Marker, Observed, Provider, Spec
 from activities.resource_change import Applied, ApplyResource
 from activities.resources import ResourceActivities
@@ -20,7 +21,6 @@ from ledger.sagas.saga_log import Opening, Run, begin_compensation, close_saga, 
 from ledger.store.commit import Author, database_time
 from workflows.contract.change import ChangeAction, ChangeRequest
 from workflows.planning.planner import plan
-from workflows.planning.validation import KINDS
 
 AUTHOR = Author("user:ana")
 

@@ -59,7 +59,7 @@ PAYMENTS: dict[str, tuple[str, ...]] = {
     "execute transfer": EVERY,
     PAUSE: WAIT,
     SETTLE: DEAF,
-    "undo: turn round": DEAF,
+    "undo: begin compensation": DEAF,
     "undo: reverse the transfer": DEAF,
     "undo: release the spend": DEAF,
     "undo: read the end": (BEFORE, ANSWERS),
@@ -70,7 +70,7 @@ ACTS = {
     "approve": Act("approve_authorization approve", "AuthorizationApproved"),
     "execute transfer": Act("execute_transfer execute transfer"),
     SETTLE: Act("settle_authorization settle", "AuthorizationCaptured"),
-    "undo: turn round": Act("begin_compensation", "SagaCompensating"),
+    "undo: begin compensation": Act("begin_compensation", "SagaCompensating"),
     "undo: reverse the transfer": Act("reverse_transfer execute transfer", "TransferReversed"),
     "undo: release the spend": Act("release_authorization authorize", "AuthorizationCompensated"),
     "undo: read the end": Act("read_authorization"),
@@ -82,7 +82,7 @@ BEFORE_A_WAIT = {
     PAUSE: Act("note_unknown execute transfer"),
 }
 FIRST_UNDO = {
-    "authorize": "undo: turn round",
+    "authorize": "undo: begin compensation",
     "execute transfer": "undo: reverse the transfer",
     PAUSE: "undo: reverse the transfer",
 }

@@ -46,7 +46,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "apply a, beside b": EVERY,
     "apply c after a, beside b": EVERY,
     "close": DEAF,
-    "undo: turn round": DEAF,
+    "undo: begin compensation": DEAF,
     "undo: c": DEAF,
     "undo: a, beside b": DEAF,
     "undo: close": DEAF,
@@ -57,7 +57,7 @@ ACTS = {
     "apply b": Act("apply_resource create {}-b"),
     "apply c after a, beside b": Act("apply_resource create {}-c"),
     "close": Act("close_saga", "SagaCompleted"),
-    "undo: turn round": Act("begin_compensation", "SagaCompensating"),
+    "undo: begin compensation": Act("begin_compensation", "SagaCompensating"),
     "undo: c": Act("undo_resource create {}-c"),
     "undo: a, beside b": Act("undo_resource create {}-a"),
     "undo: b": Act("undo_resource create {}-b"),
@@ -174,7 +174,7 @@ class Changes:
 
 def _first_undo(row: str) -> str:
     if row == "plan":
-        return "undo: turn round"
+        return "undo: begin compensation"
     return "undo: c" if " c " in row else "undo: a, beside b"
 
 

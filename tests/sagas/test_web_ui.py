@@ -141,7 +141,7 @@ async def test_every_activity_and_timer_has_a_summary(
             summaries.setdefault(EventType.Name(event.event_type), set()).add(summary)
     assert summaries == {
         "EVENT_TYPE_MARKER_RECORDED": {
-            *("authorize", "approve", "turn round"),
+            *("authorize", "approve", "begin compensation"),
             *("undo authorize", "read", "close the saga"),
         },
         "EVENT_TYPE_TIMER_STARTED": {"deadline for approval"},

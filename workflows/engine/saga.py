@@ -205,7 +205,7 @@ class Saga(SagaRun):
     async def turn_round(self, turn: Turn, actor: str) -> Turned:
         """Undo everything that was started, and say what that was. Returns when all is undone."""
         turned = await self.ours(
-            SagaActivities.begin_compensation, self.claim(actor), turn, summary="turn round"
+            SagaActivities.begin_compensation, self.claim(actor), turn, summary="begin compensation"
         )
         self.epoch = turned.epoch
         if turned.state == "compensating":

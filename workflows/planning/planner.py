@@ -9,11 +9,12 @@ from graphlib import CycleError, TopologicalSorter
 import pydantic
 from pydantic import JsonValue
 
+from activities.providers.kinds import KINDS, Kinds
 from ledger.aggregates.resource import DesiredState
 from ledger.read.environments import KnownResource
 from workflows.contract.change import ChangeRequest
 from workflows.planning.plan import Action, Operation, Plan, Refusal
-from workflows.planning.validation import InvalidChange, Kinds, asked, depends_on, problems_in
+from workflows.planning.validation import InvalidChange, asked, depends_on, problems_in
 
 
 def names_of(request: ChangeRequest) -> set[str]:
@@ -27,7 +28,7 @@ def names_of(request: ChangeRequest) -> set[str]:
 def plan(
     request: ChangeRequest,
     known: Mapping[str, KnownResource],
-    kinds: Kinds,
+    kinds: Kinds = KINDS,
     later: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
     """Compare what a change wants with what the ledger knows of its environment.

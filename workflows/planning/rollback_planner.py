@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from activities.providers.kinds import KINDS, Kinds
 from ledger.read.environments import PastResource, Rewound
 from workflows.contract.change import MAX_RESOURCES, ChangeRequest, Resource, RollbackRequest
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.planner import plan
-from workflows.planning.validation import InvalidChange, Kinds
+from workflows.planning.validation import InvalidChange
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Reversal:
     undoes: Mapping[str, str]
 
 
-def plan_rollback(request: RollbackRequest, rewound: Rewound, kinds: Kinds) -> Reversal:
+def plan_rollback(request: RollbackRequest, rewound: Rewound, kinds: Kinds = KINDS) -> Reversal:
     """What takes the environment back to `request.to`, given what was touched since.
 
     Back to before a change, a resource that another change touched later needs `force`. Back to a

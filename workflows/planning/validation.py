@@ -1,20 +1,14 @@
 """What is wrong with a change by itself, whatever the ledger knows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
 import pydantic
 
 from activities.errors import problems_of
-from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
-from activities.providers.provider import Spec
+from activities.providers.kinds import KINDS, Kinds
 from ledger.aggregates.resource import DesiredState
 from workflows.contract.change import ChangeRequest, Resource
-
-Kinds = Mapping[str, type[Spec]]
-
-# All kinds of resources there are.
-KINDS: Kinds = POSTGRES_KINDS
 
 
 class InvalidChange(Exception):
@@ -25,7 +19,7 @@ class InvalidChange(Exception):
         self.problems = problems
 
 
-def problems_in(request: ChangeRequest, kinds: Kinds) -> list[tuple[str, str]]:
+def problems_in(request: ChangeRequest, kinds: Kinds = KINDS) -> list[tuple[str, str]]:
     """What is wrong with a request by itself: field (`present[1].spec.owner`) and reason."""
     problems: list[tuple[str, str]] = []
     seen: set[str] = set()
