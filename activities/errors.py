@@ -180,6 +180,7 @@ class ClassifyErrors(Interceptor):
     """Puts `classify` around every activity of a worker."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Wrap the activity; the SDK calls this once per worker."""
         return _Classifying(next)
 
 

@@ -60,6 +60,7 @@ class KnowNamespace(Interceptor):
         return self._id
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Wrap the activity; the SDK calls this once per worker."""
         return _Knowing(next, self)
 
 

@@ -55,6 +55,7 @@ class ApplyResource(Request):
 
     @property
     def aggregate(self) -> str:
+        """The name of the aggregate."""
         return resource_name(self.environment, self.name)
 
     @property

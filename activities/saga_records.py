@@ -34,6 +34,7 @@ class SagaOpened(Request):
 
     @classmethod
     def of(cls, opened: Opened, last_ordinal: int = 0) -> "SagaOpened":
+        """The answer of the ledger to an opening."""
         saga = opened.saga
         return cls(
             how=opened.how,
@@ -73,6 +74,8 @@ class Turn(Request):
 
 
 class StepToUndo(Request):
+    """A step that may have had an effect, and the plan of its undo."""
+
     name: str
     ordinal: int
     undo: UndoPlan

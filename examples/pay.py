@@ -6,6 +6,7 @@ from starter import Amends, Destination, Money, PaymentRequest
 
 
 async def main() -> None:
+    """Submit the payment, and wait for its end."""
     request = PaymentRequest(
         operation_id="rent-2026-11",
         agent_id="expense-bot",

@@ -1,0 +1,1 @@
+"""The worker: settings, wiring, the process, health and the embedded servers."""

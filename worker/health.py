@@ -30,10 +30,12 @@ class Finding:
 
     @property
     def fresh(self) -> bool:
+        """Whether the last probe is recent enough to be believed."""
         # A probe that itself got stuck must not leave an old `ok` standing.
         return time.monotonic() - self.checked_at < PROBE_EVERY_S + 2 * PROBE_TIMEOUT_S
 
     def as_json(self) -> dict[str, object]:
+        """The answer as JSON."""
         if self.ok and self.fresh:
             return {"ok": True, "answered_ms": self.answered_ms}
         return {"ok": False, "error": self.error or "the probe itself got no answer"}

@@ -13,6 +13,7 @@ class JsonFormatter(logging.Formatter):
     """Time, level, logger, message, and the saga it is about."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one line of JSON."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),

@@ -48,6 +48,7 @@ def runner(workflow_sandbox: str) -> WorkflowRunner:
 
 
 def sandbox() -> WorkflowRunner:
+    """Temporal's sandbox, with what is safe to share between runs passed through."""
     if _KEPT not in sys.meta_path:
         # After what answers for modules without a file, and after anybody's hooks.
         sys.meta_path.insert(sys.meta_path.index(PathFinder), _KEPT)

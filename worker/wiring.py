@@ -116,6 +116,7 @@ def undos() -> set[str]:
 
 
 def is_activity(method: object) -> bool:
+    """Whether a method is an activity."""
     return hasattr(method, "__temporal_activity_definition")
 
 

@@ -1,0 +1,1 @@
+"""The workflows: sagas as stories, and the engine that runs them."""

@@ -18,9 +18,11 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
 
     @workflow.run
     async def run(self, *raw: Any) -> AgentResult:
+        """The workflow: admit the input and carry it out."""
         return await self.carry_out(raw)
 
     async def story(self, request: AgentRequest) -> AgentResult:
+        """What the saga does, step by step."""
         self.ignore_cancel()
         state: AgentEnd = "registered" if request.action == "register" else "revoked"
         result = AgentResult(state=state, agent_id=request.agent_id)
@@ -34,4 +36,5 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
         return result
 
     def subjects(self, request: AgentRequest) -> list[str]:
+        """The aggregates that the saga is about."""
         return [f"agent/{request.agent_id}"]

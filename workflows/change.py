@@ -24,9 +24,11 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
 
     @workflow.run
     async def run(self, *raw: Any) -> ChangeResult:
+        """The workflow: admit the input and carry it out."""
         return await self.carry_out(raw)
 
     def admitted(self, raw: tuple[Any, ...]) -> ChangeRequest:
+        """The input as a request of this saga. Raises `InvalidInput`."""
         request = super().admitted(raw)
         problems = problems_in(request)
         if problems:
@@ -34,6 +36,7 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
         return request
 
     async def planned(self, request: ChangeRequest) -> tuple[Plan, Mapping[str, str]]:
+        """The plan of the change, against what the ledger knows now."""
         found = await self.saga.step(
             "plan",
             ResourceActivities.read_resources,
@@ -43,5 +46,6 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
         return plan(request, known), {}
 
     def subjects(self, request: ChangeRequest) -> list[str]:
+        """The aggregates that the saga is about."""
         names = [*(resource.name for resource in request.present), *request.absent]
         return [resource_name(request.environment, name) for name in names]

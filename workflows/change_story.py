@@ -37,6 +37,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
         raise NotImplementedError
 
     async def story(self, request: RequestT) -> ChangeResult:
+        """What the saga does, step by step."""
         plan, undoes = await self.planned(request)
         if plan.refusals:
             refusal = plan.refusals[0]
@@ -92,6 +93,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             raise TurnRound(cause_of(error), system(reason=reason)) from error
 
     async def amended(self, request: RequestT, turned: Turned) -> ChangeResult:
+        """The result after everything was undone."""
         return ChangeResult(
             state="compensated",
             reason=turned.cause,

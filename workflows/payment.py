@@ -34,9 +34,11 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.run
     async def run(self, *raw: Any) -> PaymentResult:
+        """The workflow: admit the input and carry it out."""
         return await self.carry_out(raw)
 
     async def story(self, request: PaymentRequest) -> PaymentResult:
+        """What the saga does, step by step."""
         hold = await self._authorize(request)
         if hold.state == "pending_approval":
             hold = await self._approval(hold)
@@ -134,6 +136,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         return asked.by.actor
 
     async def amended(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
+        """The result after everything was undone."""
         hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
         self.saga.show(decision=hold.state)
         return PaymentResult(
@@ -146,6 +149,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         )
 
     def subjects(self, request: PaymentRequest) -> list[str]:
+        """The aggregates that the saga is about."""
         return [f"agent/{request.agent_id}"]
 
     @workflow.update

@@ -19,9 +19,11 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
 
     @workflow.run
     async def run(self, *raw: Any) -> PolicyResult:
+        """The workflow: admit the input and carry it out."""
         return await self.carry_out(raw)
 
     async def story(self, request: PolicyRequest) -> PolicyResult:
+        """What the saga does, step by step."""
         self.ignore_cancel()
         policy = await self.saga.step(
             "set policy",
@@ -34,4 +36,5 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
         )
 
     def subjects(self, request: PolicyRequest) -> list[str]:
+        """The aggregates that the saga is about."""
         return [f"agent/{request.agent_id}", f"policy/{request.agent_id}"]

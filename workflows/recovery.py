@@ -40,6 +40,7 @@ class RecoverySaga:
 
     @workflow.run
     async def run(self, *raw: Any) -> Recovered:
+        """The workflow: admit the input and carry it out."""
         request = admit(raw, RecoveryRequest)
         expected = recovery_id(request.saga_id, request.epoch)
         if workflow.info().workflow_id != expected:

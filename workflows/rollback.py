@@ -26,9 +26,11 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
 
     @workflow.run
     async def run(self, *raw: Any) -> ChangeResult:
+        """The workflow: admit the input and carry it out."""
         return await self.carry_out(raw)
 
     def admitted(self, raw: tuple[Any, ...]) -> RollbackRequest:
+        """The input as a request of this saga. Raises `InvalidInput`."""
         request = super().admitted(raw)
         try:
             Target.parse(request.to)
@@ -37,6 +39,7 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
         return request
 
     async def planned(self, request: RollbackRequest) -> tuple[Plan, Mapping[str, str]]:
+        """The plan back to a point of the past, and the changes that it undoes."""
         past = ReadPast(environment=request.environment, to=request.to, names=request.resources)
         try:
             rewound = await self.saga.step("plan", ResourceActivities.read_past, past)
@@ -46,6 +49,7 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
         return reversal.plan, reversal.undoes
 
     def subjects(self, request: RollbackRequest) -> list[str]:
+        """The aggregates that the saga is about."""
         if request.resources:
             return [resource_name(request.environment, name) for name in request.resources]
         return [f"environment/{request.environment}", f"to/{request.to}"]

@@ -32,6 +32,7 @@ class SweepWorkflow:
 
     @workflow.run
     async def run(self, *raw: Any) -> Swept:
+        """The workflow: admit the input and carry it out."""
         request = admit(raw, SweepRequest)
         workflow_id = workflow.info().workflow_id
         # The server appends the time to the id of a run of the schedule.

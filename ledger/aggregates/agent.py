@@ -21,12 +21,15 @@ class AgentRevoked(Event):
 
 
 class AgentState(State):
+    """The state of an agent: a row of its table."""
+
     agent_id: str
     user: str
     state: Literal["active", "revoked"]
 
 
 def evolve(state: AgentState | None, event: Event) -> AgentState:
+    """Fold one event into the state of an agent. Raises UnknownEvent."""
     match state, event:
         case None, AgentRegistered():
             return AgentState(state="active", **vars(event))

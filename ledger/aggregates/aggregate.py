@@ -39,6 +39,7 @@ class Xid8(UserDefinedType[str]):
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
+        """Name the type in DDL."""
         return "XID8"
 
 

@@ -101,6 +101,8 @@ class AuthorizationCompensated(AuthorizationReleased):
 
 
 class AuthorizationState(State):
+    """The state of an authorization: a row of its table."""
+
     authorization_id: str
     saga_id: str
     agent_id: str
@@ -120,6 +122,7 @@ class AuthorizationState(State):
 
 
 def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState:
+    """Fold one event into the state of an authorization. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, AuthorizationRequested):
             asked = {name: value for name, value in event if name != "inputs"}

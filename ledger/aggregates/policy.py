@@ -17,6 +17,8 @@ class PolicySet(Event):
 
 
 class PolicyState(State):
+    """The state of a policy: a row of its table."""
+
     agent_id: str
     currency: str
     max_per_transaction_minor: int
@@ -26,6 +28,7 @@ class PolicyState(State):
 
 
 def evolve(state: PolicyState | None, event: Event) -> PolicyState:
+    """Fold one event into the state of a policy. Raises UnknownEvent."""
     if isinstance(event, PolicySet):
         return PolicyState(**vars(event))
     raise UnknownEvent(f"{type(event).__name__} is no event of a policy")

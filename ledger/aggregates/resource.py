@@ -63,6 +63,8 @@ class ResourceChangeDropped(Event):
 
 
 class ResourceState(State):
+    """The state of a resource: a row of its table."""
+
     environment: str
     name: str
     kind: str
@@ -106,6 +108,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def evolve(state: ResourceState | None, event: Event) -> ResourceState:
+    """Fold one event into the state of a resource. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, ResourceChangeStarted):
             return ResourceState(

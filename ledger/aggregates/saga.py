@@ -103,6 +103,8 @@ class SagaFailed(Event):
 
 
 class SagaState(State):
+    """The state of a saga: a row of its table."""
+
     kind: str
     operation_id: str
     state: Phase
@@ -124,10 +126,12 @@ class SagaState(State):
 
     @property
     def closed(self) -> bool:
+        """Whether the saga has ended."""
         return self.state in CLOSED
 
 
 def evolve(state: SagaState | None, event: Event) -> SagaState:
+    """Fold one event into the state of a saga. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, SagaStarted):
             return SagaState(state="running", epoch=1, **vars(event))

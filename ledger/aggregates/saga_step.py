@@ -146,6 +146,8 @@ class StepResolved(Event):
 
 
 class StepState(State):
+    """The state of a step: a row of its table."""
+
     saga_id: str
     name: str
     ordinal: int
@@ -167,6 +169,7 @@ class StepState(State):
 
     @property
     def undecided(self) -> bool:
+        """Whether the outcome of the step is not on record yet."""
         return self.state in UNDECIDED
 
 
@@ -185,6 +188,7 @@ class StepReport(State):
 
     @classmethod
     def of(cls, step: StepState) -> "StepReport":
+        """The report of a step as the ledger has it."""
         ended = step.state in ENDED
         # Only what was done left a result.
         outcome = "unknown" if step.result is None else "done"
@@ -203,6 +207,7 @@ class StepReport(State):
 
 
 def evolve(state: StepState | None, event: Event) -> StepState:
+    """Fold one event into the state of a step. Raises UnknownEvent."""
     if state is None:
         match event:
             case StepCommitted():

@@ -45,6 +45,8 @@ class TransferReversed(Event):
 
 
 class TransferState(State):
+    """The state of a transfer: a row of its table."""
+
     transfer_id: str
     authorization_id: str
     saga_id: str
@@ -59,6 +61,7 @@ class TransferState(State):
 
 
 def evolve(state: TransferState | None, event: Event) -> TransferState:
+    """Fold one event into the state of a transfer. Raises UnknownEvent."""
     match state, event:
         case None, TransferStarted():
             return TransferState(state="started", **vars(event))

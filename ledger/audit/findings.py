@@ -95,6 +95,7 @@ class Findings:
         self.unlisted = 0
 
     def add(self, *findings: Finding) -> None:
+        """Keep findings up to the limit, and count the rest."""
         room = MAX_FINDINGS - len(self.listed)
         self.listed.extend(findings[:room])
         self.unlisted += len(findings[room:])

@@ -54,6 +54,7 @@ class Verified(BaseModel):
 
     @property
     def clean(self) -> bool:
+        """Whether nothing was found."""
         return not self.findings
 
 

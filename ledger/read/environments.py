@@ -117,10 +117,12 @@ class Target:
 
     @property
     def position(self) -> int | None:
+        """The position of the point, if it was given as one."""
         return self.point.position if self.point else None
 
     @property
     def moment(self) -> datetime | None:
+        """The time of the point, if it was given as one."""
         return self.point.moment if self.point else None
 
 

@@ -64,6 +64,7 @@ class StepClaim:
 
     @property
     def aggregate(self) -> str:
+        """The name of the aggregate."""
         return step_name(self.saga_id, self.step)
 
     def refs(self, phase: Phase, *, new: bool = False) -> list[Ref]:

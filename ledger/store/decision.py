@@ -38,6 +38,7 @@ class Ref:
 
     @property
     def assumed(self) -> bool:
+        """Whether the first try takes the state for given instead of loading it."""
         return self.new or bool(self.given)
 
 
@@ -79,6 +80,7 @@ class Loaded:
 
     @property
     def now(self) -> datetime:
+        """The database's clock at the load. Raises NotLoaded."""
         if self._now is None:
             raise NotLoaded("the time")
         return self._now

@@ -21,7 +21,8 @@ class Teller(Protocol):
 
     def __enter__(self) -> "Teller": ...
     def __exit__(self, *_: object) -> None: ...
-    def tell(self, progress: "Progress") -> None: ...
+    def tell(self, progress: "Progress") -> None:
+        """Show how a saga stands."""
 
 
 def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: bool = False) -> int:

@@ -82,6 +82,7 @@ class Cluster(Server):
 
     @property
     def user(self) -> str | None:
+        """The system user that owns the server, or None for this one."""
         return self._user
 
     def url(self, role: str = "", password: str = "", database: str = "postgres") -> str:
@@ -90,6 +91,7 @@ class Cluster(Server):
         return f"postgresql://{role or SUPERUSER}:{secret}@{HOST}:{self.port[self.name]}/{database}"
 
     async def prepare(self) -> None:
+        """Make what the server needs before it starts."""
         await self._stop_left_over()
         # useradd may take a second where the user database is large.
         self._user = await asyncio.to_thread(system_user.user_for, self.data)
@@ -148,6 +150,7 @@ class Cluster(Server):
             raise EmbeddedError(f"initdb of {self.name} ended with status {status}: see {self.log}")
 
     def command(self) -> Sequence[str | Path]:
+        """The command line of the server."""
         settings = _SETTINGS | {"port": str(self.port[self.name])}
         if not self._durable:
             settings |= _NOT_DURABLE
@@ -155,11 +158,13 @@ class Cluster(Server):
         return (self._programs / "postgres", "-D", self.data, *arguments)
 
     def environment(self) -> Mapping[str, str]:
+        """The environment of the server: only what it needs."""
         # Nothing of ours but this: a PGDATA or PGPORT of the user would reach the server.
         kept = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
 
     async def answers(self) -> bool:
+        """Whether the server answers."""
         try:
             connection = await psycopg.AsyncConnection.connect(self.url(), connect_timeout=5)
         except psycopg.OperationalError:

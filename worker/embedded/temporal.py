@@ -68,6 +68,7 @@ class DevServer(Server):
         return f"http://{HOST}:{self.port['ui']}"
 
     def command(self) -> Sequence[str | Path]:
+        """The command line of the server."""
         return (
             *(self._program, "server", "start-dev", "--log-level", "warn"),
             *("--ip", HOST, "--port", str(self.port["temporal"])),
@@ -79,6 +80,7 @@ class DevServer(Server):
         )
 
     def environment(self) -> Mapping[str, str]:
+        """The environment of the server: only what it needs."""
         # The user's TEMPORAL_* say where clients connect; the server must not read them.
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")

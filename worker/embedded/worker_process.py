@@ -28,12 +28,15 @@ class WorkerProcess(Server):
 
     @property
     def working_folder(self) -> Path | None:
+        """The folder the process runs in, or None for this one."""
         return None
 
     def command(self) -> Sequence[str | Path]:
+        """The command line of the server."""
         return (sys.executable, "-m", "worker", "run")
 
     def environment(self) -> Mapping[str, str]:
+        """The environment of the server: only what it needs."""
         # The user's TEMPORAL_* may hold keys and TLS of another server.
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")
@@ -41,6 +44,7 @@ class WorkerProcess(Server):
         return ours | self._servers.environment() | {"AMENDS_HEALTH_ADDRESS": self.health_address}
 
     async def answers(self) -> bool:
+        """Whether the server answers."""
         try:
             reader, writer = await asyncio.open_connection(HOST, self.port["health"])
         except OSError:

@@ -27,13 +27,22 @@ class SagaRequest(Protocol):
     """What every saga is asked with: who wants it, and the caller's context (ip, session)."""
 
     @property
-    def operation_id(self) -> str | None: ...
+    def operation_id(self) -> str | None:
+        """The id that makes the request one saga."""
+
     @property
-    def actor(self) -> str: ...
+    def actor(self) -> str:
+        """Who asks."""
+
     @property
-    def metadata(self) -> dict[str, JsonValue]: ...
-    def fingerprint(self) -> str: ...
-    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+    def metadata(self) -> dict[str, JsonValue]:
+        """The context of the caller."""
+
+    def fingerprint(self) -> str:
+        """The digest that tells two requests apart."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """The request as JSON."""
 
 
 class BorderConverter(PydanticPayloadConverter):
@@ -42,6 +51,7 @@ class BorderConverter(PydanticPayloadConverter):
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
+        """Decode the arguments. Raises `InvalidInput` without their values."""
         try:
             return super().from_payloads(payloads, type_hints)
         except pydantic.ValidationError as error:

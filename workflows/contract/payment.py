@@ -33,6 +33,7 @@ class PaymentRequest(Input):
 
     @property
     def actor(self) -> str:
+        """Who asks: the agent."""
         return f"agent:{self.agent_id}"
 
 

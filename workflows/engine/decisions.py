@@ -23,6 +23,7 @@ class Asked:
         return self.by.outcome if isinstance(self.by, Resolve) else None
 
     def answer(self, refusal: ApplicationError | None = None) -> None:
+        """Answer whoever asked: agreed, or refused."""
         self.answered, self.refusal = True, refusal
 
 
@@ -34,6 +35,7 @@ class Inbox:
     taken: Asked | None = None
 
     def take(self) -> Asked:
+        """The oldest decision, which the story looks at from now on."""
         self.taken = self.waiting.pop(0)
         return self.taken
 

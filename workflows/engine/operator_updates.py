@@ -21,6 +21,7 @@ class Mended:
 
     @property
     def saga(self) -> Saga:
+        """The saga of this run, once it is known."""
         assert self._saga is not None
         return self._saga
 

@@ -40,6 +40,7 @@ OBJECTS = (
 
 
 def upgrade() -> None:
+    """Make the schema."""
     # The driver itself: several statements in a file, and no meaning in a percent sign.
     cursor = op.get_bind().connection.cursor()
     for name in OBJECTS:
@@ -48,4 +49,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Refuse: the ledger is never taken down."""
     raise RuntimeError("the ledger is never taken down: restore a backup instead")
