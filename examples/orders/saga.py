@@ -1,0 +1,76 @@
+"""The saga: reserve each line of an order, or none of them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue
+from temporalio import workflow
+
+from activities.saga_records import Turned
+from ledger.aggregates.saga_step import StepReport
+from workflows.contract.fields import Actor, Input, Metadata, Name, OperationId
+from workflows.engine.workflow import SagaWorkflow
+
+with workflow.unsafe.imports_passed_through():
+    from examples.orders.activities import OrderActivities, Reserve
+
+
+class Line(Input):
+    """One item of an order."""
+
+    item: Name
+    count: Annotated[int, Field(ge=1, le=1_000)]
+
+
+class OrderRequest(Input):
+    """The input of `OrderSaga`, as JSON from any client."""
+
+    operation_id: OperationId
+    actor: Actor
+    lines: Annotated[list[Line], Field(min_length=1, max_length=20)]
+    metadata: Metadata = Field(default_factory=dict[str, JsonValue])
+
+
+class OrderResult(Input):
+    """The result of `OrderSaga`."""
+
+    state: Literal["reserved", "compensated"]
+    reason: str | None = None
+    residuals: list[str] = Field(default_factory=list)
+    steps: list[StepReport] = Field(default_factory=list)
+
+
+@workflow.defn
+class OrderSaga(SagaWorkflow[OrderRequest, OrderResult]):
+    """Started as `order/{operation_id}`."""
+
+    kind, request_model, result_model = "order", OrderRequest, OrderResult
+
+    @workflow.run
+    async def run(self, *raw: Any) -> OrderResult:
+        """The workflow: admit the input and carry it out."""
+        return await self.carry_out(raw)
+
+    async def story(self, request: OrderRequest) -> OrderResult:
+        """Reserve line by line; a line that is refused compensates those before it."""
+        for number, line in enumerate(request.lines, 1):
+            await self.saga.call(
+                f"reserve line {number}",
+                OrderActivities.reserve_goods,
+                Reserve(item=line.item, count=line.count),
+                undo=OrderActivities.release_goods,
+            )
+        self.decided("reserved")
+        return OrderResult(state="reserved")
+
+    async def amended(self, request: OrderRequest, turned: Turned) -> OrderResult:
+        """The result after the compensation."""
+        return OrderResult(
+            state="compensated",
+            reason=turned.cause,
+            residuals=turned.residuals,
+            steps=turned.reports,
+        )
+
+    def subjects(self, request: OrderRequest) -> list[str]:
+        """The items of the order."""
+        return [line.item for line in request.lines]
