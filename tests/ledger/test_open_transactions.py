@@ -33,10 +33,16 @@ async def test_the_oldest_writer_is_named_to_the_auditor(clone: Clone) -> None:
 
 
 async def test_who_only_reads_is_not_named(clone: Clone) -> None:
-    async with await AsyncConnection.connect(clone.worker) as reader:
+    async with (
+        await AsyncConnection.connect(clone.worker) as reader,
+        await AsyncConnection.connect(clone.worker) as writer,
+    ):
+        # The reader began first, so that it would be the oldest if it counted.
         await reader.execute("SELECT count(*) FROM ledger.event_log")
+        await writer.execute("SELECT pg_current_xact_id()")
         found = await _oldest(clone, clone.auditor)
-        assert found is None or found.pid != reader.info.backend_pid
+        assert found is not None
+        assert found.pid == writer.info.backend_pid
 
 
 def test_a_prepared_transaction_is_named_by_its_name() -> None:
