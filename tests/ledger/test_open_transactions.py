@@ -1,6 +1,6 @@
 """Who holds up what may be read as final."""
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel
 
 from ledger.database import open_database
 from ledger.read.open_transactions import OpenTransaction, oldest_open_transaction
@@ -37,7 +37,8 @@ async def test_who_only_reads_is_not_named(clone: Clone) -> None:
         await AsyncConnection.connect(clone.worker) as reader,
         await AsyncConnection.connect(clone.worker) as writer,
     ):
-        # The reader began first, so that it would be the oldest if it counted.
+        # The reader began first and keeps its snapshot: it would be the oldest if it counted.
+        await reader.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await reader.execute("SELECT count(*) FROM ledger.event_log")
         await writer.execute("SELECT pg_current_xact_id()")
         found = await _oldest(clone, clone.auditor)
