@@ -56,7 +56,8 @@ async def test_it_is_well_when_all_servers_answer() -> None:
         await until(lambda: is_status(ask, 200))
         status, body = await ask()
     assert (status, body["status"]) == (200, "ok")
-    assert body["database"] == {"ok": True, "answered_ms": 0}
+    assert body["database"]["ok"] is True
+    assert 0 <= body["database"]["answered_ms"] <= health.PROBE_TIMEOUT_S * 1_000
 
 
 async def test_it_is_not_well_before_anybody_was_asked() -> None:
