@@ -18,8 +18,8 @@ MODULES = frozenset(
     {
         *("activities", "ledger", "workflows"),
         *("pydantic", "pydantic_core", "temporalio"),
-        *("asyncio", "collections", "dataclasses", "datetime", "functools", "graphlib", "re"),
-        "typing",
+        *("asyncio", "collections", "dataclasses", "datetime", "enum", "functools", "graphlib"),
+        *("re", "typing"),
     }
 )
 # Of temporalio: what a workflow may hold. Its clients and its testing call the outside.

@@ -27,6 +27,7 @@ PASSED_THROUGH = (
     "ledger",
     "workflows.contract",
     "workflows.engine.decisions",
+    "workflows.engine.lifecycle",
     "workflows.engine.live_details",
     "workflows.planning",
     "annotated_types",

@@ -23,7 +23,7 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
 
     async def story(self, request: AgentRequest) -> AgentResult:
         """What the saga does, step by step."""
-        self.ignore_cancel()
+        self.saga.refuse_cancel()
         state: AgentEnd = "registered" if request.action == "register" else "revoked"
         result = AgentResult(state=state, agent_id=request.agent_id)
         await self.saga.step(
@@ -32,7 +32,7 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
             ChangeAgent(**request.model_dump(include={"action", "agent_id", "user", "reason"})),
             ending=result.model_dump(mode="json"),
         )
-        self.decided(state)
+        self.saga.decided(state)
         return result
 
     def subjects(self, request: AgentRequest) -> list[str]:

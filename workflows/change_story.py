@@ -17,8 +17,10 @@ from workflows.contract.change import (
     ResourceChange,
     RollbackRequest,
 )
+from workflows.engine.decisions import system
 from workflows.engine.run import cause_of, words_of
-from workflows.engine.workflow import SagaWorkflow, TurnRound, system
+from workflows.engine.story import Compensate
+from workflows.engine.workflow import SagaWorkflow
 from workflows.planning.plan import Operation, Plan
 
 MAX_NOTES = 50
@@ -41,12 +43,12 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
         plan, undoes = await self.planned(request)
         if plan.refusals:
             refusal = plan.refusals[0]
-            self.decided("refused", refusal.reason)
+            self.saga.decided("refused", refusal.reason)
             sentences = [each.sentence for each in plan.refusals]
             return ChangeResult(
                 state="refused", reason=refusal.reason, notes=few([*sentences, *plan.notes])
             )
-        self.decided("planned")
+        self.saga.decided("planned")
         await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
         return ChangeResult(
             state="applied" if plan.to_do else "unchanged",
@@ -90,9 +92,9 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
                 raise
             # Its own words go on record as the reason why the saga turns round.
             reason = f"{request.name}: {words_of(error)}"[:200]
-            raise TurnRound(cause_of(error), system(reason=reason)) from error
+            raise Compensate(cause_of(error), system(reason=reason)) from error
 
-    async def amended(self, request: RequestT, turned: Turned) -> ChangeResult:
+    async def compensated(self, request: RequestT, turned: Turned) -> ChangeResult:
         """The result after everything was undone."""
         return ChangeResult(
             state="compensated",

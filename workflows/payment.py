@@ -19,9 +19,10 @@ from workflows.contract.admission import admit
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
-from workflows.engine.decisions import not_allowed
+from workflows.engine.decisions import not_allowed, system
 from workflows.engine.run import ATTENTION, cause_of
-from workflows.engine.workflow import SagaWorkflow, TurnRound, system
+from workflows.engine.story import Compensate
+from workflows.engine.workflow import SagaWorkflow
 
 
 @workflow.defn
@@ -42,7 +43,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         hold = await self._authorize(request)
         if hold.state == "pending_approval":
             hold = await self._approval(hold)
-        self.decided(hold.state, hold.reason)
+        self.saga.decided(hold.state, hold.reason)
         if hold.state == "denied":
             return PaymentResult(
                 state="denied", authorization_id=hold.authorization_id, reason=hold.reason
@@ -66,7 +67,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             by=by,
             tell_within=TELL_WITHIN,
         )
-        self.pivot()
+        self.saga.pivot()
         result = PaymentResult(
             state="captured",
             authorization_id=hold.authorization_id,
@@ -103,13 +104,13 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     async def _approval(self, hold: Authorized) -> Authorized:
         """Wait for a person. Rejecting, or letting the deadline pass, turns the saga round."""
-        self.decided("pending_approval")
-        asked = await self.person("approval", until=hold.expires_at)
+        self.saga.decided("pending_approval")
+        asked = await self.saga.person("approval", until=hold.expires_at)
         if asked is None:
-            raise TurnRound("approval_expired", system())
+            raise Compensate("approval_expired", system())
         if asked.verb == "reject":
             asked.answer()
-            raise TurnRound("rejected", asked.by)
+            raise Compensate("rejected", asked.by)
         request = Approve(authorization_id=hold.authorization_id, reason=asked.by.reason)
         try:
             approved = await self.saga.step(
@@ -121,21 +122,21 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         except ActivityError as error:
             asked.answer(not_allowed(f"can't approve: {cause_of(error)}"))
             if cause_of(error) == "approval_expired":
-                raise TurnRound("approval_expired", system()) from error
+                raise Compensate("approval_expired", system()) from error
             raise
-        self.decided(approved.state)
+        self.saga.decided(approved.state)
         asked.answer()
-        self.stop_waiting(f"the authorization is {approved.state}")
+        self.saga.stop_waiting(f"the authorization is {approved.state}")
         return approved
 
     async def _agent_captures(self) -> str:
         """Wait until the agent captures; returns who did."""
-        asked = await self.person("capture")
+        asked = await self.saga.person("capture")
         assert asked is not None
-        self.agree()
+        self.saga.agree()
         return asked.by.actor
 
-    async def amended(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
+    async def compensated(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
         """The result after everything was undone."""
         hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
         self.saga.show(decision=hold.state)
@@ -165,7 +166,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     async def reject(self, *raw: Any) -> Progress:
         """A person says no: the reserved spend is released. Answers when that is on record."""
         await self._ask("reject", raw)
-        return await self._turned_round()
+        return await self._compensating()
 
     @reject.validator
     def _check_reject(self, *raw: Any) -> None:
@@ -185,14 +186,15 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             await self._ask("capture", raw)
         # Days may pass until a person has looked: whoever captures is told that somebody has to.
         await workflow.wait_condition(
-            lambda: self._ended or self.progress().state == ATTENTION,
+            lambda: self._lifecycle.has_ended or self.progress().state == ATTENTION,
         )
         return self.progress()
 
     @capture.validator
     def _check_capture(self, *raw: Any) -> None:
         actor = admit(raw, By).actor
-        if actor.startswith("agent:") and self._saga and actor != self.saga.actor:
+        saga = self._execution.saga
+        if actor.startswith("agent:") and saga and actor != saga.actor:
             raise not_allowed("can't capture: this is the payment of another agent")
         if self.progress().decision not in ("approved", "capturing", "captured"):
             self._check_ask("capture", "capture", raw)

@@ -24,13 +24,13 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
 
     async def story(self, request: PolicyRequest) -> PolicyResult:
         """What the saga does, step by step."""
-        self.ignore_cancel()
+        self.saga.refuse_cancel()
         policy = await self.saga.step(
             "set policy",
             AgentActivities.set_policy,
             SetPolicy(**request.model_dump(include=set(SetPolicy.model_fields))),
         )
-        self.decided("set")
+        self.saga.decided("set")
         return PolicyResult(
             state="set", agent_id=request.agent_id, policy_version=policy.policy_version
         )

@@ -16,8 +16,9 @@ from activities.errors import OUTSIDE_TRY, invalid_input
 from activities.orphans import Declared, Loss, LostSagas, Standing
 from workflows.contract.admission import admit
 from workflows.contract.sweep import Recovered, RecoveryRequest
+from workflows.engine.decisions import SYSTEM
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
-from workflows.engine.workflow import SYSTEM, SagaWorkflow
+from workflows.engine.workflow import SagaWorkflow
 from workflows.kinds import INFRASTRUCTURE_SAGAS, PAYMENT_SAGAS
 
 # Every saga there is, by its kind.

@@ -59,10 +59,10 @@ class OrderSaga(SagaWorkflow[OrderRequest, OrderResult]):
                 Reserve(item=line.item, count=line.count),
                 undo=OrderActivities.release_goods,
             )
-        self.decided("reserved")
+        self.saga.decided("reserved")
         return OrderResult(state="reserved")
 
-    async def amended(self, request: OrderRequest, turned: Turned) -> OrderResult:
+    async def compensated(self, request: OrderRequest, turned: Turned) -> OrderResult:
         """The result after the compensation."""
         return OrderResult(
             state="compensated",

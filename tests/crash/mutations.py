@@ -20,6 +20,8 @@ from ledger.sagas.step_log import StepClaim
 from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
 from tests.crash.patching import put
 from worker import sandbox
+from workflows.engine import execution
+from workflows.engine.compensation import compensate
 from workflows.engine.saga import Saga
 
 
@@ -52,16 +54,16 @@ def _no_stored_result() -> None:
 
 def _undo_from_memory() -> None:
     """The saga undoes what it saw succeed, instead of what the ledger says was started."""
-    # The real module in the sandbox, so that the patch is in it.
-    put(sandbox, "PASSED_THROUGH", (*sandbox.PASSED_THROUGH, "workflows.engine.saga"))
-    watch, undo = Saga._watch, Saga.turn_round
+    # The real modules in the sandbox, so that the patch is in them.
+    put(sandbox, "PASSED_THROUGH", (*sandbox.PASSED_THROUGH, "workflows.engine"))
+    watch = Saga._watch
 
     async def remembering(saga: Any, claim: Any, work: Any) -> Any:
         answer = await watch(saga, claim, work)
         saga.remembered = {*getattr(saga, "remembered", ()), claim.step}
         return answer
 
-    async def from_memory(saga: Any, turn: Any, actor: str) -> Turned:
+    async def from_memory(saga: Any, why: Any, actor: str) -> Turned:
         ours = saga.ours
 
         async def forgetting(activity: Any, *args: Any, **more: Any) -> Any:
@@ -73,10 +75,10 @@ def _undo_from_memory() -> None:
             return answer
 
         saga.ours = forgetting
-        return await undo(saga, turn, actor)
+        return await compensate(saga, why, actor)
 
     put(Saga, "_watch", remembering)
-    put(Saga, "turn_round", from_memory)
+    put(execution, "compensate", from_memory)
 
 
 def _no_probe() -> None:

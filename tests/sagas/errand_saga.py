@@ -9,7 +9,9 @@ from temporalio import workflow
 from activities.saga_records import Turned
 from ledger.aggregates.saga_step import StepReport, UndoPolicy
 from workflows.contract.fields import Input
-from workflows.engine.workflow import SagaWorkflow, TurnRound, system
+from workflows.engine.decisions import system
+from workflows.engine.story import Compensate
+from workflows.engine.workflow import SagaWorkflow
 
 with workflow.unsafe.imports_passed_through():
     from tests.sagas.desk import Desk, Errand
@@ -47,7 +49,7 @@ class ErrandSaga(SagaWorkflow[ErrandsRequest, ErrandsResult]):
             for errand in request.errands:
                 await self._run_errand(errand)
         if request.then_undo:
-            raise TurnRound("cancelled", system())
+            raise Compensate("cancelled", system())
         return ErrandsResult(state="run")
 
     async def _run_errand(self, errand: Errand) -> None:
@@ -60,7 +62,7 @@ class ErrandSaga(SagaWorkflow[ErrandsRequest, ErrandsResult]):
             tell_within=errand.tell_within,
         )
 
-    async def amended(self, request: ErrandsRequest, turned: Turned) -> ErrandsResult:
+    async def compensated(self, request: ErrandsRequest, turned: Turned) -> ErrandsResult:
         return ErrandsResult(state="compensated", residuals=turned.residuals, steps=turned.reports)
 
     def subjects(self, request: ErrandsRequest) -> list[str]:

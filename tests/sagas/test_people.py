@@ -63,7 +63,7 @@ async def test_what_does_not_fit_an_undo_is_refused_and_changes_nothing(
     request = await can_not_be_undone()
     told = await books.told(request)
     late = await teller.refusal(request, "cancel", {"actor": "user:ana"})
-    assert late.message == "can't cancel: the saga is being undone (cancelled)"
+    assert late.message == "can't cancel: the saga is being compensated (cancelled)"
     await refuses(teller, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
     assert await books.told(request) == told
     await books.heal(request)

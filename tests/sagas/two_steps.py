@@ -13,6 +13,12 @@ from activities.authorizations import Approve, AuthorizationActivities
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.payment import PaymentSaga
 
+Json = dict[str, Any]
+
+
+async def left_open(end: str, result: Json, actor: str | None = None) -> Json:
+    return result
+
 
 @workflow.defn
 class TwoSteps(PaymentSaga):
@@ -27,10 +33,8 @@ class TwoSteps(PaymentSaga):
         approve = Approve(authorization_id=hold.authorization_id)
         activity = AuthorizationActivities.approve_authorization
         approved = await self.saga.step("approve", activity, approve, by="user:u-17")
+        self.saga.close = left_open  # type: ignore[method-assign]
         return PaymentResult(state="captured", authorization_id=approved.authorization_id)
-
-    async def _complete(self, result: PaymentResult) -> PaymentResult:
-        return result
 
 
 @workflow.defn

@@ -1,19 +1,66 @@
-"""The undo of one step: tried until it has success, or as the policy of the step says."""
+"""The compensation of a saga: what was started is undone, each step until its undo has success.
+
+To compensate, the saga raises its epoch, reads from the ledger what was started, and undoes it in
+reverse order of start, side by side what ran side by side. What to undo never comes from memory: a
+replayed workflow may not know what its activities committed. One undo is tried without end, or as
+the policy of its step says.
+"""
+
+import asyncio
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.errors import TRIES_AT_ONCE
-from activities.saga_records import StepToUndo
+from activities.saga_records import SagaActivities, StepToUndo, Turn, Turned
 from activities.step import Claim
 from ledger.aggregates.saga_step import StepUndone, Undo
-from workflows.engine.decisions import Asked, not_allowed
-from workflows.engine.escalation import SYSTEM, as_told, ask, given_up, pause
+from workflows.engine.decisions import SYSTEM, Asked, not_allowed
+from workflows.engine.escalation import as_told, ask, given_up, pause
+from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.retry import FIRST_PAUSE, longer
 from workflows.engine.run import SagaRun, cause_of, is_away, is_final, words_of
 
 # How an undo ended.
 Undone = tuple[Undo, StepUndone]
+
+
+async def compensate(run: SagaRun, turn: Turn, actor: str) -> Turned:
+    """Undo everything that was started, and say what that was. Returns when all is undone."""
+    turned = await run.ours(
+        SagaActivities.begin_compensation, run.claim(actor), turn, summary="begin compensation"
+    )
+    run.epoch = turned.epoch
+    if turned.state == "compensating":
+        run.enter(LifecycleEvent.COMPENSATING, reason=turned.cause)
+    run.look_up_no_more()
+    undone = await _undo(run, turned.steps, actor)
+    left = [each.residual for _, each in undone.values() if each.residual]
+    reports = [
+        report.ended(*undone[report.name]) if report.name in undone else report
+        for report in turned.reports
+    ]
+    changed = {"residuals": [*turned.residuals, *left], "reports": reports}
+    return turned.model_copy(update=changed)
+
+
+async def _undo(run: SagaRun, steps: list[StepToUndo], actor: str) -> dict[str, Undone]:
+    """Undo each step as soon as all is undone that began after it had ended: what ran side by
+    side is undone side by side. Returns how each undo ended, by the name of its step."""
+    undoing: list[tuple[StepToUndo, asyncio.Task[Undone]]] = []
+    for step in steps:
+        later = [task for one, task in undoing if step.ordinal not in one.undo.beside]
+        undoing.append((step, asyncio.create_task(_undo_after(run, later, step, actor))))
+    undone = await asyncio.gather(*(task for _, task in undoing))
+    return {step.name: how for (step, _), how in zip(undoing, undone, strict=True)}
+
+
+async def _undo_after(
+    run: SagaRun, later: list[asyncio.Task[Undone]], step: StepToUndo, actor: str
+) -> Undone:
+    for task in later:
+        await task
+    return await undo_step(run, step, actor)
 
 
 async def undo_step(run: SagaRun, step: StepToUndo, actor: str) -> Undone:

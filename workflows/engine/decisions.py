@@ -7,6 +7,9 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.contract.updates import By, Resolve, Verb, verbs
 
+# Who decides where no person does: a name that nobody outside may use.
+SYSTEM = "system:amends"
+
 
 @dataclass
 class Asked:
@@ -72,3 +75,8 @@ class Attention:
 def not_allowed(message: str) -> ApplicationError:
     """The refusal of an update that the state does not allow."""
     return ApplicationError(message, type="not_allowed", non_retryable=True)
+
+
+def system(actor: str = SYSTEM, reason: str | None = None) -> By:
+    """The decision of Amends itself."""
+    return By.model_construct(actor=actor, reason=reason)

@@ -5,10 +5,8 @@ from datetime import timedelta
 from activities.step import Claim, Verdict
 from activities.step_records import Help, StepRecords
 from workflows.contract.updates import Resolve
-from workflows.engine.decisions import Asked, Attention
+from workflows.engine.decisions import SYSTEM, Asked, Attention
 from workflows.engine.run import ATTENTION, SagaRun, heed_cancel
-
-SYSTEM = "system:amends"
 
 
 async def ask(run: SagaRun, claim: Claim, why: str, *, undoing: bool, outside: bool) -> Asked:

@@ -37,7 +37,7 @@ async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[
             return await work(claim.model_copy(update={"tries": claim.tries + tries}))
         except ActivityError as error:
             told = is_final(error)
-            ends = told and not (run.only_forward and cause_of(error) != "Fenced")
+            ends = told and not (run.lifecycle.is_past_pivot and cause_of(error) != "Fenced")
             if ends or is_cancelled_exception(error):
                 raise
             why = words_of(error)

@@ -19,8 +19,9 @@ from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
 from activities.errors import HEARTBEAT, OUTSIDE_TRY, UNAVAILABLE_NOW
-from activities.step import Claim
+from activities.step import Claim, OpenSaga
 from workflows.contract.progress import Progress, StepProgress
+from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page
 from workflows.engine.waiting import Waiting
 
@@ -61,28 +62,31 @@ OUTSIDE_RETRIES = RetryPolicy(
 class SagaRun:
     """What a saga is in this run: its epoch, its steps, its page."""
 
-    def __init__(self, kind: str, actor: str, subjects: list[str], context: dict[str, Any]) -> None:
+    def __init__(self, opening: OpenSaga, subjects: list[str], lifecycle: Lifecycle) -> None:
         self.saga_id = workflow.info().workflow_id
-        self.actor, self.context = actor, context
+        self.opening, self.lifecycle = opening, lifecycle
+        self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
-        # Past its pivot it has no way back.
-        self.only_forward = False
-        self.progress = Progress(saga_id=self.saga_id, kind=kind, state="pending")
+        self.progress = Progress(saga_id=self.saga_id, kind=opening.kind, state=lifecycle.state)
         self._steps: dict[str, StepProgress] = {}
-        # What its record says, and whom the story waits for, however its steps stand.
-        self.phase, self._waits_for = "pending", ""
+        # Whom the story waits for, however its steps stand.
+        self._waits_for = ""
         self.waiting = Waiting()
         self._publish(
-            KIND.value_set(kind),
+            KIND.value_set(opening.kind),
             STATE.value_set("running"),
-            ACTOR.value_set(actor),
+            ACTOR.value_set(self.actor),
             SUBJECTS.value_set(shortened(subjects)),
             NEEDS_ATTENTION.value_set(False),
         )
 
+    def enter(self, event: LifecycleEvent, **changed: Any) -> None:
+        """Go to the next phase, and show it. Raises ApplicationError `invalid_transition`."""
+        self.lifecycle.on(event)
+        self.show(**changed)
+
     def show(self, **changed: Any) -> None:
         """Change what people see: the search attributes only when the state or the wait change."""
-        self.phase = changed.pop("state", self.phase)
         self._waits_for = changed.pop("waits_for", self._waits_for)
         before = self.progress
         state, waits_for = self._standing()
@@ -101,11 +105,6 @@ class SagaRun:
         if updates:
             workflow.upsert_search_attributes(updates)
         workflow.set_current_details(page(self.progress))
-
-    @property
-    def has_turned(self) -> bool:
-        """Whether the story is over: it is being undone, or has ended."""
-        return self.phase not in ("pending", "running")
 
     def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
         """How a step stands: its state, a word on it, and more of StepProgress. One that nobody
@@ -134,7 +133,7 @@ class SagaRun:
                 return state, ", ".join(shortened(stuck))
         trying = [step for step in steps if step.state in ("undoing", "running")]
         again = [step.name for step in trying if step.tries >= SHOWN_AFTER]
-        return self.phase, ", ".join(shortened(again)) or self._waits_for
+        return self.lifecycle.state, ", ".join(shortened(again)) or self._waits_for
 
     def claim(self, actor: str | None = None) -> Claim:
         """What an activity of this run gets; `actor` is who wanted it, if not who asked for all."""

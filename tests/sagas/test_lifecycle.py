@@ -1,0 +1,217 @@
+"""The state machine of a saga: laws of its table, and of real payments to which people, clients and
+the bank do whatever they like, in any order."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase as Stage
+from hypothesis import strategies as st
+from temporalio.client import RPCError, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from ledger.aggregates import saga
+from tests.sagas.books import Books
+from tests.sagas.conftest import Inject, NewAgent
+from tests.sagas.teller import USER, Json, Teller, payment
+from workflows.engine.lifecycle import ENDED, TABLE, Lifecycle, LifecycleEvent, Phase
+
+E = LifecycleEvent
+EVENTS = st.lists(st.sampled_from(list(E)), max_size=12)
+
+
+def walk(events: list[E]) -> Iterator[tuple[Phase, Lifecycle]]:
+    """A lifecycle after each event that can happen to it, with the phase before."""
+    lifecycle = Lifecycle()
+    for event in events:
+        before = lifecycle.phase
+        if event in TABLE[before].after:
+            lifecycle.on(event, "why")
+            yield before, lifecycle
+
+
+def after(phase: Phase) -> set[Phase]:
+    """All that may come after a phase."""
+    found: set[Phase] = set()
+    new = {phase}
+    while new:
+        new = {later for one in new for later in TABLE[one].after.values()} - found
+        found |= new
+    return found
+
+
+def test_the_table_has_a_row_for_every_phase_and_each_can_be_reached() -> None:
+    assert set(TABLE) == set(Phase)
+    assert after(Phase.PENDING) | {Phase.PENDING} == set(Phase)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_comes_to_an_end_and_an_end_stays(phase: Phase) -> None:
+    assert after(phase) & ENDED
+    if phase in ENDED:
+        assert set(TABLE[phase].after.values()) == {phase}
+
+
+def test_the_states_on_record_are_those_of_the_ledger() -> None:
+    states = {row.state for row in TABLE.values()} - {"pending", ""}
+    assert states == set(get_args(saga.Phase))
+    assert states < {event.value for event in E}
+
+
+@given(events=EVENTS)
+def test_what_is_on_record_once_stays_on_record(events: list[E]) -> None:
+    recorded = False
+    for _, lifecycle in walk(events):
+        if lifecycle.phase is not Phase.LEFT_OPEN:
+            assert lifecycle.is_recorded or not recorded
+            recorded = lifecycle.is_recorded
+
+
+@given(events=EVENTS)
+def test_whoever_may_cancel_can_still_have_it_compensated(events: list[E]) -> None:
+    for _, lifecycle in walk(events):
+        if not lifecycle.refuses_cancel():
+            assert Phase.COMPENSATED in after(lifecycle.phase)
+            assert E.STOPPED in TABLE[lifecycle.phase].after
+
+
+@given(events=EVENTS)
+def test_a_cancel_that_was_refused_is_refused_ever_after(events: list[E]) -> None:
+    refused = ""
+    for _, lifecycle in walk(events):
+        assert lifecycle.refuses_cancel() or not refused
+        refused = lifecycle.refuses_cancel()
+        assert "{" not in refused
+
+
+@given(events=EVENTS)
+def test_no_cancel_is_taken_past_the_pivot_nor_while_a_compensation_is_wanted(
+    events: list[E],
+) -> None:
+    too_late = False
+    for _, lifecycle in walk(events):
+        too_late = too_late or lifecycle.phase in (Phase.PAST_PIVOT, Phase.STOPPING)
+        assert lifecycle.refuses_cancel() or not too_late
+
+
+@given(events=EVENTS)
+def test_nothing_completes_once_compensation_is_on_record(events: list[E]) -> None:
+    compensated = False
+    for _, lifecycle in walk(events):
+        assert not (compensated and lifecycle.phase in (Phase.COMPLETED, Phase.RUNNING))
+        compensated = compensated or lifecycle.is_compensating
+
+
+@given(events=EVENTS)
+def test_what_people_see_changes_with_the_record_only(events: list[E]) -> None:
+    state = "pending"
+    for _, lifecycle in walk(events):
+        if lifecycle.phase is Phase.LEFT_OPEN:
+            assert lifecycle.state == state
+        state = lifecycle.state
+        assert state in {"pending", *get_args(saga.Phase)}
+
+
+def test_what_cannot_happen_is_refused_with_the_phase_and_changes_nothing() -> None:
+    lifecycle = Lifecycle()
+    with pytest.raises(ApplicationError, match="PIVOTED can't happen to a saga that is PENDING"):
+        lifecycle.on(E.PIVOTED)
+    assert lifecycle.phase is Phase.PENDING
+
+
+# What may be done to a payment, in any order and at any moment.
+ACTS = ("cancel", "temporal cancel", "approve", "reject", "capture", "submit", "pause")
+FAULTS = (None, None, "refuse", "timeout_before", "timeout_after", "slow_after")
+LATE = "PT0.3S"
+MANY = 24
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One payment, and what befalls it: a fault of the bank, acts in an order, perhaps a deadline
+    that is soon over."""
+
+    pesos: int
+    capture: str
+    fault: str | None
+    soon_over: bool
+    acts: list[str]
+
+
+TROUBLES = st.builds(
+    Trouble,
+    pesos=st.sampled_from([1_000, 55_000, 99_000]),
+    capture=st.sampled_from(["automatic", "manual"]),
+    fault=st.sampled_from(FAULTS),
+    soon_over=st.booleans(),
+    acts=st.lists(st.sampled_from(ACTS), min_size=1, max_size=6),
+)
+
+
+@settings(
+    max_examples=3,
+    deadline=None,
+    phases=[Stage.explicit, Stage.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(troubles=st.lists(TROUBLES, min_size=MANY, max_size=MANY))
+async def test_in_whatever_order_a_cancel_that_was_taken_is_an_end_without_money(
+    teller: Teller, books: Books, new_agent: NewAgent, inject: Inject, troubles: list[Trouble]
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        for trouble in troubles:
+            group.create_task(befall(teller, books, await new_agent(), inject, trouble))
+    await books.check()
+
+
+async def befall(
+    teller: Teller, books: Books, agent: str, inject: Inject, trouble: Trouble
+) -> None:
+    soon = {"approve_within": LATE} if trouble.soon_over else {}
+    request = payment(agent, trouble.pesos, capture=trouble.capture, **soon)
+    if trouble.fault:
+        delay = {"delay_ms": 200} if trouble.fault.startswith("slow") else {}
+        await inject(request, trouble.fault, **delay)
+    await teller.start(request)
+    said = [asyncio.create_task(act(teller, request, name)) for name in trouble.acts]
+    answers = dict(enumerate(await asyncio.gather(*said)))
+    # Whatever it still waits for, it ends.
+    answers[len(answers)] = await act(teller, request, "cancel")
+    end = await end_of(teller, request)
+    row = await books.saga(request)
+    assert row is not None
+    assert row["state"] in saga.CLOSED
+    names = [*trouble.acts, "cancel"]
+    for number, answer in answers.items():
+        if answer is not None and names[number] == "cancel":
+            assert answer["state"] in ("compensating", "compensated", "failed"), (trouble, answer)
+            assert end != "captured", trouble
+    booked = await books.booked(request)
+    assert (end == "captured") == (booked is not None and booked["status"] == "executed"), trouble
+
+
+async def act(teller: Teller, request: Json, name: str) -> Json | None:
+    """What it was answered; None where it was refused, or came too late."""
+    if name == "pause":
+        await teller.progress(request)
+        return None
+    if name == "temporal cancel":
+        with suppress(RPCError):
+            await teller.handle(request).cancel()
+        return None
+    by: Any = {"actor": f"agent:{request['agent_id']}"} if name == "capture" else USER
+    try:
+        return await teller.tell(request, name, request if name == "submit" else by)
+    except (WorkflowUpdateFailedError, RPCError):
+        return None
+
+
+async def end_of(teller: Teller, request: Json) -> str:
+    try:
+        return str((await teller.result(request))["state"])
+    except WorkflowFailureError:
+        return "failed"

@@ -1,0 +1,188 @@
+"""One run of a saga from its input to its end: admit, open, tell the story, close or compensate."""
+
+import asyncio
+import re
+from typing import Any, Generic, cast
+
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
+
+from activities.errors import IN_PROGRESS, REUSED, invalid_input
+from activities.saga_records import SagaOpened, Turn
+from activities.step import OpenSaga
+from workflows.contract.updates import By
+from workflows.engine.compensation import compensate
+from workflows.engine.decisions import system
+from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
+from workflows.engine.run import cause_of
+from workflows.engine.saga import OpenedBefore, Saga
+from workflows.engine.story import Compensate, RequestT, ResultT, Story
+
+ENDED = "the saga has ended"
+
+
+class Execution(Generic[RequestT, ResultT]):
+    """Carries out one story. `saga` is there once the input was admitted, `failure` once the run
+    has failed."""
+
+    def __init__(self, story: Story[RequestT, ResultT]) -> None:
+        self.lifecycle = Lifecycle()
+        self.saga: Saga | None = None
+        self.failure: FailureError | None = None
+        self._story = story
+        self._telling: asyncio.Task[ResultT] | None = None
+        self._cancelled_by: By | None = None
+
+    async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
+        """The whole of a run. Cancellation reaches it here and nowhere deeper: it compensates the
+        saga instead of tearing it down, however often it comes."""
+        whole = asyncio.create_task(self._whole(raw))
+        while not whole.done():
+            try:
+                await asyncio.shield(whole)
+            except asyncio.CancelledError:
+                self.cancel(system("system:temporal", "cancelled in Temporal"))
+            except Exception:  # noqa: BLE001 - raised again by `result` below
+                pass
+        return whole.result()
+
+    def cancel(self, by: By) -> None:
+        """Stop the story, unless that comes too late or again."""
+        if self.lifecycle.refuses_cancel() or self._cancelled_by:
+            return
+        self._cancelled_by = by
+        if self._telling:
+            self._telling.cancel()
+
+    async def _whole(self, raw: tuple[Any, ...]) -> ResultT:
+        try:
+            request = self._story.admitted(raw)
+            result = await self._from_open_to_close(request, self._opening(request))
+        except FailureError as error:
+            self.failure = error
+            await self._last_words()
+            raise
+        await self._last_words()
+        return result
+
+    async def _last_words(self) -> None:
+        self.lifecycle.on(LifecycleEvent.RUN_ENDED)
+        if self.saga is not None:
+            self.saga.inbox.close(ENDED)
+            self.saga.waiting.close(ENDED)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    def _opening(self, request: RequestT) -> OpenSaga:
+        return OpenSaga(
+            saga_id=workflow.info().workflow_id,
+            kind=self._story.kind,
+            operation_id=operation_id(self._story.kind, request.operation_id),
+            actor=request.actor,
+            input=request.model_dump(mode="json"),
+            fingerprint=request.fingerprint(),
+            context=dict(request.metadata),
+        )
+
+    async def _from_open_to_close(self, request: RequestT, opening: OpenSaga) -> ResultT:
+        self.saga = saga = Saga(opening, self._story.subjects(request), self.lifecycle)
+        if self._story.opens_with_its_first_step:
+            return await self._tell(saga, request)
+        return await self._go_on(saga, request, await saga.open())
+
+    async def _go_on(self, saga: Saga, request: RequestT, opened: SagaOpened) -> ResultT:
+        if opened.how == "duplicate":
+            # Its own run finds it closed after a workflow task that was lost.
+            saga.show(repeated=opened.run_id != workflow.info().run_id)
+            return self._first_answer(saga, opened.state, opened.result or {})
+        if opened.state == "compensating":
+            return await self._compensate(saga, request, Compensate("taken_over", system()))
+        return await self._tell(saga, request)
+
+    async def _tell(self, saga: Saga, request: RequestT) -> ResultT:
+        self._telling = asyncio.create_task(self._to_the_end_of_the_story(saga, request))
+        if self._cancelled_by:
+            self._telling.cancel()
+        try:
+            result = await self._telling
+        except OpenedBefore as known:
+            return await self._go_on(saga, request, known.opened)
+        except (Compensate, FailureError, asyncio.CancelledError) as error:
+            if isinstance(error, ActivityError) and cause_of(error) == "Fenced":
+                raise
+            if isinstance(error, ApplicationError) and error.type in (REUSED, IN_PROGRESS):
+                raise
+            return await self._compensate(saga, request, self._why(error))
+        stands = await saga.close("completed", result.model_dump(mode="json"))
+        return self._result(stands)
+
+    async def _to_the_end_of_the_story(self, saga: Saga, request: RequestT) -> ResultT:
+        result = await self._story.story(request)
+        # All is done, and only its end is not on record.
+        saga.refuse_cancel()
+        return result
+
+    def _why(self, error: BaseException) -> Compensate:
+        if isinstance(error, Compensate):
+            return error
+        if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
+            return Compensate("cancelled", self._cancelled_by or system())
+        cause = cause_of(error) if isinstance(error, ActivityError) else "failed"
+        return Compensate(cause, system())
+
+    async def _compensate(self, saga: Saga, request: RequestT, why: Compensate) -> ResultT:
+        self.lifecycle.on(LifecycleEvent.STOPPED, why.cause)
+        saga.stop_waiting(self.lifecycle.refuses_cancel())
+        saga.waiting.close(self.lifecycle.refuses_cancel())
+        if not self.lifecycle.is_recorded:
+            # The first step may have opened it and was cancelled before it said so.
+            opened = await saga.open()
+            if opened.how == "duplicate":
+                return self._first_answer(saga, opened.state, opened.result or {})
+        asked = Turn(cause=why.cause, reason=why.by.reason)
+        turned = await compensate(saga, asked, why.by.actor)
+        if turned.result is not None:
+            # A workflow task that was lost had closed it already: what came since is too late.
+            return self._first_answer(saga, turned.state, turned.result)
+        if not turned.held:
+            ending = {"reason": turned.cause, "detail": turned.reason}
+            await saga.close("failed", ending, why.by.actor)
+            raise failed(saga.saga_id, turned.cause, turned.reason)
+        result = await self._story.compensated(request, turned)
+        ending = result.model_dump(mode="json")
+        return self._result(await saga.close("compensated", ending, why.by.actor))
+
+    def _first_answer(self, saga: Saga, state: str, result: dict[str, Any]) -> ResultT:
+        saga.enter(LifecycleEvent(state), result=result)
+        if state == "failed":
+            raise failed(saga.saga_id, str(result.get("reason")), result.get("detail"))
+        return self._result(result)
+
+    def _result(self, stands: dict[str, Any]) -> ResultT:
+        return cast(ResultT, self._story.result_model.model_validate(stands))
+
+
+def operation_id(kind: str, requested: str | None) -> str:
+    """The id of the request, or for a run of a schedule, of the workflow.
+
+    Raises ApplicationError `InvalidInput` where the workflow id is not made of it.
+    """
+    workflow_id = workflow.info().workflow_id
+    scheduled = workflow_id.removeprefix(f"{kind}/").replace(":", ".")
+    # It becomes part of names in the ledger and of marks on real things.
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", scheduled):
+        raise invalid_input([("workflow_id", "must end in 1 to 64 of A-Z a-z 0-9 . _ - :")])
+    expected = workflow_id if requested is None else f"{kind}/{requested}"
+    if not workflow_id.startswith(f"{kind}/") or workflow_id != expected:
+        raise invalid_input([("workflow_id", f"must be {kind}/ and the operation id")])
+    return requested or scheduled
+
+
+def failed(saga_id: str, cause: str, reason: str | None = None) -> ApplicationError:
+    """The failure of a saga that ended with nothing held and no decision reached."""
+    said = f"{cause} ({reason})" if reason else cause
+    return ApplicationError(f"{saga_id} failed: {said}", type=cause, non_retryable=True)

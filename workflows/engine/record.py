@@ -1,0 +1,104 @@
+"""The record of a saga in the ledger: opened, taken over from a closed run, closed."""
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
+from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities, SagaOpened
+from ledger.sagas.saga_log import End
+from workflows.engine.lifecycle import LifecycleEvent
+from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
+
+
+class SagaRecord(SagaRun):
+    """A run of a saga that opens the saga's record and closes it."""
+
+    async def open(self) -> SagaOpened:
+        """Claim the operation id, or take over what a closed run left open.
+
+        Raises ApplicationError `operation_id_reused`, `operation_in_progress`.
+        """
+        opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open the saga")
+        if opened.how == "reused":
+            raise reused(self.saga_id)
+        if opened.how == "other_run":
+            opened = await self._take_over(opened)
+        self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
+        self.enter(LifecycleEvent(opened.state))
+        return opened
+
+    async def _take_over(self, opened: SagaOpened) -> SagaOpened:
+        other = OtherRun(
+            namespace=opened.namespace,
+            namespace_id=opened.namespace_id,
+            run_id=opened.run_id,
+            epoch=opened.epoch,
+            lost=opened.lost,
+        )
+        # Asked of a lost run too, which has its answer on record: an ordinary activity ends the
+        # workflow task, so that a task that is repeated after the take-over does not open it again.
+        still_open = await workflow.execute_activity_method(
+            SagaActivities.is_run_open,
+            other,
+            start_to_close_timeout=OUTSIDE_TRY,
+            retry_policy=OUTSIDE_RETRIES,
+            summary="look at the run that has this saga",
+        )
+        if still_open:
+            raise in_progress(self.saga_id)
+        try:
+            return await self.ours(
+                SagaActivities.take_over, self.claim(), other, summary="take the saga over"
+            )
+        except ActivityError as error:
+            if cause_of(error) != "Fenced":
+                raise
+        # An attempt of the closed run was still under way and has ended the saga meanwhile, or a
+        # sweep has put on record that it was lost.
+        opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open it again")
+        if opened.how == "other_run" and opened.lost is not None:
+            return await self._take_over(opened)
+        if opened.how == "other_run":
+            raise in_progress(self.saga_id)
+        return opened
+
+    async def close(
+        self, end: End, result: dict[str, Any], actor: str | None = None
+    ) -> dict[str, Any]:
+        """End the saga, unless a step has; returns the result that stands, which is the first
+        one."""
+        if self.lifecycle.has_ended:
+            return result
+        ending = Ending(end=end, result=result)
+        stands = await self.ours(
+            SagaActivities.close_saga, self.claim(actor), ending, summary="close the saga"
+        )
+        self.enter(LifecycleEvent(end), result=stands)
+        return stands
+
+    async def record_repeat(self, fingerprint: str, repeat: str) -> SagaOpened:
+        """The same request, or another one under its id, came while the saga runs."""
+        request = Repeat(fingerprint=fingerprint, repeat=repeat)
+        return await self.ours(
+            SagaActivities.record_repeat, self.claim(), request, summary="record a repeat"
+        )
+
+
+def reused(saga_id: str) -> ApplicationError:
+    """The failure of another request under a known operation id."""
+    return ApplicationError(
+        f"{saga_id} was claimed by another request: use a new operation id",
+        type=REUSED,
+        non_retryable=True,
+    )
+
+
+def in_progress(saga_id: str) -> ApplicationError:
+    """The failure of a run that meets another one which is still open."""
+    return ApplicationError(
+        f"{saga_id} is carried by another run that is still open: follow that one",
+        type=IN_PROGRESS,
+        non_retryable=True,
+    )

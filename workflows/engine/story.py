@@ -1,0 +1,56 @@
+"""What a saga tells the engine: its models, its story, and its result after a compensation."""
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+from activities.saga_records import Turned
+from workflows.contract.admission import SagaRequest, admit
+from workflows.contract.fields import Input
+from workflows.contract.updates import By
+from workflows.engine.saga import Saga
+
+RequestT = TypeVar("RequestT", bound=SagaRequest)
+ResultT = TypeVar("ResultT", bound=Input)
+
+
+class Compensate(Exception):
+    """A story says: undo everything. `cause` is a word of the contract, `by` who wants it."""
+
+    def __init__(self, cause: str, by: By) -> None:
+        super().__init__(cause)
+        self.cause, self.by = cause, by
+
+
+class Story(Generic[RequestT, ResultT]):
+    """The base of a saga: subclasses set `kind` and the models, and tell the `story`."""
+
+    kind: ClassVar[str]
+    request_model: ClassVar[type[Any]]
+    result_model: ClassVar[type[Any]]
+    # The step after which it goes forward only, also where Temporal has lost the run: the rest of
+    # the story has no business reason left to fail.
+    pivot_step: ClassVar[str | None] = None
+    # Whether the first thing it does is a step of ours: that commit then opens the saga as well.
+    opens_with_its_first_step: ClassVar[bool] = False
+
+    @property
+    def saga(self) -> Saga:
+        """The saga of this run; there is one once its input was admitted."""
+        raise NotImplementedError
+
+    def admitted(self, raw: tuple[Any, ...]) -> RequestT:
+        """The input as a request. Raises ApplicationError `InvalidInput`."""
+        request: RequestT = admit(raw, self.request_model)
+        return request
+
+    def subjects(self, request: RequestT) -> list[str]:
+        """The aggregates that the saga is about, as opaque ids."""
+        raise NotImplementedError
+
+    async def story(self, request: RequestT) -> ResultT:
+        """What the saga does, step by step. Raises Compensate, or lets an activity's failure
+        through, to undo everything."""
+        raise NotImplementedError
+
+    async def compensated(self, request: RequestT, turned: Turned) -> ResultT:
+        """The result after everything was undone."""
+        raise NotImplementedError
