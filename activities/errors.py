@@ -7,7 +7,7 @@
     InvalidInput               | no      | details name field and reason, never the value
     operation_id_reused        | no      | another request has this operation id
     operation_in_progress      | no      | another run that is still open carries this saga
-    Fenced                     | no      | the attempt is late: the saga turned round without it
+    Fenced                     | no      | the attempt is late: the saga is compensated without it
     unknown                    | no      | it may have happened: the saga resolves it, with pauses
     unavailable                | yes     | not now: a server is away or busy
     anything else              | yes     | a bug: fix it and the retry goes on; class name only

@@ -23,29 +23,6 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class OpenSaga(Request):
-    """A request that passed validation; `fingerprint` tells it from another one."""
-
-    saga_id: str
-    kind: str
-    operation_id: str
-    actor: str
-    input: dict[str, JsonValue]
-    fingerprint: str
-    context: dict[str, JsonValue] = Field(default_factory=dict)
-
-    def opening(self) -> Opening:
-        """The same for the ledger, with the run that carries it."""
-        return Opening(
-            saga_id=self.saga_id,
-            kind=self.kind,
-            operation_id=self.operation_id,
-            input=dict(self.input),
-            input_hash=self.fingerprint,
-            run=this_run(),
-        )
-
-
 class Verdict(Request):
     """What a person found out about a step, in place of asking the outside once more; `skipped`:
     its undo is given up, and `evidence` says what is left."""
@@ -70,7 +47,7 @@ class Claim(Request):
     undo: UndoPlan | None = None
     tries: int = 0
     verdict: Verdict | None = None
-    opening: OpenSaga | None = None
+    opening: Opening | None = None
     ending: dict[str, JsonValue] | None = None
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -97,7 +74,7 @@ class Claim(Request):
             tries=self.tries + (activity.info().attempt if self.verdict is None else 0),
             evidence=self.verdict.evidence if self.verdict else None,
             skipped=self.skipped,
-            opening=self.opening.opening() if self.opening else None,
+            opening=self.opening.by(this_run()) if self.opening else None,
             ending=self.ending,
         )
 

@@ -1,4 +1,4 @@
-"""The story that changes and rollbacks share: plan, apply along the graph, or make amends."""
+"""The story that changes and rollbacks share: plan, apply along the graph, or compensate."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from activities.resource_change import ApplyResource
 from activities.resources import ResourceActivities
-from activities.saga_records import Turned
+from ledger.sagas.saga_log import Compensation
 from workflows.contract.change import (
     ChangeAction,
     ChangeRequest,
@@ -90,18 +90,18 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             cause = error.cause
             if is_cancelled_exception(error) or not isinstance(cause, ApplicationError):
                 raise
-            # Its own words go on record as the reason why the saga turns round.
+            # Its own words go on record as the reason why the saga is compensated.
             reason = f"{request.name}: {words_of(error)}"[:200]
             raise Compensate(cause_of(error), system(reason=reason)) from error
 
-    async def compensated(self, request: RequestT, turned: Turned) -> ChangeResult:
+    async def compensated(self, request: RequestT, undone: Compensation) -> ChangeResult:
         """The result after everything was undone."""
         return ChangeResult(
             state="compensated",
-            reason=turned.cause,
-            notes=[turned.reason] if turned.reason else [],
-            residuals=turned.residuals,
-            steps=turned.reports,
+            reason=undone.cause,
+            notes=[undone.reason] if undone.reason else [],
+            residuals=undone.residuals,
+            steps=undone.reports,
         )
 
 

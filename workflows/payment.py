@@ -12,9 +12,9 @@ from activities.authorizations import (
     Authorized,
     Settle,
 )
-from activities.saga_records import Turned
 from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActivities
 from ledger.aggregates.saga_step import UndoPolicy
+from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import admit
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
@@ -103,7 +103,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         )
 
     async def _approval(self, hold: Authorized) -> Authorized:
-        """Wait for a person. Rejecting, or letting the deadline pass, turns the saga round."""
+        """Wait for a person. Rejecting, or letting the deadline pass, compensates the saga."""
         self.saga.decided("pending_approval")
         asked = await self.saga.person("approval", until=hold.expires_at)
         if asked is None:
@@ -136,7 +136,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         self.saga.agree()
         return asked.by.actor
 
-    async def compensated(self, request: PaymentRequest, turned: Turned) -> PaymentResult:
+    async def compensated(self, request: PaymentRequest, undone: Compensation) -> PaymentResult:
         """The result after everything was undone."""
         hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
         self.saga.show(decision=hold.state)
@@ -144,9 +144,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             state=cast(PaymentEnd, hold.state),
             authorization_id=hold.authorization_id,
             transfer_id=hold.transfer_id,
-            reason=hold.reason if hold.state == "denied" else turned.cause,
-            residuals=turned.residuals,
-            steps=turned.reports,
+            reason=hold.reason if hold.state == "denied" else undone.cause,
+            residuals=undone.residuals,
+            steps=undone.reports,
         )
 
     def subjects(self, request: PaymentRequest) -> list[str]:

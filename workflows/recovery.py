@@ -34,10 +34,10 @@ def recovery_id(saga_id: str, epoch: int) -> str:
 
 @workflow.defn
 class RecoverySaga:
-    """Puts the loss on record, which turns the saga round, and starts the saga's own workflow under
-    its own id with the stored input: that run takes the saga over, as any repeat of the request
-    would. Temporal lets only one run have that id, so there is one that carries the saga, and
-    whoever asks for it finds it there."""
+    """Records that a saga is orphaned, which begins its compensation or, past its pivot, lets it go
+    forward, and starts the saga's own workflow under its own id with the stored input: that run
+    takes the saga over, as any repeat of the request would. Temporal lets only one run have that
+    id, so one run carries the saga, and clients find it there."""
 
     @workflow.run
     async def run(self, *raw: Any) -> Recovered:

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 from temporalio import workflow
 
-from activities.saga_records import Turned
 from ledger.aggregates.saga_step import StepReport
+from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Actor, Input, Metadata, Name, OperationId
 from workflows.engine.workflow import SagaWorkflow
 
@@ -62,13 +62,13 @@ class OrderSaga(SagaWorkflow[OrderRequest, OrderResult]):
         self.saga.decided("reserved")
         return OrderResult(state="reserved")
 
-    async def compensated(self, request: OrderRequest, turned: Turned) -> OrderResult:
-        """The result after the compensation."""
+    async def compensated(self, request: OrderRequest, undone: Compensation) -> OrderResult:
+        """The result after the undone."""
         return OrderResult(
             state="compensated",
-            reason=turned.cause,
-            residuals=turned.residuals,
-            steps=turned.reports,
+            reason=undone.cause,
+            residuals=undone.residuals,
+            steps=undone.reports,
         )
 
     def subjects(self, request: OrderRequest) -> list[str]:

@@ -103,8 +103,8 @@ async def declare_lost(
     reason: str | None,
     pivot: str | None,
 ) -> SagaState:
-    """Put on record that Temporal has lost the run of this epoch, and turn the saga round in the
-    same commit, unless the step `pivot` is done: then whoever takes it over goes forward.
+    """Put on record that Temporal has lost the run of this epoch, and begin compensation in
+    the same commit, unless the step `pivot` is done: then whoever takes it over goes forward.
 
     From here the lost run is fenced, should it live after all. Returns the saga as it stands: of
     one that has ended, or that another epoch carries by now, nothing is written.

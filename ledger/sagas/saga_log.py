@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import bindparam, select
 
 from ledger.aggregates.aggregate import Event
@@ -19,7 +20,7 @@ from ledger.aggregates.saga import (
     evolve,
     saga_name,
 )
-from ledger.aggregates.saga_step import STEP, StepState
+from ledger.aggregates.saga_step import STEP, StepReport, StepState, UndoPlan
 from ledger.database import Database, compiled
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
@@ -38,26 +39,58 @@ class Run:
     run_id: str
 
 
-@dataclass(frozen=True)
-class Opening:
-    """A request that passed validation, and the run that carries it."""
+class Opening(BaseModel):
+    """A request that passed validation: `actor` wants it, `fingerprint` tells it from another one
+    under its id, `context` is what the caller said of itself (ip, session). `run` carries it: known
+    to the activity that opens the saga."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     saga_id: str
     kind: str
     operation_id: str
+    actor: str
     input: Json
-    input_hash: str
-    run: Run
+    fingerprint: str
+    context: Json = Field(default_factory=dict)
+    run: Run | None = None
+
+    def by(self, run: Run) -> "Opening":
+        """The same, carried by this run."""
+        return self.model_copy(update={"run": run})
+
+    @property
+    def run_id(self) -> str:
+        """The run that carries it."""
+        return self.run.run_id if self.run else ""
 
 
-@dataclass(frozen=True)
-class Opened:
+How = Literal["new", "same_run", "duplicate", "other_run", "reused"]
+
+
+class Opened(BaseModel):
     """What became of a request: `new`, `same_run` (asked again by its own run), `duplicate` (it
-    has ended; its result stands in `saga`), `other_run` (open in another run), or `reused` (the
-    operation id belongs to another request)."""
+    has ended, with `result`), `other_run` (open in another run; `lost` says how that run was found
+    to be lost), or `reused` (the operation id belongs to another request). `last_ordinal` is that
+    of the newest step of a saga that was taken over."""
 
-    how: Literal["new", "same_run", "duplicate", "other_run", "reused"]
-    saga: SagaState
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    how: How
+    state: str
+    epoch: int
+    namespace: str
+    namespace_id: str = ""
+    run_id: str
+    lost: str | None = None
+    result: Json | None
+    last_ordinal: int = 0
+
+    @classmethod
+    def of(cls, how: How, saga: SagaState, last_ordinal: int = 0) -> "Opened":
+        """What became of a request for this saga."""
+        known = {name: getattr(saga, name) for name in cls.model_fields if hasattr(saga, name)}
+        return cls(how=how, last_ordinal=last_ordinal, **known)
 
 
 async def open_saga(database: Database, author: Author, opening: Opening) -> Opened:
@@ -80,18 +113,19 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                 )
             started = started_by(opening, loaded)
             state = SagaState(state="running", epoch=1, **vars(started))
-            return Decision(Opened("new", state), [(saga_ref, started)])
-        return _meet(saga_ref, saga, opening.input_hash, opening.run.run_id)
+            return Decision(Opened.of("new", state), [(saga_ref, started)])
+        return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
 
     return await commit(database, author, [Ref(saga_ref)], decide)
 
 
 def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
     """The first event of a saga."""
+    assert opening.run is not None
     return SagaStarted(
         kind=opening.kind,
         operation_id=opening.operation_id,
-        input_hash=opening.input_hash,
+        input_hash=opening.fingerprint,
         input=opening.input,
         workflow_id=opening.saga_id,
         started_at=loaded.now,
@@ -103,15 +137,15 @@ def _meet(aggregate: str, saga: SagaState, input_hash: str, repeat: str) -> Deci
     """A request meets a saga that has its operation id."""
     if saga.input_hash != input_hash:
         refused: Event = SagaReuseRefused(repeat=repeat, input_hash=input_hash)
-        return Decision(Opened("reused", saga), _once(aggregate, saga, repeat, refused))
+        return Decision(Opened.of("reused", saga), _once(aggregate, saga, repeat, refused))
     if saga.closed:
         # The run that ended it may ask again, after a workflow task that was lost: no repeat.
         own = saga.run_id == repeat
         repeated = SagaDuplicateReceived(repeat=repeat)
         events = [] if own else _once(aggregate, saga, repeat, repeated)
-        return Decision(Opened("duplicate", saga), events)
+        return Decision(Opened.of("duplicate", saga), events)
     same = saga.run_id == repeat and saga.lost is None
-    return Decision(Opened("same_run" if same else "other_run", saga))
+    return Decision(Opened.of("same_run" if same else "other_run", saga))
 
 
 def _once(aggregate: str, saga: SagaState, repeat: str, event: Event) -> list[tuple[str, Event]]:
@@ -129,7 +163,7 @@ async def record_repeat(
         saga = _existing(loaded, saga_id)
         if saga.input_hash == input_hash:
             event: Event = SagaDuplicateReceived(repeat=repeat)
-            return Decision(Opened("duplicate", saga), _once(saga_ref, saga, repeat, event))
+            return Decision(Opened.of("duplicate", saga), _once(saga_ref, saga, repeat, event))
         return _meet(saga_ref, saga, input_hash, repeat)
 
     return await commit(database, author, [Ref(saga_ref)], decide)
@@ -142,7 +176,7 @@ async def take_over(
     previous_run_id: str,
     previous_epoch: int,
     run: Run,
-) -> SagaState:
+) -> Opened:
     """Carry on an open saga whose previous run is closed, in this run and a new epoch.
 
     Raises Fenced if another run was quicker.
@@ -158,24 +192,42 @@ async def take_over(
         taken = SagaTakenOver(epoch=saga.epoch + 1, previous_run_id=saga.run_id, **vars(run))
         return Decision(evolve(saga, taken), [(saga_ref, taken)])
 
-    return await commit(database, author, [Ref(saga_ref)], decide)
+    saga = await commit(database, author, [Ref(saga_ref)], decide)
+    # Read after the epoch was raised. Steps of this run come after those of the other one, so that
+    # the order of the undo stays the order of the starts.
+    steps = await steps_of(database, saga_id)
+    return Opened.of("same_run", saga, max((step.ordinal for step in steps), default=0))
 
 
-@dataclass(frozen=True)
-class TurnedRound:
-    """The saga compensates: under this epoch, and these steps are to be undone, in this order.
+class StepToUndo(BaseModel):
+    """A step that may have had an effect, and the plan of its undo."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    ordinal: int
+    undo: UndoPlan
+
+
+class Compensation(BaseModel):
+    """A saga compensates: under this epoch, and these steps are to be undone, in this order.
 
     `held`: whether any step ever had an undo; `residuals`: what undone steps left behind so far;
-    `all_steps`: in the order of their start, also those that are not to be undone.
+    `reports`: how all steps stand, in the order of their start. Of a saga that has ended: its
+    `state` and its `result`, and no step.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: str = "compensating"
+    result: Json | None = None
     epoch: int
     cause: str
     reason: str | None
-    steps: list[StepState]
-    held: bool
-    residuals: list[str]
-    all_steps: list[StepState]
+    steps: list[StepToUndo] = Field(default_factory=list)
+    held: bool = False
+    residuals: list[str] = Field(default_factory=list)
+    reports: list[StepReport] = Field(default_factory=list)
 
 
 async def begin_compensation(
@@ -186,40 +238,47 @@ async def begin_compensation(
     run_id: str,
     cause: str,
     reason: str | None,
-) -> TurnedRound:
+) -> Compensation:
     """Raise the epoch, so that no forward commit lands any more, and say what was started.
 
-    Of a saga that compensates already, the first cause stands. Raises Fenced for an old epoch,
-    StateRefused for a saga that has ended.
+    Of a saga that compensates already, the first cause stands; of one that has ended, nothing is
+    written. Raises Fenced for an old epoch.
     """
     saga_ref = saga_name(saga_id)
 
     def decide(loaded: Loaded) -> Decision[SagaState]:
         saga = _existing(loaded, saga_id)
         if saga.closed:
-            raise StateRefused(f"{saga_id} has ended as {saga.state}", "saga_ended")
-        # Asked again by the run that turned it round; one that was taken over since is fenced.
+            return Decision(saga)
+        # Asked again by the run that began it; one that was taken over since is fenced.
         again = saga.epoch == epoch + 1 and saga.run_id == run_id and saga.lost is None
         if saga.state == "compensating" and (saga.epoch == epoch or again):
             return Decision(saga)
         if saga.epoch != epoch:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
-        turned = SagaCompensating(epoch=epoch + 1, cause=cause, reason=reason)
-        changed = {"epoch": turned.epoch, "cause": cause, "cause_reason": reason}
-        return Decision(saga.model_copy(update=changed), [(saga_ref, turned)])
+        begun = SagaCompensating(epoch=epoch + 1, cause=cause, reason=reason)
+        return Decision(evolve(saga, begun), [(saga_ref, begun)])
 
     saga = await commit(database, author, [Ref(saga_ref)], decide)
+    if saga.closed:
+        return Compensation(
+            state=saga.state, result=saga.result, epoch=saga.epoch, cause=cause, reason=reason
+        )
     # Read after the epoch was raised: from now on no step of an older epoch can be added.
-    all_steps = await steps_of(database, saga_id)
-    steps = [step for step in reversed(all_steps) if step.undo]
-    return TurnedRound(
+    steps = await steps_of(database, saga_id)
+    undoable = [step for step in reversed(steps) if step.undo]
+    return Compensation(
         epoch=saga.epoch,
         cause=saga.cause or cause,
         reason=saga.cause_reason,
-        steps=[step for step in steps if step.state in ("started", "unknown", "done")],
-        held=any(step.state not in ("refused", "failed") for step in steps),
-        residuals=[step.residual for step in steps if step.residual],
-        all_steps=all_steps,
+        steps=[
+            StepToUndo(name=step.name, ordinal=step.ordinal, undo=step.undo)
+            for step in undoable
+            if step.undo and step.state in ("started", "unknown", "done")
+        ],
+        held=any(step.state not in ("refused", "failed") for step in undoable),
+        residuals=[step.residual for step in undoable if step.residual],
+        reports=[StepReport.of(step) for step in steps],
     )
 
 

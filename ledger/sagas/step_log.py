@@ -277,7 +277,7 @@ def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> b
     # Of one that is absent again and again, another saga has the operation id.
     if saga is None and tries <= 2:
         return True
-    if saga is None or saga.run_id != opening.run.run_id:
+    if saga is None or saga.run_id != opening.run_id:
         raise StateRefused(f"{claim.saga_id} was opened before", SAGA_KNOWN)
     if saga.epoch != claim.epoch:
         raise Fenced(f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of {claim.epoch}")

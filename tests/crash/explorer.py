@@ -92,7 +92,7 @@ def pairs_at(tried: Tried) -> list[Point]:
 
 
 def _in_the_undo(places: Sequence[str]) -> Sequence[str]:
-    """Those that come after the saga has turned round; none where it does not, or had before."""
+    """Those that come after the saga began to compensate; none where it does not, or had before."""
     turn = "before activity begin_compensation"
     return places[places.index(turn) :] if turn in places else ()
 

@@ -12,10 +12,10 @@ from activities import agents, authorizations
 from activities import orphans as lost_sagas
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import TransferReport
-from activities.saga_records import Turned
 from ledger.aggregates.saga import SagaState
 from ledger.sagas import step_log as step_claims
 from ledger.sagas.orphans import declare_lost
+from ledger.sagas.saga_log import Compensation
 from ledger.sagas.step_log import StepClaim
 from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
 from tests.crash.patching import put
@@ -63,12 +63,12 @@ def _undo_from_memory() -> None:
         saga.remembered = {*getattr(saga, "remembered", ()), claim.step}
         return answer
 
-    async def from_memory(saga: Any, why: Any, actor: str) -> Turned:
+    async def from_memory(saga: Any, why: Any, actor: str) -> Compensation:
         ours = saga.ours
 
         async def forgetting(activity: Any, *args: Any, **more: Any) -> Any:
             answer = await ours(activity, *args, **more)
-            if isinstance(answer, Turned):
+            if isinstance(answer, Compensation):
                 known = getattr(saga, "remembered", ())
                 steps = [step for step in answer.steps if step.name in known]
                 answer = answer.model_copy(update={"steps": steps})
@@ -112,11 +112,11 @@ def _never_forward() -> None:
 
     declare: Callable[..., Awaitable[SagaState]] = declare_lost
 
-    async def turning_round(*lost: Any) -> SagaState:
+    async def compensating(*lost: Any) -> SagaState:
         *of_what, _ = lost
         return await declare(*of_what, None)
 
-    put(lost_sagas, "declare_lost", turning_round)
+    put(lost_sagas, "declare_lost", compensating)
 
 
 MUTATIONS: dict[str, Mutation] = {

@@ -85,10 +85,11 @@ class Worksite:
         saga_id = f"change/{operation_id}"
         opening = Opening(
             saga_id=saga_id,
+            actor="user:u-17",
             kind="change",
             operation_id=operation_id,
             input={},
-            input_hash="-",
+            fingerprint="-",
             run=Run("default", "namespace-1", "amends-infrastructure", "run-1"),
         )
         await open_saga(self.database, AUTHOR, opening)
@@ -131,11 +132,11 @@ class Worksite:
         await close_saga(self.database, AUTHOR, saga_id, 1, "completed", {})
 
     async def undo(self, saga_id: str, request: ApplyResource) -> StepUndone:
-        """Turn the saga round and undo its step."""
-        turned = await begin_compensation(
+        """Compensate the saga and undo its step."""
+        compensation = await begin_compensation(
             self.database, AUTHOR, saga_id, 1, "run", "provider_failed", None
         )
-        return await self.undo_again(saga_id, request, turned.epoch)
+        return await self.undo_again(saga_id, request, compensation.epoch)
 
     async def undo_again(self, saga_id: str, request: ApplyResource, epoch: int) -> StepUndone:
         claim = self.claim(saga_id, request, epoch)

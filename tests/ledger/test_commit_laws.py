@@ -20,11 +20,21 @@ from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.database import Connection, Database, open_database
 from ledger.errors import DatabaseUnavailable, InputChanged
 from ledger.sagas.orphans import declare_lost
-from ledger.sagas.saga_log import Opening, Run, begin_compensation, open_saga
+from ledger.sagas.saga_log import begin_compensation, open_saga
 from ledger.sagas.step_log import StepClaim, commit_step
 from ledger.store.commit import Decision, Loaded, Ref, commit
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, BOT, claim, hold, open_payment, register, revoke, write
+from tests.ledger.writing import (
+    AUTHOR,
+    BOT,
+    claim,
+    hold,
+    open_payment,
+    opening,
+    register,
+    revoke,
+    write,
+)
 
 KILL = """SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = 'amends_worker'"""
@@ -342,8 +352,7 @@ async def test_every_step_has_its_effect_once_whatever_dies(
 ) -> None:
     run = uuid4().hex[:8]
     saga = f"payment/{run}"
-    first = Run("default", "namespace-1", "amends-payments", "run-1")
-    request = Opening(saga, "payment", run, {"operation_id": run}, "first", first)
+    request = opening(run)
     await repeated(lambda: open_saga(ledger, AUTHOR, request))
 
     async def call(step: int, loads: bool) -> Any:

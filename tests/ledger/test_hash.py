@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from ledger.aggregates.aggregate import aggregate_id, id_text
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated, resource_name
 from ledger.database import Database
-from ledger.sagas.saga_log import Opening, open_saga
+from ledger.sagas.saga_log import open_saga
 from ledger.store.commit import Author, Decision, Ref, commit
 from ledger.store.event_log import event_hash, hash_parts
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import jsons, texts
-from tests.ledger.writing import register, revoke, run
+from tests.ledger.writing import opening, register, revoke
 
 COLUMNS = (
     *("event_id", "aggregate_id", "aggregate", "version", "event_type", "schema_version"),
@@ -85,7 +85,7 @@ async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Data
     await open_saga(
         ledger,
         Author("system:tests", "payment/odd", "open", ODD),
-        Opening("payment/odd", "payment", "odd", ODD, "h", run("run")),
+        opening("odd").model_copy(update={"input": ODD}),
     )
     await _create_resource(ledger)
     names = ", ".join(f'"{name}"' for name in COLUMNS)

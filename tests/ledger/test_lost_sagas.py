@@ -1,4 +1,4 @@
-"""The record of a lost run: it fences that run, and turns the saga round before its pivot."""
+"""The record of a lost run: it fences that run, and before its pivot begins the compensation."""
 
 import pytest
 
@@ -17,7 +17,7 @@ async def lose(ledger: Database, epoch: int = 1, pivot: str | None = None) -> Sa
     return await declare_lost(ledger, AUTHOR, SAGA, epoch, "terminated", None, pivot)
 
 
-async def test_before_its_pivot_it_turns_round_in_the_same_commit(ledger: Database) -> None:
+async def test_before_its_pivot_it_is_compensated_in_the_same_commit(ledger: Database) -> None:
     await open_payment(ledger)
     lost = await lose(ledger, pivot="hold")
     assert (lost.state, lost.epoch, lost.lost, lost.cause) == (

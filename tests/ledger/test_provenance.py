@@ -1,6 +1,5 @@
 """What differs between two points, and who last changed each field: read from the events alone."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ def applied(event: type[ResourceCreated | ResourceUpdated], **spec: Any) -> Even
 @pytest.fixture
 async def created(ledger: Database) -> Database:
     """A database that a saga made, altered and deleted: positions 2 to 6."""
-    asked = replace(opening("rent"), input={"reason": "the shop needs it"})
+    asked = opening("rent").model_copy(update={"input": {"reason": "the shop needs it"}})
     await open_saga(ledger, Author("user:ana"), asked)
     await change(ledger, started())
     await change(ledger, applied(ResourceCreated, owner="app", limits={"connections": 5}))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from ledger.aggregates.saga_step import StepDone, StepRefused, StepUndone
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.saga_log import (
-    TurnedRound,
+    Compensation,
     begin_compensation,
     close_saga,
     open_saga,
@@ -60,9 +59,9 @@ def undone(_: Loaded) -> Decision[StepUndone]:
     return Decision(RELEASED)
 
 
-async def turn_round(ledger: Database) -> int:
-    turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "rejected", None)
-    return turned.epoch
+async def compensate(ledger: Database) -> int:
+    compensation = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "rejected", None)
+    return compensation.epoch
 
 
 class TestOperationId:
@@ -93,7 +92,7 @@ class TestOperationId:
         await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {"state": "captured"})
         for _ in range(2):
             again = await open_payment(ledger, run_id="run-2")
-            assert (again.how, again.saga.result) == ("duplicate", {"state": "captured"})
+            assert (again.how, again.result) == ("duplicate", {"state": "captured"})
         assert await clone.fetch(OF_SAGA) == [
             (["SagaStarted", "SagaCompleted", "SagaDuplicateReceived"],)
         ]
@@ -115,29 +114,29 @@ class TestOperationId:
             *(take_over(ledger, AUTHOR, SAGA, "run-1", 1, run(f"run-{n}")) for n in (2, 3)),
             return_exceptions=True,
         )
-        assert sorted(type(each).__name__ for each in taken) == ["Fenced", "SagaState"]
+        assert sorted(type(each).__name__ for each in taken) == ["Fenced", "Opened"]
         assert await clone.fetch(STATE) == [("running", 2)]
 
     async def test_a_saga_of_another_name_does_not_share_it(self, ledger: Database) -> None:
         await open_payment(ledger)
-        other = replace(opening("rent"), saga_id="payment/rent-2026")
+        other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
         with pytest.raises(InputChanged, match="belongs to another payment"):
             await open_saga(ledger, AUTHOR, other)
 
     async def test_a_run_that_was_taken_over_does_not_go_on_undoing(self, ledger: Database) -> None:
         await open_payment(ledger)
-        assert await turn_round(ledger) == 2
+        assert await compensate(ledger) == 2
         await take_over(ledger, AUTHOR, SAGA, "run-1", 2, run("run-2"))
         with pytest.raises(Fenced):
             await begin_compensation(ledger, AUTHOR, SAGA, 2, "run-1", "cancelled", None)
-        turned = await begin_compensation(ledger, AUTHOR, SAGA, 3, "run-2", "cancelled", None)
-        assert (turned.epoch, turned.cause) == (3, "rejected")
+        compensation = await begin_compensation(ledger, AUTHOR, SAGA, 3, "run-2", "cancelled", None)
+        assert (compensation.epoch, compensation.cause) == (3, "rejected")
 
 
 class TestEnd:
     async def test_a_saga_that_undoes_is_not_completed(self, ledger: Database) -> None:
         await open_payment(ledger)
-        await turn_round(ledger)
+        await compensate(ledger)
         with pytest.raises(StateRefused, match="can't end as completed"):
             await close_saga(ledger, AUTHOR, SAGA, 2, "completed", {})
 
@@ -156,16 +155,17 @@ class TestEnd:
         assert (await open_payment(ledger)).how == "duplicate"
         assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
 
-    async def test_an_ended_saga_does_not_turn_round(self, ledger: Database) -> None:
+    async def test_an_ended_saga_is_not_compensated(self, clone: Clone, ledger: Database) -> None:
         await open_payment(ledger)
-        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
-        with pytest.raises(StateRefused) as refused:
-            await turn_round(ledger)
-        assert refused.value.reason == "saga_ended"
+        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {"state": "captured"})
+        found = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None)
+        assert (found.state, found.result) == ("completed", {"state": "captured"})
+        assert found.steps == []
+        assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
 
     async def test_an_older_epoch_does_not_end_it(self, clone: Clone, ledger: Database) -> None:
         await open_payment(ledger)
-        await turn_round(ledger)
+        await compensate(ledger)
         with pytest.raises(Fenced):
             await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
         assert await clone.fetch(STATE) == [("compensating", 2)]
@@ -245,7 +245,7 @@ class TestFence:
 
     async def test_refuses_a_step(self, clone: Clone, ledger: Database) -> None:
         await open_payment(ledger)
-        await turn_round(ledger)
+        await compensate(ledger)
         with pytest.raises(Fenced):
             await commit_step(ledger, AUTHOR, claim(), [], hold)
         assert await clone.fetch("SELECT FROM ledger.saga_steps") == []
@@ -253,7 +253,7 @@ class TestFence:
 
     async def test_refuses_a_start(self, clone: Clone, ledger: Database) -> None:
         await open_payment(ledger)
-        await turn_round(ledger)
+        await compensate(ledger)
         with pytest.raises(Fenced):
             await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
         assert await clone.fetch("SELECT FROM ledger.saga_steps") == []
@@ -262,7 +262,7 @@ class TestFence:
     async def test_refuses_the_outcome_of_a_slow_call(self, clone: Clone, ledger: Database) -> None:
         await open_payment(ledger)
         await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
-        await turn_round(ledger)
+        await compensate(ledger)
         with pytest.raises(Fenced):
             await finish_step(ledger, AUTHOR, claim(), [], done)
         assert await clone.fetch("SELECT state FROM ledger.saga_steps") == [("started",)]
@@ -280,7 +280,7 @@ class TestFence:
             (["SagaStarted", "SagaTakenOver", "SagaCommitRefused"],)
         ]
 
-    async def test_refuses_an_undo_before_the_saga_turned_round(
+    async def test_refuses_an_undo_before_the_saga_compensates(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
@@ -295,16 +295,16 @@ class TestFence:
             commit_step(ledger, AUTHOR, claim(f"hold-{number}", ordinal=number), [], hold)
             for number in range(12)
         ]
-        *landed, turned = await asyncio.gather(
+        *landed, compensation = await asyncio.gather(
             *steps,
             begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None),
             return_exceptions=True,
         )
-        assert isinstance(turned, TurnedRound)
+        assert isinstance(compensation, Compensation)
         in_time = [f"hold-{n}" for n, result in enumerate(landed) if result == {"held": 1}]
         refused = [result for result in landed if isinstance(result, Fenced)]
         assert len(in_time) + len(refused) == 12
-        assert [step.name for step in turned.steps] == list(reversed(in_time))
+        assert [step.name for step in compensation.steps] == list(reversed(in_time))
 
 
 class TestCompensation:
@@ -317,14 +317,11 @@ class TestCompensation:
         await start_step(ledger, AUTHOR, claim("b", ordinal=2), [], facts, within=WITHIN)
         await start_step(ledger, AUTHOR, claim("c", ordinal=3), [], facts, within=WITHIN)
         await finish_step(ledger, AUTHOR, claim("b", ordinal=2), [], refused)
-        turned = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "refused", "no")
-        assert [(step.name, step.state) for step in turned.steps] == [
-            ("c", "started"),
-            ("a", "done"),
-        ]
+        compensation = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "refused", "no")
+        assert [step.name for step in compensation.steps] == ["c", "a"]
         again = await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "another", None)
         assert (again.epoch, again.cause, again.reason) == (2, "refused", "no")
-        for step in turned.steps:
+        for step in compensation.steps:
             undo = claim(step.name, epoch=2, ordinal=step.ordinal)
             assert await undo_step(ledger, AUTHOR, undo, [], undone) == RELEASED
             assert await undo_step(ledger, AUTHOR, undo, [], changed) == RELEASED
@@ -333,4 +330,4 @@ class TestCompensation:
     async def test_of_a_saga_that_does_not_exist_is_refused(self, ledger: Database) -> None:
         await register(ledger)
         with pytest.raises(NotFound):
-            await turn_round(ledger)
+            await compensate(ledger)

@@ -73,7 +73,7 @@ async def test_a_late_attempt_to_open_one_that_was_undone_is_refused_on_record(
 
 async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger: Database) -> None:
     await open_payment(ledger)
-    other = replace(opening("rent"), saga_id="payment/rent-2026")
+    other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
     with pytest.raises(StateRefused) as refused:
         await commit_step(
             *(ledger, AUTHOR),

@@ -63,10 +63,11 @@ def opening(operation_id: str, run_id: str = "run-1", input_hash: str = "first")
     """A request for a payment."""
     return Opening(
         saga_id=f"payment/{operation_id}",
+        actor="user:u-17",
         kind="payment",
         operation_id=operation_id,
         input={"operation_id": operation_id},
-        input_hash=input_hash,
+        fingerprint=input_hash,
         run=run(run_id),
     )
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 from temporalio import workflow
 
-from activities.saga_records import Turned
 from ledger.aggregates.saga_step import StepReport, UndoPolicy
+from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Input
 from workflows.engine.decisions import system
 from workflows.engine.story import Compensate
@@ -62,8 +62,8 @@ class ErrandSaga(SagaWorkflow[ErrandsRequest, ErrandsResult]):
             tell_within=errand.tell_within,
         )
 
-    async def compensated(self, request: ErrandsRequest, turned: Turned) -> ErrandsResult:
-        return ErrandsResult(state="compensated", residuals=turned.residuals, steps=turned.reports)
+    async def compensated(self, request: ErrandsRequest, undone: Compensation) -> ErrandsResult:
+        return ErrandsResult(state="compensated", residuals=undone.residuals, steps=undone.reports)
 
     def subjects(self, request: ErrandsRequest) -> list[str]:
         return [errand.name for errand in request.errands]

@@ -50,10 +50,11 @@ async def open_elsewhere(ledger: Database, request: Json) -> None:
     admitted = PaymentRequest.model_validate(request)
     opening = Opening(
         saga_id=saga_of(request),
+        actor="user:u-17",
         kind="payment",
         operation_id=admitted.operation_id,
         input=admitted.model_dump(mode="json"),
-        input_hash=admitted.fingerprint(),
+        fingerprint=admitted.fingerprint(),
         run=Run("elsewhere", "an-id", QUEUE, "a-run-there"),
     )
     author = Author(f"agent:{admitted.agent_id}", saga_of(request))

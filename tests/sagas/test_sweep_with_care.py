@@ -177,7 +177,15 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
 ) -> None:
     saga_id = f"parcel/{new_id('parcel')}"
     here = Run("default", await namespace_id(teller.client), QUEUE, "a-run-that-was-deleted")
-    opening = Opening(saga_id, "parcel", saga_id.partition("/")[2], {}, "-", here)
+    opening = Opening(
+        saga_id=saga_id,
+        kind="parcel",
+        operation_id=saga_id.partition("/")[2],
+        actor="user:u-17",
+        input={},
+        fingerprint="-",
+        run=here,
+    )
     author = Author("user:u-17", saga_id)
     await open_saga(ledger, author, opening)
     swept = await sweeper.sweep()

@@ -1,4 +1,4 @@
-"""A saga that turns round: what was started is undone, in reverse order of start, and only that."""
+"""A compensated saga: what was started is undone, in reverse order of start, and only that."""
 
 import asyncio
 from contextlib import suppress

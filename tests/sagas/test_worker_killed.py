@@ -80,20 +80,20 @@ async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
 ) -> None:
     monkeypatch.setattr(transfers, "heartbeat", nullcontext)
     wakes_ms = 4_000  # long after somebody else has done its work
-    goes_on, turns_round = payment(agent, 45_000), payment(agent, 40_000)
-    for request in (goes_on, turns_round):
+    goes_on, compensated = payment(agent, 45_000), payment(agent, 40_000)
+    for request in (goes_on, compensated):
         await inject(request, "slow", delay_ms=wakes_ms)
-    handles = [await teller.start(each) for each in (goes_on, turns_round)]
-    await until(lambda: books.step(turns_round, "execute transfer"))
+    handles = [await teller.start(each) for each in (goes_on, compensated)]
+    await until(lambda: books.step(compensated, "execute transfer"))
     await handles[1].cancel()
     assert [(await each.result())["state"] for each in handles] == ["captured", "compensated"]
-    assert await books.is_booked_as(turns_round, "cancelled")
+    assert await books.is_booked_as(compensated, "cancelled")
     # Now it sends what it was about to send.
     await until(lambda: books.is_delivered(goes_on, 2))
-    await until(lambda: books.is_delivered(turns_round, 1))
-    await until(lambda: books.has_told(turns_round, "SagaCommitRefused"))
+    await until(lambda: books.is_delivered(compensated, 1))
+    await until(lambda: books.has_told(compensated, "SagaCommitRefused"))
     assert (await books.told(goes_on)).count("TransferExecuted") == 1
-    assert await books.is_booked_as(turns_round, "cancelled")
+    assert await books.is_booked_as(compensated, "cancelled")
     assert await books.spent(agent) == (45_000, 1)
 
 

@@ -78,10 +78,11 @@ async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> 
     saga_id = f"payment/{request.operation_id}"
     opening = Opening(
         saga_id=saga_id,
+        actor="user:u-17",
         kind="payment",
         operation_id=request.operation_id,
         input=request.model_dump(mode="json"),
-        input_hash=request.fingerprint(),
+        fingerprint=request.fingerprint(),
         run=Run("default", "namespace-1", "amends-payments", "forgotten"),
     )
     author = Author(request.actor)

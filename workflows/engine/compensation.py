@@ -12,9 +12,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.errors import TRIES_AT_ONCE
-from activities.saga_records import SagaActivities, StepToUndo, Turn, Turned
+from activities.saga_records import CompensationRequest, SagaActivities
 from activities.step import Claim
 from ledger.aggregates.saga_step import StepUndone, Undo
+from ledger.sagas.saga_log import Compensation, StepToUndo
 from workflows.engine.decisions import SYSTEM, Asked, not_allowed
 from workflows.engine.escalation import as_told, ask, given_up, pause
 from workflows.engine.lifecycle import LifecycleEvent
@@ -25,23 +26,23 @@ from workflows.engine.run import SagaRun, cause_of, is_away, is_final, words_of
 Undone = tuple[Undo, StepUndone]
 
 
-async def compensate(run: SagaRun, turn: Turn, actor: str) -> Turned:
+async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> Compensation:
     """Undo everything that was started, and say what that was. Returns when all is undone."""
-    turned = await run.ours(
-        SagaActivities.begin_compensation, run.claim(actor), turn, summary="begin compensation"
+    compensation = await run.ours(
+        SagaActivities.begin_compensation, run.claim(actor), request, summary="begin compensation"
     )
-    run.epoch = turned.epoch
-    if turned.state == "compensating":
-        run.enter(LifecycleEvent.COMPENSATING, reason=turned.cause)
+    run.epoch = compensation.epoch
+    if compensation.state == "compensating":
+        run.enter(LifecycleEvent.COMPENSATING, reason=compensation.cause)
     run.look_up_no_more()
-    undone = await _undo(run, turned.steps, actor)
+    undone = await _undo(run, compensation.steps, actor)
     left = [each.residual for _, each in undone.values() if each.residual]
     reports = [
         report.ended(*undone[report.name]) if report.name in undone else report
-        for report in turned.reports
+        for report in compensation.reports
     ]
-    changed = {"residuals": [*turned.residuals, *left], "reports": reports}
-    return turned.model_copy(update=changed)
+    changed = {"residuals": [*compensation.residuals, *left], "reports": reports}
+    return compensation.model_copy(update=changed)
 
 
 async def _undo(run: SagaRun, steps: list[StepToUndo], actor: str) -> dict[str, Undone]:

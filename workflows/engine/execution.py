@@ -13,8 +13,8 @@ from temporalio.exceptions import (
 )
 
 from activities.errors import IN_PROGRESS, REUSED, invalid_input
-from activities.saga_records import SagaOpened, Turn
-from activities.step import OpenSaga
+from activities.saga_records import CompensationRequest
+from ledger.sagas.saga_log import Opened, Opening
 from workflows.contract.updates import By
 from workflows.engine.compensation import compensate
 from workflows.engine.decisions import system
@@ -77,8 +77,8 @@ class Execution(Generic[RequestT, ResultT]):
             self.saga.waiting.close(ENDED)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    def _opening(self, request: RequestT) -> OpenSaga:
-        return OpenSaga(
+    def _opening(self, request: RequestT) -> Opening:
+        return Opening(
             saga_id=workflow.info().workflow_id,
             kind=self._story.kind,
             operation_id=operation_id(self._story.kind, request.operation_id),
@@ -88,13 +88,13 @@ class Execution(Generic[RequestT, ResultT]):
             context=dict(request.metadata),
         )
 
-    async def _from_open_to_close(self, request: RequestT, opening: OpenSaga) -> ResultT:
+    async def _from_open_to_close(self, request: RequestT, opening: Opening) -> ResultT:
         self.saga = saga = Saga(opening, self._story.subjects(request), self.lifecycle)
         if self._story.opens_with_its_first_step:
             return await self._tell(saga, request)
         return await self._go_on(saga, request, await saga.open())
 
-    async def _go_on(self, saga: Saga, request: RequestT, opened: SagaOpened) -> ResultT:
+    async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
         if opened.how == "duplicate":
             # Its own run finds it closed after a workflow task that was lost.
             saga.show(repeated=opened.run_id != workflow.info().run_id)
@@ -143,16 +143,16 @@ class Execution(Generic[RequestT, ResultT]):
             opened = await saga.open()
             if opened.how == "duplicate":
                 return self._first_answer(saga, opened.state, opened.result or {})
-        asked = Turn(cause=why.cause, reason=why.by.reason)
-        turned = await compensate(saga, asked, why.by.actor)
-        if turned.result is not None:
+        asked = CompensationRequest(cause=why.cause, reason=why.by.reason)
+        compensation = await compensate(saga, asked, why.by.actor)
+        if compensation.result is not None:
             # A workflow task that was lost had closed it already: what came since is too late.
-            return self._first_answer(saga, turned.state, turned.result)
-        if not turned.held:
-            ending = {"reason": turned.cause, "detail": turned.reason}
+            return self._first_answer(saga, compensation.state, compensation.result)
+        if not compensation.held:
+            ending = {"reason": compensation.cause, "detail": compensation.reason}
             await saga.close("failed", ending, why.by.actor)
-            raise failed(saga.saga_id, turned.cause, turned.reason)
-        result = await self._story.compensated(request, turned)
+            raise failed(saga.saga_id, compensation.cause, compensation.reason)
+        result = await self._story.compensated(request, compensation)
         ending = result.model_dump(mode="json")
         return self._result(await saga.close("compensated", ending, why.by.actor))
 

@@ -6,8 +6,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
-from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities, SagaOpened
-from ledger.sagas.saga_log import End
+from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
+from ledger.sagas.saga_log import End, Opened
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
 
@@ -15,7 +15,7 @@ from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
 class SagaRecord(SagaRun):
     """A run of a saga that opens the saga's record and closes it."""
 
-    async def open(self) -> SagaOpened:
+    async def open(self) -> Opened:
         """Claim the operation id, or take over what a closed run left open.
 
         Raises ApplicationError `operation_id_reused`, `operation_in_progress`.
@@ -29,7 +29,7 @@ class SagaRecord(SagaRun):
         self.enter(LifecycleEvent(opened.state))
         return opened
 
-    async def _take_over(self, opened: SagaOpened) -> SagaOpened:
+    async def _take_over(self, opened: Opened) -> Opened:
         other = OtherRun(
             namespace=opened.namespace,
             namespace_id=opened.namespace_id,
@@ -78,7 +78,7 @@ class SagaRecord(SagaRun):
         self.enter(LifecycleEvent(end), result=stands)
         return stands
 
-    async def record_repeat(self, fingerprint: str, repeat: str) -> SagaOpened:
+    async def record_repeat(self, fingerprint: str, repeat: str) -> Opened:
         """The same request, or another one under its id, came while the saga runs."""
         request = Repeat(fingerprint=fingerprint, repeat=repeat)
         return await self.ours(

@@ -19,7 +19,8 @@ from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
 from activities.errors import HEARTBEAT, OUTSIDE_TRY, UNAVAILABLE_NOW
-from activities.step import Claim, OpenSaga
+from activities.step import Claim
+from ledger.sagas.saga_log import Opening
 from workflows.contract.progress import Progress, StepProgress
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page
@@ -62,7 +63,7 @@ OUTSIDE_RETRIES = RetryPolicy(
 class SagaRun:
     """What a saga is in this run: its epoch, its steps, its page."""
 
-    def __init__(self, opening: OpenSaga, subjects: list[str], lifecycle: Lifecycle) -> None:
+    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
         self.saga_id = workflow.info().workflow_id
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)

@@ -12,9 +12,9 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities.errors import TRIES_AT_ONCE
-from activities.saga_records import SagaOpened
-from activities.step import Claim, OpenSaga, Request
+from activities.step import Claim, Request
 from ledger.aggregates.saga_step import FOR_EVER, StepUndone, UndoPlan, UndoPolicy
+from ledger.sagas.saga_log import Opened, Opening
 from ledger.sagas.step_log import SAGA_KNOWN
 from workflows.engine.decisions import Asked, Inbox
 from workflows.engine.in_doubt import TELL_WITHIN, until_known
@@ -33,7 +33,7 @@ Activity = Callable[[Any, Claim, Any], Awaitable[Answer]]
 class OpenedBefore(Exception):
     """The saga is known: it has ended, or it is being compensated."""
 
-    def __init__(self, opened: SagaOpened) -> None:
+    def __init__(self, opened: Opened) -> None:
         super().__init__(opened.state)
         self.opened = opened
 
@@ -44,7 +44,7 @@ class Saga(SagaRecord):
     `opening` is what its first step opens it with; `open` does that without a step.
     """
 
-    def __init__(self, opening: OpenSaga, subjects: list[str], lifecycle: Lifecycle) -> None:
+    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
         super().__init__(opening, subjects, lifecycle)
         # Whether the decision that whoever submitted waits for is on record.
         self.is_decided = False

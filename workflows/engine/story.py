@@ -1,8 +1,8 @@
-"""What a saga tells the engine: its models, its story, and its result after a compensation."""
+"""What a saga tells the engine: its models, its story, and its result after a undone."""
 
 from typing import Any, ClassVar, Generic, TypeVar
 
-from activities.saga_records import Turned
+from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import SagaRequest, admit
 from workflows.contract.fields import Input
 from workflows.contract.updates import By
@@ -51,6 +51,6 @@ class Story(Generic[RequestT, ResultT]):
         through, to undo everything."""
         raise NotImplementedError
 
-    async def compensated(self, request: RequestT, turned: Turned) -> ResultT:
+    async def compensated(self, request: RequestT, undone: Compensation) -> ResultT:
         """The result after everything was undone."""
         raise NotImplementedError
