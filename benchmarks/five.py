@@ -8,6 +8,7 @@ from activities.agents import AgentActivities, ChangeAgent
 from activities.authorizations import AuthorizationActivities
 from benchmarks import STEPS
 from workflows.contract.agent import AgentRequest, AgentResult
+from workflows.contract.kinds import PAYMENTS, SagaKind
 from workflows.engine.workflow import SagaWorkflow
 
 
@@ -16,7 +17,14 @@ class FiveSteps(SagaWorkflow[AgentRequest, AgentResult]):
     """Registers five agents, each in a step of its own with its undo on record: the first opens the
     saga, the last closes it."""
 
-    kind, request_model, result_model = "five", AgentRequest, AgentResult
+    kind = SagaKind(
+        name="five",
+        workflow="FiveSteps",
+        queue=PAYMENTS,
+        request=AgentRequest,
+        result=AgentResult,
+        good_ends=frozenset({"registered"}),
+    )
     opens_with_its_first_step = True
 
     @workflow.run

@@ -10,7 +10,8 @@ from temporalio.workflow import NondeterminismError
 
 from worker.sandbox import runner
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.recovery import STORIES, RecoverySaga
+from workflows.kinds import SAGAS
+from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -24,7 +25,7 @@ class DoesNotReplay(AssertionError):
 def replayer(workflow_sandbox: str = "on") -> Replayer:
     """Replays every workflow there is, in the sandbox of the worker, or without it."""
     return Replayer(
-        workflows=[*STORIES.values(), RecoverySaga, SweepWorkflow],
+        workflows=[*SAGAS, RecoverySaga, SweepWorkflow],
         workflow_runner=runner(workflow_sandbox),
         data_converter=DATA_CONVERTER,
     )

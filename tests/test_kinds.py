@@ -1,35 +1,48 @@
 """What is said in two places about a kind is the same in both."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from activities.providers.kinds import KINDS as RESOURCE_KINDS
 from ledger.aggregates.aggregate import AggregateType
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from starter.client.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, Kind
 from worker.settings import Settings
 from worker.wiring import providers
-from workflows.kinds import INFRASTRUCTURE_SAGAS, PAYMENT_SAGAS
-from workflows.recovery import STORIES
+from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SagaKind
+from workflows.engine.workflow import SagaWorkflow
+from workflows.kinds import SAGAS, sagas_of
 
+ROOT = Path(__file__).parent.parent
 HEAD = ["aggregate_id", "aggregate", "version", "base", "head_at", "head_hash", "xid"]
-SAGAS = {
-    saga.kind: (saga, queue)
-    for queue, sagas in ((PAYMENTS, PAYMENT_SAGAS), (INFRASTRUCTURE, INFRASTRUCTURE_SAGAS))
-    for saga in sagas
-}
+KNOWN = {saga.kind: saga for saga in SAGAS}
 
 
-def test_clients_and_recovery_know_every_saga_that_a_worker_carries() -> None:
-    assert sorted(SAGAS) == sorted(kind.name for kind in KINDS) == sorted(STORIES)
+def _subclasses(saga: type[Any]) -> Iterator[type[Any]]:
+    for each in type.__subclasses__(saga):
+        yield each
+        yield from _subclasses(each)
+
+
+def test_every_workflow_of_a_saga_is_in_the_table_of_kinds() -> None:
+    ours = {each for each in _subclasses(SagaWorkflow) if each.__module__.startswith("workflows.")}
+    assert {each for each in ours if "kind" in vars(each)} == set(SAGAS)
+    assert set(KNOWN) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_client_names_workflow_queue_and_models_as_the_worker_does(kind: Kind) -> None:
-    saga, queue = SAGAS[kind.name]
-    assert kind.workflow == saga.__name__
-    assert kind.queue == queue
-    assert kind.request is saga.request_model
-    assert kind.result is saga.result_model
+def test_a_kind_names_its_workflow_and_the_readme_lists_it(kind: SagaKind) -> None:
+    assert kind.workflow == KNOWN[kind].__name__
+    assert kind.queue in (PAYMENTS, INFRASTRUCTURE)
+    row = f"| `{kind.workflow}` | `{kind.name}/…` | `{kind.queue.default}` |"
+    assert row in (ROOT / "README.md").read_text()
+
+
+def test_a_worker_carries_every_saga_on_one_queue() -> None:
+    carried = [saga for queue in (PAYMENTS, INFRASTRUCTURE) for saga in sagas_of(queue)]
+    assert sorted(carried, key=SAGAS.index) == list(SAGAS)
 
 
 def test_every_kind_of_resource_that_can_be_planned_has_a_provider() -> None:

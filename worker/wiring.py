@@ -26,7 +26,8 @@ from ledger.read.global_order import record_incarnation
 from worker.sandbox import runner
 from worker.settings import Settings, needed
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.kinds import INFRASTRUCTURE_SAGAS, PAYMENT_SAGAS
+from workflows.contract.kinds import INFRASTRUCTURE, PAYMENTS
+from workflows.kinds import sagas_of
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 
@@ -80,7 +81,7 @@ async def wire(
                 worker(
                     client,
                     settings.payments_queue,
-                    PAYMENT_SAGAS,
+                    sagas_of(PAYMENTS),
                     [sagas, steps, authorizations, transfers, agents],
                     runs,
                 )
@@ -91,7 +92,7 @@ async def wire(
                 worker(
                     client,
                     settings.infrastructure_queue,
-                    INFRASTRUCTURE_SAGAS,
+                    sagas_of(INFRASTRUCTURE),
                     [sagas, steps, resources],
                     runs,
                 )

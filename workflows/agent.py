@@ -6,6 +6,7 @@ from temporalio import workflow
 
 from activities.agents import AgentActivities, ChangeAgent
 from workflows.contract.agent import AgentEnd, AgentRequest, AgentResult
+from workflows.contract.kinds import AGENT
 from workflows.engine.workflow import SagaWorkflow
 
 
@@ -13,7 +14,7 @@ from workflows.engine.workflow import SagaWorkflow
 class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
     """See contract: input `AgentRequest`, result `AgentResult`."""
 
-    kind, request_model, result_model = "agent", AgentRequest, AgentResult
+    kind = AGENT
     opens_with_its_first_step = True
 
     @workflow.run

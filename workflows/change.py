@@ -11,6 +11,7 @@ from activities.resources import ResourceActivities
 from ledger.aggregates.resource import resource_name
 from workflows.change_story import ChangeStory
 from workflows.contract.change import ChangeRequest, ChangeResult
+from workflows.contract.kinds import CHANGE
 from workflows.planning.plan import Plan
 from workflows.planning.planner import names_of, plan
 from workflows.planning.validation import problems_in
@@ -20,7 +21,7 @@ from workflows.planning.validation import problems_in
 class InfrastructureSaga(ChangeStory[ChangeRequest]):
     """See contract: input `ChangeRequest`, result `ChangeResult`."""
 
-    kind, request_model = "change", ChangeRequest
+    kind = CHANGE
 
     @workflow.run
     async def run(self, *raw: Any) -> ChangeResult:

@@ -31,7 +31,6 @@ RequestT = TypeVar("RequestT", bound=ChangeRequest | RollbackRequest)
 class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
     """What is planned is applied, independent branches at once; a failure undoes all of it."""
 
-    result_model = ChangeResult
     opens_with_its_first_step = True
 
     async def planned(self, request: RequestT) -> tuple[Plan, Mapping[str, str]]:

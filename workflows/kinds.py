@@ -1,13 +1,10 @@
-"""The sagas there are, by the task queue that carries them.
-
-Wiring and recovery read this table; `starter.client.kinds` names the same sagas for clients, which
-need none of their code, and a test holds the two together.
-"""
+"""The workflow of each kind of saga in `workflows.contract.kinds`."""
 
 from typing import Any
 
 from workflows.agent import AgentSaga
 from workflows.change import InfrastructureSaga
+from workflows.contract.kinds import Queue
 from workflows.engine.workflow import SagaWorkflow
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
@@ -15,5 +12,9 @@ from workflows.rollback import RollbackSaga
 
 Sagas = tuple[type[SagaWorkflow[Any, Any]], ...]
 
-PAYMENT_SAGAS: Sagas = (PaymentSaga, AgentSaga, PolicySaga)
-INFRASTRUCTURE_SAGAS: Sagas = (InfrastructureSaga, RollbackSaga)
+SAGAS: Sagas = (PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga)
+
+
+def sagas_of(queue: Queue) -> Sagas:
+    """The workflows that a worker of this task queue carries."""
+    return tuple(saga for saga in SAGAS if saga.kind.queue == queue)

@@ -16,6 +16,7 @@ from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActi
 from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import admit
+from workflows.contract.kinds import PAYMENT
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
@@ -29,9 +30,8 @@ from workflows.engine.workflow import SagaWorkflow
 class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     """See contract: input `PaymentRequest`, result `PaymentResult`."""
 
-    kind, request_model, result_model = "payment", PaymentRequest, PaymentResult
+    kind = PAYMENT
     opens_with_its_first_step = True
-    pivot_step = "execute transfer"
 
     @workflow.run
     async def run(self, *raw: Any) -> PaymentResult:

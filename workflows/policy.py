@@ -6,6 +6,7 @@ from temporalio import workflow
 
 from activities.agents import AgentActivities, SetPolicy
 from workflows.contract.agent import PolicyRequest, PolicyResult
+from workflows.contract.kinds import POLICY
 from workflows.engine.workflow import SagaWorkflow
 
 
@@ -13,9 +14,8 @@ from workflows.engine.workflow import SagaWorkflow
 class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
     """See contract: input `PolicyRequest`, result `PolicyResult`."""
 
-    kind, request_model, result_model = "policy", PolicyRequest, PolicyResult
+    kind = POLICY
     opens_with_its_first_step = True
-    pivot_step = "set policy"
 
     @workflow.run
     async def run(self, *raw: Any) -> PolicyResult:

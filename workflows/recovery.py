@@ -1,6 +1,5 @@
 """Carry a saga to its end whose run Temporal has lost: undo it, or past its pivot, go forward."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from temporalio import workflow
@@ -15,16 +14,10 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 from activities.errors import OUTSIDE_TRY, invalid_input
 from activities.orphans import Declared, Loss, LostSagas, Standing
 from workflows.contract.admission import admit
+from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.decisions import SYSTEM
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
-from workflows.engine.workflow import SagaWorkflow
-from workflows.kinds import INFRASTRUCTURE_SAGAS, PAYMENT_SAGAS
-
-# Every saga there is, by its kind.
-STORIES: Mapping[str, type[SagaWorkflow[Any, Any]]] = {
-    story.kind: story for story in (*PAYMENT_SAGAS, *INFRASTRUCTURE_SAGAS)
-}
 
 
 def recovery_id(saga_id: str, epoch: int) -> str:
@@ -46,15 +39,15 @@ class RecoverySaga:
         expected = recovery_id(request.saga_id, request.epoch)
         if workflow.info().workflow_id != expected:
             raise invalid_input([("workflow_id", "must be recovery/, the saga, / and the epoch")])
-        story = STORIES.get(request.saga_id.partition("/")[0])
-        if story is None:
+        kind = kind_named(request.saga_id)
+        if kind is None:
             raise left_open(request, "unknown_kind", "no worker of this version knows its kind")
         about = SUBJECTS.value_set([f"saga/{request.saga_id}"])
         workflow.upsert_search_attributes([KIND.value_set("recovery"), about])
-        declared = await self._declare(request, story)
+        declared = await self._declare(request, kind)
         match declared.how:
             case "lost":
-                return await self._carry_on(request, story, declared)
+                return await self._carry_on(request, kind, declared)
             case "elsewhere":
                 raise left_open(request, "elsewhere", "another Temporal carries it")
             case "unknown_undo":
@@ -63,16 +56,14 @@ class RecoverySaga:
             case nothing_to_do:
                 return Recovered(saga_id=request.saga_id, how=nothing_to_do)
 
-    async def _declare(
-        self, request: RecoveryRequest, story: type[SagaWorkflow[Any, Any]]
-    ) -> Declared:
+    async def _declare(self, request: RecoveryRequest, kind: SagaKind) -> Declared:
         loss = Loss(
             saga_id=request.saga_id,
             epoch=request.epoch,
             actor=request.actor or SYSTEM,
             reason=request.reason,
             gone=request.gone,
-            pivot=story.pivot_step,
+            pivot=kind.pivot_step,
         )
         return await workflow.execute_activity_method(
             LostSagas.declare_lost_saga,
@@ -85,13 +76,13 @@ class RecoverySaga:
     async def _carry_on(
         self,
         request: RecoveryRequest,
-        story: type[SagaWorkflow[Any, Any]],
+        kind: SagaKind,
         declared: Declared,
     ) -> Recovered:
         saga_id = request.saga_id
         try:
             run = await workflow.start_child_workflow(
-                story.__name__,
+                kind.workflow,
                 declared.input,
                 id=saga_id,
                 task_queue=declared.task_queue,

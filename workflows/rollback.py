@@ -13,6 +13,7 @@ from ledger.aggregates.resource import resource_name
 from ledger.read.environments import Target
 from workflows.change_story import ChangeStory
 from workflows.contract.change import ChangeResult, RollbackRequest
+from workflows.contract.kinds import ROLLBACK
 from workflows.engine.run import cause_of
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.rollback_planner import plan_rollback
@@ -22,7 +23,7 @@ from workflows.planning.rollback_planner import plan_rollback
 class RollbackSaga(ChangeStory[RollbackRequest]):
     """See contract: input `RollbackRequest`, result `ChangeResult`."""
 
-    kind, request_model = "rollback", RollbackRequest
+    kind = ROLLBACK
 
     @workflow.run
     async def run(self, *raw: Any) -> ChangeResult:

@@ -11,6 +11,7 @@ from temporalio.workflow import ParentClosePolicy
 from activities.errors import HEARTBEAT, invalid_input
 from activities.orphans import Look, LostSaga, LostSagas, Seen
 from workflows.contract.admission import admit
+from workflows.contract.kinds import BY_NAME
 from workflows.contract.sweep import (
     NEEDS_ATTENTION,
     SWEEP,
@@ -18,7 +19,7 @@ from workflows.contract.sweep import (
     SweepRequest,
     Swept,
 )
-from workflows.recovery import STORIES, RecoverySaga, recovery_id
+from workflows.recovery import RecoverySaga, recovery_id
 
 # Thousands of sagas may wait for a person, and each of them is asked about.
 LOOK_WITHIN = timedelta(minutes=10)
@@ -40,7 +41,7 @@ class SweepWorkflow:
             raise invalid_input([("workflow_id", f"must be {SWEEP}, or begin with {SWEEP}-")])
         seen = await self._look(request)
         alerts = alerts_of(seen)
-        known = [] if seen.held else [lost for lost in seen.lost if lost.kind in STORIES]
+        known = [] if seen.held else [lost for lost in seen.lost if lost.kind in BY_NAME]
         for lost in known:
             await self._recover(lost, request)
         swept = Swept(
@@ -108,7 +109,7 @@ def alerts_of(seen: Seen) -> list[str]:
             f"were left alone: point the worker at it; if it is gone for good, "
             f"amends sweep --gone {its_id} --reason TEXT."
         )
-    unknown = sorted({lost.kind for lost in seen.lost} - set(STORIES))
+    unknown = sorted({lost.kind for lost in seen.lost} - set(BY_NAME))
     if unknown:
         alerts.append(
             f"lost sagas of an unknown kind ({', '.join(unknown)}) were left alone: run a worker "

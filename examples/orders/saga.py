@@ -8,6 +8,7 @@ from temporalio import workflow
 from ledger.aggregates.saga_step import StepReport
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Actor, Input, Metadata, Name, OperationId
+from workflows.contract.kinds import Queue, SagaKind
 from workflows.engine.workflow import SagaWorkflow
 
 with workflow.unsafe.imports_passed_through():
@@ -39,11 +40,21 @@ class OrderResult(Input):
     steps: list[StepReport] = Field(default_factory=list)
 
 
+ORDER = SagaKind(
+    name="order",
+    workflow="OrderSaga",
+    queue=Queue("ORDERS_QUEUE", "orders"),
+    request=OrderRequest,
+    result=OrderResult,
+    good_ends=frozenset({"reserved"}),
+)
+
+
 @workflow.defn
 class OrderSaga(SagaWorkflow[OrderRequest, OrderResult]):
     """Started as `order/{operation_id}`."""
 
-    kind, request_model, result_model = "order", OrderRequest, OrderResult
+    kind = ORDER
 
     @workflow.run
     async def run(self, *raw: Any) -> OrderResult:
@@ -63,7 +74,7 @@ class OrderSaga(SagaWorkflow[OrderRequest, OrderResult]):
         return OrderResult(state="reserved")
 
     async def compensated(self, request: OrderRequest, undone: Compensation) -> OrderResult:
-        """The result after the undone."""
+        """The result after every line was given back."""
         return OrderResult(
             state="compensated",
             reason=undone.cause,

@@ -11,7 +11,7 @@ from starter.client.errors import BadRequest
 @options.as_json
 def schema(workflow: str, as_json: bool) -> None:
     """Print the JSON Schema of a workflow's input and result."""
-    from starter.client.kinds import KINDS
+    from workflows.contract.kinds import KINDS
 
     for kind in KINDS:
         if kind.workflow == workflow:

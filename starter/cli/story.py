@@ -69,10 +69,11 @@ def document_of(progress: "Progress") -> dict[str, Any]:
 
 def status_of(progress: "Progress") -> int:
     """The exit status that says how the saga stands."""
-    from starter.client.kinds import GOOD_ENDS
+    from starter.client.kinds import kind_of_saga
 
     if progress.result is not None:
-        return 0 if progress.result.get("state") in GOOD_ENDS else _ENDED_OTHERWISE
+        good_ends = kind_of_saga(progress.saga_id).good_ends
+        return 0 if progress.result.get("state") in good_ends else _ENDED_OTHERWISE
     return _WAITS if progress.needs_person else 0
 
 

@@ -17,17 +17,13 @@ from starter.client.environment import settings
 from starter.client.errors import InvalidInput
 from starter.client.failures import SagaEnded, translated
 from starter.client.follow import Follow
-from starter.client.kinds import (
-    SWEEPS,
-    Request,
-    Result,
-    kind_of,
-)
+from starter.client.kinds import Request, Result, kind_of
 from starter.client.patience import unheard
 from starter.client.schedules import Schedules
 from starter.client.sweeps import sweep
 from starter.client.wording import details, summary
 from starter.client.wrong_fields import checked
+from workflows.contract.kinds import SWEEPS
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept
 from workflows.engine.workflow import SUBMITTED_BY

@@ -23,15 +23,14 @@ from temporalio.client import (
 
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
-from starter.client.kinds import KINDS, Queue
 from starter.client.wording import details, summary
 from workflows.contract.change import RollbackRequest
+from workflows.contract.kinds import KINDS, ROLLBACK, Queue
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.
 MAX_NAME = 43
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
-_ROLLBACK = next(kind for kind in KINDS if kind.request is RollbackRequest)
 _WHAT = "what"
 
 
@@ -76,10 +75,10 @@ class Schedules:
         note = _note(request)
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
-                _ROLLBACK.workflow,
+                ROLLBACK.workflow,
                 request,
-                id=_ROLLBACK.saga_id(name),
-                task_queue=self._queue_name(_ROLLBACK.queue),
+                id=ROLLBACK.saga_id(name),
+                task_queue=self._queue_name(ROLLBACK.queue),
                 static_summary=summary(request),
                 static_details=details(request),
             ),
@@ -195,4 +194,4 @@ def _scheduled(entry: ScheduleListDescription) -> Scheduled:
 
 def _run_id(name: str, moment: datetime) -> str:
     """The id that the server gives to the run at this moment."""
-    return f"{_ROLLBACK.saga_id(name)}-{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{ROLLBACK.saga_id(name)}-{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

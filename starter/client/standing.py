@@ -12,17 +12,11 @@ from temporalio.client import Client, WorkflowHandle
 from starter.client.environment import setting
 from starter.client.errors import NotAllowed, NotKnown, NoWorker
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
-from starter.client.kinds import (
-    GOOD_ENDS,
-    KINDS,
-    Kind,
-    Queue,
-    Result,
-    kind_of_saga,
-)
+from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.wrong_fields import checked
+from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
 
@@ -64,7 +58,8 @@ class Standing:
         except NotKnown:
             if (url := self._audit_url()) is None:
                 raise
-            return checked(kind.result, await recorded_result(url, saga_id))
+            recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
+            return recorded
 
     async def find(self, text: str) -> str:
         """The saga that a person means: its workflow id, or a bare operation id.
@@ -122,10 +117,11 @@ class Standing:
             progress = await self._query(saga_id)
             if progress.result is not None:
                 return progress
-        good = result["state"] in GOOD_ENDS or result["state"] == "denied"
+        kind = kind_of_saga(saga_id)
+        good = result["state"] in kind.good_ends or result["state"] == "denied"
         return Progress(
             saga_id=saga_id,
-            kind=kind_of_saga(saga_id).name,
+            kind=kind.name,
             state="completed" if good else "compensated",
             reason=result.get("reason"),
             result=result,
@@ -134,7 +130,7 @@ class Standing:
     async def _answered(self, saga_id: str, work: Awaitable[T]) -> T:
         return await answered(work, self.client, saga_id, self._queue_of(saga_id))
 
-    def _handle(self, saga_id: str, kind: Kind) -> WorkflowHandle[Any, Any]:
+    def _handle(self, saga_id: str, kind: SagaKind) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(saga_id, result_type=kind.result)
 
     def _queue(self, queue: Queue) -> str:

@@ -9,6 +9,7 @@ from temporalio import workflow
 from ledger.aggregates.saga_step import StepReport, UndoPolicy
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Input
+from workflows.contract.kinds import PAYMENTS, SagaKind
 from workflows.engine.decisions import system
 from workflows.engine.story import Compensate
 from workflows.engine.workflow import SagaWorkflow
@@ -36,7 +37,14 @@ class ErrandsResult(Input):
 
 @workflow.defn
 class ErrandSaga(SagaWorkflow[ErrandsRequest, ErrandsResult]):
-    kind, request_model, result_model = "errands", ErrandsRequest, ErrandsResult
+    kind = SagaKind(
+        name="errands",
+        workflow="ErrandSaga",
+        queue=PAYMENTS,
+        request=ErrandsRequest,
+        result=ErrandsResult,
+        good_ends=frozenset({"run"}),
+    )
 
     @workflow.run
     async def run(self, *raw: Any) -> ErrandsResult:

@@ -13,7 +13,7 @@ import pytest
 
 from starter.cli.commands import amends
 from starter.cli.run import run
-from starter.client.kinds import KINDS
+from workflows.contract.kinds import KINDS
 from workflows.contract.payment import PaymentRequest
 
 CBU = "2850590940090418135201"

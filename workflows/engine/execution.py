@@ -80,8 +80,8 @@ class Execution(Generic[RequestT, ResultT]):
     def _opening(self, request: RequestT) -> Opening:
         return Opening(
             saga_id=workflow.info().workflow_id,
-            kind=self._story.kind,
-            operation_id=operation_id(self._story.kind, request.operation_id),
+            kind=self._story.kind.name,
+            operation_id=operation_id(self._story.kind.name, request.operation_id),
             actor=request.actor,
             input=request.model_dump(mode="json"),
             fingerprint=request.fingerprint(),
@@ -163,7 +163,7 @@ class Execution(Generic[RequestT, ResultT]):
         return self._result(result)
 
     def _result(self, stands: dict[str, Any]) -> ResultT:
-        return cast(ResultT, self._story.result_model.model_validate(stands))
+        return cast(ResultT, self._story.kind.result.model_validate(stands))
 
 
 def operation_id(kind: str, requested: str | None) -> str:

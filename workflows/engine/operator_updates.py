@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from temporalio import workflow
 
 from workflows.contract.admission import admit
+from workflows.contract.kinds import SagaKind
 from workflows.contract.progress import Progress
 from workflows.contract.updates import Mend, Resolve, Skip, Verb
 from workflows.engine.decisions import Asked, not_allowed
@@ -14,7 +15,7 @@ from workflows.engine.execution import Execution
 class OperatorUpdates:
     """The query `progress` and the updates `retry`, `skip` and `resolve`."""
 
-    kind: ClassVar[str]
+    kind: ClassVar[SagaKind]
     _execution: Execution[Any, Any]
 
     @workflow.query
@@ -22,7 +23,7 @@ class OperatorUpdates:
         """Where the saga stands."""
         if self._execution.saga is None:
             state = self._execution.lifecycle.state
-            return Progress(saga_id=workflow.info().workflow_id, kind=self.kind, state=state)
+            return Progress(saga_id=workflow.info().workflow_id, kind=self.kind.name, state=state)
         return self._execution.saga.progress
 
     @workflow.update

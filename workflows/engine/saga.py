@@ -59,7 +59,8 @@ class Saga(SagaRecord):
 
     def pivot(self) -> None:
         """From here only forward: a cancel comes too late, and a step that fails is tried again
-        until it has success. Said after `pivot_step`."""
+        until it has success. Said after the `pivot_step` of the kind: what is left to do has no
+        business reason to fail."""
         self.enter(LifecycleEvent.PIVOTED)
 
     def refuse_cancel(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import SagaRequest, admit
 from workflows.contract.fields import Input
+from workflows.contract.kinds import SagaKind
 from workflows.contract.updates import By
 from workflows.engine.saga import Saga
 
@@ -21,14 +22,9 @@ class Compensate(Exception):
 
 
 class Story(Generic[RequestT, ResultT]):
-    """The base of a saga: subclasses set `kind` and the models, and tell the `story`."""
+    """The base of a saga: subclasses set `kind` and tell the `story`."""
 
-    kind: ClassVar[str]
-    request_model: ClassVar[type[Any]]
-    result_model: ClassVar[type[Any]]
-    # The step after which it goes forward only, also where Temporal has lost the run: the rest of
-    # the story has no business reason left to fail.
-    pivot_step: ClassVar[str | None] = None
+    kind: ClassVar[SagaKind]
     # Whether the first thing it does is a step of ours: that commit then opens the saga as well.
     opens_with_its_first_step: ClassVar[bool] = False
 
@@ -39,7 +35,7 @@ class Story(Generic[RequestT, ResultT]):
 
     def admitted(self, raw: tuple[Any, ...]) -> RequestT:
         """The input as a request. Raises ApplicationError `InvalidInput`."""
-        request: RequestT = admit(raw, self.request_model)
+        request: RequestT = admit(raw, self.kind.request)
         return request
 
     def subjects(self, request: RequestT) -> list[str]:

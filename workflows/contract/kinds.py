@@ -1,0 +1,94 @@
+"""The table of saga kinds, from which clients, workers, recovery and `amends schema` follow."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.contract.agent import AgentRequest, AgentResult, PolicyRequest, PolicyResult
+from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
+from workflows.contract.payment import PaymentRequest, PaymentResult
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A task queue: the setting that names it, and its name otherwise."""
+
+    setting: str
+    default: str
+
+
+@dataclass(frozen=True)
+class SagaKind:
+    """One kind of saga.
+
+    `name` is the first part of its workflow ids, `workflow` the workflow type, `good_ends` are the
+    states of a result that are what the request asked for (all others are an exit status 1), and
+    `pivot_step` is the step after which it goes forward only, also where Temporal has lost the run.
+    """
+
+    name: str
+    workflow: str
+    queue: Queue
+    request: type[Any]
+    result: type[Any]
+    good_ends: frozenset[str]
+    pivot_step: str | None = None
+
+    def saga_id(self, operation_id: str) -> str:
+        """The workflow id, which is the name of the saga: `payment/expenses-2026-11`."""
+        return f"{self.name}/{operation_id}"
+
+
+PAYMENTS = Queue("AMENDS_PAYMENTS_QUEUE", "amends-payments")
+INFRASTRUCTURE = Queue("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
+SWEEPS = Queue("AMENDS_SWEEP_QUEUE", "amends-sweep")
+
+PAYMENT = SagaKind(
+    name="payment",
+    workflow="PaymentSaga",
+    queue=PAYMENTS,
+    request=PaymentRequest,
+    result=PaymentResult,
+    good_ends=frozenset({"captured"}),
+    pivot_step="execute transfer",
+)
+AGENT = SagaKind(
+    name="agent",
+    workflow="AgentSaga",
+    queue=PAYMENTS,
+    request=AgentRequest,
+    result=AgentResult,
+    good_ends=frozenset({"registered", "revoked"}),
+)
+POLICY = SagaKind(
+    name="policy",
+    workflow="PolicySaga",
+    queue=PAYMENTS,
+    request=PolicyRequest,
+    result=PolicyResult,
+    good_ends=frozenset({"set"}),
+    pivot_step="set policy",
+)
+CHANGE = SagaKind(
+    name="change",
+    workflow="InfrastructureSaga",
+    queue=INFRASTRUCTURE,
+    request=ChangeRequest,
+    result=ChangeResult,
+    good_ends=frozenset({"applied", "unchanged"}),
+)
+ROLLBACK = SagaKind(
+    name="rollback",
+    workflow="RollbackSaga",
+    queue=INFRASTRUCTURE,
+    request=RollbackRequest,
+    result=ChangeResult,
+    good_ends=frozenset({"applied", "unchanged"}),
+)
+
+KINDS = (PAYMENT, AGENT, POLICY, CHANGE, ROLLBACK)
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def kind_named(saga_id: str) -> SagaKind | None:
+    """The kind that a saga's name begins with; None for one that this version does not know."""
+    return BY_NAME.get(saga_id.partition("/")[0])
