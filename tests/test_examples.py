@@ -5,10 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from activities.providers.kinds import KINDS
 from workflows.contract.change import ChangeRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.planning.validation import problems_in
+from workflows.planning.validation import validated
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,4 +28,4 @@ def test_the_payment_of_the_readme_waits_for_a_person() -> None:
 def test_the_change_of_the_readme_is_a_good_one() -> None:
     text = (ROOT / "examples/shop.yaml").read_text()
     request = ChangeRequest.model_validate({"actor": "user:ana", **yaml.safe_load(text)})
-    assert problems_in(request, KINDS) == []
+    assert list(validated(request).wanted) == [each.name for each in request.present]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activities.providers.kinds import KINDS as RESOURCE_KINDS
+from activities.providers.kinds import known_kinds
 from ledger.aggregates.aggregate import AggregateType
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from worker.settings import Settings
@@ -47,7 +47,7 @@ def test_a_worker_carries_every_saga_on_one_queue() -> None:
 
 def test_every_kind_of_resource_that_can_be_planned_has_a_provider() -> None:
     provided = providers(Settings(target_url="postgresql://unused"))
-    assert {kind for each in provided for kind in each.kinds} == set(RESOURCE_KINDS)
+    assert {kind for each in provided for kind in each.kinds} == set(known_kinds())
 
 
 @pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)

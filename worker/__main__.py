@@ -67,6 +67,7 @@ def up(
 @click.option("--queue", "queues", multiple=True, type=click.Choice(_QUEUES))
 def run(queues: tuple[str, ...]) -> None:
     """A worker on the servers that the settings name, until SIGTERM; on both queues by default."""
+    from activities.providers.kinds import ProviderNotLoaded
     from worker import process
     from worker.wiring import QUEUES
 
@@ -74,6 +75,8 @@ def run(queues: tuple[str, ...]) -> None:
     configure_logs(settings.log_format)
     try:
         asyncio.run(process.run(settings, queues or QUEUES))
+    except ProviderNotLoaded as error:
+        _fail(error, 2)
     except Unreachable as error:
         _fail(error, 3)
     except OSError as error:

@@ -1,5 +1,6 @@
 """What a worker is made of, in one place that can be read from top to bottom."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from activities.authorizations import AuthorizationActivities
 from activities.errors import ClassifyErrors
 from activities.namespace import KnowNamespace
 from activities.orphans import LostSagas
-from activities.providers.postgres import PostgresProvider
+from activities.providers.kinds import installed
 from activities.providers.provider import Provider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
@@ -106,8 +107,13 @@ async def wire(
 
 
 def providers(settings: Settings) -> list[Provider]:
-    """The places in which infrastructure is made."""
-    return [PostgresProvider(settings.target_url)] if settings.target_url else []
+    """The places in which infrastructure is made; those of packages have settings of their own.
+
+    Raises ProviderNotLoaded.
+    """
+    environment = {**os.environ, "AMENDS_TARGET_URL": settings.target_url or ""}
+    made = (each.create(environment) for each in installed())
+    return [provider for provider in made if provider is not None]
 
 
 def undos() -> set[str]:

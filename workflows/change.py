@@ -13,8 +13,8 @@ from workflows.change_story import ChangeStory
 from workflows.contract.change import ChangeRequest, ChangeResult
 from workflows.contract.kinds import CHANGE
 from workflows.planning.plan import Plan
-from workflows.planning.planner import names_of, plan
-from workflows.planning.validation import problems_in
+from workflows.planning.planner import plan
+from workflows.planning.validation import InvalidChange, validated
 
 
 @workflow.defn
@@ -31,20 +31,21 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
     def admitted(self, raw: tuple[Any, ...]) -> ChangeRequest:
         """The input as a request of this saga. Raises `InvalidInput`."""
         request = super().admitted(raw)
-        problems = problems_in(request)
-        if problems:
-            raise invalid_input(problems)
+        try:
+            validated(request)
+        except InvalidChange as error:
+            raise invalid_input(error.problems) from None
         return request
 
     async def planned(self, request: ChangeRequest) -> tuple[Plan, Mapping[str, str]]:
         """The plan of the change, against what the ledger knows now."""
+        change = validated(request)
         found = await self.saga.step(
             "plan",
             ResourceActivities.read_resources,
-            ReadResources(environment=request.environment, names=sorted(names_of(request))),
+            ReadResources(environment=request.environment, names=sorted(change.names)),
         )
-        known = {resource.name: resource for resource in found.resources}
-        return plan(request, known), {}
+        return plan(change, found.resources), {}
 
     def subjects(self, request: ChangeRequest) -> list[str]:
         """The aggregates that the saga is about."""

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ledger.database import Database
     from starter.client.client import Amends
     from starter.client.schedules import Scheduled
-    from workflows.contract.change import ChangeRequest, RollbackRequest
+    from workflows.contract.change import RollbackRequest
     from workflows.planning.plan import Operation, Plan
+    from workflows.planning.validation import ValidChange
 
 
 @click.command()
@@ -31,15 +32,17 @@ def plan(file: str, as_json: bool, **asked: Any) -> int:
 
     Exit status 1 if the change would be refused.
     """
+    from ledger.read.environments import resources
     from starter.cli.client import with_ledger
-    from starter.cli.planning import change_plan
+    from workflows.planning.planner import plan as planned
 
-    request = _change(file, asked)
+    change = _change(file, asked)
 
     async def work(database: "Database") -> "Plan":
-        return await change_plan(database, request)
+        known = await resources(database, change.request.environment, change.names)
+        return planned(change, known)
 
-    return _show_plan(with_ledger(work), request.allow_irreversible, as_json)
+    return _show_plan(with_ledger(work), change.request.allow_irreversible, as_json)
 
 
 @click.command()
@@ -59,20 +62,19 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
     """
     from starter.cli.story import submit
 
-    return submit(_change(file, asked), as_json=as_json, detach=detach, wait=wait)
+    return submit(_change(file, asked).request, as_json=as_json, detach=detach, wait=wait)
 
 
-def _change(file: str, asked: dict[str, Any]) -> "ChangeRequest":
+def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
     """The change in a file; what the command line says stands above it."""
     from starter.cli.documents import read_yaml
-    from starter.cli.planning import check_change
+    from starter.cli.planning import valid_change
     from starter.client.wrong_fields import checked
     from workflows.contract.change import ChangeRequest
 
     fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
     request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
-    check_change(request)
-    return request
+    return valid_change(request)
 
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,26 +1,28 @@
-"""Plans as the sagas make them, fed by the ledger's readers."""
+"""Validates changes and rollbacks for the command line, and plans rollbacks."""
 
 from contextlib import suppress
 
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.read.environments import Target, resources, resources_at
+from ledger.read.environments import Target, resources_at
 from ledger.read.global_order import reaches
 from ledger.read.point_in_time import PATIENCE_S
-from starter.client.errors import InvalidInput
+from starter.client.errors import BadRequest, InvalidInput
 from workflows.contract.change import ChangeRequest, RollbackRequest
 from workflows.planning.plan import Plan
-from workflows.planning.planner import names_of, plan
 from workflows.planning.rollback_planner import plan_rollback
-from workflows.planning.validation import problems_in
+from workflows.planning.validation import InvalidChange, ProviderNotLoaded, ValidChange, validated
 
 
-def check_change(request: ChangeRequest) -> None:
-    """Raises InvalidInput for what is wrong with a change whatever the ledger knows."""
-    problems = problems_in(request)
-    if problems:
-        (field, reason), *others = problems
-        raise InvalidInput(field, reason, *others)
+def valid_change(request: ChangeRequest) -> ValidChange:
+    """The change, checked by itself. Raises InvalidInput."""
+    try:
+        return validated(request)
+    except InvalidChange as error:
+        (field, reason), *others = error.problems
+        raise InvalidInput(field, reason, *others) from None
+    except ProviderNotLoaded as error:
+        raise BadRequest(str(error)) from error
 
 
 def check_rollback(request: RollbackRequest) -> None:
@@ -43,16 +45,13 @@ async def check_point(database: Database, request: RollbackRequest) -> None:
             await resources_at(database, request.environment, request.to, request.resources)
 
 
-async def change_plan(database: Database, request: ChangeRequest) -> Plan:
-    """What a checked change would do now."""
-    known = await resources(database, request.environment, names_of(request))
-    return plan(request, {resource.name: resource for resource in known})
-
-
 async def rollback_plan(database: Database, request: RollbackRequest) -> Plan:
     """What a checked rollback would do now. Raises the ledger's NotFound, StateRefused and
     StillOpen."""
     rewound = await resources_at(
         database, request.environment, request.to, request.resources, patience_s=PATIENCE_S
     )
-    return plan_rollback(request, rewound).plan
+    try:
+        return plan_rollback(request, rewound).plan
+    except ProviderNotLoaded as error:
+        raise BadRequest(str(error)) from error

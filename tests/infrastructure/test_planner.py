@@ -11,9 +11,9 @@ from activities.providers.postgres.spec import KINDS
 from ledger.aggregates.resource import DesiredState
 from ledger.read.environments import KnownResource
 from workflows.contract.change import ChangeRequest, Resource
+from workflows.planning import planner
 from workflows.planning.plan import Operation, Plan
-from workflows.planning.planner import names_of, plan
-from workflows.planning.validation import InvalidChange, problems_in
+from workflows.planning.validation import InvalidChange, validated
 
 World = dict[str, DesiredState]
 
@@ -55,8 +55,16 @@ def apply(world: Mapping[str, DesiredState], planned: Plan) -> World:
     return now
 
 
+def plan(
+    request: ChangeRequest,
+    known: Mapping[str, KnownResource],
+    later: Mapping[str, list[str]] | None = None,
+) -> Plan:
+    return planner.plan(validated(request, KINDS), known.values(), later)
+
+
 def applied(*resources: dict[str, Any]) -> World:
-    return apply({}, plan(change(present=list(resources)), {}, KINDS))
+    return apply({}, plan(change(present=list(resources)), {}))
 
 
 def towards(world: Mapping[str, DesiredState], now: Mapping[str, DesiredState]) -> ChangeRequest:
@@ -89,22 +97,22 @@ def worlds(draw: st.DrawFn) -> World:
 
 @given(worlds())
 def test_the_plan_of_what_is_already_there_is_empty(world: World) -> None:
-    assert plan(towards(world, world), known(world), KINDS).to_do == []
+    assert plan(towards(world, world), known(world)).to_do == []
 
 
 @given(worlds(), worlds())
 def test_the_order_respects_every_dependency_and_ends_at_what_was_asked(
     before: World, after: World
 ) -> None:
-    planned = plan(towards(after, before), known(before), KINDS)
+    planned = plan(towards(after, before), known(before))
     assert planned.refusals == []
     assert apply(before, planned) == after
 
 
 @given(worlds(), worlds())
 def test_a_change_and_the_change_back_end_where_they_began(before: World, after: World) -> None:
-    there = plan(towards(after, before), known(before), KINDS)
-    back = plan(towards(before, after), known(after), KINDS)
+    there = plan(towards(after, before), known(before))
+    back = plan(towards(before, after), known(after))
     assert apply(apply(before, there), back) == before
 
 
@@ -113,7 +121,7 @@ def test_an_operation_waits_only_for_operations_that_stand_before_it(
     before: World, after: World
 ) -> None:
     done: set[str] = set()
-    for operation in plan(towards(after, before), known(before), KINDS).to_do:
+    for operation in plan(towards(after, before), known(before)).to_do:
         assert set(operation.waits_for) <= done
         done.add(operation.name)
 
@@ -121,16 +129,15 @@ def test_an_operation_waits_only_for_operations_that_stand_before_it(
 @given(worlds(), worlds())
 def test_a_plan_needs_no_more_of_the_ledger_than_what_it_names(before: World, after: World) -> None:
     request = towards(after, before)
-    names = names_of(request)
+    names = validated(request, KINDS).names
     near = {n: s for n, s in before.items() if n in names or names & set(s.depends_on)}
-    assert plan(request, known(near), KINDS) == plan(request, known(before), KINDS)
+    assert plan(request, known(near)) == plan(request, known(before))
 
 
 def test_independent_branches_do_not_wait_for_each_other() -> None:
     planned = plan(
         change(present=[role("ra"), role("rb"), database("da", "ra"), database("db", "rb")]),
         {},
-        KINDS,
     )
     waits = {operation.name: operation.waits_for for operation in planned.operations}
     assert waits == {"ra": [], "rb": [], "da": ["ra"], "db": ["rb"]}
@@ -138,7 +145,7 @@ def test_independent_branches_do_not_wait_for_each_other() -> None:
 
 def test_a_name_in_a_spec_that_is_in_the_ledger_counts_as_depends_on() -> None:
     world = applied(role("ra"))
-    planned = plan(change(present=[database("da", "ra")]), known(world), KINDS)
+    planned = plan(change(present=[database("da", "ra")]), known(world))
     [operation] = planned.operations
     assert operation.after
     assert operation.after.depends_on == ["ra"]
@@ -146,12 +153,12 @@ def test_a_name_in_a_spec_that_is_in_the_ledger_counts_as_depends_on() -> None:
 
 
 def test_a_database_may_have_the_name_of_a_role_that_is_no_resource() -> None:
-    planned = plan(change(present=[database("shop", "shop")]), {}, KINDS)
+    planned = plan(change(present=[database("shop", "shop")]), {})
     assert [o.after.depends_on for o in planned.operations if o.after] == [[]]
 
 
 def test_an_absent_name_the_ledger_does_not_know_is_a_no_op_and_says_so() -> None:
-    planned = plan(change(absent=["old-db"]), {}, KINDS)
+    planned = plan(change(absent=["old-db"]), {})
     assert planned.to_do == []
     assert planned.notes == ["old-db is not known in dev: nothing to do"]
 
@@ -161,18 +168,18 @@ def test_another_kind_or_another_place_is_a_replacement() -> None:
         role("ra"), database("da", "ra"), database("db", "ra"), schema("sa", "da", "ra")
     )
     request = change(present=[role("db"), schema("sa", "da", "ra"), schema("sb", "da", "ra")])
-    assert actions(plan(request, known(world), KINDS)) == {
+    assert actions(plan(request, known(world))) == {
         "db": "replace",
         "sa": "none",
         "sb": "create",
     }
-    moved = plan(change(present=[schema("sa", "db", "ra")]), known(world), KINDS)
+    moved = plan(change(present=[schema("sa", "db", "ra")]), known(world))
     assert actions(moved) == {"sa": "replace"}
 
 
 def test_the_plan_names_the_data_that_is_lost() -> None:
     world = applied(role("ra"), database("da", "ra"), schema("sa", "da", "ra"))
-    planned = plan(change(absent=["ra", "da", "sa"]), known(world), KINDS)
+    planned = plan(change(absent=["ra", "da", "sa"]), known(world))
     assert planned.losses == [
         "the data in postgres.schema sa is lost for ever",
         "the data in postgres.database da is lost for ever",
@@ -181,7 +188,7 @@ def test_the_plan_names_the_data_that_is_lost() -> None:
 
 def test_what_another_resource_depends_on_does_not_end() -> None:
     world = applied(role("ra"), database("da", "ra"))
-    planned = plan(change(absent=["ra"]), known(world), KINDS)
+    planned = plan(change(absent=["ra"]), known(world))
     assert reasons(planned) == ["depended_on"]
     assert planned.refusals[0].sentence == "ra can't end: da depends on it"
 
@@ -189,38 +196,38 @@ def test_what_another_resource_depends_on_does_not_end() -> None:
 def test_what_stays_as_it_is_keeps_what_it_depends_on_from_being_replaced() -> None:
     world = applied(role("ra"), database("da", "ra"), schema("sa", "da", "ra"))
     request = change(present=[role("da"), schema("sa", "da", "ra")])
-    assert reasons(plan(request, known(world), KINDS)) == ["depended_on"]
+    assert reasons(plan(request, known(world))) == ["depended_on"]
 
 
 def test_replacements_that_wait_for_each_other_are_refused() -> None:
     world = applied(role("ra"), role("rb"), database("da", "ra"), schema("sa", "da", "ra"))
     request = change(present=[role("da"), schema("sa", "da", "rb")])
-    assert reasons(plan(request, known(world), KINDS)) == ["circular_replacement"]
+    assert reasons(plan(request, known(world))) == ["circular_replacement"]
 
 
 def test_a_dependency_that_nobody_knows_is_refused() -> None:
-    planned = plan(change(present=[database("da", "ra", depends_on=["nobody"])]), {}, KINDS)
+    planned = plan(change(present=[database("da", "ra", depends_on=["nobody"])]), {})
     assert reasons(planned) == ["unknown_dependency"]
 
 
 def test_a_resource_that_an_open_saga_changes_is_refused() -> None:
     world = {"ra": KnownResource(name="ra", version=1, shape=None, claimed_by="change/shop-41")}
-    planned = plan(change(present=[role("ra")]), world, KINDS)
+    planned = plan(change(present=[role("ra")]), world)
     assert planned.refusals[0].sentence.startswith("ra is being changed by change/shop-41")
 
 
 def test_a_later_change_is_taken_back_only_with_force_and_is_named_either_way() -> None:
     world = known(applied(role("ra")))
     later = {"ra": ["change/shop-43"]}
-    refused = plan(change(absent=["ra"]), world, KINDS, later)
+    refused = plan(change(absent=["ra"]), world, later)
     assert reasons(refused) == ["later_change"]
-    forced = plan(change(absent=["ra"], force=True), world, KINDS, later)
+    forced = plan(change(absent=["ra"], force=True), world, later)
     assert forced.refusals == []
     assert forced.notes == ["ra was changed later by change/shop-43"]
 
 
 def test_what_is_not_touched_needs_no_force() -> None:
-    planned = plan(change(present=[role("ra")]), known(applied(role("ra"))), KINDS, {"ra": ["x"]})
+    planned = plan(change(present=[role("ra")]), known(applied(role("ra"))), {"ra": ["x"]})
     assert planned.refusals == []
 
 
@@ -255,12 +262,12 @@ def test_a_request_that_is_wrong_by_itself_names_field_and_reason_and_no_value(
     parts: dict[str, Any], field: str, reason: str
 ) -> None:
     request = change(**parts)
-    [(found, why)] = problems_in(request, KINDS)
+    with pytest.raises(InvalidChange) as invalid:
+        validated(request, KINDS)
+    [(found, why)] = invalid.value.problems
     assert found == field
     assert reason in why
     assert "s3cr3t" not in why
-    with pytest.raises(InvalidChange):
-        plan(request, {}, KINDS)
 
 
 def test_a_cycle_is_named_from_its_start_to_its_start() -> None:
@@ -271,12 +278,14 @@ def test_a_cycle_is_named_from_its_start_to_its_start() -> None:
             role("rb"),
         ]
     )
-    [(field, reason)] = problems_in(request, KINDS)
+    with pytest.raises(InvalidChange) as invalid:
+        validated(request, KINDS)
+    [(field, reason)] = invalid.value.problems
     assert field in ("present[0].depends_on", "present[1].depends_on")
     assert reason in ("a cycle: ra -> da -> ra", "a cycle: da -> ra -> da")
 
 
 def test_a_plan_survives_its_way_through_json() -> None:
-    planned = plan(change(present=[role("ra"), database("da", "ra")]), {}, KINDS)
+    planned = plan(change(present=[role("ra"), database("da", "ra")]), {})
     assert Plan.model_validate_json(planned.model_dump_json()) == planned
     assert all(isinstance(operation, Operation) for operation in planned.operations)

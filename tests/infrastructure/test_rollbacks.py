@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from activities.providers.kinds import KINDS
+from activities.providers.postgres.spec import KINDS
 from ledger.database import Database
 from ledger.read.environments import resources, resources_at
 from tests.infrastructure.asking import Asking, Json, Target, database, role, schema, told

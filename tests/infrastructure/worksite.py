@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.providers.kinds import KINDS
+from activities.providers.postgres.spec import KINDS
 from activities.providers.provider import Marker, Observed, Provider, Spec
 from activities.resource_change import Applied, ApplyResource
 from activities.resources import ResourceActivities
@@ -21,6 +21,7 @@ from ledger.sagas.saga_log import Opening, Run, begin_compensation, close_saga, 
 from ledger.store.commit import Author, database_time
 from workflows.contract.change import ChangeAction, ChangeRequest
 from workflows.planning.planner import plan
+from workflows.planning.validation import validated
 
 AUTHOR = Author("user:ana")
 
@@ -98,8 +99,8 @@ class Worksite:
     async def request(self, name: str, **parts: Any) -> ApplyResource:
         """What the planner makes of the wish for one resource."""
         wish = {"operation_id": "any", "actor": "user:ana", **parts}
-        known = {each.name: each for each in await resources(self.database, "dev")}
-        planned = plan(ChangeRequest.model_validate(wish), known, KINDS)
+        change = validated(ChangeRequest.model_validate(wish), KINDS)
+        planned = plan(change, await resources(self.database, "dev"))
         [operation] = [each for each in planned.to_do if each.name == name]
         return ApplyResource(
             environment="dev",

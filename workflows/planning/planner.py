@@ -3,44 +3,33 @@
 The command line and the sagas plan with it, so what a person is shown is what a saga would do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import pydantic
 from pydantic import JsonValue
 
-from activities.providers.kinds import KINDS, Kinds
+from activities.providers.kinds import Kinds
 from ledger.aggregates.resource import DesiredState
 from ledger.read.environments import KnownResource
 from workflows.contract.change import ChangeRequest
 from workflows.planning.plan import Action, Operation, Plan, Refusal
-from workflows.planning.validation import InvalidChange, asked, depends_on, problems_in
-
-
-def names_of(request: ChangeRequest) -> set[str]:
-    """All that a plan needs to know of the ledger: see `ledger.read.environments.resources`."""
-    names = set(request.absent)
-    for resource in request.present:
-        names |= {resource.name} | asked(resource).mentions()
-    return names
+from workflows.planning.validation import ValidChange, depends_on
 
 
 def plan(
-    request: ChangeRequest,
-    known: Mapping[str, KnownResource],
-    kinds: Kinds = KINDS,
+    change: ValidChange,
+    resources: Iterable[KnownResource],
     later: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
     """Compare what a change wants with what the ledger knows of its environment.
 
-    `later` names, by resource, the sagas whose later changes this one would take back.
-    Raises InvalidChange for a request that is wrong whatever the ledger knows (see `problems_in`).
-    What the ledger's knowledge forbids is a refusal in the plan.
+    `resources`: at least those of `change.names`. `later` names, by resource, the sagas whose later
+    changes this one would take back. What the ledger's knowledge forbids is a refusal in the plan.
     """
-    problems = problems_in(request, kinds)
-    if problems:
-        raise InvalidChange(problems)
-    operations = _operations(request, known, kinds)
+    request = change.request
+    known = {resource.name: resource for resource in resources}
+    operations = _operations(change, known)
     refusals = [
         *_unknown_dependencies(operations, known),
         *_depended_on(operations, known),
@@ -61,14 +50,12 @@ def plan(
     )
 
 
-def _operations(
-    request: ChangeRequest, known: Mapping[str, KnownResource], kinds: Kinds
-) -> list[Operation]:
-    wanted = {resource.name: asked(resource) for resource in request.present}
+def _operations(change: ValidChange, known: Mapping[str, KnownResource]) -> list[Operation]:
+    wanted, absent, kinds = change.wanted, change.request.absent, change.kinds
     there = {name for name, resource in known.items() if resource.shape is not None}
-    there = (there | set(wanted)) - set(request.absent)
+    there = (there | set(wanted)) - set(absent)
     operations = []
-    for name in sorted({*wanted, *request.absent}):
+    for name in sorted({*wanted, *absent}):
         after = _resolved(name, wanted[name], there, kinds) if name in wanted else None
         operations.append(_operation(name, known.get(name), after, kinds))
     return operations

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from activities.providers.kinds import KINDS, Kinds
+from activities.providers.kinds import Kinds
 from ledger.read.environments import PastResource, Rewound
 from workflows.contract.change import MAX_RESOURCES, ChangeRequest, Resource, RollbackRequest
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.planner import plan
-from workflows.planning.validation import InvalidChange
+from workflows.planning.validation import InvalidChange, validated
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,22 @@ class Reversal:
     undoes: Mapping[str, str]
 
 
-def plan_rollback(request: RollbackRequest, rewound: Rewound, kinds: Kinds = KINDS) -> Reversal:
+def plan_rollback(
+    request: RollbackRequest, rewound: Rewound, kinds: Kinds | None = None
+) -> Reversal:
     """What takes the environment back to `request.to`, given what was touched since.
 
     Back to before a change, a resource that another change touched later needs `force`. Back to a
     time or a position, all changes since are meant, and the notes name them.
     """
-    known = {resource.name: resource for resource in rewound.known}
     undoes = {past.name: past.changed_since[0] for past in rewound.past if past.changed_since}
     if len(rewound.past) > MAX_RESOURCES:
         return Reversal(_refused(request, _too_many(rewound.past)), undoes)
     try:
-        planned = plan(_change(request, rewound.past), known, kinds, _later(request, rewound.past))
+        change = validated(_change(request, rewound.past), kinds)
     except InvalidChange as error:
         return Reversal(_refused(request, _outdated(error)), undoes)
+    planned = plan(change, rewound.known, _later(request, rewound.past))
     notes = [*_untouched(request, rewound.past), *planned.notes]
     if not request.to.startswith("before:"):
         touched = {operation.name for operation in planned.to_do}

@@ -1,14 +1,18 @@
 """What is wrong with a change by itself, whatever the ledger knows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 import pydantic
 
 from activities.errors import problems_of
-from activities.providers.kinds import KINDS, Kinds
+from activities.providers.kinds import Kinds, ProviderNotLoaded, known_kinds
 from ledger.aggregates.resource import DesiredState
 from workflows.contract.change import ChangeRequest, Resource
+
+# Clients catch it, and import no activities.
+__all__ = ["InvalidChange", "ProviderNotLoaded", "ValidChange", "depends_on", "validated"]
 
 
 class InvalidChange(Exception):
@@ -19,7 +23,35 @@ class InvalidChange(Exception):
         self.problems = problems
 
 
-def problems_in(request: ChangeRequest, kinds: Kinds = KINDS) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class ValidChange:
+    """A change that is right by itself: what each resource shall be as it was asked for, and the
+    kinds that its plan goes by."""
+
+    request: ChangeRequest
+    wanted: Mapping[str, DesiredState]
+    kinds: Kinds
+
+    @property
+    def names(self) -> set[str]:
+        """All resources that a plan of it has to know: see `ledger.read.environments.resources`."""
+        named = set(self.request.absent) | set(self.wanted)
+        return named.union(*(each.mentions() for each in self.wanted.values()))
+
+
+def validated(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange:
+    """Check a change by itself. `kinds`: those of this installation unless given.
+
+    Raises InvalidChange, ProviderNotLoaded.
+    """
+    known = known_kinds() if kinds is None else kinds
+    problems = _problems_in(request, known)
+    if problems:
+        raise InvalidChange(problems)
+    return ValidChange(request, {each.name: _asked(each) for each in request.present}, known)
+
+
+def _problems_in(request: ChangeRequest, kinds: Kinds) -> list[tuple[str, str]]:
     """What is wrong with a request by itself: field (`present[1].spec.owner`) and reason."""
     problems: list[tuple[str, str]] = []
     seen: set[str] = set()
@@ -43,7 +75,7 @@ def _needs_absent(place: str, resource: Resource, absent: set[str]) -> list[tupl
         for position, name in enumerate(resource.depends_on)
         if name in absent
     ]
-    if not problems and (asked(resource).mentions() - {resource.name}) & absent:
+    if not problems and (_asked(resource).mentions() - {resource.name}) & absent:
         problems.append((f"{place}.spec", "names a resource that is to be absent"))
     return problems
 
@@ -65,7 +97,7 @@ def _problems_of_kind(place: str, resource: Resource, kinds: Kinds) -> list[tupl
 
 
 def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:
-    shapes = {resource.name: asked(resource) for resource in request.present}
+    shapes = {resource.name: _asked(resource) for resource in request.present}
     graph = {name: depends_on(name, shape, shapes) for name, shape in shapes.items()}
     for resource in request.present:
         if resource.name in resource.depends_on:
@@ -79,7 +111,7 @@ def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:
     return []
 
 
-def asked(resource: Resource) -> DesiredState:
+def _asked(resource: Resource) -> DesiredState:
     """What a request says of a resource, as it came."""
     return DesiredState(
         kind=resource.kind, spec=dict(resource.spec), depends_on=resource.depends_on
