@@ -41,7 +41,7 @@ class Execution(Generic[RequestT, ResultT]):
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
         """The whole of a run. Cancellation reaches it here and nowhere deeper: it compensates the
         saga instead of tearing it down, however often it comes."""
-        whole = asyncio.create_task(self._whole(raw))
+        whole = asyncio.create_task(self._from_input_to_end(raw))
         while not whole.done():
             try:
                 await asyncio.shield(whole)
@@ -59,10 +59,15 @@ class Execution(Generic[RequestT, ResultT]):
         if self._telling:
             self._telling.cancel()
 
-    async def _whole(self, raw: tuple[Any, ...]) -> ResultT:
+    async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
         try:
             request = self._story.admitted(raw)
-            result = await self._from_open_to_close(request, self._opening(request))
+            opening, subjects = self._opening(request), self._story.subjects(request)
+            self.saga = saga = Saga(opening, subjects, self.lifecycle)
+            if self._story.opens_with_its_first_step:
+                result = await self._tell(saga, request)
+            else:
+                result = await self._go_on(saga, request, await saga.open())
         except FailureError as error:
             self.failure = error
             await self._last_words()
@@ -88,12 +93,6 @@ class Execution(Generic[RequestT, ResultT]):
             context=dict(request.metadata),
         )
 
-    async def _from_open_to_close(self, request: RequestT, opening: Opening) -> ResultT:
-        self.saga = saga = Saga(opening, self._story.subjects(request), self.lifecycle)
-        if self._story.opens_with_its_first_step:
-            return await self._tell(saga, request)
-        return await self._go_on(saga, request, await saga.open())
-
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
         if opened.how == "duplicate":
             # Its own run finds it closed after a workflow task that was lost.
@@ -104,7 +103,7 @@ class Execution(Generic[RequestT, ResultT]):
         return await self._tell(saga, request)
 
     async def _tell(self, saga: Saga, request: RequestT) -> ResultT:
-        self._telling = asyncio.create_task(self._to_the_end_of_the_story(saga, request))
+        self._telling = asyncio.create_task(self._story.story(request))
         if self._cancelled_by:
             self._telling.cancel()
         try:
@@ -117,14 +116,10 @@ class Execution(Generic[RequestT, ResultT]):
             if isinstance(error, ApplicationError) and error.type in (REUSED, IN_PROGRESS):
                 raise
             return await self._compensate(saga, request, self._why(error))
-        stands = await saga.close("completed", result.model_dump(mode="json"))
-        return self._result(stands)
-
-    async def _to_the_end_of_the_story(self, saga: Saga, request: RequestT) -> ResultT:
-        result = await self._story.story(request)
         # All is done, and only its end is not on record.
         saga.refuse_cancel()
-        return result
+        stands = await saga.close("completed", result.model_dump(mode="json"))
+        return self._result(stands)
 
     def _why(self, error: BaseException) -> Compensate:
         if isinstance(error, Compensate):

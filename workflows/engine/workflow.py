@@ -31,6 +31,8 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
     def __init__(self) -> None:
         self._execution: Execution[RequestT, ResultT] = Execution(self)
         self._lifecycle = self._execution.lifecycle
+        # The whole of a run: what `run` of a subclass returns.
+        self.carry_out = self._execution.carry_out
         self._repeats = 0
 
     @property
@@ -38,10 +40,6 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
         """The saga of this run, once its input was admitted."""
         assert self._execution.saga is not None
         return self._execution.saga
-
-    async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
-        """The whole of a run: what `run` of a subclass returns."""
-        return await self._execution.carry_out(raw)
 
     @workflow.update
     async def submit(self, *raw: Any) -> Progress:
