@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.replaying import RECORD
+from tests.support.replaying import RECORD
 
 if __name__ == "__main__":
     os.environ[RECORD] = "1"

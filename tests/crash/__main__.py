@@ -1,8 +1,8 @@
-"""`make crash`: crash sagas of every shape at every place, and print what was tried and broken.
+"""`make crash`: crash sagas of every scenario at every place, and print what was tried and broken.
 
     make crash                          400 of the points, the same ones each time
     make crash ARGS="--points 2000"     so many, or all there are
-    make crash ARGS="--shape NAME"      of one shape; may be given again
+    make crash ARGS="--scenario NAME"      of one scenario; may be given again
     make crash ARGS=--write             the table goes into docs/guarantees.md as well
 
 The last line is `N points, M laws broken`; the exit status is 1 when a law is broken.
@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.every import SHAPES
+from tests.crash.every import SCENARIOS
 from tests.crash.explorer import (
     Point,
     Tried,
@@ -59,7 +59,7 @@ OUTAGES = (
 )
 
 
-async def main(shapes: Sequence[str], most: int, writes: bool) -> int:
+async def main(scenarios: Sequence[str], most: int, writes: bool) -> int:
     """Returns how many laws are broken."""
     since = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="amends-crash-") as name:
@@ -68,7 +68,7 @@ async def main(shapes: Sequence[str], most: int, writes: bool) -> int:
             EmbeddedServers(folder / "servers") as servers,
             ground(servers, "crash", folder) as here,
         ):
-            tried = await explore(here, shapes or list(SHAPES), most)
+            tried = await explore(here, scenarios or list(SCENARIOS), most)
             found = await findings(here)
     shown = table(tried)
     for each in tried:
@@ -86,29 +86,29 @@ async def main(shapes: Sequence[str], most: int, writes: bool) -> int:
     return laws
 
 
-async def explore(here: Ground, shapes: Sequence[str], most: int) -> list[Tried]:
-    """Find the places of these shapes, and try their points, but not more than `most`."""
+async def explore(here: Ground, scenarios: Sequence[str], most: int) -> list[Tried]:
+    """Find the places of these scenarios, and try their points, but not more than `most`."""
     # Few at once: a busy worker would repeat itself, and pass places that others don't.
     few = asyncio.Semaphore(3)
 
-    async def look(shape: str) -> list[str]:
+    async def look(scenario: str) -> list[str]:
         async with few:
-            return await places_of(here, shape)
+            return await places_of(here, scenario)
 
-    places = await asyncio.gather(*map(look, shapes))
+    places = await asyncio.gather(*map(look, scenarios))
     points = [
         point
-        for shape, passed in zip(shapes, places, strict=True)
-        for point in points_at(shape, passed)
+        for scenario, passed in zip(scenarios, places, strict=True)
+        for point in points_at(scenario, passed)
     ]
     chosen = a_selection(points, most - most // OF_TWO_FAULTS)
-    said = f"{len(chosen)} of {len(points)} points in {len(shapes)} shapes, and pairs of them"
+    said = f"{len(chosen)} of {len(points)} points in {len(scenarios)} scenarios, and pairs of them"
     print(said, file=sys.stderr, flush=True)
     tried: list[Tried] = []
-    for shape, place in OUTAGES:
+    for scenario, place in OUTAGES:
         for server in (POSTGRES_KILLED, TEMPORAL_KILLED):
-            if shape in shapes:
-                tried.append(await try_outage(here, Point(shape, place, server), COMPANY))
+            if scenario in scenarios:
+                tried.append(await try_outage(here, Point(scenario, place, server), COMPANY))
                 print(f"{tried[-1].point} {tried[-1].broken}", file=sys.stderr, flush=True)
     tried += await try_all(here, chosen)
     pairs = [pair for each in tried for pair in pairs_at(each)]
@@ -127,7 +127,7 @@ async def try_all(here: Ground, points: Sequence[Point]) -> list[Tried]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make crash ARGS=", description=__doc__)
-    parser.add_argument("--shape", action="append", choices=SHAPES, default=[])
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, default=[])
     parser.add_argument("--points", type=int, default=POINTS)
     parser.add_argument("--write", action="store_true")
     return parser.parse_args()
@@ -135,7 +135,7 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = _arguments()
-    status = 1 if asyncio.run(main(arguments.shape, arguments.points, arguments.write)) else 0
+    status = 1 if asyncio.run(main(arguments.scenario, arguments.points, arguments.write)) else 0
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads of the SDK's core may abort an interpreter that is going down.

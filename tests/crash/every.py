@@ -1,6 +1,6 @@
-"""Every shape there is, by its name: the files that tell of them are read here."""
+"""Every scenario there is, by its name: the files that define them are read here."""
 
-from tests.crash import lost, mended, shapes
-from tests.crash.shape import SHAPES
+from tests.crash import lost, mended, scenarios
+from tests.crash.scenario import SCENARIOS
 
-__all__ = ["SHAPES", "lost", "mended", "shapes"]
+__all__ = ["SCENARIOS", "lost", "mended", "scenarios"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ledger.audit.verify import verify
 from ledger.store.canonical_json import digest
-from tests.crash.every import SHAPES
+from tests.crash.every import SCENARIOS
 from tests.crash.ground import Ground, patiently
 from tests.crash.orders import ANSWER_LOST, KILL, NOT_SENT, TWICE, Blow
 from tests.crash.places import faults_at
@@ -22,10 +22,10 @@ TWO_FAULTS = "two faults"
 
 @dataclass(frozen=True)
 class Point:
-    """What befalls the worker at a place of a saga of this shape; and whoever goes on with it is
+    """What befalls the worker at a place of a saga of this scenario; and whoever goes on with it is
     killed at the place `then`."""
 
-    shape: str
+    scenario: str
     place: str
     fault: str
     then: str | None = None
@@ -37,7 +37,7 @@ class Point:
 
     def __str__(self) -> str:
         then = f", then {self.then}, {KILL}" if self.then else ""
-        return f"{self.shape}, {self.place}, {self.fault}{then}"
+        return f"{self.scenario}, {self.place}, {self.fault}{then}"
 
     @property
     def column(self) -> str:
@@ -56,23 +56,23 @@ class Tried:
     seconds: float = 0.0
 
 
-async def places_of(ground: Ground, shape: str) -> list[str]:
-    """The places that a saga of this shape passes, in their order. Raises AssertionError when it
+async def places_of(ground: Ground, scenario: str) -> list[str]:
+    """The places that a saga of this scenario passes, in their order. Raises AssertionError when it
     breaks a law although nothing befell it."""
-    run = Run(ground, SHAPES[shape])
+    run = Run(ground, SCENARIOS[scenario])
     found = await run.whole()
-    assert found == [], f"{shape}: {found}"
+    assert found == [], f"{scenario}: {found}"
     passed = run.notes.passed_between()[-1]
-    begins_at = run.shape.begins_at
+    begins_at = run.scenario.begins_at
     return passed[passed.index(begins_at) :] if begins_at else passed
 
 
-def points_at(shape: str, places: Sequence[str]) -> list[Point]:
+def points_at(scenario: str, places: Sequence[str]) -> list[Point]:
     """Everything that may befall a worker at these places."""
-    points = [Point(shape, place, fault) for place in places for fault in faults_at(place)]
+    points = [Point(scenario, place, fault) for place in places for fault in faults_at(place)]
     # Two workers count the turns of a place apart. And where somebody cancels, the second one does
     # not come to the same place any more, unless it is in the undo.
-    common = set(_in_the_undo(places) if SHAPES[shape].is_cancelled else places)
+    common = set(_in_the_undo(places) if SCENARIOS[scenario].is_cancelled else places)
     return [
         point
         for point in points
@@ -82,11 +82,11 @@ def points_at(shape: str, places: Sequence[str]) -> list[Point]:
 
 def pairs_at(tried: Tried) -> list[Point]:
     """What may befall whoever goes on after this point, at places that he passes each time."""
-    first, shape = tried.point, SHAPES[tried.point.shape]
-    if tried.broken or first.fault not in FIRST or shape.is_cancelled:
+    first, scenario = tried.point, SCENARIOS[tried.point.scenario]
+    if tried.broken or first.fault not in FIRST or scenario.is_cancelled:
         return []
     # Of two that go on side by side, the fault may find the other one anywhere.
-    places = _in_the_undo(tried.afterwards) if shape.is_parallel else tried.afterwards
+    places = _in_the_undo(tried.afterwards) if scenario.is_parallel else tried.afterwards
     # How often a place is come to again depends on how busy the processors are.
     return [replace(first, then=place) for place in places if "#" not in place]
 
@@ -107,8 +107,8 @@ async def try_point(
 ) -> Tried:
     """One saga, crashed there."""
     since = asyncio.get_running_loop().time()
-    shape = SHAPES[point.shape]
-    run = Run(ground, shape, point.blows, mutation, deadline_s)
+    scenario = SCENARIOS[point.scenario]
+    run = Run(ground, scenario, point.blows, mutation, deadline_s)
     found = await run.whole()
     before, after = [[], *run.notes.passed_between()][-2:]
     # Whatever was on its way at the fault is done again; what came before that may not be.
@@ -130,12 +130,12 @@ async def try_points(ground: Ground, points: Sequence[Point], at_once: int) -> A
 
 
 async def try_outage(ground: Ground, point: Point, company: Sequence[str]) -> Tried:
-    """The same for a server that dies; sagas of the shapes in `company` are under way beside it."""
-    beside = [Run(ground, SHAPES[shape]) for shape in company]
+    """The same for a server that dies; sagas of the scenarios in `company` run beside it."""
+    beside = [Run(ground, SCENARIOS[scenario]) for scenario in company]
     trying = asyncio.create_task(try_point(ground, point))
     others = await asyncio.gather(*(run.whole() for run in beside))
     found = [
-        f"{run.shape.name} beside it: {law}"
+        f"{run.scenario.name} beside it: {law}"
         for run, laws in zip(beside, others, strict=True)
         for law in laws
     ]

@@ -18,11 +18,11 @@ from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable
 from ledger.store.commit import Author, Decision, Ref, commit
-from tests.closing import until_the_core_has_left
-from tests.crash.nursery import Nursery, nursery
 from tests.crash.orders import POSTGRES_KILLED
-from tests.infrastructure.asking import Target
-from tests.sagas.teller import Json, policy
+from tests.crash.processes import WorkerProcesses, processes
+from tests.infrastructure.driver import Target
+from tests.support.closing import until_the_core_has_left
+from tests.support.driver import Json, policy
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
@@ -41,7 +41,7 @@ class Ground:
     servers: EmbeddedServers
     settings: Settings
     client: Client
-    nursery: Nursery
+    processes: WorkerProcesses
     reader: Database
     worker: Database
     bank: Database
@@ -86,7 +86,7 @@ class Ground:
 
 @asynccontextmanager
 async def ground(servers: EmbeddedServers, name: str, folder: Path) -> AsyncIterator[Ground]:
-    """A new ledger and a new bank of this name, and a nursery."""
+    """A new ledger and a new bank of this name, and its worker processes."""
     ledger, bank = f"{name}_ledger", f"{name}_bank"
     await _create_database(servers, ledger, "amends_owner")
     await _create_database(servers, bank, "mock_bank")
@@ -105,7 +105,7 @@ async def ground(servers: EmbeddedServers, name: str, folder: Path) -> AsyncIter
             servers=servers,
             settings=settings,
             client=await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER),
-            nursery=await enter(nursery(folder / "workers.log")),
+            processes=await enter(processes(folder / "workers.log")),
             reader=await enter(open_database(servers.ledger_url("amends_auditor", ledger), size=4)),
             worker=await enter(open_database(settings.database_url or "", size=2)),
             bank=await enter(open_database(bank_url, size=4)),

@@ -1,6 +1,6 @@
 """What must be true of a saga after it was crashed, however it ended.
 
-Read by SQL, past all of our readers: the ledger as its auditor sees it, the books of the bank, the
+Read by SQL, past all of our readers: the ledger as its auditor sees it, the tables of the bank, the
 target server. Each law that is broken is one sentence.
 """
 
@@ -13,8 +13,8 @@ from temporalio.client import WorkflowFailureError
 
 from tests.crash.ground import Ground
 from tests.crash.orders import FROZEN, TWICE
-from tests.crash.shape import Shape
-from tests.sagas.teller import Handle, Json
+from tests.crash.scenario import Scenario
+from tests.support.driver import Handle, Json
 
 # What may be told more than once of one aggregate in one saga. A resource is claimed for a change
 # and again for its undo.
@@ -46,14 +46,14 @@ class Case:
     """A saga that has ended, and what had befallen it."""
 
     ground: Ground
-    shape: Shape
+    scenario: Scenario
     prefix: str
     faults: frozenset[str]
     ended: Ended
 
     @property
     def saga_id(self) -> str:
-        return self.shape.saga_id(self.prefix)
+        return self.scenario.saga_id(self.prefix)
 
 
 async def broken(case: Case) -> list[str]:
@@ -65,8 +65,8 @@ async def broken(case: Case) -> list[str]:
 
 
 def _ends(case: Case) -> Iterator[str]:
-    if case.ended.state not in case.shape.ends:
-        yield f"ended as {case.ended.state} ({case.ended.failure}), not {case.shape.ends}"
+    if case.ended.state not in case.scenario.ends:
+        yield f"ended as {case.ended.state} ({case.ended.failure}), not {case.scenario.ends}"
 
 
 async def _record(case: Case) -> AsyncIterator[str]:
@@ -107,12 +107,12 @@ async def _events(case: Case) -> AsyncIterator[str]:
     for (aggregate, told), times in Counter(tuple(row.values()) for row in rows).items():
         if times > 1 and told not in TOLD_AGAIN:
             yield f"{told} of {aggregate.replace(case.prefix, '')} was told {times} times"
-    if case.shape.kind in ("agent", "policy"):
+    if case.scenario.kind in ("agent", "policy"):
         # It is new, so nobody else has told of it.
-        aggregate = f"{case.shape.kind}/{case.prefix}bot"
+        aggregate = f"{case.scenario.kind}/{case.prefix}bot"
         rows = await case.ground.ask(_OF_AGGREGATE, aggregate)
         if len(rows) != 1:
-            yield f"{len(rows)} events of a new {case.shape.kind}"
+            yield f"{len(rows)} events of a new {case.scenario.kind}"
 
 
 _OF_AGGREGATE: LiteralString = "SELECT event_type FROM ledger.event_log WHERE aggregate = %s"
@@ -120,7 +120,7 @@ _OF_AGGREGATE: LiteralString = "SELECT event_type FROM ledger.event_log WHERE ag
 
 async def _money(case: Case) -> AsyncIterator[str]:
     """What the bank did, the ledger has; it was sent once; nothing stays reserved."""
-    if case.shape.kind != "payment":
+    if case.scenario.kind != "payment":
         return
     captured = case.ended.state == "captured"
     # Where a person gives up its undo, the money is gone as well.
@@ -157,7 +157,7 @@ async def _money(case: Case) -> AsyncIterator[str]:
 
 async def _things(case: Case) -> AsyncIterator[str]:
     """The target holds what the ledger has, nobody claims it, and of what was undone nothing."""
-    if case.shape.room != "infrastructure":
+    if case.scenario.room != "infrastructure":
         return
     environment = case.prefix.strip("-")
     known = await case.ground.ask(
@@ -170,6 +170,6 @@ async def _things(case: Case) -> AsyncIterator[str]:
     for row in known:
         if row["claimed_by"]:
             yield f"{row['name']} is still claimed by {row['claimed_by']}"
-    applied = case.ended.state == "applied" and case.shape.kind == "change"
+    applied = case.ended.state == "applied" and case.scenario.kind == "change"
     if bool(present) != applied:
-        yield f"{sorted(present)} are present after a {case.shape.kind} {case.ended.state}"
+        yield f"{sorted(present)} are present after a {case.scenario.kind} {case.ended.state}"

@@ -1,18 +1,20 @@
 """Sagas whose run Temporal loses: a sweep finds them, and a recovery carries them to their end."""
 
 from tests.crash.play import Play
-from tests.crash.shape import shape
-from tests.infrastructure.asking import database, role
+from tests.crash.scenario import scenario
+from tests.infrastructure.driver import database, role
 
 
-@shape("payment lost in its transfer", "payment/pay", "compensated", lost_at="after bank transfer")
+@scenario(
+    "payment lost in its transfer", "payment/pay", "compensated", lost_at="after bank transfer"
+)
 async def lost_in_its_transfer(play: Play) -> None:
     await play.asks(45_000)
     await play.start()
     await play.recover()
 
 
-@shape(
+@scenario(
     "payment lost past its transfer",
     *("payment/pay", "captured"),
     lost_at="after commit execute transfer: StepDone",
@@ -23,7 +25,7 @@ async def lost_past_its_transfer(play: Play) -> None:
     await play.recover()
 
 
-@shape(
+@scenario(
     "payment lost in its undo",
     *("payment/pay", "compensated"),
     lost_at="before commit authorize: StepUndone",
@@ -35,7 +37,7 @@ async def lost_in_its_undo(play: Play) -> None:
     await play.recover()
 
 
-@shape("change lost on its way", "change/change", "compensated", lost_at="after target apply db")
+@scenario("change lost on its way", "change/change", "compensated", lost_at="after target apply db")
 async def change_lost(play: Play) -> None:
     app = f"{play.prefix}app"
     await play.change("change", present=[role(app), database(f"{play.prefix}db", app)])

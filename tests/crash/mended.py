@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from activities.adapters.mock import FaultName
 from tests.crash.play import Play
-from tests.crash.shape import Script, shape
+from tests.crash.scenario import Script, scenario
 
 STEP = "execute transfer"
 
 
-def asking(name: str, end: str) -> Callable[[Script], Script]:
+def driver(name: str, end: str) -> Callable[[Script], Script]:
     """A payment that asks for a person; what befalls it comes then."""
     begins_at = f"before commit {STEP}: StepAttentionRequested"
-    return shape(name, "payment/pay", end, begins_at=begins_at, is_soon_asked=True)
+    return scenario(name, "payment/pay", end, begins_at=begins_at, is_soon_asked=True)
 
 
 async def nobody_can_tell(play: Play, fault: FaultName) -> None:
@@ -37,14 +37,14 @@ async def nothing_comes_back(play: Play) -> None:
     await play.until_asked(STEP)
 
 
-@asking("payment that a person says is done", "captured")
+@driver("payment that a person says is done", "captured")
 async def said_to_be_done(play: Play) -> None:
     await nobody_can_tell(play, "timeout_after")
     reference = await play.until_booked()
     await play.answer(STEP, "resolve", outcome="done", evidence=reference)
 
 
-@asking("payment that a person says has failed", "compensated")
+@driver("payment that a person says has failed", "compensated")
 async def said_to_have_failed(play: Play) -> None:
     await nobody_can_tell(play, "timeout_before")
     # On the telephone: they never had it, and will not take it any more.
@@ -52,27 +52,27 @@ async def said_to_have_failed(play: Play) -> None:
     await play.answer(STEP, "resolve", outcome="failed", evidence="ticket 17")
 
 
-@asking("payment that a person has looked up again", "captured")
+@driver("payment that a person has looked up again", "captured")
 async def looked_up_again(play: Play) -> None:
     await nobody_can_tell(play, "timeout_after")
     await play.heal()
     await play.answer(STEP, "retry", reason="the bank is back")
 
 
-@asking("payment whose undo a person retries", "compensated")
+@driver("payment whose undo a person retries", "compensated")
 async def undo_retried(play: Play) -> None:
     await nothing_comes_back(play)
     await play.heal()
     await play.answer(STEP, "retry", reason="the bank is back")
 
 
-@asking("payment whose undo a person gives up", "compensated")
+@driver("payment whose undo a person gives up", "compensated")
 async def undo_given_up(play: Play) -> None:
     await nothing_comes_back(play)
     await play.answer(STEP, "skip", reason="they keep it")
 
 
-@asking("payment that a person saw come back", "compensated")
+@driver("payment that a person saw come back", "compensated")
 async def seen_to_come_back(play: Play) -> None:
     await nothing_comes_back(play)
     await play.heal()

@@ -27,10 +27,12 @@ from workflows.engine.saga import Saga
 
 @dataclass(frozen=True)
 class Mutation:
-    """One guard less, and the point (shape, place, fault) at which that has to be seen."""
+    """One guard less, the point (scenario, place, fault) at which that has to be seen, and part of
+    the sentence of the law that it breaks."""
 
     apply: Callable[[], None]
     point: tuple[str, str, str]
+    law: str
 
 
 def _no_fence() -> None:
@@ -123,24 +125,34 @@ MUTATIONS: dict[str, Mutation] = {
     "the fence removed": Mutation(
         _no_fence,
         ("change cancelled at the fault", "before commit create a: StepStarted", FROZEN),
+        "is done in a saga that is failed",
     ),
     "the stored result removed": Mutation(
-        _no_stored_result, ("policy set", "after commit set policy: StepCommitted", KILL)
+        _no_stored_result,
+        ("policy set", "after commit set policy: StepCommitted", KILL),
+        "PolicySet of policy/bot was told 2 times",
     ),
     "the undo read from memory": Mutation(
-        _undo_from_memory, ("payment cancelled at the fault", "after bank transfer", KILL)
+        _undo_from_memory,
+        ("payment cancelled at the fault", "after bank transfer", KILL),
+        "execute transfer is started in a saga that is compensated",
     ),
-    "the probe removed": Mutation(_no_probe, ("payment captured", "after bank transfer", KILL)),
+    "the probe removed": Mutation(
+        _no_probe, ("payment captured", "after bank transfer", KILL), "the order was sent 2 times"
+    ),
     "the key not cancelled": Mutation(
         _no_cancel_of_the_key,
         ("payment cancelled at the fault", "before bank transfer", FROZEN),
+        "the bank has ['executed'], the ledger does not",
     ),
     "the undo not seen to be done": Mutation(
         _undone_again,
         ("payment refused by the bank", "after commit authorize: StepUndone", ANSWER_LOST),
+        "StepUndone of step/payment/pay/authorize was told 2 times",
     ),
     "the way forward removed": Mutation(
         _never_forward,
         ("payment lost past its transfer", "before activity declare_lost_saga", KILL),
+        "ended as compensated (None), not ('captured',)",
     ),
 }

@@ -52,7 +52,7 @@ class Orders:
     mutation: str | None = None
 
     def to_line(self) -> bytes:
-        """As it goes to the nursery."""
+        """As it goes to the worker processes."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod

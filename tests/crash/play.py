@@ -12,7 +12,7 @@ from activities.adapters.mock import Fault, FaultName
 from activities.adapters.payment import PaymentError
 from tests.crash.ground import Ground, sweep_queue
 from tests.crash.orders import TASK_TIMEOUT
-from tests.sagas.teller import USER, Handle, Json, Teller, payment, saga_of
+from tests.support.driver import USER, Driver, Handle, Json, payment, saga_of
 
 _HAS_ENDED: LiteralString = (
     "SELECT 1 FROM ledger.sagas WHERE workflow_id = %s AND ended_at IS NOT NULL"
@@ -44,8 +44,8 @@ class Play:
         return self.prefix.strip("-")
 
     @property
-    def _teller(self) -> Teller:
-        return Teller(self.ground.client, self.queue)
+    def _teller(self) -> Driver:
+        return Driver(self.ground.client, self.queue)
 
     async def asks(self, pesos: int, **more: Any) -> None:
         """A new agent, and what it will ask to pay."""

@@ -9,7 +9,6 @@ from temporalio.service import RPCError
 
 from tests.crash.ground import Ground
 from tests.crash.laws import Case, Ended, broken
-from tests.crash.nursery import Process
 from tests.crash.orders import (
     ANSWER_LOST,
     FROZEN,
@@ -22,7 +21,8 @@ from tests.crash.orders import (
     Orders,
 )
 from tests.crash.play import Play
-from tests.crash.shape import Shape
+from tests.crash.processes import Process
+from tests.crash.scenario import Scenario
 
 # Only what is broken takes so long.
 DEADLINE_S = 60.0
@@ -30,10 +30,10 @@ DEADLINE_S = 60.0
 
 @dataclass
 class Run:
-    """One saga of a shape. Each of the `blows` befalls the worker that the one before has left."""
+    """One saga of a scenario. Each of the `blows` befalls the worker that the last one left."""
 
     ground: Ground
-    shape: Shape
+    scenario: Scenario
     blows: Sequence[Blow] = ()
     mutation: str | None = None
     deadline_s: float = DEADLINE_S
@@ -43,11 +43,11 @@ class Run:
 
     def __post_init__(self) -> None:
         self.prefix = f"c{next(self.ground.numbers)}-"
-        self.saga_id = self.shape.saga_id(self.prefix)
+        self.saga_id = self.scenario.saga_id(self.prefix)
         self.notes = Notes(self.ground.folder / f"{self.prefix}notes")
         self.play = Play(self.ground, self.prefix, f"crash-{self.prefix}", self.saga_id)
-        if self.shape.lost_at is not None:
-            self.blows = [Blow(self.shape.lost_at, LOST), *self.blows]
+        if self.scenario.lost_at is not None:
+            self.blows = [Blow(self.scenario.lost_at, LOST), *self.blows]
 
     async def whole(self) -> list[str]:
         """Let the saga run to its end, and what befalls its workers befall them."""
@@ -64,7 +64,7 @@ class Run:
                 process.kill()
         if self.ended is not None:
             faults = frozenset(blow.fault for blow in self.blows)
-            found += await broken(Case(self.ground, self.shape, self.prefix, faults, self.ended))
+            found += await broken(Case(self.ground, self.scenario, self.prefix, faults, self.ended))
         return [*self._missed(), *found]
 
     async def _to_the_end(self) -> None:
@@ -80,7 +80,7 @@ class Run:
             await asyncio.gather(playing, befalling, return_exceptions=True)
 
     async def _played(self) -> Ended:
-        await self.shape.script(self.play)
+        await self.scenario.script(self.play)
         return await Ended.of(self.ground.client.get_workflow_handle(self.saga_id))
 
     async def _befall(self, process: Process, playing: asyncio.Task[Ended]) -> None:
@@ -122,16 +122,16 @@ class Run:
             await asyncio.sleep(0.02)
 
     async def _start(self, blows: Sequence[Blow]) -> Process:
-        process = await self.ground.nursery.start(
+        process = await self.ground.processes.start(
             Orders(
                 settings=self.ground.worker_settings(self.play.queue),
                 temporal=self.ground.servers.temporal.address,
-                room=self.shape.room,
+                room=self.scenario.room,
                 saga_id=self.saga_id,
                 prefix=self.prefix,
                 notes=str(self.notes.path),
-                heartbeat_s=self.shape.heartbeat_s,
-                is_soon_asked=self.shape.is_soon_asked,
+                heartbeat_s=self.scenario.heartbeat_s,
+                is_soon_asked=self.scenario.is_soon_asked,
                 blows=blows,
                 mutation=self.mutation,
             )

@@ -1,4 +1,4 @@
-"""What was tried and what broke, as a table of shapes and faults."""
+"""What was tried and what broke, as a table of scenarios and faults."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +12,17 @@ BEGIN, END = "<!-- make crash ARGS=--write -->", "<!-- until here -->"
 
 
 def table(tried: Sequence[Tried]) -> str:
-    """Points by shape and fault, in Markdown; where laws are broken, how many."""
-    shapes = list(dict.fromkeys(each.point.shape for each in tried))
+    """Points by scenario and fault, in Markdown; where laws are broken, how many."""
+    scenarios = list(dict.fromkeys(each.point.scenario for each in tried))
     lines = [
-        _row("shape", [*COLUMNS, "points", "laws broken"]),
+        _row("scenario", [*COLUMNS, "points", "laws broken"]),
         _row("---", ["---:"] * (len(COLUMNS) + 2)),
     ]
-    for shape in [*shapes, None]:
-        of = [each for each in tried if shape in (None, each.point.shape)]
+    for scenario in [*scenarios, None]:
+        of = [each for each in tried if scenario in (None, each.point.scenario)]
         cells = [_count([each for each in of if each.point.column == column]) for column in COLUMNS]
         broken = sum(len(each.broken) for each in of)
-        lines.append(_row(shape or "all", [*cells, str(len(of)), str(broken)]))
+        lines.append(_row(scenario or "all", [*cells, str(len(of)), str(broken)]))
     return "\n".join(lines)
 
 

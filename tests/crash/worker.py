@@ -1,4 +1,4 @@
-"""`python -m tests.crash.worker`: a nursery of worker processes.
+"""`python -m tests.crash.worker`: forks worker processes on demand.
 
 A worker takes a second of processor time to import. So one process imports everything and forks
 whenever it is told to: one line of orders on its standard input is one worker process. It says on
@@ -92,7 +92,7 @@ async def _work(orders: Orders) -> None:
         await work(running.workers, asyncio.Event())
 
 
-class Nursery:
+class WorkerProcesses:
     """The process that forks. It has one thread, and never starts a loop."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Nursery:
 def _be_born() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # What the nursery says is not for the children to say.
+    # What the parent writes is not for the children to write.
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
@@ -163,5 +163,5 @@ def _say(**what: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Nursery().run()
+    WorkerProcesses().run()
     sys.exit(0)

@@ -98,13 +98,6 @@ def _command_line(process: psutil.Process) -> list[str]:
         return []
 
 
-async def until(fact: Callable[[], bool]) -> None:
-    """Wait for a fact, with a deadline."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not fact():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 async def until_answers(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """What `ask()` gives as soon as it does not fail any more."""
     async with asyncio.timeout(DEADLINE_S):

@@ -14,15 +14,8 @@ import psycopg
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.embedded.amends_up import (
-    DEADLINE_S,
-    amends_up,
-    begin,
-    processes_of,
-    to_the_end,
-    until,
-    until_answers,
-)
+from tests.embedded.amends_up import amends_up, begin, processes_of, to_the_end, until_answers
+from tests.support.until import DEADLINE_S, until
 from worker.embedded import child
 
 

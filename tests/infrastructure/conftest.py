@@ -16,10 +16,10 @@ from activities.step_records import StepRecords
 from ledger.audit.verify import verify
 from ledger.database import Database, open_database
 from ledger.migrations import upgrade as migrate
-from tests.closing import until_the_core_has_left
-from tests.infrastructure.asking import Asking, Target
+from tests.infrastructure.driver import ChangeDriver, Target
 from tests.ledger.conftest import create_database
-from tests.sagas.gate import Gate, gate_before
+from tests.support.closing import until_the_core_has_left
+from tests.support.tcp_gate import Gate, tcp_gate
 from worker.embedded.servers import EmbeddedServers
 from worker.wiring import worker
 from workflows.change import InfrastructureSaga
@@ -50,7 +50,7 @@ def target(servers: EmbeddedServers) -> Target:
 @pytest.fixture(scope="session")
 async def way_to_target(servers: EmbeddedServers) -> AsyncIterator[Gate]:
     """The door through which the worker reaches the target server."""
-    async with gate_before(servers.target_url) as gate:
+    async with tcp_gate(servers.target_url) as gate:
         yield gate
 
 
@@ -102,6 +102,6 @@ async def ledger(ledger_urls: dict[str, str]) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def asking(working: Client, ledger: Database) -> Asking:
+def driver(working: Client, ledger: Database) -> ChangeDriver:
     """Asks for sagas by name, as a client of any language would."""
-    return Asking(working, QUEUE)
+    return ChangeDriver(working, QUEUE)

@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 from ledger.database import Database
 from ledger.read.environments import resources
-from tests.infrastructure.asking import (
-    Asking,
+from tests.infrastructure.driver import (
+    ChangeDriver,
     Json,
     Target,
     database,
@@ -19,13 +19,13 @@ from tests.infrastructure.asking import (
     schema,
     size,
     told,
-    until,
 )
-from tests.sagas.gate import Gate
+from tests.support.tcp_gate import Gate
+from tests.support.until import until
 
 
-async def failure_of(asking: Asking, saga_id: str, request: Any) -> ApplicationError:
-    handle = await asking.start("InfrastructureSaga", saga_id, request)
+async def failure_of(driver: ChangeDriver, saga_id: str, request: Any) -> ApplicationError:
+    handle = await driver.start("InfrastructureSaga", saga_id, request)
     with pytest.raises(WorkflowFailureError) as failed:
         await handle.result()
     assert isinstance(failed.value.cause, ApplicationError)
@@ -42,10 +42,10 @@ async def shapes(ledger: Database, prefix: str) -> Mapping[str, Json | None]:
 
 
 async def test_a_change_makes_real_things_along_its_graph(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, inner = prefix + "app", prefix + "db", prefix + "inner"
-    result = await asking.apply(
+    result = await driver.apply(
         prefix + "1", present=[schema(inner, db, app), database(db, app), role(app)]
     )
     assert result["state"] == "applied"
@@ -62,26 +62,26 @@ async def test_a_change_makes_real_things_along_its_graph(
 
 
 async def test_the_same_change_under_another_id_changes_nothing(
-    asking: Asking, ledger: Database, prefix: str
+    driver: ChangeDriver, ledger: Database, prefix: str
 ) -> None:
     present = [role(prefix + "app"), database(prefix + "db", prefix + "app")]
-    await asking.apply(prefix + "1", present=present)
+    await driver.apply(prefix + "1", present=present)
     before = await told(ledger, f"resource/dev/{prefix}db")
-    result = await asking.apply(prefix + "2", present=present, absent=[prefix + "gone"])
+    result = await driver.apply(prefix + "2", present=present, absent=[prefix + "gone"])
     assert (result["state"], result["changes"]) == ("unchanged", [])
     assert result["notes"] == [f"{prefix}gone is not known in dev: nothing to do"]
     assert await told(ledger, f"resource/dev/{prefix}db") == before
 
 
 async def test_a_resource_is_altered_replaced_and_deleted(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, one, two, inner = (prefix + name for name in ("app", "one", "two", "inner"))
-    await asking.apply(
+    await driver.apply(
         prefix + "1",
         present=[role(app), database(one, app), database(two, app), schema(inner, one, app)],
     )
-    altered = await asking.apply(
+    altered = await driver.apply(
         prefix + "2", present=[role(app, login=False), schema(inner, two, app)]
     )
     assert {c["name"]: c["action"] for c in altered["changes"]} == {app: "update", inner: "replace"}
@@ -90,16 +90,16 @@ async def test_a_resource_is_altered_replaced_and_deleted(
         set(),
         {inner},
     )
-    await asking.apply(prefix + "3", absent=[app, one, two, inner])
+    await driver.apply(prefix + "3", absent=[app, one, two, inner])
     assert await target.names(prefix) == set()
     assert set((await shapes(ledger, prefix)).values()) == {None}
 
 
 async def test_a_change_that_fails_on_the_way_is_undone(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, other = prefix + "app", prefix + "db", prefix + "other"
-    result = await asking.apply(
+    result = await driver.apply(
         prefix + "1",
         present=[
             role(app),
@@ -124,13 +124,13 @@ async def test_a_change_that_fails_on_the_way_is_undone(
 
 
 async def test_what_was_altered_and_deleted_comes_back_when_a_change_fails(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, old = prefix + "app", prefix + "old"
-    await asking.apply(prefix + "1", present=[role(app), role(old)])
+    await driver.apply(prefix + "1", present=[role(app), role(old)])
     before = await shapes(ledger, prefix)
     failing = database(prefix + "db", prefix + "nobody", depends_on=[app])
-    result = await asking.apply(
+    result = await driver.apply(
         prefix + "2", present=[role(app, login=False), failing], absent=[old]
     )
     assert result["state"] == "compensated"
@@ -141,27 +141,27 @@ async def test_what_was_altered_and_deleted_comes_back_when_a_change_fails(
 
 
 async def test_a_database_that_holds_a_table_is_deleted_only_when_that_is_allowed(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db = prefix + "app", prefix + "db"
-    await asking.apply(prefix + "1", present=[role(app), database(db, app)])
+    await driver.apply(prefix + "1", present=[role(app), database(db, app)])
     await target.add_table(db)
     request = {"operation_id": prefix + "2", "actor": "user:ana", "absent": [db, app]}
-    failure = await failure_of(asking, f"change/{prefix}2", request)
+    failure = await failure_of(driver, f"change/{prefix}2", request)
     assert failure.type == "irreversible"
     assert "holds 1 tables" in failure.message
     assert await target.names(prefix) == {app, db}
-    allowed = await asking.apply(prefix + "3", absent=[db, app], allow_irreversible=True)
+    allowed = await driver.apply(prefix + "3", absent=[db, app], allow_irreversible=True)
     assert allowed["state"] == "applied"
     assert await target.names(prefix) == set()
 
 
 async def test_a_database_that_got_a_table_outlives_the_undo_and_is_named(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, last = prefix + "app", prefix + "db", prefix + "last"
     async with target.hold("postgres.role", last):
-        handle = await asking.change(
+        handle = await driver.change(
             prefix + "1", present=[database(db, app), role(app), {**role(last), "depends_on": [db]}]
         )
         await until(lambda: told(ledger, f"resource/dev/{last}"))
@@ -177,11 +177,11 @@ async def test_a_database_that_got_a_table_outlives_the_undo_and_is_named(
 
 
 async def test_a_cancel_in_the_middle_of_a_call_ends_in_a_finished_undo(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, last = prefix + "app", prefix + "last"
     async with target.hold("postgres.role", last):
-        handle = await asking.change(
+        handle = await driver.change(
             prefix + "1", present=[role(app), {**role(last), "depends_on": [app]}]
         )
         await until(lambda: told(ledger, f"resource/dev/{last}"))
@@ -193,15 +193,15 @@ async def test_a_cancel_in_the_middle_of_a_call_ends_in_a_finished_undo(
 
 
 async def test_what_exists_and_is_not_ours_is_refused_and_left_alone(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     theirs = prefix + "theirs"
     await target.execute(f'CREATE ROLE "{theirs}"')
     request = {"operation_id": prefix + "1", "actor": "user:ana", "present": [role(theirs)]}
-    failure = await failure_of(asking, f"change/{prefix}1", request)
+    failure = await failure_of(driver, f"change/{prefix}1", request)
     assert failure.type == "not_managed"
     assert "exists, not managed: import it" in failure.message
-    with_more = await asking.apply(
+    with_more = await driver.apply(
         prefix + "2",
         present=[role(prefix + "app"), role(theirs) | {"depends_on": [prefix + "app"]}],
     )
@@ -211,7 +211,7 @@ async def test_what_exists_and_is_not_ours_is_refused_and_left_alone(
 
 
 async def test_two_changes_of_one_resource_at_once_leave_one(
-    asking: Asking, target: Target, prefix: str
+    driver: ChangeDriver, target: Target, prefix: str
 ) -> None:
     app = prefix + "app"
     requests = [
@@ -219,7 +219,7 @@ async def test_two_changes_of_one_resource_at_once_leave_one(
         for n in range(1, 5)
     ]
     handles = [
-        await asking.start("InfrastructureSaga", f"change/{request['operation_id']}", request)
+        await driver.start("InfrastructureSaga", f"change/{request['operation_id']}", request)
         for request in requests
     ]
     ends = await asyncio.gather(*(h.result() for h in handles), return_exceptions=True)
@@ -256,11 +256,11 @@ async def test_two_changes_of_one_resource_at_once_leave_one(
     ],
 )
 async def test_bad_input_fails_the_run_with_field_and_reason_and_writes_nothing(
-    asking: Asking, ledger: Database, prefix: str, parts: Json, field: str
+    driver: ChangeDriver, ledger: Database, prefix: str, parts: Json, field: str
 ) -> None:
     before = await size(ledger)
     request = {"operation_id": prefix + "1", "actor": "user:ana", **parts}
-    failure = await failure_of(asking, f"change/{prefix}1", request)
+    failure = await failure_of(driver, f"change/{prefix}1", request)
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == [field]
     assert "s3cr3t" not in failure.message + str(failure.details)
@@ -268,24 +268,24 @@ async def test_bad_input_fails_the_run_with_field_and_reason_and_writes_nothing(
 
 
 async def test_an_operation_id_is_one_change_for_ever(
-    asking: Asking, ledger: Database, prefix: str
+    driver: ChangeDriver, ledger: Database, prefix: str
 ) -> None:
     present = [role(prefix + "app")]
-    first = await asking.apply(prefix + "1", present=present)
-    assert await asking.apply(prefix + "1", present=present) == first
+    first = await driver.apply(prefix + "1", present=present)
+    assert await driver.apply(prefix + "1", present=present) == first
     request = {"operation_id": prefix + "1", "actor": "user:ana", "present": [role(prefix + "b")]}
-    failure = await failure_of(asking, f"change/{prefix}1", request)
+    failure = await failure_of(driver, f"change/{prefix}1", request)
     assert failure.type == "operation_id_reused"
     assert await told(ledger, f"resource/dev/{prefix}b") == []
 
 
 async def test_a_target_that_is_away_is_waited_for(
-    asking: Asking, target: Target, ledger: Database, way_to_target: Gate, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, way_to_target: Gate, prefix: str
 ) -> None:
     app = prefix + "app"
-    await asking.apply(prefix + "1", present=[role(app)])
+    await driver.apply(prefix + "1", present=[role(app)])
     await way_to_target.close()
-    handle = await asking.change(prefix + "2", present=[role(app, login=False)])
+    handle = await driver.change(prefix + "2", present=[role(app, login=False)])
 
     async def tried_in_vain() -> bool:
         described = await handle.describe()
@@ -301,31 +301,31 @@ async def test_a_target_that_is_away_is_waited_for(
 
 
 async def test_a_change_whose_run_was_terminated_is_carried_on_by_the_next_start(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, last = prefix + "app", prefix + "last"
     present = [role(app), {**role(last), "depends_on": [app]}]
     async with target.hold("postgres.role", last):
-        handle = await asking.change(prefix + "1", present=present)
+        handle = await driver.change(prefix + "1", present=present)
         await until(lambda: told(ledger, f"resource/dev/{last}"))
         await handle.terminate()
-    assert (await asking.apply(prefix + "1", present=present))["state"] == "applied"
+    assert (await driver.apply(prefix + "1", present=present))["state"] == "applied"
     assert await target.names(prefix) == {app, last}
     assert await told(ledger, f"resource/dev/{app}") == ["ResourceChangeStarted", "ResourceCreated"]
     assert "SagaTakenOver" in await told(ledger, f"saga/change/{prefix}1")
 
 
 async def test_one_name_in_two_environments_is_one_thing_and_belongs_to_the_first(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app = prefix + "app"
-    await asking.apply(prefix + "1", present=[role(app)])
+    await driver.apply(prefix + "1", present=[role(app)])
     request = {
         "operation_id": prefix + "2",
         "actor": "user:ana",
         "environment": "production",
         "present": [role(app)],
     }
-    failure = await failure_of(asking, f"change/{prefix}2", request)
+    failure = await failure_of(driver, f"change/{prefix}2", request)
     assert f"managed as resource/dev/{app}" in failure.message
     assert (await target.role(app))["comment"].endswith(f"change/{prefix}1")

@@ -15,30 +15,31 @@ from activities.resource_change import ApplyResource
 from ledger.database import Database
 from ledger.errors import Fenced, StateRefused
 from ledger.sagas.saga_log import begin_compensation
-from tests.infrastructure.asking import Target, database, role, schema, told, until
-from tests.infrastructure.worksite import AUTHOR, Killed, MortalProvider, Worksite
+from tests.infrastructure.activity_driver import AUTHOR, ActivityDriver, KillableProvider, Killed
+from tests.infrastructure.driver import Target, database, role, schema, told
+from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
 
-Prepare = Callable[[Worksite, str], Awaitable[tuple[str, dict[str, Any]]]]
+Prepare = Callable[[ActivityDriver, str], Awaitable[tuple[str, dict[str, Any]]]]
 
 
 @pytest.fixture
-def site(servers: EmbeddedServers, database: Database, ledger: Database) -> Worksite:
-    return Worksite(database, MortalProvider(PostgresProvider(servers.target_url)))
+def site(servers: EmbeddedServers, database: Database, ledger: Database) -> ActivityDriver:
+    return ActivityDriver(database, KillableProvider(PostgresProvider(servers.target_url)))
 
 
-async def create(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
+async def create(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
     await site.done(prefix + "a", prefix + "app", present=[role(prefix + "app")])
     return prefix + "db", {"present": [database(prefix + "db", prefix + "app")]}
 
 
-async def update(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
+async def update(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
     name = prefix + "app"
     await site.done(prefix + "a", name, present=[role(name, connection_limit=4)])
     return name, {"present": [role(name, login=False)]}
 
 
-async def replace_(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
+async def replace_(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
     # The two places serve all tests: only what is in them changes.
     app, one, two, inner = "places-app", "places-one", "places-two", prefix + "inner"
     if await site.shape(app) is None:
@@ -49,7 +50,7 @@ async def replace_(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
     return inner, {"present": [schema(inner, two, app)]}
 
 
-async def delete(site: Worksite, prefix: str) -> tuple[str, dict[str, Any]]:
+async def delete(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
     name, wish = await create(site, prefix)
     await site.done(prefix + "b", name, **wish)
     return name, {"absent": [name]}
@@ -66,7 +67,7 @@ POINTS = [
 
 
 async def die(
-    site: Worksite, prefix: str, prepare: Prepare, call: int, after: bool
+    site: ActivityDriver, prefix: str, prepare: Prepare, call: int, after: bool
 ) -> tuple[str, ApplyResource]:
     """An attempt whose worker is killed; returns the saga, and what it was doing."""
     name, wish = await prepare(site, prefix)
@@ -78,7 +79,7 @@ async def die(
     return saga_id, request
 
 
-async def agree(site: Worksite, request: ApplyResource, expected: Any) -> None:
+async def agree(site: ActivityDriver, request: ApplyResource, expected: Any) -> None:
     """The ledger and the real server both hold what is expected, and nobody holds the claim."""
     assert await site.shape(request.name) == expected
     assert await site.claimed_by(request.name) is None
@@ -97,7 +98,7 @@ async def agree(site: Worksite, request: ApplyResource, expected: Any) -> None:
 
 @pytest.mark.parametrize(("prepare", "call", "after"), POINTS)
 async def test_a_repeated_attempt_finishes_what_a_killed_one_began(
-    site: Worksite, ledger: Database, prefix: str, prepare: Prepare, call: int, after: bool
+    site: ActivityDriver, ledger: Database, prefix: str, prepare: Prepare, call: int, after: bool
 ) -> None:
     saga_id, request = await die(site, prefix, prepare, call, after)
     before = await told(ledger, request.aggregate)
@@ -111,7 +112,7 @@ async def test_a_repeated_attempt_finishes_what_a_killed_one_began(
 
 @pytest.mark.parametrize(("prepare", "call", "after"), POINTS)
 async def test_an_undo_brings_back_what_was_before_a_killed_attempt(
-    site: Worksite, ledger: Database, prefix: str, prepare: Prepare, call: int, after: bool
+    site: ActivityDriver, ledger: Database, prefix: str, prepare: Prepare, call: int, after: bool
 ) -> None:
     saga_id, request = await die(site, prefix, prepare, call, after)
     undone = await site.undo(saga_id, request)
@@ -123,7 +124,7 @@ async def test_an_undo_brings_back_what_was_before_a_killed_attempt(
 
 @pytest.mark.parametrize("prepare", [create, update, replace_, delete])
 async def test_an_undo_brings_back_what_was_before_a_finished_change(
-    site: Worksite, ledger: Database, prefix: str, prepare: Prepare
+    site: ActivityDriver, ledger: Database, prefix: str, prepare: Prepare
 ) -> None:
     name, wish = await prepare(site, prefix)
     request = await site.request(name, **wish)
@@ -136,7 +137,7 @@ async def test_an_undo_brings_back_what_was_before_a_finished_change(
 
 @pytest.mark.parametrize(("call", "after"), [(1, False), (1, True)])
 async def test_a_killed_undo_is_repeated(
-    site: Worksite, prefix: str, call: int, after: bool
+    site: ActivityDriver, prefix: str, call: int, after: bool
 ) -> None:
     name, wish = await create(site, prefix)
     request = await site.request(name, **wish)
@@ -150,7 +151,7 @@ async def test_a_killed_undo_is_repeated(
 
 
 async def test_an_attempt_that_wakes_after_the_undo_began_changes_nothing(
-    site: Worksite, ledger: Database, prefix: str
+    site: ActivityDriver, ledger: Database, prefix: str
 ) -> None:
     saga_id, request = await die(site, prefix, create, 1, False)
     await site.undo(saga_id, request)
@@ -160,7 +161,9 @@ async def test_an_attempt_that_wakes_after_the_undo_began_changes_nothing(
     assert "SagaCommitRefused" in await told(ledger, f"saga/{saga_id}")
 
 
-async def test_an_undo_waits_until_no_attempt_can_be_calling(site: Worksite, prefix: str) -> None:
+async def test_an_undo_waits_until_no_attempt_can_be_calling(
+    site: ActivityDriver, prefix: str
+) -> None:
     saga_id, request = await die(site, prefix, create, 1, False)
     now = datetime.now(UTC)
     site.environment.info = replace(site.environment.info, scheduled_time=now)
@@ -171,7 +174,7 @@ async def test_an_undo_waits_until_no_attempt_can_be_calling(site: Worksite, pre
 
 
 async def test_what_somebody_made_in_the_meantime_is_not_deleted_by_an_undo(
-    site: Worksite, target: Target, ledger: Database, prefix: str
+    site: ActivityDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     name = prefix + "app"
     request = await site.request(name, present=[role(name)])
@@ -186,7 +189,7 @@ async def test_what_somebody_made_in_the_meantime_is_not_deleted_by_an_undo(
 
 
 async def test_what_another_saga_changed_later_is_left_as_it_is(
-    site: Worksite, ledger: Database, prefix: str
+    site: ActivityDriver, ledger: Database, prefix: str
 ) -> None:
     name = prefix + "app"
     request = await site.request(name, present=[role(name)])
@@ -201,7 +204,7 @@ async def test_what_another_saga_changed_later_is_left_as_it_is(
 
 
 async def test_a_plan_that_is_outdated_claims_nothing(
-    site: Worksite, ledger: Database, prefix: str
+    site: ActivityDriver, ledger: Database, prefix: str
 ) -> None:
     name = prefix + "app"
     request = await site.request(name, present=[role(name)])
@@ -214,7 +217,7 @@ async def test_a_plan_that_is_outdated_claims_nothing(
 
 
 async def test_a_deleted_database_comes_back_without_its_data_and_says_so(
-    site: Worksite, target: Target, prefix: str
+    site: ActivityDriver, target: Target, prefix: str
 ) -> None:
     name, wish = await delete(site, prefix)
     await target.add_table(name)
@@ -226,7 +229,7 @@ async def test_a_deleted_database_comes_back_without_its_data_and_says_so(
     await agree(site, request, request.before)
 
 
-async def test_an_attempt_that_is_too_late_does_not_call(site: Worksite, prefix: str) -> None:
+async def test_an_attempt_that_is_too_late_does_not_call(site: ActivityDriver, prefix: str) -> None:
     saga_id, request = await die(site, prefix, create, 1, False)
     await begin_compensation(site.database, AUTHOR, saga_id, 1, "run", "cancelled", None)
     changes = site.provider.changes
@@ -243,7 +246,7 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_what_was_not_done_in_time_is_given_up_and_undone(
-    site: Worksite, prefix: str, no_time: None
+    site: ActivityDriver, prefix: str, no_time: None
 ) -> None:
     name = prefix + "app"
     request = await site.request(name, present=[role(name)])
@@ -255,7 +258,7 @@ async def test_what_was_not_done_in_time_is_given_up_and_undone(
 
 
 async def test_what_was_done_in_time_is_recorded_afterwards(
-    site: Worksite, prefix: str, monkeypatch: pytest.MonkeyPatch
+    site: ActivityDriver, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = prefix + "app"
     request = await site.request(name, present=[role(name)])

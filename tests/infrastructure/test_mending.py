@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from ledger.aggregates.resource import ResourceState, resource_name
 from ledger.database import Database
 from ledger.read.current_state import state_of
-from tests.infrastructure.asking import Asking, Handle, Json, Target, role, told, until
+from tests.infrastructure.driver import ChangeDriver, Handle, Json, Target, role, told
+from tests.support.until import until
 
 
 async def step_of(handle: Handle, name: str) -> Json:
@@ -17,13 +18,13 @@ async def step_of(handle: Handle, name: str) -> Json:
 
 @asynccontextmanager
 async def in_use(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> AsyncIterator[tuple[Handle, str]]:
     """A change that is being undone, and a role of it that can't be dropped: it owns a schema that
     was made by hand, inside the block."""
     app, last = prefix + "app", prefix + "last"
     async with target.hold("postgres.role", last):
-        handle = await asking.change(
+        handle = await driver.change(
             prefix + "1", present=[role(app), {**role(last), "depends_on": [app]}]
         )
         await until(lambda: told(ledger, f"resource/dev/{last}"))
@@ -53,9 +54,9 @@ async def state(ledger: Database, name: str) -> ResourceState:
 
 
 async def test_an_undo_that_is_refused_shows_why_and_goes_on_when_nothing_is_in_its_way(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
-    async with in_use(asking, target, ledger, prefix) as (handle, app):
+    async with in_use(driver, target, ledger, prefix) as (handle, app):
         progress = await handle.query("progress")
         assert (progress["state"], progress["waits_for"]) == ("compensating", f"create {app}")
         step = await step_of(handle, app)
@@ -67,9 +68,9 @@ async def test_an_undo_that_is_refused_shows_why_and_goes_on_when_nothing_is_in_
 
 
 async def test_what_a_person_leaves_as_it_is_may_be_changed_by_the_next_change(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
-    async with in_use(asking, target, ledger, prefix) as (handle, app):
+    async with in_use(driver, target, ledger, prefix) as (handle, app):
         assert (await state(ledger, app)).claimed_by == f"change/{prefix}1"
         await mend(handle, "skip", app, reason="it is needed")
         result = await handle.result()
@@ -79,14 +80,14 @@ async def test_what_a_person_leaves_as_it_is_may_be_changed_by_the_next_change(
         assert await target.names(prefix) == {app}
     reports = {step["name"]: step["undo_outcome"] for step in result["steps"]}
     assert reports[f"create {app}"] == "skipped"
-    assert (await asking.apply(prefix + "2", absent=[app]))["state"] == "applied"
+    assert (await driver.apply(prefix + "2", absent=[app]))["state"] == "applied"
     assert await target.names(prefix) == set()
 
 
 async def test_what_a_person_undid_by_hand_is_gone_from_the_ledger(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
-    async with in_use(asking, target, ledger, prefix) as (handle, app):
+    async with in_use(driver, target, ledger, prefix) as (handle, app):
         await mend(handle, "resolve", app, evidence="ticket 17")
         result = await handle.result()
         assert result["residuals"] == []

@@ -8,7 +8,8 @@ from temporalio.client import Client
 
 from activities.orphans import Care, LostSagas
 from ledger.database import Database
-from tests.infrastructure.asking import Asking, Target, role, told, until
+from tests.infrastructure.driver import ChangeDriver, Target, role, told
+from tests.support.until import until
 from worker.wiring import undos, worker
 from workflows.recovery import RecoverySaga
 
@@ -24,7 +25,7 @@ async def recovering(working: Client, database: Database) -> AsyncIterator[Clien
 
 
 async def test_a_change_that_was_terminated_half_way_is_undone(
-    asking: Asking, target: Target, ledger: Database, recovering: Client, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, recovering: Client, prefix: str
 ) -> None:
     first, second, last = prefix + "first", prefix + "second", prefix + "last"
     present = [
@@ -34,7 +35,7 @@ async def test_a_change_that_was_terminated_half_way_is_undone(
     ]
     saga_id = f"change/{prefix}1"
     async with target.hold("postgres.role", last):
-        handle = await asking.change(prefix + "1", present=present)
+        handle = await driver.change(prefix + "1", present=present)
         await until(lambda: told(ledger, f"resource/dev/{last}"))
         await handle.terminate()
     recovered = await recovering.execute_workflow(

@@ -1,19 +1,19 @@
-"""Each shape of a change and of a rollback replays: see tests/sagas/test_replay.py."""
+"""Each scenario of a change and of a rollback replays: see tests/sagas/test_replay.py."""
 
 import os
 
 import pytest
 
-from tests.infrastructure.asking import Asking, Target
-from tests.infrastructure.shapes import SHAPES, Site
-from tests.replaying import RECORD, names, record, replay
+from tests.infrastructure.driver import ChangeDriver, Target
+from tests.infrastructure.scenarios import SCENARIOS, Site
+from tests.support.replaying import RECORD, names, record, replay
 
 
-@pytest.mark.parametrize("name", SHAPES)
-async def test_a_run_of_each_shape_replays(
-    asking: Asking, target: Target, prefix: str, name: str
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_run_of_each_scenario_replays(
+    driver: ChangeDriver, target: Target, prefix: str, name: str
 ) -> None:
-    handle = await SHAPES[name](Site(asking, target, prefix))
+    handle = await SCENARIOS[name](Site(driver, target, prefix))
     history = await handle.fetch_history()
     await replay(name, history)
     if RECORD in os.environ:

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from activities.providers.postgres.spec import KINDS
 from ledger.database import Database
 from ledger.read.environments import resources, resources_at
-from tests.infrastructure.asking import Asking, Json, Target, database, role, schema, told
+from tests.infrastructure.driver import ChangeDriver, Json, Target, database, role, schema, told
 from workflows.contract.change import RollbackRequest
 from workflows.planning.rollback_planner import plan_rollback
 
@@ -31,11 +31,11 @@ async def position(ledger: Database) -> int:
 
 
 async def test_what_a_change_made_is_taken_back(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, inner = prefix + "app", prefix + "db", prefix + "inner"
-    await asking.apply(prefix + "1", present=[role(app), database(db, app), schema(inner, db, app)])
-    result = await asking.roll_back(prefix + "2", to=f"before:{prefix}1")
+    await driver.apply(prefix + "1", present=[role(app), database(db, app), schema(inner, db, app)])
+    result = await driver.roll_back(prefix + "2", to=f"before:{prefix}1")
     assert result["state"] == "applied"
     assert [(c["name"], c["action"]) for c in result["changes"]] == [
         (inner, "delete"),
@@ -43,29 +43,29 @@ async def test_what_a_change_made_is_taken_back(
         (app, "delete"),
     ]
     assert await target.names(prefix) == set()
-    again = await asking.roll_back(prefix + "3", to=f"before:{prefix}1")
+    again = await driver.roll_back(prefix + "3", to=f"before:{prefix}1")
     assert again["state"] == "unchanged"
 
 
 async def test_what_a_change_altered_and_deleted_comes_back(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, old = prefix + "app", prefix + "old"
-    await asking.apply(prefix + "1", present=[role(app), role(old, connection_limit=3)])
+    await driver.apply(prefix + "1", present=[role(app), role(old, connection_limit=3)])
     before = await shapes(ledger, prefix)
-    await asking.apply(prefix + "2", present=[role(app, login=False)], absent=[old])
-    result = await asking.roll_back(prefix + "3", to=f"before:{prefix}2")
+    await driver.apply(prefix + "2", present=[role(app, login=False)], absent=[old])
+    result = await driver.roll_back(prefix + "3", to=f"before:{prefix}2")
     assert {c["name"]: c["action"] for c in result["changes"]} == {app: "update", old: "create"}
     assert await shapes(ledger, prefix) == before
     assert (await target.role(app))["login"] is True
 
 
 async def test_only_the_named_resources_are_taken_back(
-    asking: Asking, target: Target, prefix: str
+    driver: ChangeDriver, target: Target, prefix: str
 ) -> None:
     one, two = prefix + "one", prefix + "two"
-    await asking.apply(prefix + "1", present=[role(one), role(two)])
-    result = await asking.roll_back(
+    await driver.apply(prefix + "1", present=[role(one), role(two)])
+    result = await driver.roll_back(
         prefix + "2", to=f"before:{prefix}1", resources=[one, prefix + "other"]
     )
     assert result["notes"] == [
@@ -75,49 +75,49 @@ async def test_only_the_named_resources_are_taken_back(
 
 
 async def test_a_later_change_is_taken_back_only_with_force(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app = prefix + "app"
-    await asking.apply(prefix + "1", present=[role(app)])
-    await asking.apply(prefix + "2", present=[role(app, login=False)])
-    refused = await asking.roll_back(prefix + "3", to=f"before:{prefix}1")
+    await driver.apply(prefix + "1", present=[role(app)])
+    await driver.apply(prefix + "2", present=[role(app, login=False)])
+    refused = await driver.roll_back(prefix + "3", to=f"before:{prefix}1")
     assert (refused["state"], refused["reason"]) == ("refused", "later_change")
     assert refused["notes"] == [f"{app} was changed later by change/{prefix}2"]
     assert await target.names(prefix) == {app}
-    forced = await asking.roll_back(prefix + "4", to=f"before:{prefix}1", force=True)
+    forced = await driver.roll_back(prefix + "4", to=f"before:{prefix}1", force=True)
     assert (forced["state"], forced["notes"]) == ("applied", refused["notes"])
     assert await target.names(prefix) == set()
 
 
 async def test_what_was_rolled_back_or_undone_is_no_later_change(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app = prefix + "app"
-    await asking.apply(prefix + "1", present=[role(app)])
-    await asking.apply(prefix + "2", present=[role(app, login=False)])
-    await asking.roll_back(prefix + "3", to=f"before:{prefix}2")
+    await driver.apply(prefix + "1", present=[role(app)])
+    await driver.apply(prefix + "2", present=[role(app, login=False)])
+    await driver.roll_back(prefix + "3", to=f"before:{prefix}2")
     failing = database(prefix + "db", prefix + "nobody", depends_on=[app])
-    undone = await asking.apply(prefix + "4", present=[role(app, connection_limit=2), failing])
+    undone = await driver.apply(prefix + "4", present=[role(app, connection_limit=2), failing])
     assert undone["state"] == "compensated"
-    result = await asking.roll_back(prefix + "5", to=f"before:{prefix}1")
+    result = await driver.roll_back(prefix + "5", to=f"before:{prefix}1")
     assert result["state"] == "applied"
     assert await target.names(prefix) == set()
 
 
 async def test_back_to_a_position_and_to_a_time_takes_back_all_since_and_names_it(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db = prefix + "app", prefix + "db"
-    await asking.apply(prefix + "1", present=[role(app)])
+    await driver.apply(prefix + "1", present=[role(app)])
     here, now = await position(ledger), datetime.now(UTC)
     before = await shapes(ledger, prefix)
-    await asking.apply(prefix + "2", present=[role(app, login=False)])
-    await asking.apply(prefix + "3", present=[database(db, app)])
+    await driver.apply(prefix + "2", present=[role(app, login=False)])
+    await driver.apply(prefix + "3", present=[database(db, app)])
     names = [app, db]
     # What happened at this moment is known for good when no commit can be late for it any more.
     by_time = await resources_at(ledger, "dev", now.isoformat(), names, patience_s=20)
     assert by_time == await resources_at(ledger, "dev", str(here), names)
-    result = await asking.roll_back(prefix + "4", to=str(here), resources=names)
+    result = await driver.roll_back(prefix + "4", to=str(here), resources=names)
     assert result["notes"] == [
         f"{app}: takes back change/{prefix}2",
         f"{db}: takes back change/{prefix}3",
@@ -129,43 +129,43 @@ async def test_back_to_a_position_and_to_a_time_takes_back_all_since_and_names_i
 
 
 async def test_a_database_with_a_table_needs_its_own_permission_when_it_runs(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db = prefix + "app", prefix + "db"
-    await asking.apply(prefix + "1", present=[role(app), database(db, app)])
+    await driver.apply(prefix + "1", present=[role(app), database(db, app)])
     await target.add_table(db)
     with pytest.raises(WorkflowFailureError) as failed:
-        await asking.roll_back(prefix + "2", to=f"before:{prefix}1")
+        await driver.roll_back(prefix + "2", to=f"before:{prefix}1")
     assert "irreversible" in str(failed.value.cause)
     assert await target.names(prefix) == {app, db}
-    allowed = await asking.roll_back(prefix + "3", to=f"before:{prefix}1", allow_irreversible=True)
+    allowed = await driver.roll_back(prefix + "3", to=f"before:{prefix}1", allow_irreversible=True)
     assert allowed["state"] == "applied"
     assert await target.names(prefix) == set()
 
 
 async def test_a_rollback_that_fails_on_the_way_is_undone_and_can_be_repeated(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, inner = prefix + "app", prefix + "db", prefix + "inner"
-    await asking.apply(prefix + "1", present=[role(app), database(db, app), schema(inner, db, app)])
+    await driver.apply(prefix + "1", present=[role(app), database(db, app), schema(inner, db, app)])
     before = await shapes(ledger, prefix)
     await target.add_table(db)
-    result = await asking.roll_back(prefix + "2", to=f"before:{prefix}1")
+    result = await driver.roll_back(prefix + "2", to=f"before:{prefix}1")
     assert (result["state"], result["reason"]) == ("compensated", "irreversible")
     assert await shapes(ledger, prefix) == before
     assert await target.schemas(db, prefix) == {inner}
     await target.execute("DROP TABLE public.invoices", db)
-    assert (await asking.roll_back(prefix + "3", to=f"before:{prefix}1"))["state"] == "applied"
+    assert (await driver.roll_back(prefix + "3", to=f"before:{prefix}1"))["state"] == "applied"
     assert await target.names(prefix) == set()
 
 
 async def test_a_run_of_a_schedule_takes_its_operation_id_from_its_workflow_id(
-    asking: Asking, target: Target, ledger: Database, prefix: str
+    driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
-    await asking.apply(prefix + "1", present=[role(prefix + "app")])
+    await driver.apply(prefix + "1", present=[role(prefix + "app")])
     saga_id = f"rollback/{prefix}nightly-2026-11-22T06:00:00Z"
     request = {"to": f"before:{prefix}1", "actor": "user:ana"}
-    handle = await asking.start("RollbackSaga", saga_id, request)
+    handle = await driver.start("RollbackSaga", saga_id, request)
     assert (await handle.result())["state"] == "applied"
     async with ledger.connection() as connection:
         cursor = await connection.execute(
@@ -180,31 +180,31 @@ async def test_a_run_of_a_schedule_takes_its_operation_id_from_its_workflow_id(
     [("before:nobody-knows", "unknown_change"), ("2999-01-01T00:00:00Z", "in_the_future")],
 )
 async def test_a_point_that_does_not_exist_is_refused_in_words(
-    asking: Asking, prefix: str, to: str, reason: str
+    driver: ChangeDriver, prefix: str, to: str, reason: str
 ) -> None:
-    result = await asking.roll_back(prefix + "1", to=to)
+    result = await driver.roll_back(prefix + "1", to=to)
     assert (result["state"], result["reason"]) == ("refused", reason)
     assert result["notes"]
 
 
-async def test_a_time_that_is_none_is_bad_input(asking: Asking, prefix: str) -> None:
+async def test_a_time_that_is_none_is_bad_input(driver: ChangeDriver, prefix: str) -> None:
     with pytest.raises(WorkflowFailureError) as failed:
-        await asking.roll_back(prefix + "1", to="2026-99-99T99:99:99Z")
+        await driver.roll_back(prefix + "1", to="2026-99-99T99:99:99Z")
     assert failed.value.cause.type == "InvalidInput"  # type: ignore[attr-defined]
 
 
 async def test_the_plan_of_a_rollback_is_what_the_rollback_does(
-    asking: Asking, ledger: Database, prefix: str
+    driver: ChangeDriver, ledger: Database, prefix: str
 ) -> None:
     app, db = prefix + "app", prefix + "db"
-    await asking.apply(prefix + "1", present=[role(app), database(db, app)])
+    await driver.apply(prefix + "1", present=[role(app), database(db, app)])
     request = RollbackRequest(to=f"before:{prefix}1", actor="user:ana")
     before = await told(ledger, f"resource/dev/{db}")
     rewound = await resources_at(ledger, request.environment, request.to)
     plan = plan_rollback(request, rewound, KINDS).plan
     assert plan.losses == [f"the data in postgres.database {db} is lost for ever"]
     assert await told(ledger, f"resource/dev/{db}") == before
-    result = await asking.roll_back(prefix + "2", to=request.to)
+    result = await driver.roll_back(prefix + "2", to=request.to)
     assert [c["name"] for c in result["changes"]] == [each.name for each in plan.to_do]
 
 
@@ -212,29 +212,31 @@ async def test_the_plan_of_a_rollback_is_what_the_rollback_does(
     "name", ["a b", "", "a\nb", "x" * 65], ids=["a space", "nothing", "a line", "65 characters"]
 )
 async def test_a_run_of_a_schedule_of_no_good_name_fails_at_once(
-    asking: Asking, prefix: str, name: str
+    driver: ChangeDriver, prefix: str, name: str
 ) -> None:
     request = {"to": f"before:{prefix}1", "actor": "user:ana"}
-    handle = await asking.start("RollbackSaga", f"rollback/{name}", request)
+    handle = await driver.start("RollbackSaga", f"rollback/{name}", request)
     with pytest.raises(WorkflowFailureError) as failed:
         await handle.result()
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.details[0]["field"] == "workflow_id"
 
 
-async def test_more_names_than_a_plan_may_have_fail_at_once(asking: Asking, prefix: str) -> None:
+async def test_more_names_than_a_plan_may_have_fail_at_once(
+    driver: ChangeDriver, prefix: str
+) -> None:
     resource = role(prefix + "app") | {"depends_on": [f"r{number}" for number in range(5_000)]}
     with pytest.raises(WorkflowFailureError) as failed:
-        await asking.apply(prefix + "1", present=[resource])
+        await driver.apply(prefix + "1", present=[resource])
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == "InvalidInput"
 
 
 async def test_a_rollback_to_a_moment_that_is_not_past_yet_goes_on_when_it_is(
-    asking: Asking, target: Target, prefix: str
+    driver: ChangeDriver, target: Target, prefix: str
 ) -> None:
     now = datetime.now(UTC)
-    await asking.apply(prefix + "1", present=[role(prefix + "app")])
-    result = await asking.roll_back(prefix + "2", to=now.isoformat(), resources=[prefix + "app"])
+    await driver.apply(prefix + "1", present=[role(prefix + "app")])
+    result = await driver.roll_back(prefix + "2", to=now.isoformat(), resources=[prefix + "app"])
     assert (result["state"], result["reason"]) == ("applied", None)
     assert await target.names(prefix) == set()

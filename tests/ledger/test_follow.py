@@ -17,8 +17,8 @@ from ledger.read.global_order import START, Token
 from ledger.read.log import LoggedEvent, Wanted, log
 from ledger.read.subscription import Follower, announce
 from tests.ledger.conftest import Clone
-from tests.ledger.gate import Gate, gate_of
 from tests.ledger.writing import BOT, open_payment, register, revoke
+from tests.support.commit_gate import Gate, commit_gate
 
 LONG_S = 3600.0
 
@@ -83,7 +83,7 @@ async def test_events_wait_for_an_older_transaction_and_come_after_what_it_wrote
     monkeypatch.setattr(follow, "PATIENCE_S", 0)
     slow_bot, listener = agent_name("slow-bot"), Listener()
     follower = Follower(ledger, after=START, tell=listener)
-    async with gate_of(clone) as gate, asyncio.TaskGroup() as group:
+    async with commit_gate(clone) as gate, asyncio.TaskGroup() as group:
         await gate.close(slow_bot)
         group.create_task(register(ledger, "slow-bot"))
         await gate.waited_at_by(1)
@@ -276,7 +276,7 @@ async def test_each_event_comes_once_and_versions_ascend_whatever_commits_when(
 ) -> None:
     monkeypatch.setattr(follow, "PAGE", 4)
     chance, enough = random.Random(seed), asyncio.Event()
-    async with gate_of(clone) as gate, asyncio.TaskGroup() as group:
+    async with commit_gate(clone) as gate, asyncio.TaskGroup() as group:
         group.create_task(_hold_open(clone, gate, chance, enough))
         following = group.create_task(_follow(clone, chance))
         writing = [group.create_task(_write(ledger, chance)) for _ in range(WRITERS)]

@@ -19,7 +19,6 @@ from ledger.read.log import LoggedEvent, Wanted, log, stream
 from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Author
 from tests.ledger.conftest import Clone
-from tests.ledger.gate import gate_of
 from tests.ledger.writing import (
     BOT,
     claim,
@@ -30,6 +29,7 @@ from tests.ledger.writing import (
     revoke,
     set_policy,
 )
+from tests.support.commit_gate import commit_gate
 
 _PARTS = st.integers(0, 10**18 - 1)
 
@@ -142,7 +142,7 @@ async def test_an_event_that_is_seen_late_is_not_missed_by_paging(
 ) -> None:
     """The gap of paging by position: 2 is committed and read before 1 can be seen."""
     slow_bot = agent_name("slow-bot")
-    async with gate_of(clone) as gate, asyncio.TaskGroup() as group:
+    async with commit_gate(clone) as gate, asyncio.TaskGroup() as group:
         await gate.close(slow_bot)
         group.create_task(register(ledger, "slow-bot"))
         await gate.waited_at_by(1)

@@ -19,8 +19,8 @@ from ledger.read.global_order import START, Token, record_incarnation
 from ledger.read.log import LoggedEvent, Wanted, log
 from ledger.read.subscription import Follower
 from tests.ledger.conftest import Clone
-from tests.ledger.gate import gate_of
 from tests.ledger.writing import BOT, register, revoke, sqlstate
+from tests.support.commit_gate import commit_gate
 from worker.embedded import databases
 from worker.embedded.postgres import Cluster, programs
 from worker.embedded.servers import EmbeddedServers
@@ -172,7 +172,7 @@ async def test_the_border_is_drawn_after_whatever_is_being_written(
     """An event below the border that can be seen only later would be missed."""
     await clone.damage(_FROM_ELSEWHERE)
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
-    async with gate_of(clone) as gate, asyncio.TaskGroup() as group:
+    async with commit_gate(clone) as gate, asyncio.TaskGroup() as group:
         await gate.close(BOT)
         group.create_task(register(ledger))
         await gate.waited_at_by(1)

@@ -1,4 +1,4 @@
-"""The outside as tests meet it: the bank's books and the target server of the shared servers."""
+"""The external systems of the tests: the bank's tables and the shared target server."""
 
 from collections.abc import AsyncIterator
 

@@ -1,8 +1,6 @@
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
 from uuid import uuid4
 
 import psycopg
@@ -17,8 +15,8 @@ from activities.adapters.payment import (
     PaymentAdapter,
     TransferOrder,
 )
+from tests.support.until import until
 
-Fact = TypeVar("Fact")
 CBU = "2850590940090418135201"
 
 
@@ -29,14 +27,14 @@ def order() -> TransferOrder:
 
 async def booked(url: str, key: str) -> dict[str, object] | None:
     """The bank's own row, read past the adapter."""
-    async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row) as books:
-        cursor = await books.execute("SELECT * FROM mock_bank.transfers WHERE key = %s", [key])
+    async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row) as probe:
+        cursor = await probe.execute("SELECT * FROM mock_bank.transfers WHERE key = %s", [key])
         return await cursor.fetchone()
 
 
 async def fault_is_spent(url: str, key: str) -> bool | None:
-    async with await psycopg.AsyncConnection.connect(url) as books:
-        cursor = await books.execute(
+    async with await psycopg.AsyncConnection.connect(url) as probe:
+        cursor = await probe.execute(
             "SELECT remaining = 0 FROM mock_bank.faults WHERE key = %s", [key]
         )
         row = await cursor.fetchone()
@@ -44,21 +42,12 @@ async def fault_is_spent(url: str, key: str) -> bool | None:
 
 
 async def someone_waits_for_a_lock(url: str) -> bool:
-    async with await psycopg.AsyncConnection.connect(url) as books:
-        cursor = await books.execute(
+    async with await psycopg.AsyncConnection.connect(url) as probe:
+        cursor = await probe.execute(
             "SELECT 1 FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return await cursor.fetchone() is not None
-
-
-async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
-    """What the fact becomes, within ten seconds."""
-    async with asyncio.timeout(10):
-        while True:
-            if found := await fact():
-                return found
-            await asyncio.sleep(0.01)
 
 
 def test_the_mock_bank_is_a_payment_adapter(bank: MockBank) -> None:
@@ -68,8 +57,8 @@ def test_the_mock_bank_is_a_payment_adapter(bank: MockBank) -> None:
 
 async def test_the_schema_may_be_applied_again_and_by_two_at_once(mock_bank_url: str) -> None:
     await asyncio.gather(create_mock_bank(mock_bank_url), create_mock_bank(mock_bank_url))
-    async with await psycopg.AsyncConnection.connect(mock_bank_url) as books:
-        cursor = await books.execute("SELECT to_regclass('mock_bank.faults') IS NOT NULL")
+    async with await psycopg.AsyncConnection.connect(mock_bank_url) as probe:
+        cursor = await probe.execute("SELECT to_regclass('mock_bank.faults') IS NOT NULL")
         assert await cursor.fetchone() == (True,)
 
 

@@ -23,9 +23,9 @@ from temporalio.client import Client, RPCError, WorkflowFailureError, WorkflowUp
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCStatusCode
 
-from tests.sagas.books import until
-from tests.sagas.gates import Gates, Held, Manner, Standstill, When
-from tests.sagas.teller import Handle, Json, new_id
+from tests.support.activity_gates import Gates, Held, Manner, Standstill, When
+from tests.support.driver import Handle, Json, new_id
+from tests.support.until import until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cancellation.md"
 WRITE = "AMENDS_WRITE_CANCELLATION"

@@ -18,14 +18,15 @@ from ledger.aggregates.agent import AgentRegistered, agent_name
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
 from ledger.store.commit import Author, Decision, Ref, commit
-from tests.closing import until_the_core_has_left
 from tests.conftest import CloneDatabase
-from tests.sagas.books import Books, until
 from tests.sagas.cancellation import Stops
-from tests.sagas.gate import Gate, gate_before
-from tests.sagas.gates import Gates, standstill
-from tests.sagas.teller import Json, Teller, new_id, payment, policy, saga_of
-from tests.sagas.worker_process import WorkerProcess, free_address, worker_process
+from tests.support.activity_gates import Gates, standstill
+from tests.support.closing import until_the_core_has_left
+from tests.support.driver import Driver, Json, new_id, payment, policy, saga_of
+from tests.support.probe import Probe
+from tests.support.tcp_gate import Gate, tcp_gate
+from tests.support.until import until
+from tests.support.worker_process import WorkerProcess, free_address, worker_process
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings, needed
@@ -74,13 +75,13 @@ async def create_database(servers: EmbeddedServers, name: str, owner: str) -> No
 async def place(
     servers: EmbeddedServers, template: str, clone_database: CloneDatabase
 ) -> AsyncIterator[Place]:
-    """An empty ledger and a bank without books, for the tests of one file."""
+    """An empty ledger and a bank without transfers, for the tests of one file."""
     ledger = await clone_database(template)
     bank = f"{ledger}_bank"
     await create_database(servers, bank, "mock_bank")
     bank_url = servers.mock_bank_url(bank)
     await create_mock_bank(bank_url)
-    async with gate_before(bank_url) as gate:
+    async with tcp_gate(bank_url) as gate:
         settings = Settings(
             database_url=servers.ledger_url("amends_worker", ledger),
             mock_bank_url=gate.url,
@@ -122,15 +123,15 @@ async def working(place: Place, client: Client, quick_bank: None) -> AsyncIterat
 
 
 @pytest.fixture(scope="module")
-def books(place: Place) -> Books:
-    return Books(place.audit_url, place.bank_url, place.superuser_url)
+def probe(place: Place) -> Probe:
+    return Probe(place.audit_url, place.bank_url, place.superuser_url)
 
 
 @pytest.fixture
-async def teller(client: Client, books: Books, working: None) -> AsyncIterator[Teller]:
+async def driver(client: Client, probe: Probe, working: None) -> AsyncIterator[Driver]:
     """A client; whatever the test did with it, ledger and bank agree afterwards."""
-    yield Teller(client, QUEUE)
-    await books.check()
+    yield Driver(client, QUEUE)
+    await probe.check()
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ async def ledger(place: Place) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def new_agent(teller: Teller, ledger: Database) -> NewAgent:
+def new_agent(driver: Driver, ledger: Database) -> NewAgent:
     """`await new_agent()` gives an agent with the policy of the requirements, or with `limits`.
 
     Written as the sagas write it, without a saga: those have tests of their own.
@@ -204,7 +205,7 @@ def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def nobody_can_tell(teller: Teller, agent: str, inject: Inject, soon_asked: None) -> Stuck:
+def nobody_can_tell(driver: Driver, agent: str, inject: Inject, soon_asked: None) -> Stuck:
     """`await nobody_can_tell("timeout_after")`: a payment of which the bank can't say whether it
     landed, and which waits for a person."""
 
@@ -212,8 +213,8 @@ def nobody_can_tell(teller: Teller, agent: str, inject: Inject, soon_asked: None
         request = payment(agent, 45_000)
         await inject(request, fault)
         await inject(request, "timeout_before", operation="find", remaining=1_000)
-        await teller.start(request)
-        await until(lambda: teller.is_in(request, "needs_attention"))
+        await driver.start(request)
+        await until(lambda: driver.is_in(request, "needs_attention"))
         return request
 
     return stuck
@@ -221,7 +222,7 @@ def nobody_can_tell(teller: Teller, agent: str, inject: Inject, soon_asked: None
 
 @pytest.fixture
 def can_not_be_undone(
-    teller: Teller, books: Books, agent: str, inject: Inject, soon_asked: None
+    driver: Driver, probe: Probe, agent: str, inject: Inject, soon_asked: None
 ) -> Stuck:
     """`await can_not_be_undone()`: a payment that was cancelled after the money moved, whose bank
     never answers the reversal, and which waits for a person."""
@@ -230,10 +231,10 @@ def can_not_be_undone(
         request = payment(agent, 45_000)
         await inject(request, "slow_after", delay_ms=300)
         await inject(request, "timeout_before", operation="reverse", remaining=1_000)
-        handle = await teller.start(request)
-        await books.until_booked(request)
+        handle = await driver.start(request)
+        await probe.until_booked(request)
         await handle.cancel()
-        await until(lambda: teller.is_in(request, "needs_attention"))
+        await until(lambda: driver.is_in(request, "needs_attention"))
         return request
 
     return stuck
@@ -297,7 +298,7 @@ async def gated(
 
 
 @pytest.fixture
-async def stops(teller: Teller, gates: Gates, books: Books) -> AsyncIterator[Stops]:
+async def stops(driver: Driver, gates: Gates, probe: Probe) -> AsyncIterator[Stops]:
     """Makes sagas of `gated` stand still; gone before the ledger is checked."""
-    async with standstill(books.superuser_url) as still:
+    async with standstill(probe.superuser_url) as still:
         yield Stops(gates, still)

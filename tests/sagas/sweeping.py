@@ -15,9 +15,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from ledger.database import Database
 from ledger.sagas.saga_log import Opening, Run, open_saga
 from ledger.store.commit import Author
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import QUEUE
-from tests.sagas.teller import Handle, Json, Teller, new_id, payment, saga_of, until_waits_for
+from tests.support.driver import Driver, Handle, Json, new_id, payment, saga_of, until_waits_for
+from tests.support.probe import Probe
+from tests.support.until import until
 from workflows.contract.payment import PaymentRequest
 
 GO_ON = {"actor": "user:u-17", "reason": "I looked: they are lost"}
@@ -30,18 +31,18 @@ async def end(handle: Handle) -> None:
         await handle.result()
 
 
-async def waiting(teller: Teller, agent: str, what: str = "approval") -> Json:
+async def waiting(driver: Driver, agent: str, what: str = "approval") -> Json:
     """A payment that waits for its approval, or for its capture."""
     is_large = what == "approval"
     request = payment(agent, 55_000) if is_large else payment(agent, 100, capture="manual")
-    await until_waits_for(await teller.start(request), what)
+    await until_waits_for(await driver.start(request), what)
     return request
 
 
-async def lost(teller: Teller, agent: str, what: str = "approval") -> Json:
+async def lost(driver: Driver, agent: str, what: str = "approval") -> Json:
     """One whose run was terminated while it waited."""
-    request = await waiting(teller, agent, what)
-    await end(teller.handle(request))
+    request = await waiting(driver, agent, what)
+    await end(driver.handle(request))
     return request
 
 
@@ -88,7 +89,7 @@ class Sweeper:
 
     client: Client
     queue: str
-    books: Books
+    probe: Probe
 
     async def start(self, **request: Any) -> Handle:
         return await self.client.start_workflow(
@@ -114,13 +115,13 @@ class Sweeper:
         """Sweep, and see that this one is found; it is on record as lost afterwards."""
         swept = await self.sweep()
         assert saga_of(request) in swept["recovering"]
-        await until(lambda: self.books.has_told(request, "SagaLost"))
+        await until(lambda: self.probe.has_told(request, "SagaLost"))
 
     @asynccontextmanager
     async def losing(self, request: Json, event_type: str) -> AsyncIterator[None]:
         """The run is terminated where it would write such an event, after the block has brought it
         on its way, and found."""
-        async with self.books.refusing(request, event_type) as has_refused:
+        async with self.probe.refusing(request, event_type) as has_refused:
             yield
             await until(has_refused)
             await end(self.client.get_workflow_handle(saga_of(request)))
@@ -129,7 +130,7 @@ class Sweeper:
     @asynccontextmanager
     async def recovering(self, request: Json) -> AsyncIterator[None]:
         """A payment that was lost is found, and its undo kept waiting while the block runs."""
-        async with self.books.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
+        async with self.probe.refusing(request, "AuthorizationCompensated") as is_kept_waiting:
             await self.sweep()
             await until(is_kept_waiting)
             yield
@@ -147,8 +148,8 @@ class Sweeper:
 
     async def leaves(self, request: Json) -> bool:
         """Whether a sweep leaves a saga as it is."""
-        before = await self.books.told(request)
+        before = await self.probe.told(request)
         swept = await self.sweep()
         return (
-            saga_of(request) not in swept["recovering"] and await self.books.told(request) == before
+            saga_of(request) not in swept["recovering"] and await self.probe.told(request) == before
         )

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from tests.sagas.books import Books
-from tests.sagas.teller import (
+from tests.support.driver import (
     CBU,
+    Driver,
     Handle,
     Json,
-    Teller,
     new_id,
     payment,
     policy,
@@ -19,6 +18,7 @@ from tests.sagas.teller import (
     refused,
     registration,
 )
+from tests.support.probe import Probe
 
 # What stands in each bad value, and must never come out again.
 CANARY = "canary"
@@ -167,25 +167,25 @@ async def assert_tells_nothing(handle: Handle, value: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_raw_start_fails_with_field_and_reason_and_without_the_value(
-    teller: Teller, books: Books, case: str
+    driver: Driver, probe: Probe, case: str
 ) -> None:
     workflow, arguments, field, value = CASES[case]
-    before = await books.size()
-    handle = await teller.start_raw(workflow, arguments, id=f"payment/{new_id('bad')}")
-    failure = await teller.failure(handle)
+    before = await probe.size()
+    handle = await driver.start_raw(workflow, arguments, id=f"payment/{new_id('bad')}")
+    failure = await driver.failure(handle)
     assert (failure.type, failure.non_retryable) == ("InvalidInput", True)
     (problem,) = failure.details
     assert problem["field"] == field
     assert problem["reason"]
     assert failure.message == f"{field}: {problem['reason']}"
     await assert_tells_nothing(handle, value)
-    assert await books.size() == before
+    assert await probe.size() == before
 
 
-async def test_all_that_is_wrong_is_named_at_once(teller: Teller) -> None:
+async def test_all_that_is_wrong_is_named_at_once(driver: Driver) -> None:
     arguments = but(GOOD, operation_id=CANARY + "!", capture=CANARY, destination={"cbu": CANARY})
-    handle = await teller.start_raw("PaymentSaga", arguments, id=f"payment/{new_id('bad')}")
-    failure = await teller.failure(handle)
+    handle = await driver.start_raw("PaymentSaga", arguments, id=f"payment/{new_id('bad')}")
+    failure = await driver.failure(handle)
     fields = [problem["field"] for problem in failure.details]
     assert fields == ["operation_id", "destination.cbu", "capture"]
     await assert_tells_nothing(handle, CANARY)
@@ -193,37 +193,37 @@ async def test_all_that_is_wrong_is_named_at_once(teller: Teller) -> None:
 
 @pytest.mark.parametrize("what", ["a missing field", "a wrong check digit", "a list", "no JSON"])
 async def test_submit_is_refused_with_field_and_reason_and_without_the_value(
-    teller: Teller, books: Books, agent: str, what: str
+    driver: Driver, probe: Probe, agent: str, what: str
 ) -> None:
     (argument,), field, value = PAYMENTS[what]
     request = payment(agent, 55_000)
-    await teller.submit(request)
-    before = await books.size()
-    failure = await refused(teller.handle(request).execute_update("submit", argument))
+    await driver.submit(request)
+    before = await probe.size()
+    failure = await refused(driver.handle(request).execute_update("submit", argument))
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == [field]
     assert value not in failure.message + str(failure.details)
-    assert await books.size() == before
-    await teller.tell(request, "reject")
-    assert (await teller.result(request))["state"] == "rejected"
+    assert await probe.size() == before
+    await driver.tell(request, "reject")
+    assert (await driver.result(request))["state"] == "rejected"
 
 
 async def test_bad_input_by_update_with_start_is_refused_and_its_run_has_failed(
-    teller: Teller, books: Books
+    driver: Driver, probe: Probe
 ) -> None:
     request = {**payment("expense-bot", 45_000), "capture": CANARY}
-    before = await books.size()
-    failure = await refused(teller.submit(request))
+    before = await probe.size()
+    failure = await refused(driver.submit(request))
     assert failure.type == "InvalidInput"
-    assert (await teller.failure(teller.handle(request))).type == "InvalidInput"
-    await assert_tells_nothing(teller.handle(request), CANARY)
-    assert await books.size() == before
+    assert (await driver.failure(driver.handle(request))).type == "InvalidInput"
+    await assert_tells_nothing(driver.handle(request), CANARY)
+    assert await probe.size() == before
 
 
 async def test_the_operation_id_of_bad_input_is_still_free(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    failure = await teller.failure(await teller.start({**request, "capture": CANARY}))
+    failure = await driver.failure(await driver.start({**request, "capture": CANARY}))
     assert failure.type == "InvalidInput"
-    assert (await teller.run(request))["state"] == "captured"
+    assert (await driver.run(request))["state"] == "captured"

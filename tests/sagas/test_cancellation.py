@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from tests.sagas.books import Books
 from tests.sagas.cancellation import (
     ANSWERS,
     BEFORE,
@@ -34,7 +33,8 @@ from tests.sagas.cancellation import (
     until_told,
 )
 from tests.sagas.conftest import GATED, Inject, NewAgent, Place, working_for
-from tests.sagas.teller import USER, Handle, Json, Teller, payment, saga_of
+from tests.support.driver import USER, Driver, Handle, Json, payment, saga_of
+from tests.support.probe import Probe
 
 # An activity of ours that runs hears of a cancel after four fifths of this.
 TASK = timedelta(seconds=4)
@@ -92,8 +92,8 @@ FIRST_UNDO = {
 class Payments:
     """Payments, each with an agent of its own, brought to where a test says."""
 
-    teller: Teller
-    books: Books
+    driver: Driver
+    probe: Probe
     stops: Stops
     inject: Inject
     new_agent: NewAgent
@@ -140,21 +140,21 @@ class Payments:
             if column == BEFORE:
                 return await self.stops.at(saga, BEFORE_A_WAIT[row], ANSWERS)
             if row == PAUSE:
-                return InPause(self.teller.handle(request))
+                return InPause(self.driver.handle(request))
             return Waits(lambda: self._waits(request, row.rpartition(" ")[2]))
         if row == "execute transfer" and column == RUNNING:
             await self.inject(request, "slow_after", delay_ms=HANGS_MS)
-            return Waits(lambda: self.books.is_booked_as(request, "executed"))
+            return Waits(lambda: self.probe.is_booked_as(request, "executed"))
         return await self.stops.at(saga, ACTS[row], column)
 
     async def _waits(self, request: Json, what: str) -> bool:
-        return bool((await self.teller.progress(request))["waits_for"] == what)
+        return bool((await self.driver.progress(request))["waits_for"] == what)
 
     async def _start(self, request: Json, row: str) -> Handle:
         if row != "approve":
-            return await self.teller.start(request, task_timeout=TASK)
-        await self.teller.submit(request, task_timeout=TASK)
-        handle = self.teller.handle(request)
+            return await self.driver.start(request, task_timeout=TASK)
+        await self.driver.submit(request, task_timeout=TASK)
+        handle = self.driver.handle(request)
         approving = asyncio.create_task(handle.execute_update("approve", USER))
         approving.add_done_callback(lambda done: done.exception())  # refused, since it is undone
         return handle
@@ -163,9 +163,9 @@ class Payments:
         """How it ended; whatever it held is given back."""
         end = await end_of(handle)
         captured = end == "captured"
-        assert await self.books.spent(request["agent_id"]) == ((45_000, 1) if captured else (0, 0))
-        assert await self.books.is_booked_as(request, "executed") == captured
-        saga = await self.books.saga(request)
+        assert await self.probe.spent(request["agent_id"]) == ((45_000, 1) if captured else (0, 0))
+        assert await self.probe.is_booked_as(request, "executed") == captured
+        saga = await self.probe.saga(request)
         assert saga is not None
         assert saga["state"] in ("completed" if captured else "compensated", end.split(" ")[0])
         return end
@@ -190,9 +190,9 @@ class InPause:
 
 
 async def test_a_payment_that_is_cancelled_at_any_await_is_undone_or_captured(
-    gated: Client, books: Books, stops: Stops, inject: Inject, new_agent: NewAgent
+    gated: Client, probe: Probe, stops: Stops, inject: Inject, new_agent: NewAgent
 ) -> None:
-    payments = Payments(Teller(gated, GATED), books, stops, inject, new_agent)
+    payments = Payments(Driver(gated, GATED), probe, stops, inject, new_agent)
     cells = [(row, column) for row, columns in PAYMENTS.items() for column in columns]
     compare(PAYMENT, await ends_at(cells, payments.cancel_at))
 
@@ -200,13 +200,13 @@ async def test_a_payment_that_is_cancelled_at_any_await_is_undone_or_captured(
 async def test_a_decision_and_a_cancel_in_one_task_end_in_an_undo(
     client: Client,
     place: Place,
-    books: Books,
+    probe: Probe,
     stops: Stops,
     inject: Inject,
     new_agent: NewAgent,
 ) -> None:
     """Nobody works while both arrive: the worker that comes back gets them in the same task."""
-    payments = Payments(Teller(client, "cancelled-at-once"), books, stops, inject, new_agent)
+    payments = Payments(Driver(client, "cancelled-at-once"), probe, stops, inject, new_agent)
     at = [
         AtOnce(payments, row, way, await payments.request(row, pauses=4))
         for row in BEFORE_A_WAIT
@@ -235,15 +235,15 @@ class AtOnce:
 
     @property
     def handle(self) -> Handle:
-        return self.payments.teller.handle(self.request)
+        return self.payments.driver.handle(self.request)
 
     async def reach(self) -> None:
-        handle = await self.payments.teller.start(self.request)
+        handle = await self.payments.driver.start(self.request)
         at = await self.payments.stand(self.request, self.row, RUNNING)
         await (InPause(handle, 4) if self.row == PAUSE else at).reached()
 
     async def send(self) -> None:
-        client, self.length = self.payments.teller.client, len(await types_of(self.handle))
+        client, self.length = self.payments.driver.client, len(await types_of(self.handle))
         if self.row == PAUSE:
             await until_told(self.handle, "TIMER_FIRED", 4)
         else:

@@ -11,8 +11,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from tests.infrastructure.asking import Target, role
-from tests.sagas.books import Books, until
+from tests.infrastructure.driver import Target, role
 from tests.sagas.cancellation import (
     ANSWERS,
     BEFORE,
@@ -31,7 +30,9 @@ from tests.sagas.cancellation import (
     types_of,
 )
 from tests.sagas.conftest import GATED
-from tests.sagas.teller import Handle, new_id
+from tests.support.driver import Handle, new_id
+from tests.support.probe import Probe
+from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
 
 # An activity of ours that runs hears of a cancel after four fifths of this.
@@ -106,7 +107,7 @@ class Changes:
     """Changes of three roles, brought to where a test says."""
 
     client: Client
-    books: Books
+    probe: Probe
     stops: Stops
     target: Target
 
@@ -165,7 +166,7 @@ class Changes:
         made = {f"{name}-{letter}" for letter in "abc"} if end == "applied" else set()
         assert await self.target.names(name) == made
         saga_id = f"change/{name}"
-        [saga] = await self.books.ledger(
+        [saga] = await self.probe.ledger(
             "SELECT state FROM ledger.sagas WHERE workflow_id = %s", saga_id
         )
         assert saga["state"] == ("completed" if made else end.split(" ")[0])
@@ -179,8 +180,8 @@ def _first_undo(row: str) -> str:
 
 
 async def test_a_change_that_is_cancelled_at_any_await_is_undone_or_applied(
-    gated: Client, books: Books, stops: Stops, target: Target
+    gated: Client, probe: Probe, stops: Stops, target: Target
 ) -> None:
-    changes = Changes(gated, books, stops, target)
+    changes = Changes(gated, probe, stops, target)
     cells = [(row, column) for row, columns in CHANGES.items() for column in columns]
     compare(CHANGE, await ends_at(cells, changes.cancel_at, WAYS))

@@ -12,35 +12,36 @@ from activities import transfers
 from activities.adapters.mock import MockBank
 from ledger.database import Database
 from ledger.store.commit import database_time
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, Stuck
-from tests.sagas.teller import USER, Teller, payment, saga_of
+from tests.support.driver import USER, Driver, payment, saga_of
+from tests.support.probe import Probe
+from tests.support.until import until
 
 STEP = "execute transfer"
 ANA = {"actor": "user:ana", "step": STEP}
 
 
 async def test_what_landed_before_its_answer_was_lost_is_found_and_not_sent_again(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_after")
     await inject(request, "timeout_before", operation="find", remaining=2)
-    handle = await teller.start(request)
-    await until(lambda: teller.is_in(request, "resolving"))
-    progress = await teller.progress(request)
+    handle = await driver.start(request)
+    await until(lambda: driver.is_in(request, "resolving"))
+    progress = await driver.progress(request)
     assert progress["waits_for"] == STEP
     assert progress["steps"][-1]["detail"].startswith("the bank did not answer")
-    assert await books.spent(agent) == (45_000, 1)
-    step = await books.step(request, STEP)
+    assert await probe.spent(agent) == (45_000, 1)
+    step = await probe.step(request, STEP)
     assert step is not None
     assert (step["state"], step["attention"]) == ("unknown", None)
     assert (await handle.result())["state"] == "captured"
-    assert await books.deliveries(request) == 1
-    assert await books.told(request, f"step/%/{STEP}") == [
+    assert await probe.deliveries(request) == 1
+    assert await probe.told(request, f"step/%/{STEP}") == [
         *("StepStarted", "StepLeftUnknown", "StepDone")
     ]
-    assert (await books.event(request, "StepDone"))["payload"]["tries"] == 4
+    assert (await probe.event(request, "StepDone"))["payload"]["tries"] == 4
     pauses = [
         event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
         for event in (await handle.fetch_history()).events
@@ -50,8 +51,8 @@ async def test_what_landed_before_its_answer_was_lost_is_found_and_not_sent_agai
 
 
 async def test_a_bank_that_never_answers_is_one_that_can_not_tell(
-    teller: Teller,
-    books: Books,
+    driver: Driver,
+    probe: Probe,
     agent: str,
     inject: Inject,
     soon_asked: None,
@@ -61,36 +62,36 @@ async def test_a_bank_that_never_answers_is_one_that_can_not_tell(
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=600_000)
     await inject(request, "slow", operation="find", delay_ms=600_000, remaining=1_000)
-    await teller.start(request)
-    await until(lambda: teller.is_in(request, "needs_attention"))
-    asked = await books.event(request, "StepAttentionRequested")
+    await driver.start(request)
+    await until(lambda: driver.is_in(request, "needs_attention"))
+    asked = await probe.event(request, "StepAttentionRequested")
     assert asked["payload"]["reason"] == "the provider gave no answer within 1 s"
-    assert await books.spent(agent) == (45_000, 1)
-    await books.heal(request)
-    await teller.tell(request, "retry", ANA)
-    assert (await teller.result(request))["state"] == "captured"
-    assert await books.deliveries(request) == 1
+    assert await probe.spent(agent) == (45_000, 1)
+    await probe.heal(request)
+    await driver.tell(request, "retry", ANA)
+    assert (await driver.result(request))["state"] == "captured"
+    assert await probe.deliveries(request) == 1
 
 
 async def test_what_never_arrived_is_sent_after_the_bank_has_said_so(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_before")
-    assert (await teller.run(request))["state"] == "captured"
-    assert await books.deliveries(request) == 1
-    told = await books.told(request, f"step/%/{STEP}")
+    assert (await driver.run(request))["state"] == "captured"
+    assert await probe.deliveries(request) == 1
+    told = await probe.told(request, f"step/%/{STEP}")
     assert told == ["StepStarted", "StepLeftUnknown", "StepDone"]
 
 
 async def test_what_never_arrived_and_may_no_longer_be_sent_is_undone(
-    teller: Teller, books: Books, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_before")
     await inject(request, "timeout_before", operation="find")
-    handle = await teller.start(request)
-    await until(lambda: teller.is_in(request, "resolving"))
+    handle = await driver.start(request)
+    await until(lambda: driver.is_in(request, "resolving"))
 
     async def tomorrow(database: Database) -> datetime:
         return await database_time(database) + timedelta(days=1)
@@ -98,21 +99,21 @@ async def test_what_never_arrived_and_may_no_longer_be_sent_is_undone(
     monkeypatch.setattr(transfers, "database_time", tomorrow)
     result = await handle.result()
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
-    assert await books.is_booked_as(request, "cancelled")
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.is_booked_as(request, "cancelled")
+    assert await probe.spent(agent) == (0, 0)
     reports = [(it["name"], it["outcome"], it["undo_outcome"]) for it in result["steps"]]
     assert reports == [("authorize", "done", "undone"), (STEP, "failed", None)]
 
 
 async def test_what_nobody_can_tell_waits_for_a_person_and_stays_reserved(
-    teller: Teller, books: Books, agent: str, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, agent: str, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
-    progress = await teller.progress(request)
+    progress = await driver.progress(request)
     assert (progress["waits_for"], progress["decision"]) == (STEP, "approved")
-    step = await teller.step(request, STEP)
+    step = await driver.step(request, STEP)
     assert (step["state"], step["verbs"]) == ("needs_attention", ["retry", "resolve"])
-    asked = await books.event(request, "StepAttentionRequested")
+    asked = await probe.event(request, "StepAttentionRequested")
     assert asked["user_id"] == "system:amends"
     assert asked["payload"] == {
         "reason": "the bank did not answer find",
@@ -120,67 +121,67 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_stays_reserved(
         "tries": asked["payload"]["tries"],
         "undoing": False,
     }
-    row = await books.step(request, STEP)
+    row = await probe.step(request, STEP)
     assert row is not None
     assert (row["state"], row["attention"]) == ("unknown", "the bank did not answer find")
-    assert await books.spent(agent) == (45_000, 1)
-    reference = (await books.until_booked(request))["reference"]
+    assert await probe.spent(agent) == (45_000, 1)
+    reference = (await probe.until_booked(request))["reference"]
     done = {**ANA, "evidence": reference, "outcome": "done"}
-    assert (await teller.tell(request, "resolve", done))["state"] == "running"
-    result = await teller.result(request)
+    assert (await driver.tell(request, "resolve", done))["state"] == "running"
+    result = await driver.result(request)
     assert (result["state"], result["provider_reference"]) == ("captured", reference)
-    assert await books.deliveries(request) == 1
-    assert await books.spent(agent) == (45_000, 1)
+    assert await probe.deliveries(request) == 1
+    assert await probe.spent(agent) == (45_000, 1)
     for event_type in ("StepResolved", "TransferExecuted"):
-        assert await books.told_by(request, event_type) == "user:ana"
-    assert (await books.event(request, "StepResolved"))["payload"]["evidence"] == reference
+        assert await probe.told_by(request, event_type) == "user:ana"
+    assert (await probe.event(request, "StepResolved"))["payload"]["evidence"] == reference
 
 
 async def test_a_transfer_that_a_person_says_has_failed_gives_the_spend_back(
-    teller: Teller, books: Books, bank: MockBank, agent: str, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, bank: MockBank, agent: str, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_before")
     # On the telephone: they never had it, and will not take it any more.
     await bank.cancel(saga_of(request))
     failed = {**ANA, "evidence": "ticket 17", "outcome": "failed"}
-    await teller.tell(request, "resolve", failed)
-    result = await teller.result(request)
+    await driver.tell(request, "resolve", failed)
+    result = await driver.result(request)
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
-    assert await books.spent(agent) == (0, 0)
-    assert await books.told_by(request, "StepResolved") == "user:ana"
-    assert (await books.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 17"
+    assert await probe.spent(agent) == (0, 0)
+    assert await probe.told_by(request, "StepResolved") == "user:ana"
+    assert (await probe.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 17"
 
 
 async def test_a_retry_looks_again_and_finds_what_the_bank_did(
-    teller: Teller, books: Books, agent: str, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, agent: str, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
-    await books.heal(request)
-    progress = await teller.tell(request, "retry", {**ANA, "reason": "the bank is back"})
+    await probe.heal(request)
+    progress = await driver.tell(request, "retry", {**ANA, "reason": "the bank is back"})
     assert progress["state"] in ("resolving", "running")
-    assert (await teller.result(request))["state"] == "captured"
-    retried = await books.event(request, "StepRetryRequested")
+    assert (await driver.result(request))["state"] == "captured"
+    retried = await probe.event(request, "StepRetryRequested")
     assert (retried["user_id"], retried["payload"]["reason"]) == ("user:ana", "the bank is back")
-    assert await books.deliveries(request) == 1
-    row = await books.step(request, STEP)
+    assert await probe.deliveries(request) == 1
+    row = await probe.step(request, STEP)
     assert row is not None
     assert row["attention"] is None
 
 
 async def test_a_retry_that_is_in_vain_asks_again(
-    teller: Teller, books: Books, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
-    await teller.tell(request, "retry", ANA)
+    await driver.tell(request, "retry", ANA)
 
     async def asked_again() -> bool:
-        asked = (await books.told(request)).count("StepAttentionRequested") == 2
-        return asked and await teller.is_in(request, "needs_attention")
+        asked = (await probe.told(request)).count("StepAttentionRequested") == 2
+        return asked and await driver.is_in(request, "needs_attention")
 
     await until(asked_again)
-    await teller.tell(request, "cancel")
-    await books.heal(request)
-    assert (await teller.result(request))["state"] == "compensated"
+    await driver.tell(request, "cancel")
+    await probe.heal(request)
+    assert (await driver.result(request))["state"] == "compensated"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +192,8 @@ async def test_a_retry_that_is_in_vain_asks_again(
     ],
 )
 async def test_a_cancel_while_nobody_can_tell_prevents_the_payment_or_brings_it_back(
-    teller: Teller,
-    books: Books,
+    driver: Driver,
+    probe: Probe,
     agent: str,
     inject: Inject,
     fault: str,
@@ -202,16 +203,16 @@ async def test_a_cancel_while_nobody_can_tell_prevents_the_payment_or_brings_it_
     request = payment(agent, 45_000)
     await inject(request, fault)
     await inject(request, "timeout_before", operation="find", remaining=1_000)
-    handle = await teller.start(request)
-    await until(lambda: teller.is_in(request, "resolving"))
-    progress = await teller.tell(request, "cancel")
+    handle = await driver.start(request)
+    await until(lambda: driver.is_in(request, "resolving"))
+    progress = await driver.tell(request, "cancel")
     assert progress["state"] == "compensating"
-    await books.heal(request)
+    await probe.heal(request)
     result = await handle.result()
     assert (result["state"], result["reason"]) == ("compensated", "cancelled")
-    assert await books.is_booked_as(request, end)
-    assert await books.told_by(request, event_type) == USER["actor"]
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.is_booked_as(request, end)
+    assert await probe.told_by(request, event_type) == USER["actor"]
+    assert await probe.spent(agent) == (0, 0)
     report = result["steps"][-1]
     assert (report["name"], report["outcome"], report["undo_outcome"]) == (
         STEP,
@@ -221,43 +222,43 @@ async def test_a_cancel_while_nobody_can_tell_prevents_the_payment_or_brings_it_
 
 
 async def test_a_cancel_of_what_waits_for_a_person_undoes_it(
-    teller: Teller, books: Books, agent: str, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, agent: str, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
-    await teller.tell(request, "cancel", {"actor": "user:ana"})
-    refusal = await teller.refusal(request, "resolve", {**ANA, "evidence": "e", "outcome": "done"})
+    await driver.tell(request, "cancel", {"actor": "user:ana"})
+    refusal = await driver.refusal(request, "resolve", {**ANA, "evidence": "e", "outcome": "done"})
     assert refusal.type == "not_allowed"
-    await books.heal(request)
-    assert (await teller.result(request))["state"] == "compensated"
-    assert await books.is_booked_as(request, "reversed")
-    assert await books.spent(agent) == (0, 0)
-    row = await books.step(request, STEP)
+    await probe.heal(request)
+    assert (await driver.result(request))["state"] == "compensated"
+    assert await probe.is_booked_as(request, "reversed")
+    assert await probe.spent(agent) == (0, 0)
+    row = await probe.step(request, STEP)
     assert row is not None
     assert row["attention"] is None
 
 
 async def test_a_capture_that_nobody_can_tell_is_answered_with_that(
-    teller: Teller, books: Books, agent: str, inject: Inject, soon_asked: None
+    driver: Driver, probe: Probe, agent: str, inject: Inject, soon_asked: None
 ) -> None:
     request = payment(agent, 45_000, capture="manual")
     await inject(request, "timeout_after")
     await inject(request, "timeout_before", operation="find", remaining=1_000)
-    await teller.submit(request)
-    progress = await teller.tell(request, "capture", {"actor": f"agent:{agent}"})
+    await driver.submit(request)
+    progress = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
     assert (progress["state"], progress["waits_for"]) == ("needs_attention", STEP)
-    await books.heal(request)
-    await teller.tell(request, "retry", ANA)
-    assert (await teller.result(request))["state"] == "captured"
+    await probe.heal(request)
+    await driver.tell(request, "retry", ANA)
+    assert (await driver.result(request))["state"] == "captured"
 
 
 async def test_a_saga_that_waits_for_a_person_goes_on_waiting_in_another_run(
-    teller: Teller, books: Books, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
-    await teller.handle(request).terminate()
-    handle = await teller.start(request)
-    await until(lambda: teller.is_in(request, "needs_attention"))
-    await books.heal(request)
-    await teller.tell(request, "retry", ANA)
+    await driver.handle(request).terminate()
+    handle = await driver.start(request)
+    await until(lambda: driver.is_in(request, "needs_attention"))
+    await probe.heal(request)
+    await driver.tell(request, "retry", ANA)
     assert (await handle.result())["state"] == "captured"
-    assert await books.deliveries(request) == 1
+    assert await probe.deliveries(request) == 1

@@ -24,7 +24,7 @@ from examples.files.provider import KIND, DocumentSpec, FilesProvider
 from ledger.audit.verify import verify
 from ledger.database import Database
 from tests.sagas.conftest import Place, working_for
-from tests.sagas.teller import Json, new_id
+from tests.support.driver import Json, new_id
 from worker.embedded.servers import EmbeddedServers
 from worker.settings import needed
 

@@ -11,8 +11,8 @@ from examples.orders.warehouse import Warehouse
 from examples.orders.worker import QUEUE, working
 from ledger.audit.verify import verify
 from ledger.database import Database
-from tests.closing import until_the_core_has_left
-from tests.sagas.teller import new_id
+from tests.support.closing import until_the_core_has_left
+from tests.support.driver import new_id
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 from psycopg import AsyncConnection
 from temporalio.client import Client
 
-from tests.sagas.books import until
 from tests.sagas.conftest import NewWorker, Place
-from tests.sagas.teller import Teller, new_id, payment
+from tests.support.driver import Driver, new_id, payment
+from tests.support.until import until
 
 
 async def test_a_worker_begins_the_new_life_of_a_restored_ledger_and_wakes_followers(
@@ -16,7 +16,7 @@ async def test_a_worker_begins_the_new_life_of_a_restored_ledger_and_wakes_follo
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("UPDATE ledger.incarnations SET system_identifier = 1")
     queue = new_id("followed")
-    teller = Teller(client, queue)
+    driver = Driver(client, queue)
     async with (
         await AsyncConnection.connect(place.audit_url, autocommit=True) as auditor,
         new_worker(queue) as worker,
@@ -29,7 +29,7 @@ async def test_a_worker_begins_the_new_life_of_a_restored_ledger_and_wakes_follo
             return await rows.fetchall() == [(0,), (0,)]
 
         await until(recorded)
-        handle = await teller.start(payment(new_id("nobody"), 10))
+        handle = await driver.start(payment(new_id("nobody"), 10))
         assert (await handle.result())["state"] == "denied"
         woken = [each.channel async for each in auditor.notifies(timeout=60, stop_after=1)]
         assert set(woken) == {"amends_events"}

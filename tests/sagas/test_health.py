@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 
 from ledger.database import open_database
-from tests.sagas.books import until
 from tests.sagas.conftest import Place
-from tests.sagas.gate import gate_before
-from tests.sagas.teller import Json
-from tests.sagas.worker_process import free_address
+from tests.support.driver import Json
+from tests.support.tcp_gate import tcp_gate
+from tests.support.until import until
+from tests.support.worker_process import free_address
 from worker import health
 from worker.health import Probe, serve_health
 from worker.process import ask_database
@@ -113,7 +113,7 @@ async def test_a_database_that_hangs_is_told_of_and_so_is_its_recovery(
     monkeypatch.setattr(health, "PROBE_EVERY_S", 0.1)
     url = needed(place.settings.database_url, "AMENDS_DATABASE_URL")
     async with (
-        gate_before(url) as gate,
+        tcp_gate(url) as gate,
         open_database(gate.url, size=2) as database,
         serving(database=lambda: ask_database(database)) as ask,
     ):

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.sagas.books import Books
-from tests.sagas.teller import Json, Teller, new_id, payment, policy, refused
+from tests.support.driver import Driver, Json, new_id, payment, policy, refused
+from tests.support.probe import Probe
 from workflows.engine.workflow import MAX_REPEATS
 
 
@@ -29,26 +29,26 @@ def nested(depth: int) -> Json:
     ids=["2,000 fields", "half a megabyte", "deep", "very deep", "NUL", "NaN"],
 )
 async def test_it_fails_at_once_and_writes_nothing(
-    teller: Teller, books: Books, more: Json, field: str
+    driver: Driver, probe: Probe, more: Json, field: str
 ) -> None:
-    before = await books.size()
+    before = await probe.size()
     request = payment("expense-bot", 100, **more)
-    failure = await teller.failure(await teller.start(request))
+    failure = await driver.failure(await driver.start(request))
     assert failure.type == "InvalidInput"
     assert len(failure.details) <= 21
     assert failure.details[0]["field"].startswith(field)
-    assert await books.size() == before
+    assert await probe.size() == before
 
 
-async def test_text_that_only_looks_like_nul_is_welcome(teller: Teller, agent: str) -> None:
+async def test_text_that_only_looks_like_nul_is_welcome(driver: Driver, agent: str) -> None:
     request = payment(agent, 100, metadata={"path": "C:\\u0000"})
-    assert (await teller.run(request))["state"] == "captured"
+    assert (await driver.run(request))["state"] == "captured"
 
 
-async def test_the_name_of_an_unknown_field_is_not_repeated(teller: Teller) -> None:
+async def test_the_name_of_an_unknown_field_is_not_repeated(driver: Driver) -> None:
     number = "2850590940090418135201"
     request = payment("expense-bot", 100, **{number: 1})
-    failure = await teller.failure(await teller.start(request))
+    failure = await driver.failure(await driver.start(request))
     # It is this field that was refused: another failure would not repeat its name either.
     assert failure.type == "InvalidInput"
     [problem] = failure.details
@@ -57,35 +57,35 @@ async def test_the_name_of_an_unknown_field_is_not_repeated(teller: Teller) -> N
     assert number not in str(failure.details)
 
 
-async def test_an_update_id_with_nul_does_not_hold_the_saga(teller: Teller, agent: str) -> None:
+async def test_an_update_id_with_nul_does_not_hold_the_saga(driver: Driver, agent: str) -> None:
     request = payment(agent, 55_000)
-    handle = await teller.start(request)
+    handle = await driver.start(request)
     again = await handle.execute_update("submit", request, id=f"a\0{uuid4().hex}")
     assert again["decision"] == "pending_approval"
-    await teller.tell(request, "reject")
-    assert (await teller.result(request))["state"] == "rejected"
+    await driver.tell(request, "reject")
+    assert (await driver.result(request))["state"] == "rejected"
 
 
-async def test_who_repeats_without_end_leaves_room_for_people(teller: Teller, agent: str) -> None:
+async def test_who_repeats_without_end_leaves_room_for_people(driver: Driver, agent: str) -> None:
     request = payment(agent, 55_000)
-    handle = await teller.start(request)
+    handle = await driver.start(request)
     for _ in range(MAX_REPEATS):
         await handle.execute_update("submit", request)
     assert (await refused(handle.execute_update("submit", request))).type == "not_allowed"
-    await teller.tell(request, "approve")
-    assert (await teller.result(request))["state"] == "captured"
+    await driver.tell(request, "approve")
+    assert (await driver.result(request))["state"] == "captured"
 
 
-async def test_an_agent_does_not_capture_for_another(teller: Teller, agent: str) -> None:
+async def test_an_agent_does_not_capture_for_another(driver: Driver, agent: str) -> None:
     request = payment(agent, 100, capture="manual")
-    await teller.submit(request)
-    refusal = await teller.refusal(request, "capture", {"actor": "agent:somebody-else"})
+    await driver.submit(request)
+    refusal = await driver.refusal(request, "capture", {"actor": "agent:somebody-else"})
     assert refusal.type == "not_allowed"
-    await teller.tell(request, "capture", {"actor": f"agent:{agent}"})
-    assert (await teller.result(request))["state"] == "captured"
+    await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
+    assert (await driver.result(request))["state"] == "captured"
 
 
-async def test_an_agent_does_not_set_its_own_policy(teller: Teller) -> None:
+async def test_an_agent_does_not_set_its_own_policy(driver: Driver) -> None:
     request = policy("expense-bot", actor="agent:expense-bot", operation_id=new_id("own"))
-    failure = await teller.failure(await teller.start(request))
+    failure = await driver.failure(await driver.start(request))
     assert (failure.type, failure.details[0]["field"]) == ("InvalidInput", "actor")

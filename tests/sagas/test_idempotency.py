@@ -11,12 +11,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.adapters.mock import FaultName
 from ledger.database import Database
-from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, Inject
 from tests.sagas.sweeping import open_elsewhere
-from tests.sagas.teller import (
+from tests.support.driver import (
+    Driver,
     Json,
-    Teller,
     payment,
     policy,
     refused,
@@ -24,6 +23,7 @@ from tests.sagas.teller import (
     saga_of,
     until_waits_for,
 )
+from tests.support.probe import Probe
 from worker.embedded.servers import EmbeddedServers
 from worker.embedded.temporal import program
 
@@ -53,7 +53,7 @@ async def official_cli(servers: EmbeddedServers, verb: str, request: Json, *opti
 
 @pytest.mark.parametrize("fault", [None, "refuse"])
 async def test_an_answer_that_is_a_no_is_no_failure_in_the_log(
-    teller: Teller,
+    driver: Driver,
     agent: str,
     inject: Inject,
     caplog: pytest.LogCaptureFixture,
@@ -62,25 +62,25 @@ async def test_an_answer_that_is_a_no_is_no_failure_in_the_log(
     request = payment(agent, 45_000)
     if fault:
         await inject(request, fault)
-    assert await teller.run(request) == await teller.run(request)
+    assert await driver.run(request) == await driver.run(request)
     assert [line.message for line in caplog.records if line.levelno >= logging.WARNING] == []
-    progress = await teller.progress(request)
+    progress = await driver.progress(request)
     assert (progress["repeated"], progress["steps"]) == (True, [])
 
 
 async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
-    servers: EmbeddedServers, teller: Teller, books: Books, agent: str
+    servers: EmbeddedServers, driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(
         agent, 45_000, capture="automatic", approve_within="P1D", metadata={"session": "s-1"}
     )
     first = await official_cli(servers, "execute", request)
-    booked = await books.booked(request)
+    booked = await probe.booked(request)
     assert booked is not None
     assert first["status"] == "COMPLETED"
     # The CLI writes an empty list as null; the run's own result is what any SDK gets.
-    assert first["result"] | {"residuals": []} == await teller.result(request)
-    assert await teller.result(request) == {
+    assert first["result"] | {"residuals": []} == await driver.result(request)
+    assert await driver.result(request) == {
         "state": "captured",
         "authorization_id": first["result"]["authorization_id"],
         "transfer_id": first["result"]["transfer_id"],
@@ -93,50 +93,50 @@ async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
     assert again["runId"] != first["runId"]
     refusal = await official_cli(servers, "start", request, *REJECT)
     assert "already" in refusal
-    assert await books.deliveries(request) == 1
+    assert await probe.deliveries(request) == 1
 
 
 @pytest.mark.parametrize("reuse", REUSE)
 async def test_the_same_request_after_the_end_gets_the_first_answer(
-    teller: Teller, books: Books, agent: str, reuse: str
+    driver: Driver, probe: Probe, agent: str, reuse: str
 ) -> None:
     request = payment(agent, 45_000)
-    first = await teller.run(request)
+    first = await driver.run(request)
     try:
-        handle = await teller.start(request, id_reuse_policy=REUSE[reuse])
+        handle = await driver.start(request, id_reuse_policy=REUSE[reuse])
     except WorkflowAlreadyStartedError:
         assert reuse in ("ALLOW_DUPLICATE_FAILED_ONLY", "REJECT_DUPLICATE")
-        handle = teller.handle(request)
+        handle = driver.handle(request)
     assert await handle.result() == first
     again = [] if handle.result_run_id is None else ["SagaDuplicateReceived"]
-    assert await books.told(request, "saga/%") == ["SagaStarted", "SagaCompleted", *again]
-    assert await books.deliveries(request) == 1
-    assert await books.spent(agent) == (45_000, 1)
+    assert await probe.told(request, "saga/%") == ["SagaStarted", "SagaCompleted", *again]
+    assert await probe.deliveries(request) == 1
+    assert await probe.spent(agent) == (45_000, 1)
 
 
 @pytest.mark.parametrize("conflict", CONFLICT)
 @pytest.mark.parametrize("position", ["approval", "transfer"])
 async def test_the_same_request_while_it_runs_has_no_second_effect(
-    teller: Teller, books: Books, agent: str, inject: Inject, position: str, conflict: str
+    driver: Driver, probe: Probe, agent: str, inject: Inject, position: str, conflict: str
 ) -> None:
     request = payment(agent, 55_000 if position == "approval" else 45_000)
     await inject(request, "slow_after", delay_ms=300)
-    first = await teller.start(request)
+    first = await driver.start(request)
     if position == "approval":
         await until_waits_for(first, "approval")
     else:
-        await books.until_booked(request)
+        await probe.until_booked(request)
     try:
-        again = await teller.start(request, id_conflict_policy=CONFLICT[conflict])
+        again = await driver.start(request, id_conflict_policy=CONFLICT[conflict])
     except WorkflowAlreadyStartedError:
         assert conflict == "FAIL"
-        again = teller.handle(request)
+        again = driver.handle(request)
     if position == "approval":
         await until_waits_for(again, "approval")
-        await teller.tell(request, "approve")
+        await driver.tell(request, "approve")
     result = await again.result()
     assert result["state"] == "captured"
-    told = await books.told(request)
+    told = await probe.told(request)
     assert told.count("AuthorizationCaptured") == told.count("TransferExecuted") == 1
     taken = conflict == "TERMINATE_EXISTING"
     assert told.count("SagaTakenOver") == (1 if taken else 0)
@@ -144,56 +144,56 @@ async def test_the_same_request_while_it_runs_has_no_second_effect(
 
 
 async def test_the_deprecated_policy_that_terminates_a_running_saga_has_no_second_effect(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
-    await teller.submit(request)
-    again = await teller.start(request, id_reuse_policy=REUSE["TERMINATE_IF_RUNNING"])
+    await driver.submit(request)
+    again = await driver.start(request, id_reuse_policy=REUSE["TERMINATE_IF_RUNNING"])
     await until_waits_for(again, "approval")
-    await teller.tell(request, "approve")
+    await driver.tell(request, "approve")
     assert (await again.result())["state"] == "captured"
-    assert await books.deliveries(request) == 1
+    assert await probe.deliveries(request) == 1
 
 
 async def test_by_update_with_start_a_running_saga_records_the_repeat_and_answers_both(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
-    first = await teller.submit(request)
-    again = await teller.submit(request)
+    first = await driver.submit(request)
+    again = await driver.submit(request)
     assert again == first
-    assert (await books.told(request)).count("SagaDuplicateReceived") == 1
-    await teller.tell(request, "approve")
-    ended = await teller.result(request)
-    after = await teller.submit(request)
+    assert (await probe.told(request)).count("SagaDuplicateReceived") == 1
+    await driver.tell(request, "approve")
+    ended = await driver.result(request)
+    after = await driver.submit(request)
     assert after["result"] == ended
-    assert (await books.told(request)).count("SagaDuplicateReceived") == 2
-    assert await books.deliveries(request) == 1
+    assert (await probe.told(request)).count("SagaDuplicateReceived") == 2
+    assert await probe.deliveries(request) == 1
 
 
 async def test_ten_equal_requests_at_once_are_one_payment(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    answers = await asyncio.gather(*(teller.submit(request) for _ in range(10)))
+    answers = await asyncio.gather(*(driver.submit(request) for _ in range(10)))
     assert {answer["saga_id"] for answer in answers} == {saga_of(request)}
-    assert (await teller.result(request))["state"] == "captured"
-    assert await books.deliveries(request) == 1
-    assert await books.spent(agent) == (45_000, 1)
-    assert (await books.told(request)).count("SagaDuplicateReceived") == 9
+    assert (await driver.result(request))["state"] == "captured"
+    assert await probe.deliveries(request) == 1
+    assert await probe.spent(agent) == (45_000, 1)
+    assert (await probe.told(request)).count("SagaDuplicateReceived") == 9
 
 
 async def test_what_is_only_written_otherwise_is_the_same_request(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    first = await teller.run(request)
+    first = await driver.run(request)
     again = {
         **dict(reversed(request.items())),
         **{"capture": "automatic", "approve_within": "PT24H", "metadata": {"session": "s-2"}},
     }
-    assert await teller.run(again) == first
-    assert await books.deliveries(request) == 1
+    assert await driver.run(again) == first
+    assert await probe.deliveries(request) == 1
 
 
 @pytest.mark.parametrize(
@@ -209,72 +209,72 @@ async def test_what_is_only_written_otherwise_is_the_same_request(
     ],
 )
 async def test_another_request_under_the_id_fails_with_operation_id_reused(
-    teller: Teller, books: Books, agent: str, changed: Json
+    driver: Driver, probe: Probe, agent: str, changed: Json
 ) -> None:
     request = payment(agent, 55_000, capture="manual")
     other = {**request, **changed}
-    await teller.submit(request)
-    assert (await refused(teller.submit(other))).type == "operation_id_reused"
-    assert (await teller.progress(request))["waits_for"] == "approval"
-    await teller.tell(request, "reject")
-    first = await teller.result(request)
-    assert (await teller.failure(await teller.start(other))).type == "operation_id_reused"
-    assert (await refused(teller.submit(other))).type == "operation_id_reused"
-    assert (await books.told(request)).count("SagaReuseRefused") == 3
-    assert await teller.run(request) == first
+    await driver.submit(request)
+    assert (await refused(driver.submit(other))).type == "operation_id_reused"
+    assert (await driver.progress(request))["waits_for"] == "approval"
+    await driver.tell(request, "reject")
+    first = await driver.result(request)
+    assert (await driver.failure(await driver.start(other))).type == "operation_id_reused"
+    assert (await refused(driver.submit(other))).type == "operation_id_reused"
+    assert (await probe.told(request)).count("SagaReuseRefused") == 3
+    assert await driver.run(request) == first
 
 
 async def test_agents_and_policies_are_changed_once_too(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     for request, event in (
         (policy(agent, daily_limit_minor=1), "PolicySet"),
         (registration(agent, "revoke"), "AgentRevoked"),
     ):
-        first = await teller.run(request)
-        assert await teller.run(request) == first
-        assert (await teller.submit(request))["result"] == first
-        await books.event(request, event)
-        reused = await refused(teller.submit({**request, "actor": "user:u-18"}))
+        first = await driver.run(request)
+        assert await driver.run(request) == first
+        assert (await driver.submit(request))["result"] == first
+        await probe.event(request, event)
+        reused = await refused(driver.submit({**request, "actor": "user:u-18"}))
         assert (reused.type, "new operation id" in reused.message) == ("operation_id_reused", True)
 
 
 async def test_a_failed_saga_fails_again_with_the_first_reason(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = registration(f"{agent}-unknown", "revoke")
-    first = await teller.failure(await teller.start(request))
-    again = await teller.failure(await teller.start(request))
+    first = await driver.failure(await driver.start(request))
+    again = await driver.failure(await driver.start(request))
     assert (again.type, again.message) == (first.type, first.message)
-    assert (await books.told(request))[-1] == "SagaDuplicateReceived"
+    assert (await probe.told(request))[-1] == "SagaDuplicateReceived"
 
 
 async def test_a_saga_that_another_namespace_carries_is_in_progress(
-    teller: Teller, books: Books, ledger: Database, agent: str
+    driver: Driver, probe: Probe, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
     await open_elsewhere(ledger, request)
-    assert (await teller.failure(await teller.start(request))).type == "operation_in_progress"
-    assert await books.booked(request) is None
+    assert (await driver.failure(await driver.start(request))).type == "operation_in_progress"
+    assert await probe.booked(request) is None
 
 
 @pytest.mark.parametrize("workflow_id", ["payment", "payment/", "payment/other", "refund/{}", "{}"])
 async def test_a_run_under_another_workflow_id_is_invalid_input(
-    teller: Teller, books: Books, agent: str, workflow_id: str
+    driver: Driver, probe: Probe, agent: str, workflow_id: str
 ) -> None:
     request = payment(agent, 45_000)
-    handle = await teller.start(request, id=workflow_id.format(request["operation_id"]))
-    failure = await teller.failure(handle)
+    handle = await driver.start(request, id=workflow_id.format(request["operation_id"]))
+    failure = await driver.failure(handle)
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
-    assert await books.saga(request) is None
+    assert await probe.saga(request) is None
 
 
 async def test_a_submit_under_another_workflow_id_is_invalid_input(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    failure = await refused(teller.submit(request, id=f"payment/not-{request['operation_id']}"))
+    failure = await refused(driver.submit(request, id=f"payment/not-{request['operation_id']}"))
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
-    assert await books.saga(request) is None
+    assert await probe.saga(request) is None

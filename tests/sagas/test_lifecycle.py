@@ -15,10 +15,10 @@ from temporalio.client import RPCError, WorkflowFailureError, WorkflowUpdateFail
 from temporalio.exceptions import ApplicationError
 
 from ledger.aggregates import saga
-from tests.sagas.books import Books
 from tests.sagas.cancellation import types_of
 from tests.sagas.conftest import Inject, NewAgent
-from tests.sagas.teller import USER, Json, Teller, payment
+from tests.support.driver import USER, Driver, Json, payment
+from tests.support.probe import Probe
 from workflows.engine.lifecycle import ENDED, TABLE, Lifecycle, LifecycleEvent, Phase
 
 E = LifecycleEvent
@@ -134,7 +134,7 @@ LOST = {"WORKFLOW_TASK_FAILED", "WORKFLOW_TASK_TIMED_OUT"}
 
 
 @dataclass(frozen=True)
-class Trouble:
+class StuckSaga:
     """One payment, and what befalls it: a fault of the bank, acts in an order, perhaps a deadline
     that is soon over."""
 
@@ -146,7 +146,7 @@ class Trouble:
 
 
 TROUBLES = st.builds(
-    Trouble,
+    StuckSaga,
     pesos=st.sampled_from([1_000, 55_000, 99_000]),
     capture=st.sampled_from(["automatic", "manual"]),
     fault=st.sampled_from(FAULTS),
@@ -163,29 +163,29 @@ TROUBLES = st.builds(
 )
 @given(troubles=st.lists(TROUBLES, min_size=MANY, max_size=MANY))
 async def test_in_whatever_order_a_cancel_that_is_taken_is_an_end_without_money(
-    teller: Teller, books: Books, new_agent: NewAgent, inject: Inject, troubles: list[Trouble]
+    driver: Driver, probe: Probe, new_agent: NewAgent, inject: Inject, troubles: list[StuckSaga]
 ) -> None:
     async with asyncio.TaskGroup() as group:
         for trouble in troubles:
-            group.create_task(befall(teller, books, await new_agent(), inject, trouble))
-    await books.check()
+            group.create_task(befall(driver, probe, await new_agent(), inject, trouble))
+    await probe.check()
 
 
 async def befall(
-    teller: Teller, books: Books, agent: str, inject: Inject, trouble: Trouble
+    driver: Driver, probe: Probe, agent: str, inject: Inject, trouble: StuckSaga
 ) -> None:
     soon = {"approve_within": LATE} if trouble.soon_over else {}
     request = payment(agent, trouble.pesos, capture=trouble.capture, **soon)
     if trouble.fault:
         delay = {"delay_ms": 200} if trouble.fault.startswith("slow") else {}
         await inject(request, trouble.fault, **delay)
-    await teller.start(request)
-    said = [asyncio.create_task(act(teller, request, name)) for name in trouble.acts]
+    await driver.start(request)
+    said = [asyncio.create_task(act(driver, request, name)) for name in trouble.acts]
     answers = dict(enumerate(await asyncio.gather(*said)))
     # Whatever it still waits for, it ends.
-    answers[len(answers)] = await act(teller, request, "cancel")
-    end = await end_of(teller, request)
-    row = await books.saga(request)
+    answers[len(answers)] = await act(driver, request, "cancel")
+    end = await end_of(driver, request)
+    row = await probe.saga(request)
     assert row is not None
     assert row["state"] in saga.CLOSED
     names = [*trouble.acts, "cancel"]
@@ -193,31 +193,31 @@ async def befall(
     if any(answer["state"] not in COMPENSATED for answer in taken):
         # Only a task that was lost may have closed it before the cancel came.
         assert {answer["state"] for answer in taken} == {"completed"}, (trouble, taken)
-        assert LOST & set(await types_of(teller.handle(request))), trouble
+        assert LOST & set(await types_of(driver.handle(request))), trouble
     elif taken:
         assert row["state"] in COMPENSATED, trouble
-    booked = await books.booked(request)
+    booked = await probe.booked(request)
     assert (end == "captured") == (booked is not None and booked["status"] == "executed"), trouble
 
 
-async def act(teller: Teller, request: Json, name: str) -> Json | None:
+async def act(driver: Driver, request: Json, name: str) -> Json | None:
     """What it was answered; None where it was refused, or came too late."""
     if name == "pause":
-        await teller.progress(request)
+        await driver.progress(request)
         return None
     if name == "temporal cancel":
         with suppress(RPCError):
-            await teller.handle(request).cancel()
+            await driver.handle(request).cancel()
         return None
     by: Any = {"actor": f"agent:{request['agent_id']}"} if name == "capture" else USER
     try:
-        return await teller.tell(request, name, request if name == "submit" else by)
+        return await driver.tell(request, name, request if name == "submit" else by)
     except (WorkflowUpdateFailedError, RPCError):
         return None
 
 
-async def end_of(teller: Teller, request: Json) -> str:
+async def end_of(driver: Driver, request: Json) -> str:
     try:
-        return str((await teller.result(request))["state"])
+        return str((await driver.result(request))["state"])
     except WorkflowFailureError:
         return "failed"

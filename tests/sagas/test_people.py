@@ -5,9 +5,10 @@ import asyncio
 from typing import Any
 
 from activities.adapters.mock import MockBank
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, Stuck
-from tests.sagas.teller import Json, Teller, payment, saga_of
+from tests.support.driver import Driver, Json, payment, saga_of
+from tests.support.probe import Probe
+from tests.support.until import until
 
 STEP = "execute transfer"
 ANA = {"actor": "user:ana", "step": STEP}
@@ -36,147 +37,147 @@ BAD: list[tuple[str, Json, str]] = [
 
 
 async def refuses(
-    teller: Teller, request: Json, wrong: list[tuple[str, Json, str]], error_type: str
+    driver: Driver, request: Json, wrong: list[tuple[str, Json, str]], error_type: str
 ) -> None:
     for verb, more, why in wrong:
-        refusal = await teller.refusal(request, verb, {**ANA, **more})
+        refusal = await driver.refusal(request, verb, {**ANA, **more})
         assert refusal.type == error_type, (verb, more)
         assert why in refusal.message
 
 
 async def test_what_does_not_fit_a_doubt_is_refused_and_changes_nothing(
-    teller: Teller, books: Books, bank: MockBank, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, bank: MockBank, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_before")
-    told = await books.told(request)
-    await refuses(teller, request, NOT_ALLOWED, "not_allowed")
-    await refuses(teller, request, BAD, "InvalidInput")
-    assert await books.told(request) == told
-    await books.heal(request)
-    await teller.tell(request, "retry", ANA)
-    assert (await teller.result(request))["state"] == "captured"
+    told = await probe.told(request)
+    await refuses(driver, request, NOT_ALLOWED, "not_allowed")
+    await refuses(driver, request, BAD, "InvalidInput")
+    assert await probe.told(request) == told
+    await probe.heal(request)
+    await driver.tell(request, "retry", ANA)
+    assert (await driver.result(request))["state"] == "captured"
 
 
 async def test_what_does_not_fit_an_undo_is_refused_and_changes_nothing(
-    teller: Teller, books: Books, can_not_be_undone: Stuck
+    driver: Driver, probe: Probe, can_not_be_undone: Stuck
 ) -> None:
     request = await can_not_be_undone()
-    told = await books.told(request)
-    late = await teller.refusal(request, "cancel", {"actor": "user:ana"})
+    told = await probe.told(request)
+    late = await driver.refusal(request, "cancel", {"actor": "user:ana"})
     assert late.message == "can't cancel: the saga is being compensated (cancelled)"
-    await refuses(teller, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
-    assert await books.told(request) == told
-    await books.heal(request)
-    await teller.tell(request, "retry", ANA)
-    assert (await teller.result(request))["residuals"] == []
+    await refuses(driver, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
+    assert await probe.told(request) == told
+    await probe.heal(request)
+    await driver.tell(request, "retry", ANA)
+    assert (await driver.result(request))["residuals"] == []
 
 
 async def test_a_saga_that_waits_for_an_approval_has_nothing_to_mend(
-    teller: Teller, agent: str
+    driver: Driver, agent: str
 ) -> None:
     request = payment(agent, 55_000)
-    await teller.submit(request)
+    await driver.submit(request)
     for verb, more in (("retry", {}), ("skip", {"reason": "r"}), ("resolve", {"evidence": "e"})):
-        refusal = await teller.refusal(request, verb, {**ANA, **more})
+        refusal = await driver.refusal(request, verb, {**ANA, **more})
         assert refusal.type == "not_allowed"
         assert "it does not wait for a person (no step does)" in refusal.message
-    await teller.tell(request, "reject")
-    assert (await teller.result(request))["state"] == "rejected"
+    await driver.tell(request, "reject")
+    assert (await driver.result(request))["state"] == "rejected"
 
 
 async def test_of_two_decisions_at_once_one_counts_and_the_other_is_refused(
-    teller: Teller, books: Books, nobody_can_tell: Stuck
+    driver: Driver, probe: Probe, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
-    reference = (await books.until_booked(request))["reference"]
+    reference = (await probe.until_booked(request))["reference"]
     done = {"evidence": reference, "outcome": "done", "step": STEP}
 
     async def decide(who: str) -> Any:
-        return await teller.tell(request, "resolve", {**done, "actor": who})
+        return await driver.tell(request, "resolve", {**done, "actor": who})
 
     decided = await asyncio.gather(
         *(decide(f"user:u-{number}") for number in range(4)), return_exceptions=True
     )
     assert sum(isinstance(answer, dict) for answer in decided) == 1
-    assert (await teller.result(request))["state"] == "captured"
+    assert (await driver.result(request))["state"] == "captured"
     (who,) = [number for number, answer in enumerate(decided) if isinstance(answer, dict)]
-    assert await books.told_by(request, "StepResolved") == f"user:u-{who}"
+    assert await probe.told_by(request, "StepResolved") == f"user:u-{who}"
 
 
 async def test_a_reversal_that_the_bank_never_answers_waits_for_a_person(
-    teller: Teller, books: Books, agent: str, can_not_be_undone: Stuck
+    driver: Driver, probe: Probe, agent: str, can_not_be_undone: Stuck
 ) -> None:
     request = await can_not_be_undone()
-    step = await teller.step(request, STEP)
+    step = await driver.step(request, STEP)
     assert (step["state"], step["tries"]) == ("needs_attention", 2)
     assert step["verbs"] == ["retry", "skip", "resolve"]
-    assert await books.spent(agent) == (45_000, 1)
-    await books.heal(request)
-    await teller.tell(request, "retry", {**ANA, "reason": "the bank is back"})
-    result = await teller.result(request)
+    assert await probe.spent(agent) == (45_000, 1)
+    await probe.heal(request)
+    await driver.tell(request, "retry", {**ANA, "reason": "the bank is back"})
+    result = await driver.result(request)
     assert (result["state"], result["residuals"]) == ("compensated", [])
-    assert await books.is_booked_as(request, "reversed")
-    assert await books.spent(agent) == (0, 0)
-    assert await books.told_by(request, "StepRetryRequested") == "user:ana"
+    assert await probe.is_booked_as(request, "reversed")
+    assert await probe.spent(agent) == (0, 0)
+    assert await probe.told_by(request, "StepRetryRequested") == "user:ana"
     report = result["steps"][-1]
     assert (report["undo_outcome"], report["undo_tries"]) == ("undone", 3)
 
 
 async def test_money_whose_reversal_is_given_up_stays_spent_and_is_a_residual(
-    teller: Teller, books: Books, agent: str, can_not_be_undone: Stuck
+    driver: Driver, probe: Probe, agent: str, can_not_be_undone: Stuck
 ) -> None:
     request = await can_not_be_undone()
-    await teller.tell(request, "skip", {**ANA, "reason": "they keep it"})
-    result = await teller.result(request)
+    await driver.tell(request, "skip", {**ANA, "reason": "they keep it"})
+    result = await driver.result(request)
     residual = f"{STEP}: skipped by user:ana: they keep it"
     assert (result["state"], result["residuals"]) == ("compensated", [residual])
-    assert await books.told_by(request, "StepSkipped") == "user:ana"
-    transfer, hold = await books.transfer(request), await books.authorization(request)
+    assert await probe.told_by(request, "StepSkipped") == "user:ana"
+    transfer, hold = await probe.transfer(request), await probe.authorization(request)
     assert transfer is not None
     assert hold is not None
     assert (transfer["state"], hold["state"]) == ("executed", "compensated")
     # The limit of the day holds: what left the account was spent.
-    assert await books.spent(agent) == (45_000, 1)
+    assert await probe.spent(agent) == (45_000, 1)
     assert [held["amount_minor"] for held in hold["reserved"]] == [4_500_000]
-    assert (await teller.run(payment(agent, 60_000)))["reason"] == "exceeded_daily_limit"
-    saga = await books.saga(request)
+    assert (await driver.run(payment(agent, 60_000)))["reason"] == "exceeded_daily_limit"
+    saga = await probe.saga(request)
     assert saga is not None
     assert saga["result"] == result
 
 
 async def test_money_that_a_person_saw_come_back_is_free_again(
-    teller: Teller, books: Books, bank: MockBank, agent: str, can_not_be_undone: Stuck
+    driver: Driver, probe: Probe, bank: MockBank, agent: str, can_not_be_undone: Stuck
 ) -> None:
     request = await can_not_be_undone()
     # On the telephone: the bank reverses it by hand.
-    await books.heal(request)
+    await probe.heal(request)
     reference = (await bank.reverse(saga_of(request))).reference
-    await teller.tell(request, "resolve", {**ANA, "evidence": reference})
-    result = await teller.result(request)
+    await driver.tell(request, "resolve", {**ANA, "evidence": reference})
+    result = await driver.result(request)
     assert (result["state"], result["residuals"]) == ("compensated", [])
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
     for event_type in ("StepResolved", "TransferReversed"):
-        assert await books.told_by(request, event_type) == "user:ana"
+        assert await probe.told_by(request, event_type) == "user:ana"
 
 
 async def test_money_that_never_moved_is_free_when_a_person_says_so(
-    teller: Teller, books: Books, bank: MockBank, agent: str, inject: Inject, soon_asked: None
+    driver: Driver, probe: Probe, bank: MockBank, agent: str, inject: Inject, soon_asked: None
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_before")
     for operation in ("find", "reverse"):
         await inject(request, "timeout_before", operation=operation, remaining=1_000)
-    await teller.start(request)
-    await until(lambda: teller.is_in(request, "needs_attention"))
-    await teller.tell(request, "cancel")
+    await driver.start(request)
+    await until(lambda: driver.is_in(request, "needs_attention"))
+    await driver.tell(request, "cancel")
 
     async def undo_waits() -> bool:
-        return "skip" in (await teller.step(request, STEP)).get("verbs", [])
+        return "skip" in (await driver.step(request, STEP)).get("verbs", [])
 
     await until(undo_waits)
-    await books.heal(request)
+    await probe.heal(request)
     await bank.cancel(saga_of(request))
-    await teller.tell(request, "resolve", {**ANA, "evidence": "ticket 18"})
-    assert (await teller.result(request))["state"] == "compensated"
-    assert (await books.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 18"
-    assert await books.spent(agent) == (0, 0)
+    await driver.tell(request, "resolve", {**ANA, "evidence": "ticket 18"})
+    assert (await driver.result(request))["state"] == "compensated"
+    assert (await probe.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 18"
+    assert await probe.spent(agent) == (0, 0)

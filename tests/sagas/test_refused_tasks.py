@@ -10,11 +10,12 @@ from temporalio.client import Client
 from activities.authorizations import AuthorizationActivities
 from activities.saga_records import SagaActivities
 from ledger.database import open_database
-from tests.sagas.books import Books, until
 from tests.sagas.cancellation import Stops
 from tests.sagas.conftest import Place
-from tests.sagas.teller import Handle, Json, Teller, new_id, payment, registration, saga_of
 from tests.sagas.two_steps import TwoSteps, TwoStepsOpenedAlone
+from tests.support.driver import Driver, Handle, Json, new_id, payment, registration, saga_of
+from tests.support.probe import Probe
+from tests.support.until import until
 from worker.settings import needed
 from worker.wiring import worker
 
@@ -25,12 +26,12 @@ UNHANDLED = WorkflowTaskFailedCause.Value("WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_
 
 
 async def cancel_in_its_commit(
-    teller: Teller, stops: Stops, workflow: str, request: Json, event: str
+    driver: Driver, stops: Stops, workflow: str, request: Json, event: str
 ) -> Handle:
     """Start a saga, and cancel it while its task stands still before it writes this event."""
     saga = saga_of(request)
     await stops.standstill.hold(saga, event)
-    handle = await teller.start_raw(workflow, [request], id=saga)
+    handle = await driver.start_raw(workflow, [request], id=saga)
     await until(lambda: stops.standstill.is_reached(saga, event))
     await handle.cancel()
     await stops.standstill.release(saga, event)
@@ -49,19 +50,19 @@ async def was_refused(handle: Handle, markers: int) -> None:
 
 
 @pytest.fixture
-async def two_steps(client: Client, place: Place, teller: Teller) -> AsyncIterator[Teller]:
+async def two_steps(client: Client, place: Place, driver: Driver) -> AsyncIterator[Driver]:
     """A client of a worker for the sagas of two steps."""
     queue = new_id("two-steps")
     url = needed(place.settings.database_url, "the ledger")
     async with open_database(url, size=4) as database:
         rooms = [SagaActivities(database, client), AuthorizationActivities(database)]
         async with worker(client, queue, [TwoSteps, TwoStepsOpenedAlone], rooms):
-            yield Teller(client, queue)
+            yield Driver(client, queue)
 
 
 @pytest.mark.parametrize("workflow", ["TwoSteps", "TwoStepsOpenedAlone"])
 async def test_steps_that_had_committed_are_undone(
-    two_steps: Teller, books: Books, stops: Stops, agent: str, workflow: str
+    two_steps: Driver, probe: Probe, stops: Stops, agent: str, workflow: str
 ) -> None:
     request = payment(agent, 55_000)
     handle = await cancel_in_its_commit(
@@ -70,13 +71,13 @@ async def test_steps_that_had_committed_are_undone(
     result = await handle.result()
     await was_refused(handle, markers=0)
     assert (result["state"], result["reason"]) == ("voided", "cancelled")
-    told = await books.told(request)
+    told = await probe.told(request)
     assert [told.count(each) for each in ("SagaStarted", "StepCommitted", "StepUndone")] == [
         1,
         2,
         1,
     ]
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
 
 
 # Closed by its last step, by a commit of its own, and by the step that opened it.
@@ -85,14 +86,14 @@ CLOSING = {"captured": 45_000, "denied": 70_000, "registered": None}
 
 @pytest.mark.parametrize("end", CLOSING)
 async def test_a_saga_that_had_closed_in_that_task_gives_its_first_answer(
-    teller: Teller, books: Books, stops: Stops, agent: str, end: str
+    driver: Driver, probe: Probe, stops: Stops, agent: str, end: str
 ) -> None:
     pesos = CLOSING[end]
     request = payment(agent, pesos) if pesos else registration(new_id("bot"))
     workflow = "PaymentSaga" if pesos else "AgentSaga"
-    handle = await cancel_in_its_commit(teller, stops, workflow, request, "SagaCompleted")
+    handle = await cancel_in_its_commit(driver, stops, workflow, request, "SagaCompleted")
     assert (await handle.result())["state"] == end
     await was_refused(handle, markers=1 if end == "captured" else 0)
-    told = await books.told(request)
+    told = await probe.told(request)
     assert (told.count("SagaCompleted"), told.count("SagaCompensating")) == (1, 0)
-    assert await books.spent(agent) == ((45_000, 1) if end == "captured" else (0, 0))
+    assert await probe.spent(agent) == ((45_000, 1) if end == "captured" else (0, 0))

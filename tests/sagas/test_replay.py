@@ -1,7 +1,7 @@
-"""Each shape of a saga replays: what was recorded yesterday goes on under today's code.
+"""Each scenario of a saga replays: what was recorded yesterday goes on under today's code.
 
 A history under tests/histories/ is what a release may have left open on a server. Record a new
-one (`python -m tests.record_histories`) when a shape is added; a change that breaks an old one
+one (`python -m tests.record_histories`) when a scenario is added; a change that breaks an old one
 needs `workflow.patched`, not a new recording.
 """
 
@@ -9,7 +9,11 @@ import os
 
 import pytest
 
-from tests.replaying import (
+from tests.sagas.conftest import Inject, NewAgent
+from tests.sagas.scenarios import SCENARIOS, Stage
+from tests.support.driver import Driver
+from tests.support.probe import Probe
+from tests.support.replaying import (
     RECORD,
     DoesNotReplay,
     history_of,
@@ -18,17 +22,13 @@ from tests.replaying import (
     replay,
     saved,
 )
-from tests.sagas.books import Books
-from tests.sagas.conftest import Inject, NewAgent
-from tests.sagas.shapes import SHAPES, Stage
-from tests.sagas.teller import Teller
 
 
-@pytest.mark.parametrize("name", SHAPES)
-async def test_a_run_of_each_shape_replays(
-    teller: Teller, books: Books, inject: Inject, new_agent: NewAgent, name: str
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_run_of_each_scenario_replays(
+    driver: Driver, probe: Probe, inject: Inject, new_agent: NewAgent, name: str
 ) -> None:
-    handle = await SHAPES[name](Stage(teller, books, inject, new_agent))
+    handle = await SCENARIOS[name](Stage(driver, probe, inject, new_agent))
     history = await handle.fetch_history()
     await replay(name, history)
     if RECORD in os.environ:

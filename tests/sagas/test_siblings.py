@@ -6,17 +6,18 @@ from collections.abc import Awaitable, Callable
 import pytest
 from temporalio.client import Client
 
-from tests.infrastructure.asking import Target, role
-from tests.sagas.books import Books, until
+from tests.infrastructure.driver import Target, role
 from tests.sagas.cancellation import types_of, until_told
 from tests.sagas.conftest import GATED
-from tests.sagas.gates import Gates
-from tests.sagas.teller import Handle, Json, new_id
+from tests.support.activity_gates import Gates
+from tests.support.driver import Handle, Json, new_id
+from tests.support.probe import Probe
+from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
 
 TURNED = "SagaCompensating"
 
-pytestmark = pytest.mark.usefixtures("quick_heartbeat", "teller")
+pytestmark = pytest.mark.usefixtures("quick_heartbeat", "driver")
 
 Start = Callable[[str], Awaitable[Handle]]
 
@@ -42,9 +43,9 @@ def start(gated: Client) -> Start:
     return change
 
 
-async def told(books: Books, name: str) -> list[tuple[str, str]]:
+async def told(probe: Probe, name: str) -> list[tuple[str, str]]:
     """What a change wrote, in order: the step or nothing, and the type of the event."""
-    rows: list[Json] = await books.ledger(
+    rows: list[Json] = await probe.ledger(
         "SELECT coalesce(step, '') AS step, event_type FROM ledger.event_log WHERE saga_id = %s"
         " ORDER BY position",
         f"change/{name}",
@@ -52,28 +53,28 @@ async def told(books: Books, name: str) -> list[tuple[str, str]]:
     return [(row["step"].removeprefix(f"create {name}-"), row["event_type"]) for row in rows]
 
 
-async def has_told(books: Books, name: str, step: str, event_type: str) -> bool:
-    return (step, event_type) in await told(books, name)
+async def has_told(probe: Probe, name: str, step: str, event_type: str) -> bool:
+    return (step, event_type) in await told(probe, name)
 
 
 async def test_a_sibling_that_answers_late_is_awaited_before_the_epoch_is_raised(
-    start: Start, books: Books, gates: Gates, target: Target
+    start: Start, probe: Probe, gates: Gates, target: Target
 ) -> None:
     name = new_id("late")
     async with target.hold("postgres.role", f"{name}-b"):
         handle = await start(name)
         await until(lambda: target.someone_waits("postgres.role", f"{name}-b"))
-        await until(lambda: has_told(books, name, "c", "StepDone"))
+        await until(lambda: has_told(probe, name, "c", "StepDone"))
         await handle.cancel()
         await until_told(handle, "ACTIVITY_TASK_CANCEL_REQUESTED")
     assert (await handle.result())["state"] == "compensated"
-    order = [each for each in await told(books, name) if each[1] in ("StepDone", TURNED)]
+    order = [each for each in await told(probe, name) if each[1] in ("StepDone", TURNED)]
     assert order[-2:] == [("b", "StepDone"), ("", TURNED)]
     assert await target.names(name) == set()
 
 
 async def test_a_sibling_that_never_answers_holds_nothing_up_and_comes_too_late(
-    start: Start, books: Books, gates: Gates, target: Target
+    start: Start, probe: Probe, gates: Gates, target: Target
 ) -> None:
     name = new_id("mute")
     frozen = gates.hold(f"change/{name}", f"apply_resource create {name}-b", "before", "frozen")
@@ -88,12 +89,12 @@ async def test_a_sibling_that_never_answers_holds_nothing_up_and_comes_too_late(
         "ACTIVITY_TASK_TIMED_OUT"
     )
     frozen.opened.set()
-    await until(lambda: has_told(books, name, "b", "SagaCommitRefused"))
+    await until(lambda: has_told(probe, name, "b", "SagaCommitRefused"))
     assert await target.names(name) == set()
 
 
 async def test_an_undo_that_can_not_go_on_holds_up_only_what_comes_before_it(
-    start: Start, books: Books, gates: Gates, target: Target
+    start: Start, probe: Probe, gates: Gates, target: Target
 ) -> None:
     name = new_id("beside")
     saga = f"change/{name}"
@@ -105,15 +106,15 @@ async def test_an_undo_that_can_not_go_on_holds_up_only_what_comes_before_it(
     await last.until_arrived()
     # Not before: c begins while b runs, or b is not beside it.
     beside.opened.set()
-    await until(lambda: has_told(books, name, "b", "StepDone"))
+    await until(lambda: has_told(probe, name, "b", "StepDone"))
     await handle.cancel()
     await asyncio.gather(undo_b.until_arrived(), undo_c.until_arrived())
     # a waits for c, which needs it, and not for b.
     assert await target.names(name) == {f"{name}-{letter}" for letter in "abc"}
     undo_c.opened.set()
-    await until(lambda: has_told(books, name, "a", "StepUndone"))
+    await until(lambda: has_told(probe, name, "a", "StepUndone"))
     assert await target.names(name) == {f"{name}-b"}
     undo_b.opened.set()
     assert (await handle.result())["state"] == "compensated"
-    undone = [step for step, event_type in await told(books, name) if event_type == "StepUndone"]
+    undone = [step for step, event_type in await told(probe, name) if event_type == "StepUndone"]
     assert undone == ["c", "a", "b"]

@@ -3,18 +3,18 @@
 import pytest
 
 from activities.adapters.mock import MockBank
-from tests.sagas.books import Books
 from tests.sagas.conftest import Place
-from tests.sagas.teller import Teller, new_id
 from tests.soak.run import Ground, Plan, soak
 from tests.soak.troubles import TROUBLES
+from tests.support.driver import Driver, new_id
+from tests.support.probe import Probe
 from worker.embedded.servers import EmbeddedServers
 from worker.settings import needed
 
 
 @pytest.mark.timeout(300)
 async def test_payments_in_every_trouble_end_right_while_a_worker_is_killed(
-    teller: Teller, books: Books, bank: MockBank, place: Place, servers: EmbeddedServers
+    driver: Driver, probe: Probe, bank: MockBank, place: Place, servers: EmbeddedServers
 ) -> None:
     queue = new_id("soak")
     environment = servers.environment() | {
@@ -23,7 +23,7 @@ async def test_payments_in_every_trouble_end_right_while_a_worker_is_killed(
         "AMENDS_PAYMENTS_QUEUE": queue,
     }
     plan = Plan(sagas=2 * len(TROUBLES), at_once=25, kills=1, trouble_every=2)
-    ground = Ground(environment, Teller(teller.client, queue), books, bank, {})
+    ground = Ground(environment, Driver(driver.client, queue), probe, bank, {})
     soaked = await soak(ground, plan)
     assert set(soaked.ends) == {"none", *(trouble.name for trouble in TROUBLES)}
     assert (soaked.ended, soaked.kills) == (plan.sagas, 1)

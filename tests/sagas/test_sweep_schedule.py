@@ -16,10 +16,11 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import SWEEP_QUEUE, NewWorker, Place
 from tests.sagas.sweeping import end
-from tests.sagas.teller import Teller, new_id, payment, until_waits_for
+from tests.support.driver import Driver, new_id, payment, until_waits_for
+from tests.support.probe import Probe
+from tests.support.until import until
 from worker.settings import Settings
 from worker.sweep_schedule import SCHEDULE, keep_schedule
 
@@ -73,14 +74,14 @@ async def test_whoever_paused_it_finds_it_paused(
 
 
 async def test_its_run_recovers_what_was_lost(
-    teller: Teller, books: Books, schedule: ScheduleHandle, settings: Settings, agent: str
+    driver: Driver, probe: Probe, schedule: ScheduleHandle, settings: Settings, agent: str
 ) -> None:
-    await keep_schedule(teller.client, settings)
+    await keep_schedule(driver.client, settings)
     request = payment(agent, 55_000)
-    await until_waits_for(await teller.start(request), "approval")
-    await end(teller.handle(request))
+    await until_waits_for(await driver.start(request), "approval")
+    await end(driver.handle(request))
     await schedule.trigger(overlap=OVERLAPPING)
-    await until(lambda: books.has_told(request, "SagaCompensated"))
+    await until(lambda: probe.has_told(request, "SagaCompensated"))
     ran = (await schedule.describe()).info.recent_actions[-1].action
     assert isinstance(ran, ScheduleActionExecutionStartWorkflow)
     assert ran.workflow_id.startswith("sweep-")

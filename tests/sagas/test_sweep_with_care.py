@@ -17,11 +17,11 @@ from activities.orphans import Care, LostSagas
 from ledger.database import Database
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
-from tests.closing import until_the_core_has_left
-from tests.sagas.books import Books
 from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place
 from tests.sagas.sweeping import GO_ON, Sweeper, lost, open_elsewhere, waiting
-from tests.sagas.teller import Json, Teller, new_id, payment, saga_of, until_waits_for
+from tests.support.closing import until_the_core_has_left
+from tests.support.driver import Driver, Json, new_id, payment, saga_of, until_waits_for
+from tests.support.probe import Probe
 from worker.embedded.temporal import program
 from worker.process import work
 from worker.search_attributes import register_search_attributes
@@ -32,19 +32,19 @@ from workflows.sweep import SweepWorkflow
 
 
 @pytest.fixture
-def sweeper(teller: Teller, books: Books) -> Sweeper:
-    return Sweeper(teller.client, SWEEP_QUEUE, books)
+def sweeper(driver: Driver, probe: Probe) -> Sweeper:
+    return Sweeper(driver.client, SWEEP_QUEUE, probe)
 
 
 @asynccontextmanager
 async def sweeping(
-    teller: Teller, books: Books, ledger: Database, care: Care, undos: set[str]
+    driver: Driver, probe: Probe, ledger: Database, care: Care, undos: set[str]
 ) -> AsyncIterator[Sweeper]:
     """Sweeps with other care, or that know other undos."""
     queue = new_id("careful")
-    room = LostSagas(ledger, teller.client, care, undos)
-    async with worker(teller.client, queue, [SweepWorkflow, RecoverySaga], [room]):
-        yield Sweeper(teller.client, queue, books)
+    room = LostSagas(ledger, driver.client, care, undos)
+    async with worker(driver.client, queue, [SweepWorkflow, RecoverySaga], [room]):
+        yield Sweeper(driver.client, queue, probe)
 
 
 @pytest.fixture
@@ -68,13 +68,13 @@ async def empty_temporal(place: Place) -> AsyncIterator[Client]:
 
 
 async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_other_is_gone(
-    teller: Teller, books: Books, sweeper: Sweeper, empty_temporal: Client, agent: str
+    driver: Driver, probe: Probe, sweeper: Sweeper, empty_temporal: Client, agent: str
 ) -> None:
-    alive = await waiting(teller, agent, "capture")
-    ended = await lost(teller, agent, "capture")
-    astray = Sweeper(empty_temporal, "sweep-on-the-empty-one", books)
-    size = await books.size()
-    here = await namespace_id(teller.client)
+    alive = await waiting(driver, agent, "capture")
+    ended = await lost(driver, agent, "capture")
+    astray = Sweeper(empty_temporal, "sweep-on-the-empty-one", probe)
+    size = await probe.size()
+    here = await namespace_id(driver.client)
     swept = await astray.sweep()
     assert swept["recovering"] == []
     (alert,) = swept["alerts"]
@@ -89,34 +89,34 @@ async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_oth
             id=f"recovery/{saga_of(saga)}/1",
             task_queue=astray.queue,
         )
-        assert (await teller.failure(recovery)).type == "elsewhere"
-        again = await Teller(empty_temporal, QUEUE).start(saga)
-        assert (await teller.failure(again)).type == "operation_in_progress"
-    assert await books.size() == size
+        assert (await driver.failure(recovery)).type == "elsewhere"
+        again = await Driver(empty_temporal, QUEUE).start(saga)
+        assert (await driver.failure(again)).type == "operation_in_progress"
+    assert await probe.size() == size
     # And if it is wrong of a run that lives, the fence is between the two.
     await astray.sweep(gone=[here], **GO_ON)
     result = await astray.recovered(alive)
     assert (result["state"], result["reason"]) == ("compensated", "lost_run")
-    told = await books.event(alive, "SagaLost")
+    told = await probe.event(alive, "SagaLost")
     assert told["payload"]["found"] == "gone"
     assert told["payload"]["reason"] == GO_ON["reason"]
     assert told["user_id"] == "user:u-17"
     await astray.recovered(ended)
     by = {"actor": f"agent:{agent}"}
     accepted = WorkflowUpdateStage.ACCEPTED
-    await teller.handle(alive).start_update("capture", by, wait_for_stage=accepted)
+    await driver.handle(alive).start_update("capture", by, wait_for_stage=accepted)
     with pytest.raises(WorkflowFailureError) as failed:
-        await teller.result(alive)
+        await driver.result(alive)
     refused = failed.value.cause.__cause__
     assert isinstance(refused, ApplicationError)
     assert refused.type == "Fenced"
-    assert await books.has_told(alive, "SagaCommitRefused")
-    assert await books.booked(alive) is None
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.has_told(alive, "SagaCommitRefused")
+    assert await probe.booked(alive) is None
+    assert await probe.spent(agent) == (0, 0)
 
 
 async def test_what_another_namespace_carries_is_left_alone_and_told(
-    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
+    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
     await open_elsewhere(ledger, request)
@@ -125,7 +125,7 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     assert alert.startswith(
         "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
     )
-    mine = await lost(teller, agent, "capture")
+    mine = await lost(driver, agent, "capture")
     # What is lost in our own namespace is recovered all the same.
     await sweeper.recover(mine)
     await sweeper.sweep(gone=["an-id"], **GO_ON)
@@ -135,48 +135,48 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
 
 
 async def test_many_at_once_stop_it_until_a_person_says_go_on(
-    teller: Teller,
-    books: Books,
+    driver: Driver,
+    probe: Probe,
     sweeper: Sweeper,
     agent: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lost_sagas, "LOST_WITHOUT_A_PERSON", 2)
-    requests = await asyncio.gather(*(lost(teller, agent, "capture") for _ in range(3)))
-    size = await books.size()
+    requests = await asyncio.gather(*(lost(driver, agent, "capture") for _ in range(3)))
+    size = await probe.size()
     handle = await sweeper.start()
-    failure = await teller.failure(handle)
+    failure = await driver.failure(handle)
     assert failure.type == "needs_attention"
     assert failure.message.startswith("3 of 3 open sagas look lost at once, so nothing was undone")
     assert "amends sweep --all" in failure.message
-    assert await books.size() == size
+    assert await probe.size() == size
     # Not without a name and a reason.
-    refused = await teller.failure(await sweeper.start(all=True))
+    refused = await driver.failure(await sweeper.start(all=True))
     assert refused.type == "InvalidInput"
     swept = await sweeper.sweep(all=True, **GO_ON)
     assert sorted(swept["recovering"]) == sorted(saga_of(request) for request in requests)
     for request in requests:
         await sweeper.recovery(saga_of(request)).result()
-        told = await books.event(request, "SagaLost")
+        told = await probe.event(request, "SagaLost")
         assert (told["user_id"], told["payload"]["reason"]) == ("user:u-17", GO_ON["reason"])
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
 
 
 async def test_what_was_lost_a_moment_ago_is_left_to_its_client(
-    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
+    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
-    request = await lost(teller, agent, "capture")
+    request = await lost(driver, agent, "capture")
     care = Care(grace=timedelta(hours=1))
-    async with sweeping(teller, books, ledger, care, undos()) as patient:
+    async with sweeping(driver, probe, ledger, care, undos()) as patient:
         assert await patient.leaves(request)
     await sweeper.recover(request)
 
 
 async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
-    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database
+    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database
 ) -> None:
     saga_id = f"parcel/{new_id('parcel')}"
-    here = Run("default", await namespace_id(teller.client), QUEUE, "a-run-that-was-deleted")
+    here = Run("default", await namespace_id(driver.client), QUEUE, "a-run-that-was-deleted")
     opening = Opening(
         saga_id=saga_id,
         kind="parcel",
@@ -191,25 +191,25 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
     swept = await sweeper.sweep()
     assert (swept["lost"], swept["recovering"]) == (1, [])
     assert swept["alerts"][0].startswith("lost sagas of an unknown kind (parcel) were left alone")
-    recovery = await teller.client.start_workflow(
+    recovery = await driver.client.start_workflow(
         "RecoverySaga",
         {"saga_id": saga_id, "epoch": 1},
         id=f"recovery/{saga_id}/1",
         task_queue=SWEEP_QUEUE,
     )
-    assert (await teller.failure(recovery)).type == "unknown_kind"
+    assert (await driver.failure(recovery)).type == "unknown_kind"
     await close_saga(ledger, author, saga_id, 1, "completed", {})
 
 
 async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
-    teller: Teller, books: Books, sweeper: Sweeper, ledger: Database, agent: str
+    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
-    request = await lost(teller, agent, "capture")
-    async with sweeping(teller, books, ledger, Care(timedelta()), set()) as older:
+    request = await lost(driver, agent, "capture")
+    async with sweeping(driver, probe, ledger, Care(timedelta()), set()) as older:
         await older.sweep()
-        failure = await teller.failure(older.recovery(saga_of(request)))
+        failure = await driver.failure(older.recovery(saga_of(request)))
     assert failure.type == "unknown_undo"
-    assert "SagaLost" not in await books.told(request)
+    assert "SagaLost" not in await probe.told(request)
     await sweeper.recover(request)
 
 
@@ -223,21 +223,21 @@ async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
     ],
 )
 async def test_under_another_workflow_id_they_are_invalid_input(
-    teller: Teller, workflow: str, workflow_id: str, request_: Json
+    driver: Driver, workflow: str, workflow_id: str, request_: Json
 ) -> None:
-    handle = await teller.client.start_workflow(
+    handle = await driver.client.start_workflow(
         workflow, request_, id=workflow_id, task_queue=SWEEP_QUEUE
     )
-    failure = await teller.failure(handle)
+    failure = await driver.failure(handle)
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
 
 
 async def test_a_recovery_of_what_is_not_lost_does_nothing(
-    teller: Teller, books: Books, sweeper: Sweeper, agent: str
+    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
     async def how(saga_id: str, epoch: int) -> str:
-        result: Json = await teller.client.execute_workflow(
+        result: Json = await driver.client.execute_workflow(
             "RecoverySaga",
             {"saga_id": saga_id, "epoch": epoch},
             id=f"recovery/{saga_id}/{epoch}",
@@ -246,11 +246,11 @@ async def test_a_recovery_of_what_is_not_lost_does_nothing(
         return str(result["how"])
 
     request = payment(agent, 55_000)
-    await until_waits_for(await teller.start(request), "approval")
+    await until_waits_for(await driver.start(request), "approval")
     assert await how(saga_of(request), 1) == "open"
     assert await how(saga_of(request), 7) == "carried"
-    await teller.tell(request, "approve")
-    await teller.result(request)
+    await driver.tell(request, "approve")
+    await driver.result(request)
     assert await how(saga_of(request), 1) == "ended"
     assert await how("payment/nobody-asked", 1) == "ended"
-    assert "SagaLost" not in await books.told(request)
+    assert "SagaLost" not in await probe.told(request)

@@ -8,18 +8,19 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 from ledger.database import Database
 from ledger.sagas.saga_log import close_saga
 from ledger.store.commit import Author
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject
-from tests.sagas.teller import (
+from tests.support.driver import (
+    Driver,
     Handle,
     Json,
-    Teller,
     payment,
     registration,
     saga_of,
     until_history,
     until_waits_for,
 )
+from tests.support.probe import Probe
+from tests.support.until import until
 
 ACCEPTED = WorkflowUpdateStage.ACCEPTED
 # A cancel is in the history before the worker sees the start.
@@ -33,277 +34,277 @@ async def end(handle: Handle) -> None:
         await handle.result()
 
 
-async def told_once(books: Books, request: Json, *event_types: str) -> None:
+async def told_once(probe: Probe, request: Json, *event_types: str) -> None:
     """Each of these stands exactly once in the log."""
-    told = await books.told(request)
+    told = await probe.told(request)
     assert {event_type: told.count(event_type) for event_type in event_types} == dict.fromkeys(
         event_types, 1
     )
 
 
-async def test_before_the_worker_saw_it(teller: Teller, books: Books, agent: str) -> None:
+async def test_before_the_worker_saw_it(driver: Driver, probe: Probe, agent: str) -> None:
     request = payment(agent, 45_000)
-    handle = await teller.start(request, task_queue="nobody-listens-here")
+    handle = await driver.start(request, task_queue="nobody-listens-here")
     await end(handle)
-    assert (await teller.run(request))["state"] == "captured"
-    assert "SagaTakenOver" not in await books.told(request)
+    assert (await driver.run(request))["state"] == "captured"
+    assert "SagaTakenOver" not in await probe.told(request)
 
 
-async def test_while_it_waits_for_approval(teller: Teller, books: Books, agent: str) -> None:
+async def test_while_it_waits_for_approval(driver: Driver, probe: Probe, agent: str) -> None:
     request = payment(agent, 55_000)
-    first = await teller.start(request)
+    first = await driver.start(request)
     await until_waits_for(first, "approval")
     await end(first)
-    second = await teller.start(request)
+    second = await driver.start(request)
     await until_waits_for(second, "approval")
-    await teller.tell(request, "approve")
+    await driver.tell(request, "approve")
     assert (await second.result())["state"] == "captured"
-    await told_once(books, request, "SagaTakenOver", "ApprovalRequested", "TransferExecuted")
-    assert await books.spent(agent) == (55_000, 1)
+    await told_once(probe, request, "SagaTakenOver", "ApprovalRequested", "TransferExecuted")
+    assert await probe.spent(agent) == (55_000, 1)
 
 
 async def test_a_run_that_timed_out_is_carried_on_too(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
     # We set no such limit, and can't forbid a client to.
-    first = await teller.start(request, run_timeout=timedelta(seconds=1))
+    first = await driver.start(request, run_timeout=timedelta(seconds=1))
     with pytest.raises(WorkflowFailureError):
         await first.result()
-    await teller.submit(request)
-    await teller.tell(request, "approve")
-    assert (await teller.result(request))["state"] == "captured"
-    await told_once(books, request, "SagaTakenOver", "ApprovalRequested", "TransferExecuted")
+    await driver.submit(request)
+    await driver.tell(request, "approve")
+    assert (await driver.result(request))["state"] == "captured"
+    await told_once(probe, request, "SagaTakenOver", "ApprovalRequested", "TransferExecuted")
 
 
 async def test_the_deadline_for_the_approval_is_still_the_first_one(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000, approve_within="PT2S")
-    first = await teller.start(request)
+    first = await driver.start(request)
     await until_waits_for(first, "approval")
-    asked = await books.authorization(request)
+    asked = await probe.authorization(request)
     await end(first)
-    assert (await teller.run(request))["state"] == "expired"
+    assert (await driver.run(request))["state"] == "expired"
     assert asked is not None
-    expired = await books.event(request, "AuthorizationExpired")
+    expired = await probe.event(request, "AuthorizationExpired")
     assert 0 <= (expired["timestamp"] - asked["expires_at"]).total_seconds() < 1.5
 
 
 async def test_between_the_approval_and_the_capture(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000, capture="manual")
-    await teller.submit(request)
-    await teller.tell(request, "approve")
-    await end(teller.handle(request))
-    second = await teller.start(request)
+    await driver.submit(request)
+    await driver.tell(request, "approve")
+    await end(driver.handle(request))
+    second = await driver.start(request)
     await until_waits_for(second, "capture")
-    await teller.tell(request, "capture", {"actor": f"agent:{agent}"})
+    await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
     assert (await second.result())["state"] == "captured"
-    await told_once(books, request, "AuthorizationApproved", "TransferExecuted")
+    await told_once(probe, request, "AuthorizationApproved", "TransferExecuted")
 
 
 @pytest.mark.parametrize("capture", ["automatic", "manual"])
 async def test_after_the_bank_did_the_work_and_before_it_answered(
-    teller: Teller, books: Books, agent: str, inject: Inject, capture: str
+    driver: Driver, probe: Probe, agent: str, inject: Inject, capture: str
 ) -> None:
     request = payment(agent, 45_000, capture=capture)
     await inject(request, "slow_after", delay_ms=700)
-    first = await teller.start(request)
+    first = await driver.start(request)
     if capture == "manual":
         await until_waits_for(first, "capture")
         await first.start_update("capture", {"actor": f"agent:{agent}"}, wait_for_stage=ACCEPTED)
-    await books.until_booked(request)
+    await probe.until_booked(request)
     await end(first)
     # Whoever asked for the capture is not asked again.
-    assert (await teller.run(request))["state"] == "captured"
-    await told_once(books, request, "SagaTakenOver", "TransferStarted", "TransferExecuted")
-    assert await books.deliveries(request) == 1
+    assert (await driver.run(request))["state"] == "captured"
+    await told_once(probe, request, "SagaTakenOver", "TransferStarted", "TransferExecuted")
+    assert await probe.deliveries(request) == 1
     # The attempt of the run that was ended comes back late: the fence refuses it, on record.
-    await until(lambda: books.has_told(request, "SagaCommitRefused"))
+    await until(lambda: probe.has_told(request, "SagaCommitRefused"))
 
 
 async def test_a_capture_that_is_repeated_in_the_next_run_is_answered(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000, capture="manual")
     by = {"actor": f"agent:{agent}"}
     await inject(request, "slow_after", delay_ms=700)
     await inject(request, "slow", operation="find", delay_ms=700)
-    first = await teller.start(request)
+    first = await driver.start(request)
     await until_waits_for(first, "capture")
     await first.start_update("capture", by, wait_for_stage=ACCEPTED)
-    await books.until_booked(request)
+    await probe.until_booked(request)
     await end(first)
-    second = await teller.start(request)
-    await until(lambda: books.has_told(request, "SagaTakenOver"))
+    second = await driver.start(request)
+    await until(lambda: probe.has_told(request, "SagaTakenOver"))
     await until_history(second, "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", 2)
-    assert (await teller.tell(request, "capture", by))["result"]["state"] == "captured"
-    await told_once(books, request, "TransferExecuted")
+    assert (await driver.tell(request, "capture", by))["result"]["state"] == "captured"
+    await told_once(probe, request, "TransferExecuted")
 
 
 async def test_before_the_bank_did_the_work(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "slow", delay_ms=1_500)
-    first = await teller.start(request)
-    await until(lambda: books.step(request, "execute transfer"))
+    first = await driver.start(request)
+    await until(lambda: probe.step(request, "execute transfer"))
     await end(first)
-    assert (await teller.run(request))["state"] == "captured"
-    await until(lambda: books.has_told(request, "SagaCommitRefused"))
-    await told_once(books, request, "TransferStarted", "TransferExecuted")
-    assert await books.spent(agent) == (45_000, 1)
+    assert (await driver.run(request))["state"] == "captured"
+    await until(lambda: probe.has_told(request, "SagaCommitRefused"))
+    await told_once(probe, request, "TransferStarted", "TransferExecuted")
+    assert await probe.spent(agent) == (45_000, 1)
 
 
-async def test_past_the_pivot(teller: Teller, books: Books, agent: str) -> None:
+async def test_past_the_pivot(driver: Driver, probe: Probe, agent: str) -> None:
     request = payment(agent, 45_000)
-    async with books.refusing(request, "AuthorizationCaptured") as has_refused:
-        first = await teller.start(request)
+    async with probe.refusing(request, "AuthorizationCaptured") as has_refused:
+        first = await driver.start(request)
         await until(has_refused)
         await end(first)
-    assert (await teller.run(request))["state"] == "captured"
-    await told_once(books, request, "TransferExecuted", "AuthorizationCaptured")
-    assert await books.deliveries(request) == 1
+    assert (await driver.run(request))["state"] == "captured"
+    await told_once(probe, request, "TransferExecuted", "AuthorizationCaptured")
+    assert await probe.deliveries(request) == 1
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
 async def test_while_it_compensates_it_goes_on_compensating(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=500)
     await inject(request, "slow_after", operation="reverse", delay_ms=60_000)
-    first = await teller.start(request)
-    await books.until_booked(request)
-    await teller.tell(request, "cancel", {"actor": "user:u-18", "reason": "changed my mind"})
-    await until(lambda: books.is_booked_as(request, "reversed"))
+    first = await driver.start(request)
+    await probe.until_booked(request)
+    await driver.tell(request, "cancel", {"actor": "user:u-18", "reason": "changed my mind"})
+    await until(lambda: probe.is_booked_as(request, "reversed"))
     await end(first)
-    result = await teller.run(request)
+    result = await driver.run(request)
     assert (result["state"], result["reason"]) == ("compensated", "cancelled")
     await told_once(
-        *(books, request),
+        *(probe, request),
         *("SagaTakenOver", "SagaCompensating", "TransferReversed", "AuthorizationCompensated"),
     )
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
 
 
-async def test_between_two_undos(teller: Teller, books: Books, agent: str) -> None:
+async def test_between_two_undos(driver: Driver, probe: Probe, agent: str) -> None:
     request = payment(agent, 55_000)
-    async with books.refusing(request, "AuthorizationRejected") as has_refused:
-        first = await teller.start(request)
+    async with probe.refusing(request, "AuthorizationRejected") as has_refused:
+        first = await driver.start(request)
         await until_waits_for(first, "approval")
         await first.start_update("reject", {"actor": "user:u-17"}, wait_for_stage=ACCEPTED)
         await until(has_refused)
         await end(first)
-    assert (await teller.run(request))["state"] == "rejected"
-    await told_once(books, request, "SagaCompensating", "AuthorizationRejected")
+    assert (await driver.run(request))["state"] == "rejected"
+    await told_once(probe, request, "SagaCompensating", "AuthorizationRejected")
 
 
 async def test_after_the_agent_was_revoked_it_is_not_captured(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000, capture="manual")
-    first = await teller.start(request)
+    first = await driver.start(request)
     await until_waits_for(first, "capture")
     await end(first)
-    await teller.run(registration(agent, "revoke"))
-    second = await teller.start(request)
+    await driver.run(registration(agent, "revoke"))
+    second = await driver.start(request)
     await until_waits_for(second, "capture")
-    answer = await teller.tell(request, "capture", {"actor": f"agent:{agent}"})
+    answer = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
     assert answer["result"]["reason"] == "agent_revoked"
-    assert await books.booked(request) is None
+    assert await probe.booked(request) is None
 
 
 async def test_a_denial_stays_a_denial_when_it_is_cancelled_in_the_next_run(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 70_000)
-    async with books.refusing(request, "SagaCompleted") as has_refused:
-        first = await teller.start(request)
+    async with probe.refusing(request, "SagaCompleted") as has_refused:
+        first = await driver.start(request)
         await until(has_refused)
         await end(first)
-    second = await teller.start(request, start_delay=DELAY)
+    second = await driver.start(request, start_delay=DELAY)
     await second.cancel()
     result = await second.result()
     assert (result["state"], result["reason"]) == ("denied", "exceeded_max_transaction_limit")
 
 
 async def test_a_late_attempt_that_ends_the_saga_meanwhile_has_the_last_word(
-    teller: Teller, books: Books, ledger: Database, agent: str
+    driver: Driver, probe: Probe, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 70_000)
-    async with books.refusing(request, "SagaTakenOver") as is_kept_waiting:
-        async with books.refusing(request, "SagaCompleted") as has_refused:
-            first = await teller.start(request)
+    async with probe.refusing(request, "SagaTakenOver") as is_kept_waiting:
+        async with probe.refusing(request, "SagaCompleted") as has_refused:
+            first = await driver.start(request)
             await until(has_refused)
             await end(first)
-            second = await teller.start(request)
+            second = await driver.start(request)
             await until(is_kept_waiting)
         denied = {"state": "denied", "reason": "exceeded_max_transaction_limit"}
         author = Author(f"agent:{agent}", saga_of(request))
         await close_saga(ledger, author, saga_of(request), 1, "completed", denied)
     result = await second.result()
     assert (result["state"], result["reason"]) == ("denied", "exceeded_max_transaction_limit")
-    assert "SagaTakenOver" not in await books.told(request)
+    assert "SagaTakenOver" not in await probe.told(request)
 
 
 async def test_a_run_that_is_ended_again_and_again(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
     for _ in range(4):
-        handle = await teller.start(request)
+        handle = await driver.start(request)
         await until_waits_for(handle, "approval")
         await end(handle)
-    last = await teller.start(request)
+    last = await driver.start(request)
     await until_waits_for(last, "approval")
-    await teller.tell(request, "approve")
+    await driver.tell(request, "approve")
     assert (await last.result())["state"] == "captured"
-    assert (await books.told(request)).count("SagaTakenOver") == 4
-    saga = await books.saga(request)
+    assert (await probe.told(request)).count("SagaTakenOver") == 4
+    saga = await probe.saga(request)
     assert saga is not None
     assert (saga["epoch"], saga["run_id"]) == (5, last.result_run_id)
 
 
 async def test_another_request_does_not_take_a_saga_over(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
-    first = await teller.start(request)
+    first = await driver.start(request)
     await until_waits_for(first, "approval")
     await end(first)
-    other = await teller.start({**request, "description": "something else"})
-    assert (await teller.failure(other)).type == "operation_id_reused"
-    assert "SagaTakenOver" not in await books.told(request)
-    await teller.submit(request)
-    await teller.tell(request, "reject")
-    assert (await teller.result(request))["state"] == "rejected"
+    other = await driver.start({**request, "description": "something else"})
+    assert (await driver.failure(other)).type == "operation_id_reused"
+    assert "SagaTakenOver" not in await probe.told(request)
+    await driver.submit(request)
+    await driver.tell(request, "reject")
+    assert (await driver.result(request))["state"] == "rejected"
 
 
 async def test_a_run_that_is_reset_after_its_end_gives_the_first_answer(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    first = await teller.run(request)
-    await teller.reset(request)
-    assert await teller.result(request) == first
-    assert await books.deliveries(request) == 1
-    assert await books.spent(agent) == (45_000, 1)
+    first = await driver.run(request)
+    await driver.reset(request)
+    assert await driver.result(request) == first
+    assert await probe.deliveries(request) == 1
+    assert await probe.spent(agent) == (45_000, 1)
 
 
 async def test_its_steps_come_after_those_of_the_run_before(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000, capture="manual")
-    first = await teller.start(request)
+    first = await driver.start(request)
     await until_waits_for(first, "approval")
-    await teller.tell(request, "approve")
+    await driver.tell(request, "approve")
     await until_waits_for(first, "capture")
     await end(first)
-    await until_waits_for(await teller.start(request), "capture")
-    await teller.tell(request, "capture")
-    steps = [await books.step(request, name) for name in ("approve", "execute transfer")]
+    await until_waits_for(await driver.start(request), "capture")
+    await driver.tell(request, "capture")
+    steps = [await probe.step(request, name) for name in ("approve", "execute transfer")]
     approved, sent = (step["ordinal"] for step in steps if step)
     assert approved < sent

@@ -6,200 +6,201 @@ from contextlib import suppress
 import pytest
 from temporalio.client import RPCError, WorkflowFailureError
 
-from tests.sagas.books import Books, until
 from tests.sagas.cancellation import types_of
 from tests.sagas.conftest import Inject
-from tests.sagas.teller import CBU, Json, Teller, payment, until_length
+from tests.support.driver import CBU, Driver, Json, payment, until_length
+from tests.support.probe import Probe
+from tests.support.until import until
 
 CHANGED_MIND = {"actor": "user:u-18", "reason": "changed my mind"}
 
 
-async def cancel(teller: Teller, request: Json, way: str) -> None:
+async def cancel(driver: Driver, request: Json, way: str) -> None:
     """By our update, or as anybody may in Temporal."""
     if way == "update":
-        await teller.tell(request, "cancel", CHANGED_MIND)
+        await driver.tell(request, "cancel", CHANGED_MIND)
     else:
-        await teller.handle(request).cancel()
+        await driver.handle(request).cancel()
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
 async def test_a_cancel_while_the_bank_is_busy_brings_the_money_back(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     async def pay_and_cancel(way: str, actor: str) -> None:
         request = payment(agent, 45_000)
         await inject(request, "slow_after", delay_ms=60_000)
-        handle = await teller.start(request)
-        await books.until_booked(request)
-        await cancel(teller, request, way)
+        handle = await driver.start(request)
+        await probe.until_booked(request)
+        await cancel(driver, request, way)
         result = await handle.result()
         assert (result["state"], result["reason"]) == ("compensated", "cancelled")
         assert result["residuals"] == []
-        assert await books.is_booked_as(request, "reversed")
+        assert await probe.is_booked_as(request, "reversed")
         undone = ["TransferReversed", "StepUndone", "AuthorizationCompensated", "StepUndone"]
-        assert [it for it in await books.told(request) if it in undone] == undone
-        assert (await books.event(request, "TransferReversed"))["user_id"] == actor
+        assert [it for it in await probe.told(request) if it in undone] == undone
+        assert (await probe.event(request, "TransferReversed"))["user_id"] == actor
 
     await asyncio.gather(
         pay_and_cancel("update", "user:u-18"), pay_and_cancel("temporal", "system:temporal")
     )
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
 
 
 @pytest.mark.parametrize("way", ["update", "temporal"])
 async def test_a_cancel_counts_even_if_the_bank_answers_before_anybody_could_stop_it(
-    teller: Teller, books: Books, agent: str, inject: Inject, way: str
+    driver: Driver, probe: Probe, agent: str, inject: Inject, way: str
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=700)
-    handle = await teller.start(request)
-    await books.until_booked(request)
-    await cancel(teller, request, way)
+    handle = await driver.start(request)
+    await probe.until_booked(request)
+    await cancel(driver, request, way)
     result = await handle.result()
     assert (result["state"], result["reason"]) == ("compensated", "cancelled")
-    assert await books.is_booked_as(request, "reversed")
-    assert "AuthorizationCaptured" not in await books.told(request)
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.is_booked_as(request, "reversed")
+    assert "AuthorizationCaptured" not in await probe.told(request)
+    assert await probe.spent(agent) == (0, 0)
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
 async def test_a_cancel_before_the_order_arrived_stops_it_for_ever(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     async def pay_and_cancel(way: str) -> None:
         request = payment(agent, 45_000)
         await inject(request, "slow", delay_ms=60_000)
-        handle = await teller.start(request)
-        await until(lambda: books.step(request, "execute transfer"))
-        await cancel(teller, request, way)
+        handle = await driver.start(request)
+        await until(lambda: probe.step(request, "execute transfer"))
+        await cancel(driver, request, way)
         assert (await handle.result())["state"] == "compensated"
-        assert await books.is_booked_as(request, "cancelled")
-        told = await books.told(request, "transfer/%")
+        assert await probe.is_booked_as(request, "cancelled")
+        told = await probe.told(request, "transfer/%")
         assert told == ["TransferStarted", "TransferCancelled"]
 
     await asyncio.gather(pay_and_cancel("update"), pay_and_cancel("temporal"))
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
 
 
 @pytest.mark.parametrize("way", ["update", "temporal"])
 async def test_a_cancel_counts_at_once_even_if_nobody_knows_what_the_bank_did(
-    teller: Teller, books: Books, agent: str, inject: Inject, way: str
+    driver: Driver, probe: Probe, agent: str, inject: Inject, way: str
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_after", delay_ms=700)
-    handle = await teller.start(request)
-    await books.until_booked(request)
-    await cancel(teller, request, way)
+    handle = await driver.start(request)
+    await probe.until_booked(request)
+    await cancel(driver, request, way)
     assert (await handle.result())["state"] == "compensated"
-    assert await books.is_booked_as(request, "reversed")
+    assert await probe.is_booked_as(request, "reversed")
     # It did not pause to look it up: that is for the undo.
     assert "TIMER_STARTED" not in await types_of(handle)
 
 
 @pytest.mark.parametrize("pesos", [45_000, 55_000])
 async def test_a_cancel_while_the_spend_is_being_reserved_gives_it_back(
-    teller: Teller, books: Books, agent: str, pesos: int
+    driver: Driver, probe: Probe, agent: str, pesos: int
 ) -> None:
     request = payment(agent, pesos)
-    async with books.locking("SELECT FROM ledger.agents WHERE agent_id = %s FOR UPDATE", agent):
-        handle = await teller.start(request)
-        await until(books.someone_waits)
+    async with probe.locking("SELECT FROM ledger.agents WHERE agent_id = %s FOR UPDATE", agent):
+        handle = await driver.start(request)
+        await until(probe.someone_waits)
         await handle.cancel()
     result = await handle.result()
     assert (result["state"], result["reason"]) in (
         ("voided", "cancelled"),
         ("compensated", "cancelled"),
     )
-    assert await books.spent(agent) == (0, 0)
-    assert not await books.is_booked_as(request, "executed")
+    assert await probe.spent(agent) == (0, 0)
+    assert not await probe.is_booked_as(request, "executed")
 
 
 async def test_a_cancel_during_the_undo_changes_nothing(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=700)
     await inject(request, "slow", operation="reverse", delay_ms=700)
-    handle = await teller.start(request)
-    await books.until_booked(request)
-    await teller.tell(request, "cancel", CHANGED_MIND)
-    refusal = await teller.refusal(request, "cancel")
+    handle = await driver.start(request)
+    await probe.until_booked(request)
+    await driver.tell(request, "cancel", CHANGED_MIND)
+    refusal = await driver.refusal(request, "cancel")
     assert refusal.type == "not_allowed"
     await handle.cancel()
     await handle.cancel()
     assert (await handle.result())["state"] == "compensated"
-    told = await books.told(request)
+    told = await probe.told(request)
     assert (told.count("SagaCompensating"), told.count("TransferReversed")) == (1, 1)
 
 
 async def test_an_undo_that_fails_is_tried_again_until_it_is_done(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     async def pay_and_cancel(fault: str) -> None:
         request = payment(agent, 10_000)
         await inject(request, "slow_after", delay_ms=700)
         await inject(request, fault, operation="reverse")
-        handle = await teller.start(request)
-        await books.until_booked(request)
+        handle = await driver.start(request)
+        await probe.until_booked(request)
         await handle.cancel()
         assert (await handle.result())["state"] == "compensated"
-        assert await books.is_booked_as(request, "reversed")
-        assert (await books.told(request)).count("TransferReversed") == 1
+        assert await probe.is_booked_as(request, "reversed")
+        assert (await probe.told(request)).count("TransferReversed") == 1
 
     faults = ("timeout_before", "timeout_after", "answer_twice")
     await asyncio.gather(*(pay_and_cancel(fault) for fault in faults))
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.spent(agent) == (0, 0)
 
 
 async def test_an_undo_whose_commit_fails_is_tried_again_until_it_is_done(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=300)
-    async with books.refusing(request, "TransferReversed"):
-        handle = await teller.start(request)
-        await books.until_booked(request)
+    async with probe.refusing(request, "TransferReversed"):
+        handle = await driver.start(request)
+        await probe.until_booked(request)
         await handle.cancel()
-        await until(lambda: books.is_booked_as(request, "reversed"))
+        await until(lambda: probe.is_booked_as(request, "reversed"))
     assert (await handle.result())["state"] == "compensated"
-    assert (await books.told(request)).count("TransferReversed") == 1
+    assert (await probe.told(request)).count("TransferReversed") == 1
 
 
 async def test_a_transfer_of_somebody_else_under_our_key_is_never_reversed(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    async with books.foreign_transfer(request, amount_minor=1, destination=CBU):
-        result = await teller.run(request)
-        assert await books.is_booked_as(request, "executed")
+    async with probe.foreign_transfer(request, amount_minor=1, destination=CBU):
+        result = await driver.run(request)
+        assert await probe.is_booked_as(request, "executed")
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
     assert result["residuals"] == [
         "execute transfer: the provider has another transfer under our key"
     ]
-    assert await books.spent(agent) == (0, 0)
-    assert await books.told(request, "transfer/%") == ["TransferStarted", "TransferRefused"]
+    assert await probe.spent(agent) == (0, 0)
+    assert await probe.told(request, "transfer/%") == ["TransferStarted", "TransferRefused"]
 
 
 async def test_a_refusal_that_only_the_undo_can_put_on_record_is_put_on_record(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "refuse", note="account closed")
-    async with books.refusing(request, "TransferRefused"):
-        handle = await teller.start(request)
-        await books.until_booked(request)
-        await teller.tell(request, "cancel", CHANGED_MIND)
+    async with probe.refusing(request, "TransferRefused"):
+        handle = await driver.start(request)
+        await probe.until_booked(request)
+        await driver.tell(request, "cancel", CHANGED_MIND)
     assert (await handle.result())["state"] == "compensated"
-    assert (await books.event(request, "TransferRefused"))["payload"]["reason"] == "account closed"
+    assert (await probe.event(request, "TransferRefused"))["payload"]["reason"] == "account closed"
 
 
 async def test_cancels_at_many_moments_leave_nothing_half_done(
-    teller: Teller, books: Books, agent: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     """Each payment is cancelled as soon as its history has so many events."""
 
     async def pay_and_cancel(events: int) -> str:
-        handle = await teller.start(payment(agent, 1_000))
+        handle = await driver.start(payment(agent, 1_000))
         await until_length(handle, events)
         with suppress(RPCError):  # it has ended
             await handle.cancel()
@@ -211,4 +212,4 @@ async def test_cancels_at_many_moments_leave_nothing_half_done(
     ends = await asyncio.gather(*(pay_and_cancel(events) for events in range(1, 21, 2)))
     assert set(ends) <= {"captured", "voided", "compensated", "failed"}
     captured = ends.count("captured")
-    assert await books.spent(agent) == (captured * 1_000, captured)
+    assert await probe.spent(agent) == (captured * 1_000, captured)

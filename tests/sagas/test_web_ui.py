@@ -10,9 +10,10 @@ from temporalio.client import WorkflowExecutionStatus
 
 from activities import transfers
 from starter import Amends
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject
-from tests.sagas.teller import CBU, Handle, Json, Teller, new_id, payment, saga_of
+from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
+from tests.support.probe import Probe
+from tests.support.until import until
 from workflows.contract.payment import PaymentRequest
 
 SUMMARIZED = (
@@ -22,9 +23,9 @@ SUMMARIZED = (
 )
 
 
-async def listed(teller: Teller, query: str) -> list[str]:
+async def listed(driver: Driver, query: str) -> list[str]:
     """The workflow ids that the list of the Web UI shows for a query."""
-    return [each.id async for each in teller.client.list_workflows(query)]
+    return [each.id async for each in driver.client.list_workflows(query)]
 
 
 async def shows(handle: Handle) -> Json:
@@ -40,15 +41,15 @@ async def current_details(handle: Handle) -> str:
 
 
 async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
-    teller: Teller, agent: str
+    driver: Driver, agent: str
 ) -> None:
     request = payment(agent, 55_000)
-    await teller.submit(request)
+    await driver.submit(request)
     subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
     waiting = f"{subject} AND SagaState='running' AND SagaStep='approval'"
-    await until(lambda: listed(teller, waiting))
-    assert await listed(teller, waiting) == [saga_of(request)]
-    handle = teller.handle(request)
+    await until(lambda: listed(driver, waiting))
+    assert await listed(driver, waiting) == [saga_of(request)]
+    handle = driver.handle(request)
     assert await shows(handle) == {
         "SagaKind": "payment",
         "SagaState": "running",
@@ -57,36 +58,36 @@ async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
         "SagaSubjects": [f"agent/{agent}"],
         "SagaNeedsAttention": False,
     }
-    await teller.tell(request, "reject")
+    await driver.tell(request, "reject")
     await handle.result()
     ended = f"{subject} AND SagaState='compensated' AND SagaStep=''"
-    await until(lambda: listed(teller, ended))
-    assert await listed(teller, waiting) == []
+    await until(lambda: listed(driver, ended))
+    assert await listed(driver, waiting) == []
 
 
 async def test_the_states_in_the_list_are_those_of_the_ledger(
-    teller: Teller, books: Books, agent: str, inject: Inject
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
     await inject(refused, "refuse")
     for request in (captured, denied, refused):
-        await teller.run(request)
-        saga = await books.saga(request)
+        await driver.run(request)
+        saga = await probe.saga(request)
         assert saga is not None
-        assert (await shows(teller.handle(request)))["SagaState"] == saga["state"]
+        assert (await shows(driver.handle(request)))["SagaState"] == saga["state"]
 
 
 async def test_the_live_page_says_where_the_saga_stands(
-    teller: Teller, agent: str, inject: Inject
+    driver: Driver, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 55_000)
     await inject(request, "refuse", note="account closed")
-    await teller.submit(request)
-    handle = teller.handle(request)
+    await driver.submit(request)
+    handle = driver.handle(request)
     waiting = await current_details(handle)
     assert f"**{saga_of(request)}** is **running**, waits for **approval**" in waiting
     assert "| 1 | authorize | ✅ done |" in waiting
-    await teller.tell(request, "approve")
+    await driver.tell(request, "approve")
     await handle.result()
     ended = await current_details(handle)
     assert "is **compensated**" in ended
@@ -98,18 +99,18 @@ async def test_the_live_page_says_where_the_saga_stands(
 
 
 async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it_takes(
-    teller: Teller, books: Books, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
     request = payment(agent, 45_000)
     await inject(request, "timeout_after")
     await inject(request, "timeout_before", operation="find", remaining=1_000)
-    handle = await teller.start(request)
+    handle = await driver.start(request)
     subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
     state = "SagaState='needs_attention' AND SagaStep='execute transfer'"
     waiting = f"{subject} AND {state} AND SagaNeedsAttention=true"
-    await until(lambda: listed(teller, waiting))
-    assert await listed(teller, waiting) == [saga_of(request)]
+    await until(lambda: listed(driver, waiting))
+    assert await listed(driver, waiting) == [saga_of(request)]
     attributes = await shows(handle)
     assert attributes["SagaNeedsAttention"] is True
     details = await current_details(handle)
@@ -118,8 +119,8 @@ async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it
     (row,) = [line for line in details.splitlines() if "| execute transfer |" in line]
     assert "🙋 needs attention" in row
     assert "tries; the bank did not answer find; takes retry, resolve |" in row
-    await books.heal(request)
-    await teller.tell(request, "retry", {"actor": "user:ana", "step": "execute transfer"})
+    await probe.heal(request)
+    await driver.tell(request, "retry", {"actor": "user:ana", "step": "execute transfer"})
     await handle.result()
     ended = await shows(handle)
     assert (ended["SagaState"], ended["SagaStep"]) == ("completed", "")
@@ -127,15 +128,15 @@ async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it
 
 
 async def test_every_activity_and_timer_has_a_summary(
-    teller: Teller, agent: str, inject: Inject
+    driver: Driver, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 55_000, approve_within="PT1H")
     await inject(request, "refuse")
-    await teller.submit(request)
-    await teller.tell(request, "approve")
-    await teller.result(request)
+    await driver.submit(request)
+    await driver.tell(request, "approve")
+    await driver.result(request)
     summaries: dict[str, set[str]] = {}
-    for event in (await teller.handle(request).fetch_history()).events:
+    for event in (await driver.handle(request).fetch_history()).events:
         if event.event_type in SUMMARIZED:
             summary = json.loads(event.user_metadata.summary.data or b"null")
             summaries.setdefault(EventType.Name(event.event_type), set()).add(summary)
@@ -149,27 +150,27 @@ async def test_every_activity_and_timer_has_a_summary(
     }
 
 
-async def test_what_the_sdk_submits_has_a_summary_in_the_list(teller: Teller, agent: str) -> None:
+async def test_what_the_sdk_submits_has_a_summary_in_the_list(driver: Driver, agent: str) -> None:
     request = PaymentRequest.model_validate(payment(agent, 45_000))
-    sdk = Amends(teller.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
+    sdk = Amends(driver.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
     saga_id = (await sdk.submit(request)).saga_id
     await sdk.result(saga_id)
-    described = await teller.client.get_workflow_handle(saga_id).describe()
+    described = await driver.client.get_workflow_handle(saga_id).describe()
     assert await described.static_summary() == f"45,000.00 ARS for {agent}"
     assert CBU not in str(await described.static_details())
 
 
-async def test_nothing_that_is_listed_tells_the_destination(teller: Teller, agent: str) -> None:
+async def test_nothing_that_is_listed_tells_the_destination(driver: Driver, agent: str) -> None:
     request = payment(agent, 45_000)
-    await teller.run(request)
-    described = await teller.handle(request).describe()
+    await driver.run(request)
+    described = await driver.handle(request).describe()
     assert CBU.encode() not in described.raw_description.SerializeToString()
 
 
-async def test_a_saga_with_two_hundred_long_subjects_is_carried_out(teller: Teller) -> None:
+async def test_a_saga_with_two_hundred_long_subjects_is_carried_out(driver: Driver) -> None:
     names = [f"{number:03}-{'x' * 60}" for number in range(200)]
     request = {"operation_id": new_id("big"), "actor": "user:u-17", "absent": names}
-    handle = await teller.start_raw(
+    handle = await driver.start_raw(
         *("InfrastructureSaga", [request]),
         id=f"change/{request['operation_id']}",
         task_queue=INFRASTRUCTURE_QUEUE,

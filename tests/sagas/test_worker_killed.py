@@ -8,19 +8,20 @@ from datetime import timedelta
 import pytest
 
 from activities import transfers
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import Inject, NewAgent, NewWorker
-from tests.sagas.teller import Teller, new_id, payment, until_waits_for
+from tests.support.driver import Driver, new_id, payment, until_waits_for
+from tests.support.probe import Probe
+from tests.support.until import until
 
 # Longer than any test: whoever waits for this is killed.
 HANGS_MS = 600_000
 
 
 async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_twice(
-    teller: Teller, books: Books, new_agent: NewAgent, inject: Inject, new_worker: NewWorker
+    driver: Driver, probe: Probe, new_agent: NewAgent, inject: Inject, new_worker: NewWorker
 ) -> None:
     queue = new_id("killed")
-    teller = replace(teller, queue=queue)
+    driver = replace(driver, queue=queue)
     agents = [await new_agent() for _ in range(4)]
     landed, unheard, unsent = (payment(agent, 45_000) for agent in agents[:3])
     waiting, overdue = (payment(agent, 55_000) for agent in agents[:2])
@@ -35,45 +36,45 @@ async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_tw
 
     async with new_worker(queue) as worker:
         await worker.start()
-        sent = [await teller.start(each) for each in (landed, unheard, unsent, undoing)]
-        held = [await teller.start(each) for each in (waiting, overdue)]
-        await books.until_booked(undoing)
-        await teller.handle(undoing).cancel()
-        await until(lambda: books.is_booked_as(undoing, "reversed"))
+        sent = [await driver.start(each) for each in (landed, unheard, unsent, undoing)]
+        held = [await driver.start(each) for each in (waiting, overdue)]
+        await probe.until_booked(undoing)
+        await driver.handle(undoing).cancel()
+        await until(lambda: probe.is_booked_as(undoing, "reversed"))
         for request in (landed, unheard):
-            await books.until_booked(request)
-        await until(lambda: books.step(unsent, "execute transfer"))
+            await probe.until_booked(request)
+        await until(lambda: probe.step(unsent, "execute transfer"))
         for handle in held:
             await until_waits_for(handle, "approval")
-        async with books.locking(
+        async with probe.locking(
             "SELECT FROM ledger.agents WHERE agent_id = %s FOR UPDATE", agents[3]
         ):
             # What a killed worker did not finish of a workflow task is given out again after this.
-            sent.append(await teller.start(reserving, task_timeout=timedelta(seconds=2)))
-            await until(books.someone_waits)
+            sent.append(await driver.start(reserving, task_timeout=timedelta(seconds=2)))
+            await until(probe.someone_waits)
             await worker.kill()
-        sent.append(await teller.start(unseen))
-        late = asyncio.create_task(teller.refusal(overdue, "approve"))
-        await until(lambda: books.is_overdue(overdue))
+        sent.append(await driver.start(unseen))
+        late = asyncio.create_task(driver.refusal(overdue, "approve"))
+        await until(lambda: probe.is_overdue(overdue))
 
         await worker.start()
-        await teller.tell(waiting, "approve")
+        await driver.tell(waiting, "approve")
         ends = [(await handle.result())["state"] for handle in sent]
         assert ends == ["captured"] * 3 + ["compensated"] + ["captured"] * 2
-        assert (await teller.result(waiting))["state"] == "captured"
+        assert (await driver.result(waiting))["state"] == "captured"
         # Approved by the clock of the person, expired by the clock of the database.
         assert "approval_expired" in (await late).message
-        assert (await teller.result(overdue))["state"] == "expired"
+        assert (await driver.result(overdue))["state"] == "expired"
         assert await worker.stop() == 0
-    assert [await books.deliveries(each) for each in (landed, unheard, unsent)] == [1, 1, 1]
-    assert (await books.told(undoing)).count("TransferReversed") == 1
-    assert [(await books.spent(agent))[0] for agent in agents] == [100_000, 45_000, 45_000, 50_000]
+    assert [await probe.deliveries(each) for each in (landed, unheard, unsent)] == [1, 1, 1]
+    assert (await probe.told(undoing)).count("TransferReversed") == 1
+    assert [(await probe.spent(agent))[0] for agent in agents] == [100_000, 45_000, 45_000, 50_000]
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
 async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
-    teller: Teller,
-    books: Books,
+    driver: Driver,
+    probe: Probe,
     agent: str,
     inject: Inject,
     monkeypatch: pytest.MonkeyPatch,
@@ -83,77 +84,77 @@ async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
     goes_on, compensated = payment(agent, 45_000), payment(agent, 40_000)
     for request in (goes_on, compensated):
         await inject(request, "slow", delay_ms=wakes_ms)
-    handles = [await teller.start(each) for each in (goes_on, compensated)]
-    await until(lambda: books.step(compensated, "execute transfer"))
+    handles = [await driver.start(each) for each in (goes_on, compensated)]
+    await until(lambda: probe.step(compensated, "execute transfer"))
     await handles[1].cancel()
     assert [(await each.result())["state"] for each in handles] == ["captured", "compensated"]
-    assert await books.is_booked_as(compensated, "cancelled")
+    assert await probe.is_booked_as(compensated, "cancelled")
     # Now it sends what it was about to send.
-    await until(lambda: books.is_delivered(goes_on, 2))
-    await until(lambda: books.is_delivered(compensated, 1))
-    await until(lambda: books.has_told(compensated, "SagaCommitRefused"))
-    assert (await books.told(goes_on)).count("TransferExecuted") == 1
-    assert await books.is_booked_as(compensated, "cancelled")
-    assert await books.spent(agent) == (45_000, 1)
+    await until(lambda: probe.is_delivered(goes_on, 2))
+    await until(lambda: probe.is_delivered(compensated, 1))
+    await until(lambda: probe.has_told(compensated, "SagaCommitRefused"))
+    assert (await probe.told(goes_on)).count("TransferExecuted") == 1
+    assert await probe.is_booked_as(compensated, "cancelled")
+    assert await probe.spent(agent) == (45_000, 1)
 
 
 async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
-    teller: Teller, books: Books, agent: str, inject: Inject, new_worker: NewWorker
+    driver: Driver, probe: Probe, agent: str, inject: Inject, new_worker: NewWorker
 ) -> None:
     queue = new_id("stopped")
-    teller = replace(teller, queue=queue)
+    driver = replace(driver, queue=queue)
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=1_000)
     async with new_worker(queue) as worker:
         await worker.start()
         await worker.until_health(200)
-        handle = await teller.start(request)
-        await books.until_booked(request)
+        handle = await driver.start(request)
+        await probe.until_booked(request)
         assert await worker.stop() == 0
-        assert "TransferExecuted" in await books.told(request)
+        assert "TransferExecuted" in await probe.told(request)
         await worker.start()
         assert (await handle.result())["state"] == "captured"
         assert await worker.stop() == 0
-    assert await books.deliveries(request) == 1
+    assert await probe.deliveries(request) == 1
 
 
 async def test_a_worker_without_the_sandbox_carries_what_one_with_it_began(
-    teller: Teller, books: Books, agent: str, new_worker: NewWorker
+    driver: Driver, probe: Probe, agent: str, new_worker: NewWorker
 ) -> None:
     queue = new_id("unsandboxed")
-    teller = replace(teller, queue=queue)
+    driver = replace(driver, queue=queue)
     request = payment(agent, 55_000)
     async with new_worker(queue) as worker:
         await worker.start()
-        await teller.submit(request)
+        await driver.submit(request)
         assert await worker.stop() == 0
     async with new_worker(queue, AMENDS_WORKFLOW_SANDBOX="off") as worker:
         await worker.start()
-        await teller.tell(request, "approve")
-        assert (await teller.result(request))["state"] == "captured"
+        await driver.tell(request, "approve")
+        assert (await driver.result(request))["state"] == "captured"
         assert await worker.stop() == 0
-    assert await books.deliveries(request) == 1
+    assert await probe.deliveries(request) == 1
 
 
 async def test_a_cancel_between_the_transfer_and_its_settlement_brings_the_money_back(
-    teller: Teller, books: Books, agent: str, new_worker: NewWorker
+    driver: Driver, probe: Probe, agent: str, new_worker: NewWorker
 ) -> None:
     queue = new_id("settled")
-    teller = replace(teller, queue=queue)
+    driver = replace(driver, queue=queue)
     request = payment(agent, 45_000)
     async with new_worker(queue) as worker:
-        async with books.refusing(request, "SagaCompleted") as has_refused:
+        async with probe.refusing(request, "SagaCompleted") as has_refused:
             await worker.start()
-            first = await teller.start(request)
+            first = await driver.start(request)
             await until(has_refused)
             # Killed, so that no late attempt closes the saga.
             await worker.kill()
-        assert "AuthorizationCaptured" not in await books.told(request)
+        assert "AuthorizationCaptured" not in await probe.told(request)
         await first.terminate("ended by a test")
-        second = await teller.start(request)
+        second = await driver.start(request)
         await second.cancel()
         await worker.start()
         assert (await second.result())["state"] == "compensated"
         assert await worker.stop() == 0
-    assert await books.is_booked_as(request, "reversed")
-    assert await books.spent(agent) == (0, 0)
+    assert await probe.is_booked_as(request, "reversed")
+    assert await probe.spent(agent) == (0, 0)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from tests.sagas.books import Books, until
 from tests.sagas.cancellation import end_of
 from tests.sagas.conftest import NewAgent, NewWorker, Place, working_for
-from tests.sagas.teller import Teller, new_id, payment
+from tests.support.driver import Driver, new_id, payment
+from tests.support.probe import Probe
+from tests.support.until import until
 
 pytestmark = pytest.mark.usefixtures("quick_heartbeat", "quick_bank")
 
@@ -41,8 +42,8 @@ ZOMBIES = (
 async def test_what_a_frozen_worker_does_after_the_undo_is_refused_and_on_record(
     client: Client,
     place: Place,
-    books: Books,
-    teller: Teller,
+    probe: Probe,
+    driver: Driver,
     new_agent: NewAgent,
     new_worker: NewWorker,
     tmp_path: Path,
@@ -60,22 +61,22 @@ async def test_what_a_frozen_worker_does_after_the_undo_is_refused_and_on_record
         settings = {"AMENDS_STOPS_BEFORE": zombie.before, "AMENDS_STOPPED": str(marker)}
         async with new_worker(queue, "tests.sagas.stopping_worker", **settings) as worker:
             await worker.start()
-            handle = await Teller(client, queue).start(request, task_timeout=TASK)
+            handle = await Driver(client, queue).start(request, task_timeout=TASK)
             await until(worker.is_stopped)
             assert marker.exists()
             await handle.cancel()
             async with working_for(client, place, queue):
                 assert await end_of(handle) == zombie.end
-                told = await books.told(request)
+                told = await probe.told(request)
                 assert "SagaCommitRefused" not in told
                 worker.wake()
-                await until(lambda: books.has_told(request, "SagaCommitRefused"))
+                await until(lambda: probe.has_told(request, "SagaCommitRefused"))
             assert await worker.stop() == 0
-        assert await books.told(request) == [*told, "SagaCommitRefused"]
-        booked = await books.booked(request)
+        assert await probe.told(request) == [*told, "SagaCommitRefused"]
+        booked = await probe.booked(request)
         assert (booked["status"] if booked else None) == zombie.booked
-        assert await books.deliveries(request) == (1 if booked else 0)
-        assert await books.spent(request["agent_id"]) == (0, 0)
+        assert await probe.deliveries(request) == (1 if booked else 0)
+        assert await probe.spent(request["agent_id"]) == (0, 0)
 
     async with asyncio.TaskGroup() as group:
         for zombie in ZOMBIES:

@@ -16,10 +16,10 @@ from psycopg import conninfo
 from temporalio.client import Client
 
 from activities.adapters.mock import MockBank
-from tests.sagas.books import Books
-from tests.sagas.teller import Teller
 from tests.soak.run import Ground, Plan, soak
 from tests.soak.told import MOST_GROWTH_MIB, told
+from tests.support.driver import Driver
+from tests.support.probe import Probe
 from worker.embedded.databases import LEDGER_DATABASE
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
@@ -44,8 +44,8 @@ async def main(plan: Plan) -> bool:
                 audit_url = servers.ledger_url("amends_auditor")
                 ground = Ground(
                     environment | {"AMENDS_PAYMENTS_QUEUE": QUEUE},
-                    Teller(client, QUEUE),
-                    Books(audit_url, servers.mock_bank_url(), superuser_url),
+                    Driver(client, QUEUE),
+                    Probe(audit_url, servers.mock_bank_url(), superuser_url),
                     bank,
                     servers=_processes(servers),
                 )

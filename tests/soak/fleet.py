@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.sagas.worker_process import WorkerProcess, free_address, worker_process
+from tests.support.worker_process import WorkerProcess, free_address, worker_process
 
 SAMPLE_EVERY_S = 0.5
 MIB = 2**20

@@ -6,8 +6,8 @@ from typing import LiteralString
 
 from temporalio.client import Client
 
-from tests.sagas.books import Books
-from tests.sagas.teller import Json, saga_of
+from tests.support.driver import Json, saga_of
+from tests.support.probe import Probe
 
 OPEN: LiteralString = """
     SELECT count(*) AS n FROM ledger.sagas
@@ -42,14 +42,14 @@ class Law:
     holds: bool
 
 
-async def laws(books: Books, client: Client, queue: str, requests: list[Json]) -> list[Law]:
+async def laws(probe: Probe, client: Client, queue: str, requests: list[Json]) -> list[Law]:
     """All of them, over the payments that were asked for."""
     agents = {saga_of(request): str(request["agent_id"]) for request in requests}
     moved: dict[str, int] = {}
-    for row in await books.bank(MOVED):
+    for row in await probe.bank(MOVED):
         moved[agents[row["key"]]] = moved.get(agents[row["key"]], 0) + row["minor"]
-    captured = {row["agent_id"]: row["minor"] for row in await books.ledger(CAPTURED)}
-    spent = {row["agent_id"]: row["minor"] for row in await books.ledger(SPENT)}
+    captured = {row["agent_id"]: row["minor"] for row in await probe.ledger(CAPTURED)}
+    spent = {row["agent_id"]: row["minor"] for row in await probe.ledger(SPENT)}
     running = await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")
     return [
         Law(
@@ -62,27 +62,27 @@ async def laws(books: Books, client: Client, queue: str, requests: list[Json]) -
             f"{_sum(spent)} and {_sum(captured)}",
             spent == captured,
         ),
-        await _none(books, "no saga is open in the ledger", OPEN),
+        await _none(probe, "no saga is open in the ledger", OPEN),
         Law("no saga is open in Temporal", str(running.count), running.count == 0),
-        await _none(books, "no step is without an outcome", UNDECIDED),
-        await _none(books, "no authorization is held", HELD),
-        await _none(books, "nothing happened twice", TWICE),
-        await _checked(books),
+        await _none(probe, "no step is without an outcome", UNDECIDED),
+        await _none(probe, "no authorization is held", HELD),
+        await _none(probe, "nothing happened twice", TWICE),
+        await _checked(probe),
     ]
 
 
-async def _none(books: Books, sentence: str, query: LiteralString) -> Law:
-    [row] = await books.ledger(query)
+async def _none(probe: Probe, sentence: str, query: LiteralString) -> Law:
+    [row] = await probe.ledger(query)
     return Law(sentence, str(row["n"]), row["n"] == 0)
 
 
-async def _checked(books: Books) -> Law:
+async def _checked(probe: Probe) -> Law:
     sentence = "`verify` finds nothing, and the bank's books are the ledger's, transfer by transfer"
     try:
-        await books.check()
+        await probe.check()
     except AssertionError as error:
         return Law(sentence, str(error)[:500], False)
-    return Law(sentence, f"{await books.size():,} events", True)
+    return Law(sentence, f"{await probe.size():,} events", True)
 
 
 def _sum(by_agent: Mapping[str, int]) -> str:

@@ -13,21 +13,22 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.adapters.mock import Fault, MockBank
 from benchmarks.run import cpu_s
-from tests.sagas.books import Books, until
-from tests.sagas.teller import (
+from tests.soak.fleet import Fleet, Memory, Sample, fleet
+from tests.soak.laws import Law, laws
+from tests.soak.troubles import StuckSaga, troubles
+from tests.support.driver import (
     APPROVAL_THRESHOLD,
     MAX_PER_TRANSACTION,
+    Driver,
     Handle,
     Json,
-    Teller,
     payment,
     policy,
     registration,
     saga_of,
 )
-from tests.soak.fleet import Fleet, Memory, Sample, fleet
-from tests.soak.laws import Law, laws
-from tests.soak.troubles import Trouble, troubles
+from tests.support.probe import Probe
+from tests.support.until import until
 
 AGENTS = 25
 # Nobody reaches it: what is refused here is refused by the bank or a person.
@@ -50,8 +51,8 @@ class Ground:
     """Where it takes place: `environment` is the workers', with their task queue."""
 
     environment: Mapping[str, str]
-    teller: Teller
-    books: Books
+    driver: Driver
+    probe: Probe
     bank: MockBank
     servers: Mapping[str, psutil.Process]
 
@@ -73,7 +74,7 @@ class Soaked:
     def ended(self) -> int:
         return sum(count.total() for count in self.ends.values())
 
-    def note(self, trouble: Trouble, saga_id: str, end: str) -> None:
+    def note(self, trouble: StuckSaga, saga_id: str, end: str) -> None:
         """A saga has ended so."""
         self.ends.setdefault(trouble.name, Counter())[end] += 1
         if end not in trouble.ends:
@@ -100,7 +101,7 @@ async def soak(ground: Ground, plan: Plan) -> Soaked:
     """Run the plan to its end, and look at the laws."""
     soaked = Soaked()
     async with fleet(ground.environment, plan.workers) as workers:
-        agents = await _agents(ground.teller)
+        agents = await _agents(ground.driver)
         work = [
             (trouble, _request(agents, number, trouble))
             for number, trouble in enumerate(troubles(plan.sagas, plan.trouble_every))
@@ -118,7 +119,7 @@ async def soak(ground: Ground, plan: Plan) -> Soaked:
         sampling.cancel()
         soaked.kills, soaked.samples = workers.kills, workers.samples
     requests = [request for _, request in work]
-    soaked.laws = await laws(ground.books, ground.teller.client, ground.teller.queue, requests)
+    soaked.laws = await laws(ground.probe, ground.driver.client, ground.driver.queue, requests)
     return soaked
 
 
@@ -128,15 +129,15 @@ def _spent_s(ground: Ground, workers: Fleet) -> dict[str, float]:
     return {"workers": workers.cpu_s(), **spent, "client": time.process_time()}
 
 
-async def _agents(teller: Teller) -> list[str]:
+async def _agents(driver: Driver) -> list[str]:
     agents = [f"soak-{number}" for number in range(AGENTS)]
     for agent in agents:
-        await teller.run(registration(agent))
-        await teller.run(policy(agent, daily_limit_minor=DAILY_LIMIT_MINOR))
+        await driver.run(registration(agent))
+        await driver.run(policy(agent, daily_limit_minor=DAILY_LIMIT_MINOR))
     return agents
 
 
-def _request(agents: list[str], number: int, trouble: Trouble) -> Json:
+def _request(agents: list[str], number: int, trouble: StuckSaga) -> Json:
     pesos = 1_000 + number  # of each its own amount, so that a sum that fits is no chance
     pesos %= APPROVAL_THRESHOLD - 1_000
     if trouble.asks:
@@ -154,20 +155,20 @@ async def _kill(workers: Fleet, soaked: Soaked, plan: Plan) -> None:
         await workers.kill_one()
 
 
-async def _lane(ground: Ground, soaked: Soaked, left: Iterator[tuple[Trouble, Json]]) -> None:
+async def _lane(ground: Ground, soaked: Soaked, left: Iterator[tuple[StuckSaga, Json]]) -> None:
     for trouble, request in left:
         await _carry(ground, soaked, trouble, request)
 
 
-async def _carry(ground: Ground, soaked: Soaked, trouble: Trouble, request: Json) -> None:
+async def _carry(ground: Ground, soaked: Soaked, trouble: StuckSaga, request: Json) -> None:
     """One payment from its start to its end."""
     for operation, fault, delay_ms in trouble.faults:
         await ground.bank.inject(Fault(saga_of(request), fault, operation, delay_ms=delay_ms))
     if trouble.asks and trouble.does:
-        await ground.teller.submit(request)
-        handle = ground.teller.handle(request)
+        await ground.driver.submit(request)
+        handle = ground.driver.handle(request)
     else:
-        handle = await ground.teller.start(request)
+        handle = await ground.driver.start(request)
     for deed in trouble.does:
         await _do(ground, deed, request, handle)
     soaked.note(trouble, saga_of(request), await _end(handle))
@@ -175,10 +176,10 @@ async def _carry(ground: Ground, soaked: Soaked, trouble: Trouble, request: Json
 
 async def _do(ground: Ground, deed: str, request: Json, handle: Handle) -> None:
     if deed in ("approve", "reject", "cancel"):
-        await ground.teller.tell(request, deed)
+        await ground.driver.tell(request, deed)
         return
     if deed == "cancel in transfer":
-        await until(lambda: ground.books.booked(request))
+        await until(lambda: ground.probe.booked(request))
     try:
         await handle.cancel()
     except RPCError as error:

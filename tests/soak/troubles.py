@@ -14,7 +14,7 @@ BROKEN: tuple[FaultName, ...] = (
 
 
 @dataclass(frozen=True)
-class Trouble:
+class StuckSaga:
     """A kind of trouble: the faults that wait for its calls, what people do, and how it may end.
 
     `asks`: above the threshold, so that a person is asked. `does`: `approve`, `reject` and `cancel`
@@ -35,24 +35,24 @@ def _of(*ends: str) -> frozenset[str]:
     return frozenset(ends)
 
 
-NONE = Trouble("none")
+NONE = StuckSaga("none")
 # A cancel may come before there is anything to undo, or when all is done.
 AT_ONCE = _of("failed: cancelled", "voided", "compensated", "captured")
 
 _SENT = [
-    Trouble("transfer: refuse", (("transfer", "refuse", 0),), ends=_of("compensated")),
-    *(Trouble(f"transfer: {fault}", (("transfer", fault, SHORT_MS),)) for fault in BROKEN),
+    StuckSaga("transfer: refuse", (("transfer", "refuse", 0),), ends=_of("compensated")),
+    *(StuckSaga(f"transfer: {fault}", (("transfer", fault, SHORT_MS),)) for fault in BROKEN),
 ]
 # The bank is asked only about a transfer of which nothing was heard.
 _ASKED = [
-    Trouble(
+    StuckSaga(
         f"find: {fault}",
         (("transfer", "timeout_after", 0), ("find", fault, SHORT_MS)),
     )
     for fault in BROKEN
 ]
 _TAKEN_BACK = [
-    Trouble(
+    StuckSaga(
         f"reverse: {fault}",
         (("transfer", "slow_after", CANCELLABLE_MS), ("reverse", fault, SHORT_MS)),
         ("cancel in transfer",),
@@ -61,24 +61,24 @@ _TAKEN_BACK = [
     for fault in BROKEN
 ]
 _PEOPLE = [
-    Trouble("approved by a person", (), ("approve",), asks=True),
-    Trouble("rejected by a person", (), ("reject",), _of("rejected"), asks=True),
-    Trouble("cancelled while it waits", (), ("cancel",), _of("voided"), asks=True),
-    Trouble("cancelled at once", (), ("cancel at once",), AT_ONCE),
-    Trouble("cancelled at once, twice", (), ("cancel at once", "cancel at once"), AT_ONCE),
-    Trouble(
+    StuckSaga("approved by a person", (), ("approve",), asks=True),
+    StuckSaga("rejected by a person", (), ("reject",), _of("rejected"), asks=True),
+    StuckSaga("cancelled while it waits", (), ("cancel",), _of("voided"), asks=True),
+    StuckSaga("cancelled at once", (), ("cancel at once",), AT_ONCE),
+    StuckSaga("cancelled at once, twice", (), ("cancel at once", "cancel at once"), AT_ONCE),
+    StuckSaga(
         "cancelled in its transfer, twice",
         (("transfer", "slow_after", CANCELLABLE_MS),),
         ("cancel in transfer", "cancel at once"),
         _of("compensated", "captured"),
     ),
-    Trouble("not approved in time", (), (), _of("expired"), asks=True, approve_within="PT1S"),
-    Trouble("denied", (), (), _of("denied"), too_much=True),
+    StuckSaga("not approved in time", (), (), _of("expired"), asks=True, approve_within="PT1S"),
+    StuckSaga("denied", (), (), _of("denied"), too_much=True),
 ]
 TROUBLES = [*_SENT, *_ASKED, *_TAKEN_BACK, *_PEOPLE]
 
 
-def troubles(sagas: int, every: int) -> list[Trouble]:
+def troubles(sagas: int, every: int) -> list[StuckSaga]:
     """One for each saga: every so many meets a trouble, and all kinds come in turn."""
     kinds = cycle(TROUBLES)
     return [next(kinds) if number % every == 0 else NONE for number in range(sagas)]

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection, sql
@@ -18,7 +18,7 @@ from ledger.audit.verify import verify
 from ledger.database import open_database
 from starter.cli.run import run
 from starter.client.client import Amends
-from tests.closing import until_the_core_has_left
+from tests.support.closing import until_the_core_has_left
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings
@@ -32,18 +32,6 @@ QUEUES = {
     "AMENDS_SWEEP_QUEUE": "starter-sweep",
 }
 _numbers = count(1)
-
-
-Fact = TypeVar("Fact")
-
-
-async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
-    """What the fact is, as soon as it is one. Only what is broken takes the whole deadline."""
-    async with asyncio.timeout(30):
-        while True:
-            if found := await fact():
-                return found
-            await asyncio.sleep(0.05)
 
 
 @dataclass(frozen=True)

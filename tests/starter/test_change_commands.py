@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.starter.conftest import Command, until
+from tests.starter.conftest import Command
+from tests.support.until import until
 
 NewId = Callable[[str], str]
 Change = dict[str, Any]

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.starter.conftest import Command, until
+from tests.starter.conftest import Command
+from tests.support.until import until
 
 Payment = Callable[..., dict[str, Any]]
 

@@ -11,7 +11,8 @@ from psycopg import AsyncConnection
 from activities import transfers
 from activities.adapters.mock import Fault, MockBank
 from starter.client.client import Amends
-from tests.starter.conftest import Command, until
+from tests.starter.conftest import Command
+from tests.support.until import until
 from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from starter.client.client import Amends
-from tests.starter.conftest import Command, until
+from tests.starter.conftest import Command
+from tests.support.until import until
 
 Payment = Callable[..., dict[str, Any]]
 

@@ -1,7 +1,7 @@
-"""What a shape is: one way that a saga may go.
+"""What a scenario is: one way that a saga may go.
 
-The client that plays a shape knows nothing of what befalls the worker; so a saga may end in any of
-its `ends`, and the laws say what must be true then.
+The client that plays a scenario knows nothing of what befalls the worker; so a saga may end in any
+of its `ends`, and the laws say what must be true then.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,12 +16,12 @@ SOON_S = 1.5
 
 
 @dataclass(frozen=True)
-class Shape:
+class Scenario:
     """`saga` is its kind and what its operation id ends in: `payment/pay`.
 
     `is_cancelled`: somebody cancels it, whatever its workers are doing. `is_parallel`: its steps
     run side by side. `lost_at`: its worker is killed there and its run is terminated; what befalls
-    it comes later. `begins_at`: the places before this one are those of other shapes.
+    it comes later. `begins_at`: the places before this one are those of other scenarios.
     `is_soon_asked`: see Orders.
     """
 
@@ -51,14 +51,14 @@ class Shape:
         return f"{kind}/{prefix}{name}"
 
 
-SHAPES: dict[str, Shape] = {}
+SCENARIOS: dict[str, Scenario] = {}
 
 
-def shape(name: str, saga: str, *ends: str, **more: Any) -> Callable[[Script], Script]:
-    """The script is the shape of this name; `more` is the rest of Shape."""
+def scenario(name: str, saga: str, *ends: str, **more: Any) -> Callable[[Script], Script]:
+    """The script is the scenario of this name; `more` is the rest of Scenario."""
 
     def keep(script: Script) -> Script:
-        SHAPES[name] = Shape(name, saga, ends, script, **more)
+        SCENARIOS[name] = Scenario(name, saga, ends, script, **more)
         return script
 
     return keep

@@ -64,7 +64,7 @@ class Gate:
 
 
 @asynccontextmanager
-async def gate_before(url: str) -> AsyncIterator[Gate]:
+async def tcp_gate(url: str) -> AsyncIterator[Gate]:
     """An open gate in front of the server of `url`, inside the block."""
     gate = Gate(url)
     await gate.open()

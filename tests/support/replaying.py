@@ -14,7 +14,7 @@ from workflows.kinds import SAGAS
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 
-HISTORIES = Path(__file__).parent / "histories"
+HISTORIES = Path(__file__).parents[1] / "histories"
 RECORD = "AMENDS_RECORD_HISTORIES"
 
 

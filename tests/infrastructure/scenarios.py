@@ -1,4 +1,4 @@
-"""One change or rollback of each shape, from start to end."""
+"""One change or rollback of each scenario, from start to end."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from temporalio.client import WorkflowFailureError
 
-from tests.infrastructure.asking import Asking, Handle, Target, database, role, schema, until
+from tests.infrastructure.driver import ChangeDriver, Handle, Target, database, role, schema
+from tests.support.until import until
 
 
 @dataclass(frozen=True)
 class Site:
-    """All that a shape needs; the names of its resources begin with `prefix`."""
+    """All that a scenario needs; the names of its resources begin with `prefix`."""
 
-    asking: Asking
+    driver: ChangeDriver
     target: Target
     prefix: str
 
@@ -33,19 +34,19 @@ class Site:
             "resources": [f"{self.prefix}app"],
         }
         saga_id = f"rollback/{operation_id}"
-        return await self.ended(await self.asking.start("RollbackSaga", saga_id, request))
+        return await self.ended(await self.driver.start("RollbackSaga", saga_id, request))
 
 
-Shape = Callable[[Site], Awaitable[Handle]]
-SHAPES: dict[str, Shape] = {}
+Scenario = Callable[[Site], Awaitable[Handle]]
+SCENARIOS: dict[str, Scenario] = {}
 
 
-def shape(play: Shape) -> Shape:
-    SHAPES[play.__name__.replace("_", "-")] = play
+def scenario(play: Scenario) -> Scenario:
+    SCENARIOS[play.__name__.replace("_", "-")] = play
     return play
 
 
-@shape
+@scenario
 async def change_applied(site: Site) -> Handle:
     app, db = f"{site.prefix}app", f"{site.prefix}db"
     present = [
@@ -54,36 +55,36 @@ async def change_applied(site: Site) -> Handle:
         database(db, app),
         schema(f"{site.prefix}sales", db, app),
     ]
-    return await site.ended(await site.asking.change(f"{site.prefix}1", present=present))
+    return await site.ended(await site.driver.change(f"{site.prefix}1", present=present))
 
 
-@shape
+@scenario
 async def change_unchanged(site: Site) -> Handle:
     present = [role(f"{site.prefix}app")]
-    await site.asking.apply(f"{site.prefix}1", present=present)
-    return await site.ended(await site.asking.change(f"{site.prefix}2", present=present))
+    await site.driver.apply(f"{site.prefix}1", present=present)
+    return await site.ended(await site.driver.change(f"{site.prefix}2", present=present))
 
 
-@shape
+@scenario
 async def change_refused(site: Site) -> Handle:
     present = [database(f"{site.prefix}db", f"{site.prefix}nobody")]
-    return await site.ended(await site.asking.change(f"{site.prefix}1", present=present))
+    return await site.ended(await site.driver.change(f"{site.prefix}1", present=present))
 
 
-@shape
+@scenario
 async def change_undone(site: Site) -> Handle:
     app, db = f"{site.prefix}app", f"{site.prefix}db"
     # A database of that name is there, and not ours: the third step is refused.
     await site.target.execute(f'CREATE DATABASE "{db}"')
     present = [role(app), role(f"{site.prefix}reader"), database(db, app)]
-    return await site.ended(await site.asking.change(f"{site.prefix}1", present=present))
+    return await site.ended(await site.driver.change(f"{site.prefix}1", present=present))
 
 
-@shape
+@scenario
 async def change_cancelled(site: Site) -> Handle:
     app, db = f"{site.prefix}app", f"{site.prefix}db"
     async with site.target.hold("postgres.database", db):
-        handle = await site.asking.change(f"{site.prefix}1", present=[role(app), database(db, app)])
+        handle = await site.driver.change(f"{site.prefix}1", present=[role(app), database(db, app)])
 
         async def has_begun() -> bool:
             steps = (await handle.query("progress"))["steps"]
@@ -94,12 +95,12 @@ async def change_cancelled(site: Site) -> Handle:
     return await site.ended(handle)
 
 
-@shape
+@scenario
 async def rollback_applied(site: Site) -> Handle:
-    await site.asking.apply(f"{site.prefix}1", present=[role(f"{site.prefix}app")])
+    await site.driver.apply(f"{site.prefix}1", present=[role(f"{site.prefix}app")])
     return await site.rolled_back(f"before:{site.prefix}1")
 
 
-@shape
+@scenario
 async def rollback_refused(site: Site) -> Handle:
     return await site.rolled_back(f"before:{site.prefix}never")

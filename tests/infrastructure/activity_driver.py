@@ -31,7 +31,7 @@ class Killed(Exception):
 
 
 @dataclass
-class MortalProvider:
+class KillableProvider:
     """A provider whose worker dies at the `dies_at`-th change: before it, or after it landed."""
 
     provider: Provider
@@ -69,11 +69,11 @@ class MortalProvider:
 
 
 @dataclass
-class Worksite:
+class ActivityDriver:
     """One resource at a time, in sagas of our own making."""
 
     database: Database
-    provider: MortalProvider
+    provider: KillableProvider
     attempt: timedelta = timedelta(seconds=5)
     environment: ActivityEnvironment = field(default_factory=ActivityEnvironment)
 

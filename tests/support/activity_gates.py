@@ -11,8 +11,8 @@ from psycopg import AsyncConnection
 from temporalio import activity, client, worker
 
 from activities.step import Claim
-from tests.sagas.teller import DEADLINE_S
-from tests.triggers import take_off_the_log
+from tests.support.triggers import take_off_the_log
+from tests.support.until import DEADLINE_S
 
 When = Literal["before", "after"]
 # How it takes a cancel that finds it at the gate: it is `cancelled`, it `answers` in spite of it,

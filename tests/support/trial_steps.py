@@ -1,4 +1,4 @@
-"""An outside that says what a test wants it to say: a desk where errands are run and taken back."""
+"""A simulated external system that answers as scripted, and the activities that call it."""
 
 from datetime import timedelta
 from typing import Literal
@@ -17,8 +17,8 @@ from ledger.store.commit import Decision, Loaded
 Word = Literal["yes", "no", "unknown", "away", "in an hour", "bug"]
 
 
-class Errand(Request):
-    """What is run at the desk, and what its step does when the desk does not say yes."""
+class TrialStep(Request):
+    """One call, and what its step does when the system does not say yes."""
 
     name: str
     tell_within: timedelta = timedelta(minutes=1)
@@ -27,11 +27,11 @@ class Errand(Request):
 
 
 class Ran(Request):
-    """The errand was run."""
+    """The call was carried out."""
 
 
-class Desk:
-    """`says` is what the desk answers to a call (`NAME`, `undo NAME`) from now on: else yes."""
+class TrialSteps:
+    """`says` is what the system answers to a call (`NAME`, `undo NAME`) from now on: else yes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,19 +42,19 @@ class Desk:
         self.calls.append(call)
         match self.says.get(call, "yes"):
             case "no":
-                raise ProviderRefused("the desk says no", "desk_says_no")
+                raise ProviderRefused("the trial system says no", "trial_says_no")
             case "unknown":
-                raise OutcomeUnknown("the desk did not answer")
+                raise OutcomeUnknown("the trial system did not answer")
             case "away":
-                raise ProviderUnavailable("the desk is closed")
+                raise ProviderUnavailable("the trial system is closed")
             case "in an hour":
-                raise ProviderUnavailable("the desk is busy", again_in_s=3_600)
+                raise ProviderUnavailable("the trial system is busy", again_in_s=3_600)
             case "bug":
-                raise LookupError("a mistake of whoever wrote the desk's adapter")
+                raise LookupError("a mistake of whoever wrote the adapter")
 
     @activity.defn
-    async def run_errand(self, claim: Claim, errand: Errand) -> Ran:
-        step_claim = claim.step_claim(errand)
+    async def run_trial(self, claim: Claim, trial_step: TrialStep) -> Ran:
+        step_claim = claim.step_claim(trial_step)
         within = timedelta(minutes=5)
         started = await start_step(
             self._database, claim.author(), step_claim, [], lambda _: Decision(None), within=within
@@ -62,7 +62,7 @@ class Desk:
         step = started.step
         if step.undecided:
             if claim.verdict is None:
-                self._call(errand.name)
+                self._call(trial_step.name)
             failed = claim.verdict is not None and claim.verdict.outcome == "failed"
 
             def finish(_: Loaded) -> Decision[StepOutcome]:
@@ -74,9 +74,9 @@ class Desk:
         return Ran()
 
     @activity.defn
-    async def take_errand_back(self, claim: Claim, errand: Errand) -> StepUndone:
+    async def undo_trial(self, claim: Claim, trial_step: TrialStep) -> StepUndone:
         if claim.verdict is None:
-            self._call(f"undo {errand.name}")
+            self._call(f"undo {trial_step.name}")
         undone = Decision(StepUndone(note="taken back"))
-        step_claim = claim.step_claim(errand)
+        step_claim = claim.step_claim(trial_step)
         return await undo_step(self._database, claim.author(), step_claim, [], lambda _: undone)

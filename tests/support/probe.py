@@ -1,33 +1,22 @@
-"""What is on record: the ledger as its auditor reads it, and the books of the mock bank."""
+"""Reads what is on record: the ledger as its auditor, and the tables of the mock bank."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 
 from ledger.audit.verify import verify
 from ledger.database import open_database
-from tests.sagas.teller import DEADLINE_S, Json, saga_of
-from tests.triggers import take_off_the_log
-
-Fact = TypeVar("Fact")
-
-
-async def until(fact: Callable[[], Awaitable[Fact | None]]) -> Fact:
-    """What the fact is as soon as it is one."""
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if found := await fact():
-                return found
-            await asyncio.sleep(0.01)
+from tests.support.driver import Json, saga_of
+from tests.support.triggers import take_off_the_log
+from tests.support.until import until
 
 
 @dataclass
-class Books:
+class Probe:
     """Read by SQL, past all of our readers."""
 
     ledger_url: str = field(repr=False)

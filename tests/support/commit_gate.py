@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from psycopg import AsyncConnection
 
 from tests.ledger.conftest import Clone
-from tests.triggers import take_off_the_log
+from tests.support.triggers import take_off_the_log
 
 # As late as can be, since the rules of the ledger come before it by name.
 _GATE = """
@@ -50,7 +50,7 @@ class Gate:
 
 
 @asynccontextmanager
-async def gate_of(clone: Clone) -> AsyncIterator[Gate]:
+async def commit_gate(clone: Clone) -> AsyncIterator[Gate]:
     """The gate of one ledger; at the end it is taken down, since verify would find it."""
     async with await AsyncConnection.connect(clone.superuser, autocommit=True) as connection:
         await connection.execute(_GATE)

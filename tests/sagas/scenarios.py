@@ -1,4 +1,4 @@
-"""One saga of each shape: what a run of it looks like in Temporal, from start to end."""
+"""One saga of each scenario: what a run of it looks like in Temporal, from start to end."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -6,34 +6,35 @@ from dataclasses import dataclass
 
 from temporalio.client import WorkflowFailureError
 
-from tests.sagas.books import Books, until
 from tests.sagas.conftest import SWEEP_QUEUE, Inject, NewAgent
 from tests.sagas.sweeping import Sweeper
-from tests.sagas.teller import (
+from tests.support.driver import (
     USER,
+    Driver,
     Handle,
     Json,
-    Teller,
     new_id,
     payment,
     policy,
     registration,
     saga_of,
 )
+from tests.support.probe import Probe
+from tests.support.until import until
 
 
 @dataclass(frozen=True)
 class Stage:
-    """All that a shape needs."""
+    """All that a scenario needs."""
 
-    teller: Teller
-    books: Books
+    driver: Driver
+    probe: Probe
     inject: Inject
     new_agent: NewAgent
 
     @property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.teller.client, SWEEP_QUEUE, self.books)
+        return Sweeper(self.driver.client, SWEEP_QUEUE, self.probe)
 
     async def ended(self, handle: Handle) -> Handle:
         """The same, once it has ended in whatever way."""
@@ -42,136 +43,136 @@ class Stage:
         return handle
 
 
-Shape = Callable[[Stage], Awaitable[Handle]]
-SHAPES: dict[str, Shape] = {}
+Scenario = Callable[[Stage], Awaitable[Handle]]
+SCENARIOS: dict[str, Scenario] = {}
 
 
-def shape(play: Shape) -> Shape:
-    SHAPES[play.__name__.replace("_", "-")] = play
+def scenario(play: Scenario) -> Scenario:
+    SCENARIOS[play.__name__.replace("_", "-")] = play
     return play
 
 
-@shape
+@scenario
 async def payment_captured(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
-    return await stage.ended(await stage.teller.start(request))
+    return await stage.ended(await stage.driver.start(request))
 
 
-@shape
+@scenario
 async def payment_submitted_twice(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 55_000)
-    await stage.teller.submit(request)
-    await stage.teller.submit(request)
-    await stage.teller.tell(request, "approve")
-    return await stage.ended(stage.teller.handle(request))
+    await stage.driver.submit(request)
+    await stage.driver.submit(request)
+    await stage.driver.tell(request, "approve")
+    return await stage.ended(stage.driver.handle(request))
 
 
-@shape
+@scenario
 async def payment_captured_by_its_agent(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 55_000, capture="manual")
-    await stage.teller.submit(request)
-    await stage.teller.tell(request, "approve")
-    await stage.teller.tell(request, "capture", {"actor": f"agent:{request['agent_id']}"})
-    return await stage.ended(stage.teller.handle(request))
+    await stage.driver.submit(request)
+    await stage.driver.tell(request, "approve")
+    await stage.driver.tell(request, "capture", {"actor": f"agent:{request['agent_id']}"})
+    return await stage.ended(stage.driver.handle(request))
 
 
-@shape
+@scenario
 async def payment_denied(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 70_000)
-    return await stage.ended(await stage.teller.start(request))
+    return await stage.ended(await stage.driver.start(request))
 
 
-@shape
+@scenario
 async def payment_rejected(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 55_000)
-    await stage.teller.submit(request)
-    await stage.teller.tell(request, "reject")
-    return await stage.ended(stage.teller.handle(request))
+    await stage.driver.submit(request)
+    await stage.driver.tell(request, "reject")
+    return await stage.ended(stage.driver.handle(request))
 
 
-@shape
+@scenario
 async def payment_expired(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 55_000, approve_within="PT0.2S")
-    return await stage.ended(await stage.teller.start(request))
+    return await stage.ended(await stage.driver.start(request))
 
 
-@shape
+@scenario
 async def payment_voided(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000, capture="manual")
-    await stage.teller.submit(request)
-    await stage.teller.tell(request, "cancel")
-    return await stage.ended(stage.teller.handle(request))
+    await stage.driver.submit(request)
+    await stage.driver.tell(request, "cancel")
+    return await stage.ended(stage.driver.handle(request))
 
 
-@shape
+@scenario
 async def payment_refused_by_the_bank(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
     await stage.inject(request, "refuse")
-    return await stage.ended(await stage.teller.start(request))
+    return await stage.ended(await stage.driver.start(request))
 
 
-@shape
+@scenario
 async def payment_cancelled_in_its_transfer(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
     await stage.inject(request, "slow_after", delay_ms=300)
-    handle = await stage.teller.start(request)
-    await stage.books.until_booked(request)
+    handle = await stage.driver.start(request)
+    await stage.probe.until_booked(request)
     await handle.cancel()
     return await stage.ended(handle)
 
 
-@shape
+@scenario
 async def payment_looked_up(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
     await stage.inject(request, "timeout_after")
     await stage.inject(request, "timeout_before", operation="find")
-    return await stage.ended(await stage.teller.start(request))
+    return await stage.ended(await stage.driver.start(request))
 
 
-@shape
+@scenario
 async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
     await stage.inject(request, "slow_after", delay_ms=300)
     await stage.inject(request, "timeout_before", operation="reverse", remaining=1_000)
-    handle = await stage.teller.start(request)
-    await stage.books.until_booked(request)
+    handle = await stage.driver.start(request)
+    await stage.probe.until_booked(request)
     await handle.cancel()
 
     async def pauses() -> bool:
-        step = await stage.teller.step(request, "execute transfer")
+        step = await stage.driver.step(request, "execute transfer")
         return "skip" in step.get("verbs", []) and step["tries"] >= 2
 
     said = {**USER, "step": "execute transfer"}
     await until(pauses)
-    await stage.teller.tell(request, "retry", said)
+    await stage.driver.tell(request, "retry", said)
     await until(pauses)
-    await stage.teller.tell(request, "skip", {**said, "reason": "they keep it"})
+    await stage.driver.tell(request, "skip", {**said, "reason": "they keep it"})
     return await stage.ended(handle)
 
 
-@shape
+@scenario
 async def payment_taken_over(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 55_000)
-    await stage.teller.submit(request)
-    await stage.teller.handle(request).terminate()
-    await stage.teller.submit(request)
-    await stage.teller.tell(request, "approve")
-    return await stage.ended(stage.teller.handle(request))
+    await stage.driver.submit(request)
+    await stage.driver.handle(request).terminate()
+    await stage.driver.submit(request)
+    await stage.driver.tell(request, "approve")
+    return await stage.ended(stage.driver.handle(request))
 
 
-@shape
+@scenario
 async def payment_recovered(stage: Stage) -> Handle:
     request = await _swept(stage)
-    return await stage.ended(stage.teller.handle(request))
+    return await stage.ended(stage.driver.handle(request))
 
 
-@shape
+@scenario
 async def recovery(stage: Stage) -> Handle:
     request = await _swept(stage)
     return await stage.ended(stage.sweeper.recovery(saga_of(request)))
 
 
-@shape
+@scenario
 async def sweep(stage: Stage) -> Handle:
     request = await _lost(stage)
     handle = await stage.ended(await stage.sweeper.start())
@@ -181,8 +182,8 @@ async def sweep(stage: Stage) -> Handle:
 
 async def _lost(stage: Stage) -> Json:
     request = payment(await stage.new_agent(), 55_000)
-    await stage.teller.submit(request)
-    await stage.teller.handle(request).terminate()
+    await stage.driver.submit(request)
+    await stage.driver.handle(request).terminate()
     return request
 
 
@@ -192,36 +193,36 @@ async def _swept(stage: Stage) -> Json:
     return request
 
 
-@shape
+@scenario
 async def payment_repeated_after_its_end(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
-    await stage.teller.run(request)
-    return await stage.ended(await stage.teller.start(request))
+    await stage.driver.run(request)
+    return await stage.ended(await stage.driver.start(request))
 
 
-@shape
+@scenario
 async def payment_under_a_used_id(stage: Stage) -> Handle:
     request = payment(await stage.new_agent(), 45_000)
-    await stage.teller.run(request)
-    return await stage.ended(await stage.teller.start({**request, "description": "another"}))
+    await stage.driver.run(request)
+    return await stage.ended(await stage.driver.start({**request, "description": "another"}))
 
 
-@shape
+@scenario
 async def payment_with_bad_input(stage: Stage) -> Handle:
-    return await stage.ended(await stage.teller.start({**payment("bot", 45_000), "capture": "?"}))
+    return await stage.ended(await stage.driver.start({**payment("bot", 45_000), "capture": "?"}))
 
 
-@shape
+@scenario
 async def agent_registered(stage: Stage) -> Handle:
-    return await stage.ended(await stage.teller.start(registration(new_id("bot"))))
+    return await stage.ended(await stage.driver.start(registration(new_id("bot"))))
 
 
-@shape
+@scenario
 async def agent_unknown(stage: Stage) -> Handle:
-    return await stage.ended(await stage.teller.start(registration(new_id("bot"), "revoke")))
+    return await stage.ended(await stage.driver.start(registration(new_id("bot"), "revoke")))
 
 
-@shape
+@scenario
 async def policy_set(stage: Stage) -> Handle:
     request = {**policy(new_id("bot")), **USER}
-    return await stage.ended(await stage.teller.start(request))
+    return await stage.ended(await stage.driver.start(request))

@@ -1,7 +1,6 @@
 """Who asks for changes, and what is really there: JSON in, JSON out, SQL past the provider."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +29,7 @@ def schema(name: str, database: str, owner: str) -> Json:
 
 
 @dataclass(frozen=True)
-class Asking:
+class ChangeDriver:
     """Starts changes and rollbacks by workflow name, with plain JSON."""
 
     client: Client
@@ -115,13 +114,6 @@ class Target:
     async def add_table(self, database: str, name: str = "public.invoices") -> None:
         """Data that somebody would miss."""
         await self.execute(f"CREATE TABLE {name} (id int)", database)
-
-
-async def until(fact: Callable[[], Awaitable[Any]]) -> None:
-    """Wait for a fact; only what is broken takes half a minute."""
-    async with asyncio.timeout(30):
-        while not await fact():  # noqa: ASYNC110 - the fact is in a database
-            await asyncio.sleep(0.01)
 
 
 async def told(ledger: Database, aggregate: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The explorer's end of the nursery: worker processes that may be killed, frozen and woken."""
+"""Worker processes of the explorer, which may be killed, frozen and woken."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Process:
                 os.kill(self.pid, number)
 
 
-class Nursery:
+class WorkerProcesses:
     """Gives worker processes for orders."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -53,7 +53,7 @@ class Nursery:
         return await born
 
     async def listen(self) -> None:
-        """Take what the nursery says, until it ends."""
+        """Read what the parent process writes, until it ends."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             ((what, pid),) = json.loads(line).items()
@@ -66,8 +66,8 @@ class Nursery:
 
 
 @asynccontextmanager
-async def nursery(log: Path) -> AsyncIterator[Nursery]:
-    """A nursery whose processes do not outlive the block; what they say goes to `log`."""
+async def processes(log: Path) -> AsyncIterator[WorkerProcesses]:
+    """Worker processes that do not outlive the block; what they write goes to `log`."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.crash.worker"),
@@ -76,7 +76,7 @@ async def nursery(log: Path) -> AsyncIterator[Nursery]:
             stderr=output,
             start_new_session=True,
         )
-    made = Nursery(process)
+    made = WorkerProcesses(process)
     listening = asyncio.create_task(made.listen())
     try:
         yield made

@@ -1,4 +1,4 @@
-"""The sagas that the explorer crashes, one of each shape; see also `lost` and `mended`."""
+"""The sagas that the explorer crashes, one of each scenario; see also `lost` and `mended`."""
 
 import asyncio
 from contextlib import suppress
@@ -7,9 +7,9 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from tests.crash.play import Play
-from tests.crash.shape import shape
-from tests.infrastructure.asking import database, role
-from tests.sagas.teller import USER, Handle, policy, registration
+from tests.crash.scenario import scenario
+from tests.infrastructure.driver import database, role
+from tests.support.driver import USER, Handle, policy, registration
 
 # Long enough that a cancel is heard before the call is given up and made again: a frozen worker
 # still takes two workflow tasks, and each is taken from it after TASK_TIMEOUT.
@@ -17,46 +17,46 @@ LATER_S = 5.0
 PAYMENT_UNDONE = ("compensated", "voided", "failed")
 
 
-@shape("payment captured", "payment/pay", "captured")
+@scenario("payment captured", "payment/pay", "captured")
 async def captured(play: Play) -> None:
     await play.asks(45_000)
     await play.start()
 
 
-@shape("payment approved by a person", "payment/pay", "captured")
+@scenario("payment approved by a person", "payment/pay", "captured")
 async def approved(play: Play) -> None:
     await play.asks(55_000)
     await play.submit()
     await play.tell("approve")
 
 
-@shape("payment captured by its agent", "payment/pay", "captured")
+@scenario("payment captured by its agent", "payment/pay", "captured")
 async def captured_by_its_agent(play: Play) -> None:
     await play.asks(45_000, capture="manual")
     await play.submit()
     await play.tell("capture", {"actor": f"agent:{play.agent}"})
 
 
-@shape("payment denied", "payment/pay", "denied")
+@scenario("payment denied", "payment/pay", "denied")
 async def denied(play: Play) -> None:
     await play.asks(70_000)
     await play.start()
 
 
-@shape("payment rejected", "payment/pay", "rejected")
+@scenario("payment rejected", "payment/pay", "rejected")
 async def rejected(play: Play) -> None:
     await play.asks(55_000)
     await play.submit()
     await play.tell("reject")
 
 
-@shape("payment expired", "payment/pay", "expired")
+@scenario("payment expired", "payment/pay", "expired")
 async def expired(play: Play) -> None:
     await play.asks(55_000, approve_within="PT0.2S")
     await play.start()
 
 
-@shape("payment refused by the bank", "payment/pay", "compensated")
+@scenario("payment refused by the bank", "payment/pay", "compensated")
 async def refused_by_the_bank(play: Play) -> None:
     await play.asks(45_000)
     # Also the call that is made again.
@@ -64,7 +64,7 @@ async def refused_by_the_bank(play: Play) -> None:
     await play.start()
 
 
-@shape(
+@scenario(
     "payment cancelled in its transfer", "payment/pay", "compensated", "captured", is_cancelled=True
 )
 async def cancelled_in_its_transfer(play: Play) -> None:
@@ -75,14 +75,14 @@ async def cancelled_in_its_transfer(play: Play) -> None:
     await handle.cancel()
 
 
-@shape("payment cancelled while it waits", "payment/pay", "voided", is_cancelled=True)
+@scenario("payment cancelled while it waits", "payment/pay", "voided", is_cancelled=True)
 async def cancelled_while_it_waits(play: Play) -> None:
     await play.asks(55_000)
     await play.submit()
     await play.tell("cancel")
 
 
-@shape(
+@scenario(
     "payment cancelled at the fault",
     "payment/pay",
     "captured",
@@ -95,7 +95,7 @@ async def payment_cancelled_at_the_fault(play: Play) -> None:
     await cancel_at_the_fault(play, await play.start())
 
 
-@shape("payment whose answer is lost", "payment/pay", "captured")
+@scenario("payment whose answer is lost", "payment/pay", "captured")
 async def whose_answer_is_lost(play: Play) -> None:
     await play.asks(45_000)
     await play.fault("timeout_after")
@@ -103,7 +103,9 @@ async def whose_answer_is_lost(play: Play) -> None:
     await play.start()
 
 
-@shape("payment whose undo is retried", "payment/pay", "compensated", "captured", is_cancelled=True)
+@scenario(
+    "payment whose undo is retried", "payment/pay", "compensated", "captured", is_cancelled=True
+)
 async def whose_undo_is_retried(play: Play) -> None:
     await play.asks(45_000)
     await play.fault("slow_after", delay_ms=400)
@@ -113,7 +115,7 @@ async def whose_undo_is_retried(play: Play) -> None:
     await handle.cancel()
 
 
-@shape("payment taken over", "payment/pay", "captured")
+@scenario("payment taken over", "payment/pay", "captured")
 async def taken_over(play: Play) -> None:
     await play.asks(55_000)
     await play.submit()
@@ -122,37 +124,37 @@ async def taken_over(play: Play) -> None:
     await play.tell("approve")
 
 
-@shape("agent registered", "agent/agent", "registered")
+@scenario("agent registered", "agent/agent", "registered")
 async def agent_registered(play: Play) -> None:
     play.request = registration(play.agent) | {"operation_id": f"{play.prefix}agent"}
     await play.start()
 
 
-@shape("policy set", "policy/policy", "set")
+@scenario("policy set", "policy/policy", "set")
 async def policy_set(play: Play) -> None:
     play.request = policy(play.agent) | {"operation_id": f"{play.prefix}policy", **USER}
     await play.start()
 
 
-@shape("change applied", "change/change", "applied")
+@scenario("change applied", "change/change", "applied")
 async def change_applied(play: Play) -> None:
     app = f"{play.prefix}app"
     await play.change("change", present=[role(app), database(f"{play.prefix}db", app)])
 
 
-@shape("change in parallel", "change/change", "applied", is_parallel=True)
+@scenario("change in parallel", "change/change", "applied", is_parallel=True)
 async def change_in_parallel(play: Play) -> None:
     await play.change("change", present=[role(play.prefix + name) for name in ("a", "b", "c")])
 
 
-@shape("change that fails and is undone", "change/change", "compensated", is_parallel=True)
+@scenario("change that fails and is undone", "change/change", "compensated", is_parallel=True)
 async def change_undone(play: Play) -> None:
     app, db = f"{play.prefix}app", f"{play.prefix}db"
     nobody = database(db, f"{play.prefix}nobody", depends_on=[app])
     await play.change("change", present=[role(app), role(f"{play.prefix}b"), nobody])
 
 
-@shape(
+@scenario(
     "change cancelled at the fault",
     "change/change",
     "applied",
@@ -168,7 +170,7 @@ async def change_cancelled_at_the_fault(play: Play) -> None:
     await cancel_at_the_fault(play, await play.change("change", present=[first, second]))
 
 
-@shape("change rolled back", "rollback/rollback", "applied", is_parallel=True)
+@scenario("change rolled back", "rollback/rollback", "applied", is_parallel=True)
 async def rolled_back(play: Play) -> None:
     app = f"{play.prefix}app"
     first = await play.change("first", present=[role(app), role(f"{play.prefix}b")])

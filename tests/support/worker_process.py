@@ -12,8 +12,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from tests.sagas.books import until
-from tests.sagas.teller import DEADLINE_S
+from tests.support.until import DEADLINE_S, until
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,13 +20,12 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
+from tests.support.until import DEADLINE_S
 from workflows.engine.workflow import SUBMITTED_BY
 
 Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
 
-# Only what is broken takes so long.
-DEADLINE_S = 30.0
 CBU = "2850590940090418135201"
 USER = {"actor": "user:u-17"}
 # Pesos, as the requirements tell them.
@@ -36,7 +35,7 @@ KINDS = {
     "payment": "PaymentSaga",
     "agent": "AgentSaga",
     "policy": "PolicySaga",
-    "errands": "ErrandSaga",
+    "trial": "TrialSaga",
 }
 
 
@@ -78,8 +77,8 @@ def policy(agent: str, **more: Any) -> Json:
 
 
 def kind_of(request: Mapping[str, Any]) -> str:
-    """`payment`, `errands`, `agent` or `policy`."""
-    for field, kind in (("amount", "payment"), ("errands", "errands")):
+    """`payment`, `trial`, `agent` or `policy`."""
+    for field, kind in (("amount", "payment"), ("trial", "trial")):
         if field in request:
             return kind
     return "agent" if "action" in request else "policy"
@@ -133,7 +132,7 @@ async def refused(update: Awaitable[Any]) -> ApplicationError:
 
 
 @dataclass(frozen=True)
-class Teller:
+class Driver:
     """One client of Temporal, and the task queue that the worker under test listens on."""
 
     client: Client
