@@ -3,6 +3,14 @@
 # Guess: a month has no fixed length, so a library that makes a length of it refuses, or keeps months.
 # Seen: pydantic makes 30 and 45 days; isodate keeps the months, and fails only when P1.5M is added to a
 # date. A deadline of a month is another day with each.
+#   pydantic 2.14.3, isodate 0.7.2
+#   pydantic, P1M after 2026-02-01: 2026-03-03
+#   isodate, P1M after 2026-02-01: 2026-03-01
+#   pydantic, P1.5M after 2026-02-01: 45 days
+#   isodate, P1.5M after 2026-02-01: ValueError
+# What to do instead: for a length of time accept weeks, days and less only; refuse a Y, and an M before
+# the T, in the text before pydantic reads it. Where a month is meant, keep the text, parse it with
+# isodate, refuse fractions of a month, and add it to a stated start date.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
