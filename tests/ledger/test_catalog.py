@@ -61,6 +61,17 @@ async def test_every_state_table_has_its_rules(clone: Clone) -> None:
         assert await _triggers(clone, table) == rules
 
 
+async def test_every_state_table_has_the_columns_of_its_model(clone: Clone) -> None:
+    for aggregate_type in AGGREGATE_TYPES.values():
+        found = await clone.fetch(
+            "SELECT attname::text, NOT attnotnull FROM pg_attribute "
+            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+            f"ledger.{aggregate_type.table.name}",
+        )
+        columns = {(column.name, bool(column.nullable)) for column in aggregate_type.table.c}
+        assert set(found) == columns, "the columns of its migration and of its model differ"
+
+
 async def test_a_state_table_without_its_rules_is_seen(clone: Clone) -> None:
     copy = "CREATE TABLE ledger.invoices (LIKE ledger.agents INCLUDING ALL)"
     await clone.execute(clone.owner, copy, "GRANT SELECT ON ledger.invoices TO amends_auditor")
