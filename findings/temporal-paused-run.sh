@@ -56,9 +56,10 @@ async def main():
         )
 
         async def both_listed():
-            found = 0
-            while found < 2:
-                found = (await client.count_workflows()).count
+            # The list of runs follows a start or a pause a moment later.
+            for query, wanted in ((None, 2), ("ExecutionStatus = 'Paused'", 1)):
+                while (await client.count_workflows(query)).count < wanted:
+                    await asyncio.sleep(0.1)
             return [run.id async for run in client.list_workflows()]
 
         seen = [await told(paused.describe()), await told(asyncio.wait_for(both_listed(), 30))]
