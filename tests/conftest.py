@@ -1,5 +1,6 @@
 """Real servers for all tests: one set per run, in a folder of its own."""
 
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
@@ -12,6 +13,9 @@ from worker.embedded.servers import EmbeddedServers
 
 # Temporal deletes a run only when it has noted that its end was dealt with: every half a minute.
 _NOTED_EVERY = '"1s"'
+# A shell ignores Ctrl-C in what it runs in the background, and each child process inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 CloneDatabase = Callable[[str], Awaitable[str]]
 # They begin first, so that no process waits for the other one at the end.
 LONG = {
