@@ -1,17 +1,18 @@
 """Each kind of saga and of resource is complete; a failure says the next step of its recipe
 (docs/recipes/)."""
 
+import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from activities.providers.kinds import known_kinds
+from activities.providers.kinds import BUILT_IN, ProviderType
 from ledger.aggregates.aggregate import AggregateType
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from worker.settings import Settings
-from worker.wiring import providers
+from worker.wiring import undos
 from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SagaKind
 from workflows.engine.workflow import SagaWorkflow
 from workflows.kinds import SAGAS, sagas_of
@@ -51,13 +52,53 @@ def test_a_worker_carries_every_saga_on_one_queue() -> None:
     assert sorted(carried, key=SAGAS.index) == list(SAGAS)
 
 
-def test_every_kind_of_resource_that_can_be_planned_has_a_provider() -> None:
-    provided = providers(Settings(target_url="postgresql://unused"))
-    without = {kind for each in provided for kind in each.kinds} ^ set(known_kinds())
-    assert not without, (
-        f"{without}: the `kinds` of a ProviderType in activities/providers/kinds.py are those of "
-        f"the provider that its `create` makes"
+def _used(saga: type[Any]) -> tuple[set[str], bool]:
+    """The undos that the file of a saga names, and whether its story has a pivot."""
+    tree = list(ast.walk(ast.parse(inspect.getsource(inspect.getmodule(saga) or saga))))
+    undos = {
+        word.value.attr
+        for node in tree
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "undo" and isinstance(word.value, ast.Attribute)
+    }
+    return undos, any(isinstance(node, ast.Attribute) and node.attr == "pivot" for node in tree)
+
+
+@pytest.mark.parametrize("saga", SAGAS, ids=lambda saga: saga.__name__)
+def test_recovery_knows_the_undos_of_a_saga_and_its_pivot(saga: type[Any]) -> None:
+    named, has_pivot = _used(saga)
+    for base in saga.__mro__:
+        if base.__module__.startswith("workflows.") and "story" in vars(base):
+            named |= _used(base)[0]
+    unknown = named - undos()
+    assert not unknown, f"add the class of {unknown} to undos() of worker/wiring.py"
+    assert saga.kind.pivot_step or not has_pivot, (
+        "name the step before pivot() as pivot_step of the kind, or recovery undoes past the pivot"
     )
+
+
+# What the providers of this repository read; see the `create` of each.
+ENVIRONMENT = {"AMENDS_POSTGRES_TARGET_URL": "postgresql://unused"}
+
+
+@pytest.mark.parametrize("provider_type", BUILT_IN, ids=lambda each: sorted(each.kinds)[0])
+def test_every_kind_of_resource_that_can_be_planned_has_a_provider(
+    provider_type: ProviderType,
+) -> None:
+    made = provider_type.create(ENVIRONMENT)
+    assert made is not None, "add the variables that its `create` needs to ENVIRONMENT of this test"
+    assert dict(made.kinds) == dict(provider_type.kinds), (
+        "the `kinds` of the ProviderType are those of the provider that its `create` makes"
+    )
+    assert provider_type.create({}) is None, "a worker without its settings goes without it"
+
+
+def test_every_provider_of_this_repository_is_built_in() -> None:
+    packages = {path.name for path in (ROOT / "activities/providers").iterdir() if path.is_dir()}
+    known = {kind.split(".")[0] for each in BUILT_IN for kind in each.kinds}
+    missing = packages - known - {"__pycache__"}
+    assert not missing, f"add the ProviderType of {missing} to BUILT_IN of providers/kinds.py"
 
 
 @pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)

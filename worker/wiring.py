@@ -111,7 +111,7 @@ def providers(settings: Settings) -> list[Provider]:
 
     Raises ProviderNotLoaded.
     """
-    environment = {**os.environ, "AMENDS_TARGET_URL": settings.target_url or ""}
+    environment = {**os.environ, "AMENDS_POSTGRES_TARGET_URL": settings.target_url or ""}
     made = (each.create(environment) for each in installed())
     return [provider for provider in made if provider is not None]
 

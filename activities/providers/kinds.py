@@ -39,11 +39,12 @@ class ProviderNotLoaded(Exception):
 
 
 def _postgres(environment: Mapping[str, str]) -> Provider | None:
-    url = environment.get("AMENDS_TARGET_URL")
+    url = environment.get("AMENDS_POSTGRES_TARGET_URL")
     return PostgresProvider(url) if url else None
 
 
 POSTGRES = ProviderType(POSTGRES_KINDS, _postgres)
+BUILT_IN = (POSTGRES,)
 
 
 @cache
@@ -60,8 +61,8 @@ def known_kinds() -> Kinds:
 
 def with_entry_points(found: Iterable[EntryPoint]) -> tuple[ProviderType, ...]:
     """The built-in providers and these. Raises ProviderNotLoaded."""
-    providers = [POSTGRES]
-    owners = dict.fromkeys(POSTGRES.kinds, "Amends")
+    providers = list(BUILT_IN)
+    owners = {kind: "Amends" for each in BUILT_IN for kind in each.kinds}
     for point in sorted(found, key=lambda each: each.name):
         named = f"the provider {point.name} ({point.value})"
         provider = _loaded(point, named)

@@ -142,7 +142,7 @@ async def test_with_a_package_that_cannot_be_loaded_nothing_starts(
         | {
             "PYTHONPATH": str(tmp_path),
             "AMENDS_DATABASE_URL": needed(place.settings.database_url, "the ledger"),
-            "AMENDS_TARGET_URL": servers.target_url,
+            "AMENDS_POSTGRES_TARGET_URL": servers.target_url,
         },
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

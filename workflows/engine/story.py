@@ -1,4 +1,4 @@
-"""What a saga tells the engine: its models, its story, and its result after a undone."""
+"""What a saga tells the engine: its models, its story, and its result after a compensation."""
 
 from typing import Any, ClassVar, Generic, TypeVar
 
