@@ -170,7 +170,11 @@ class TestWhatCantBeReplayed:
         [
             ("schema_version = 2", UnknownEvent, "version 2 .* upgrade"),
             ("event_type = 'AgentPromoted'", UnknownEvent, "AgentPromoted .* upgrade"),
-            ("event_type = 'AgentRevoked', payload = '{}'", UnknownEvent, "does not fit an agent"),
+            (
+                "event_type = 'AgentRevoked', payload = '{}'",
+                UnknownEvent,
+                "does not fit the state of the agent",
+            ),
             ("payload = '{\"secret\": 1}'", LogDamaged, "version 1 of agent/expense-bot"),
             ("version = 7", LogDamaged, "version 2 .* follows version 0"),
             ("aggregate = 'agent/x'", LogDamaged, "version 1 of agent/x .* not of its name"),
