@@ -177,7 +177,11 @@ class TestWhatCantBeReplayed:
             ),
             ("payload = '{\"secret\": 1}'", LogDamaged, "version 1 of agent/expense-bot"),
             ("version = 7", LogDamaged, "version 2 .* follows version 0"),
-            ("aggregate = 'agent/x'", LogDamaged, "version 1 of agent/x .* not of its name"),
+            (
+                "aggregate = 'agent/x'",
+                LogDamaged,
+                "version 1 of agent/x .* does not match its name",
+            ),
         ],
     )
     async def test_an_agent(
