@@ -198,7 +198,7 @@ class TestWhatCantBeReplayed:
         [
             ("schema_version = 2", UnknownEvent, "version 2 .* upgrade"),
             ("event_type = 'Refunded'", UnknownEvent, "Refunded .* upgrade"),
-            ("aggregate = 'invoice/1'", UnknownEvent, "no invoice"),
+            ("aggregate = 'invoice/1'", UnknownEvent, "'invoice' is unknown"),
             ("payload = jsonb_set(payload, '{spend,0,count}', '\"x\"')", LogDamaged, "22P02"),
             ("payload = jsonb_set(payload, '{spend,0,window}', '{}')", LogDamaged, "23502"),
             ("payload = jsonb_set(payload, '{spend,0,count}', '-9')", LogDamaged, "23514"),
