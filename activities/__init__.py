@@ -1,1 +1,2 @@
-"""What sagas do: one file per business noun, and external systems behind small protocols."""
+"""The activities of the sagas: one file per business area, and external systems behind small
+protocols."""

@@ -1,4 +1,5 @@
-"""Agents and their policies: who may ask, and how much it may spend."""
+"""Activities on agents and their policies: who may ask for payments, and how much they may
+spend."""
 
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ Json = dict[str, Any]
 
 
 class ChangeAgent(Request):
-    """Register an agent for a user, or revoke it."""
+    """Request to register an agent for a user, or to revoke it."""
 
     action: Literal["register", "revoke"]
     agent_id: str
@@ -26,7 +27,7 @@ class ChangeAgent(Request):
 
 
 class SetPolicy(Request):
-    """What an agent may spend, in minor units of `currency`."""
+    """Request to set what an agent may spend, in minor units of `currency`."""
 
     agent_id: str
     currency: str
@@ -37,20 +38,20 @@ class SetPolicy(Request):
 
 
 class PolicyVersion(Request):
-    """The version that decisions will name."""
+    """The version of a policy that decisions will name."""
 
     policy_version: int
 
 
 class AgentActivities:
-    """Agents and policies. All of them touch only our database."""
+    """Activities on agents and policies, which write only to our database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @activity.defn
     async def change_agent(self, claim: Claim, request: ChangeAgent) -> None:
-        """Register or revoke; revoking an agent that nobody registered is refused."""
+        """Registers or revokes an agent; revoking an agent that is not registered is refused."""
         name = agent_name(request.agent_id)
 
         def change(loaded: Loaded) -> Decision[Json]:
@@ -58,7 +59,9 @@ class AgentActivities:
             if request.action == "register":
                 event: Event = AgentRegistered(agent_id=request.agent_id, user=request.user or "")
             elif agent is None:
-                raise StateRefused(f"no agent {request.agent_id} is registered", "unknown_agent")
+                raise StateRefused(
+                    f"no agent named {request.agent_id!r} is registered", "unknown_agent"
+                )
             else:
                 event = AgentRevoked(reason=request.reason)
             return Decision({}, [(name, event)])
@@ -70,7 +73,7 @@ class AgentActivities:
 
     @activity.defn
     async def set_policy(self, claim: Claim, request: SetPolicy) -> PolicyVersion:
-        """In force for the next request."""
+        """Sets the policy of an agent, in force for the next request."""
         name = policy_name(request.agent_id)
 
         def change(loaded: Loaded) -> Decision[Json]:

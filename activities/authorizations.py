@@ -1,5 +1,5 @@
-"""Authorizations: the policy decides and the spend is reserved in one commit; a person decides
-above the threshold; all ends but a capture give the spend back to the window it came from."""
+"""Activities on authorizations: the policy decides and the spend is reserved in one commit; a
+person decides above the threshold; all ends but a capture release the spend to its window."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ Json = dict[str, Any]
 
 
 class Authorize(Request):
-    """What an agent asks to pay: minor units, ISO 4217, a checked CBU."""
+    """A request of an agent to pay: minor units, ISO 4217, a checked CBU."""
 
     agent_id: str
     amount_minor: int
@@ -53,7 +53,7 @@ class Authorize(Request):
 
 
 class Authorized(Request):
-    """How the authorization stands now."""
+    """The current state of an authorization."""
 
     authorization_id: str
     state: str
@@ -63,14 +63,14 @@ class Authorized(Request):
 
 
 class Approve(Request):
-    """A person's yes."""
+    """The approval of an authorization by a person."""
 
     authorization_id: str
     reason: str | None = None
 
 
 class Settle(Request):
-    """The transfer that was executed for an authorization."""
+    """The executed transfer of an authorization."""
 
     authorization_id: str
     provider_reference: str
@@ -87,14 +87,14 @@ def transfer_of(saga_id: str) -> str:
 
 
 class AuthorizationActivities:
-    """Decisions on payments. All of them touch only our database."""
+    """Decisions on payments, which write only to our database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @activity.defn
     async def authorize(self, claim: Claim, request: Authorize) -> Authorized:
-        """Let the policy decide, and reserve the spend in the same commit."""
+        """Decides a request by the policy, and reserves the spend in the same commit."""
         authorization_id = authorization_of(claim.saga_id)
         refs = [
             Ref(authorization_name(authorization_id)),
@@ -125,12 +125,12 @@ class AuthorizationActivities:
 
     @activity.defn
     async def read_authorization(self, saga_id: str) -> Authorized:
-        """How the authorization of a payment stands."""
+        """Reads the current state of a payment's authorization."""
         return await self._standing(authorization_of(saga_id))
 
     @activity.defn
     async def approve_authorization(self, claim: Claim, request: Approve) -> Authorized:
-        """A person approves what waits: this amount, this destination, under this policy."""
+        """Approves a pending authorization: this amount, this destination, under this policy."""
         name = authorization_name(request.authorization_id)
 
         def approve(loaded: Loaded) -> Decision[Json]:
@@ -153,7 +153,7 @@ class AuthorizationActivities:
 
     @activity.defn
     async def settle_authorization(self, claim: Claim, request: Settle) -> Authorized:
-        """The money moved: the authorization is captured, its spend is spent."""
+        """Captures the authorization after its transfer: the reserved spend is spent."""
         name = authorization_name(request.authorization_id)
 
         def settle(loaded: Loaded) -> Decision[Json]:
@@ -168,7 +168,7 @@ class AuthorizationActivities:
 
     @activity.defn
     async def release_authorization(self, claim: Claim, request: Authorize) -> StepUndone:
-        """Undo of `authorize`: give the spend back; how it ends follows from the saga's cause.
+        """Undo of `authorize`: releases the spend; which end it is follows from the saga's cause.
 
         Money that moved, or may have, and did not come back stays spent: its undo was given up.
         """
@@ -193,7 +193,7 @@ class AuthorizationActivities:
 def decide(
     loaded: Loaded, saga_id: str, authorization_id: str, request: Authorize
 ) -> Decision[Json]:
-    """The policy's word on a request: denied, approved, or left to a person. Pure."""
+    """Decides a request by the policy: denied, approved, or pending approval. Pure."""
     agent: AgentState | None = loaded[agent_name(request.agent_id)]
     policy: PolicyState | None = loaded[policy_name(request.agent_id)]
     version = loaded.version(policy_name(request.agent_id)) or None
@@ -226,7 +226,8 @@ def denial(
     policy: PolicyState | None,
     spent: SpendChange | None,
 ) -> str | None:
-    """The first reason to deny, in the contract's order; None when the policy allows it."""
+    """The first reason to deny, in the contract's order; None when the policy allows the
+    request."""
     if agent is None:
         return "unknown_agent"
     if agent.state == "revoked":
@@ -264,7 +265,7 @@ def _reserve(
 
 
 def daily_window(agent_id: str, policy: PolicyState, now: datetime) -> SpendWindow:
-    """The day in the policy's time zone that contains `now`."""
+    """The spend window of the day that contains `now`, in the policy's time zone."""
     today: date = now.astimezone(ZoneInfo(policy.time_zone)).date()
     return SpendWindow(agent_id=agent_id, currency=policy.currency, period="daily", starts_on=today)
 
@@ -286,8 +287,8 @@ _ENDS: dict[str, type[AuthorizationReleased]] = {
 
 
 def released(authorization: AuthorizationState, saga: SagaState) -> AuthorizationReleased:
-    """The event that gives the reserved spend back. Money that had begun to move was
-    `compensated`, whatever the cause."""
+    """The event that releases the reserved spend. An authorization whose money had begun to move
+    was `compensated`, whatever the cause."""
     end = _ENDS.get(saga.cause or "", AuthorizationCompensated)
     if authorization.state in ("capturing", "captured"):
         end = AuthorizationCompensated
@@ -299,12 +300,12 @@ def released(authorization: AuthorizationState, saga: SagaState) -> Authorizatio
 
 
 def is_gone(transfer: TransferState | None) -> bool:
-    """Whether money moved, or may have, that is not known to be back."""
+    """Whether money moved, or may have moved, and is not known to be back."""
     return transfer is not None and transfer.state in ("started", "executed")
 
 
 def require(authorization: AuthorizationState | None, state: str, verb: str) -> None:
-    """Refuse a verb that the authorization's state does not allow."""
+    """Raises StateRefused unless the authorization is in the given state."""
     found = authorization.state if authorization else "unknown"
     if found != state:
         raise StateRefused(

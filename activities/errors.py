@@ -1,4 +1,4 @@
-"""The one place that says what a failed activity means.
+"""Classifies the errors of activities: retried or not, and what each failure means.
 
     type of the failure        | retried | it means
     ---------------------------+---------+---------------------------------------------------------
@@ -44,7 +44,7 @@ UNKNOWN, UNAVAILABLE_NOW = "unknown", "unavailable"
 
 
 class Refused(Exception):
-    """Business says no, and it is on record. `reason` is a word a program may compare."""
+    """The request was refused for good, on record. `reason` is a word a program may compare."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -52,7 +52,7 @@ class Refused(Exception):
 
 
 class Failed(Exception):
-    """It will never work, it did not happen, and that is on record."""
+    """The step failed for good, its effect did not happen, and both are on record."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -64,7 +64,7 @@ MAX_PROBLEMS = 20
 
 
 def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
-    """The failure for bad input: each problem a field (dotted path) and a reason."""
+    """Makes the failure for invalid input: each problem a field (dotted path) and a reason."""
     left_out = len(problems) - MAX_PROBLEMS
     if left_out > 0:
         problems = [*problems[:MAX_PROBLEMS], ("input", f"and {left_out} more problems")]
@@ -134,7 +134,7 @@ def _reason(problem: ErrorDetails) -> str:
 
 
 def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 - one case a line
-    """What Temporal is told of an error that left an activity."""
+    """Converts an error that left an activity into the failure that Temporal records."""
     match error:
         case FailureError():
             return error
@@ -177,10 +177,10 @@ def _final(kind: str, message: str, *details: Any) -> ApplicationError:
 
 
 class ClassifyErrors(Interceptor):
-    """Puts `classify` around every activity of a worker."""
+    """Applies `classify` to every activity of a worker."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        """Wrap the activity; the SDK calls this once per worker."""
+        """Wraps the activity; the SDK calls this once per worker."""
         return _Classifying(next)
 
 
@@ -195,7 +195,7 @@ class _Classifying(ActivityInboundInterceptor):
             raise classify(error) from None
 
 
-# How long a single try of an outside call may take, and how often it must show that it lives.
+# How long a single try of an external call may take, and how often it must show that it lives.
 OUTSIDE_TRY = timedelta(seconds=30)
 # What it gives itself: less, so that it ends by itself and says how.
 ATTEMPT = OUTSIDE_TRY - timedelta(seconds=5)

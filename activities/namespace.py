@@ -1,5 +1,5 @@
-"""Which Temporal this is. A namespace is known by its id: one that was wiped and made anew has the
-same name for another id, and what it does not know says nothing about the old one."""
+"""Identifies a Temporal namespace by its id: after a reset the same name belongs to another id,
+which knows nothing of the sagas of the old one."""
 
 import time
 from contextvars import ContextVar
@@ -24,14 +24,14 @@ _NAMESPACE_ID: ContextVar[str] = ContextVar("namespace_id")
 
 
 async def namespace_id(client: Client) -> str:
-    """The id of the client's namespace, asked now. Raises RPCError."""
+    """Asks Temporal for the id of the client's namespace. Raises RPCError."""
     request = DescribeNamespaceRequest(namespace=client.namespace)
     described = await client.workflow_service.describe_namespace(request)
     return described.namespace_info.id
 
 
 def this_run() -> Run:
-    """The run whose activity this is."""
+    """The run that the current activity belongs to."""
     info = activity.info()
     return Run(
         namespace=info.workflow_namespace or "",
@@ -42,14 +42,15 @@ def this_run() -> Run:
 
 
 class KnowNamespace(Interceptor):
-    """Lets every activity of a worker know the id of its namespace."""
+    """Gives every activity of a worker the id of its namespace."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._id, self._asked_at = "", 0.0
 
     async def look_up(self) -> str:
-        """The id, at most a minute old, or what was known before while Temporal does not answer."""
+        """The id of the namespace, at most a minute old, or the last known one while Temporal does
+        not answer."""
         if not self._id or time.monotonic() - self._asked_at > LOOK_AGAIN_S:
             try:
                 self._id = await namespace_id(self._client)
@@ -60,7 +61,7 @@ class KnowNamespace(Interceptor):
         return self._id
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        """Wrap the activity; the SDK calls this once per worker."""
+        """Wraps the activity; the SDK calls this once per worker."""
         return _Knowing(next, self)
 
 

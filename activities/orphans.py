@@ -1,4 +1,4 @@
-"""Sagas that the ledger says are open and Temporal has lost: found, and put on record as lost.
+"""Finds orphaned sagas, open in the ledger and closed in Temporal, and records them as orphaned.
 
 Temporal is asked about each saga by `describe`, never by its visibility index, which lags. What a
 Temporal does not know is lost only if it is the one that carried the saga, by the id of its
@@ -45,23 +45,24 @@ _CLOSED = {
 
 @dataclass(frozen=True)
 class Care:
-    """How long a saga is left alone after its last change, or after its run closed; and how many
-    of a hundred open sagas may look lost at once before a person is asked."""
+    """Limits of the sweep: how long a saga is left alone after its last change, or after its run
+    closed; and how many of a hundred open sagas may look orphaned at once before an operator is
+    asked."""
 
     grace: timedelta = timedelta(minutes=5)
     brake_percent: int = 20
 
 
 class Look(Request):
-    """`gone`: ids of namespaces that a person says are gone for good; `all`: he has seen that many
-    look lost, and says go on."""
+    """Scope of one search. `gone`: ids of namespaces that an operator reports as gone for good;
+    `all`: the operator has seen how many sagas look orphaned, and confirms."""
 
     gone: list[str] = Field(default_factory=list)
     all: bool = False
 
 
 class LostSaga(Request):
-    """A saga that looks lost in this epoch; `found` is how its run stands."""
+    """A saga that looks orphaned in this epoch; `found` is the state of its run."""
 
     saga_id: str
     kind: str
@@ -70,9 +71,9 @@ class LostSaga(Request):
 
 
 class Seen(Request):
-    """Of `open` sagas, `lost_in_all` look lost, the first of which are `lost`. `held`: they are too
-    many to be believed. `elsewhere` counts those that another namespace carries, by its name and
-    id: of these nothing can be said here."""
+    """The result of a search: of `open` sagas, `lost_in_all` look orphaned, the first of which are
+    `lost`. `held`: too many to be credible. `elsewhere` counts the sagas of other namespaces, by
+    name and id, which can't be judged here."""
 
     open: int
     lost_in_all: int
@@ -82,7 +83,7 @@ class Seen(Request):
 
 
 class Loss(Request):
-    """The saga to be put on record as lost, in this epoch; see `Look` for `gone`, and
+    """The saga to record as orphaned, in this epoch; see `Look` for `gone`, and
     `ledger.sagas.orphans.declare_lost` for `pivot`."""
 
     saga_id: str
@@ -94,9 +95,9 @@ class Loss(Request):
 
 
 class Declared(Request):
-    """`lost`: it is on record, and `input` on `task_queue` carries the saga on. Else why not:
-    `ended`, `carried` (by another epoch), `open` (its run is), `elsewhere`, or `unknown_undo` (no
-    worker of this version undoes one of its steps)."""
+    """The result of recording a saga as orphaned. `lost`: recorded, and `input` on `task_queue`
+    carries the saga on; otherwise why not: `ended`, `carried` (by another epoch), `open` (its run
+    is), `elsewhere`, or `unknown_undo` (no worker of this version undoes one of its steps)."""
 
     how: Literal["lost", "ended", "carried", "open", "elsewhere", "unknown_undo"]
     input: dict[str, JsonValue] = Field(default_factory=dict)
@@ -104,7 +105,7 @@ class Declared(Request):
 
 
 class Standing(Request):
-    """How a saga stands in the ledger."""
+    """The state of a saga in the ledger."""
 
     state: str
     epoch: int
@@ -112,7 +113,7 @@ class Standing(Request):
 
 
 class LostSagas:
-    """One look at all that is open, and the record of what was lost. `undos` are the activities
+    """Activities of the sweep: search open sagas, record orphaned ones. `undos` are the activities
     that undo steps, by name."""
 
     def __init__(
@@ -123,7 +124,7 @@ class LostSagas:
 
     @activity.defn
     async def look_for_lost_sagas(self, look: Look) -> Seen:
-        """Ask Temporal about every open saga. Changes nothing."""
+        """Asks Temporal about every open saga. Changes nothing."""
         here = await namespace_id(self._client)
         opened, lost = 0, list[LostSaga]()
         elsewhere = Counter[str]()
@@ -171,7 +172,8 @@ class LostSagas:
         return not ours and saga.namespace_id not in gone
 
     async def _found(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> str | None:
-        """How its run was lost; None of one that is open, or that was lost only just now."""
+        """The state of a run that is closed or gone; None if it is open, or closed only just
+        now."""
         if self._is_elsewhere(saga, here, gone) or saga.now - saga.head_at < self._care.grace:
             return None
         if (saga.namespace, saga.namespace_id) != (self._client.namespace, here):
@@ -189,8 +191,8 @@ class LostSagas:
 
     @activity.defn
     async def declare_lost_saga(self, loss: Loss) -> Declared:
-        """Look once more, and put on record that the run of the saga is lost; what was started is
-        undone from here, or past its pivot, the saga goes forward."""
+        """Checks once more, and records the saga as orphaned; its steps are undone from here, or
+        past its pivot, the saga goes forward."""
         saga = await find_open(self._database, loss.saga_id)
         if saga is None:
             return Declared(how="ended")
@@ -227,7 +229,7 @@ class LostSagas:
 
     @activity.defn
     async def read_saga(self, saga_id: str) -> Standing:
-        """How the saga stands in the ledger."""
+        """Reads the state of the saga in the ledger."""
         saga = await self._stands(saga_id)
         return Standing(state=saga.state, epoch=saga.epoch, result=saga.result)
 

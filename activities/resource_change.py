@@ -1,4 +1,4 @@
-"""What one change of one resource is: request and answer of the activities on resources."""
+"""Requests and answers of the activities on resources."""
 
 from typing import Literal
 
@@ -18,20 +18,20 @@ from ledger.read.environments import KnownResource
 
 
 class ReadResources(Request):
-    """What a plan needs to know: these names, and what depends on them."""
+    """Request for the resources that a plan needs: these names, and what depends on them."""
 
     environment: str
     names: list[str]
 
 
 class KnownResources(Request):
-    """What the ledger knew when the plan was made."""
+    """The resources as recorded when the plan was made."""
 
     resources: list[KnownResource]
 
 
 class ReadPast(Request):
-    """What was touched since the point `to`; `names` limits it."""
+    """Request for the resources that were touched since the point `to`; `names` limits it."""
 
     environment: str
     to: str
@@ -55,19 +55,19 @@ class ApplyResource(Request):
 
     @property
     def aggregate(self) -> str:
-        """The name of the aggregate."""
+        """The aggregate name of the resource."""
         return resource_name(self.environment, self.name)
 
     @property
     def kind(self) -> str:
-        """The kind it will have, or had."""
+        """The kind of the resource after the operation, or before a deletion."""
         shape = self.after or self.before
         assert shape is not None
         return shape.kind
 
 
 class Applied(Request):
-    """What others need to use the resource."""
+    """The outputs of a resource, which others need to use it."""
 
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -78,7 +78,7 @@ _MADE_AGAIN = {"delete": ResourceCreated, "update": ResourceUpdated, "replace": 
 
 
 def done_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonValue]) -> Event:
-    """It is done as it was asked."""
+    """The event of an operation that was carried out."""
     if request.after is None:
         return ResourceDeleted(change=saga_id, undoes=request.undoes)
     return _MADE[request.action](
@@ -87,7 +87,7 @@ def done_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonValu
 
 
 def undone_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonValue]) -> Event:
-    """What was done is taken back by the same saga."""
+    """The event of an operation that the same saga undid."""
     if request.before is None:
         return ResourceDeleted(change=saga_id, undoes=saga_id)
     return _MADE_AGAIN[request.action](

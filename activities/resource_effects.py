@@ -1,4 +1,4 @@
-"""What happens outside: one change of one resource, done and taken back at its provider."""
+"""Carries out and undoes one change of one resource at its provider."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Seen:
-    """The real things before we act: what shall end (`old`), and what stands where the resource
-    shall be (`new`). None: it does not exist, or there is no such side to the change."""
+    """The real things before an operation: the one to end (`old`), and the one in the place of the
+    resource (`new`). None: it does not exist, or the operation has no such side."""
 
     old: Observed | None
     new: Observed | None
 
     def facts(self) -> Json:
-        """As it is stored with `started`."""
+        """The facts that are stored with `started`."""
         return {"old": _fact(self.old), "new": _fact(self.new)}
 
 
@@ -40,7 +40,7 @@ def _fact(observed: Observed | None) -> Json | None:
 
 @dataclass(frozen=True)
 class Restored:
-    """How an undo ended. `stays`: the change itself stands, for the reason in `residual`;
+    """The result of an undo. `stays`: the change itself stands, for the reason in `residual`;
     otherwise a residual says what did not come back."""
 
     note: str
@@ -50,27 +50,28 @@ class Restored:
 
 
 class Effects:
-    """The providers, as one change of one resource needs them."""
+    """The providers, in the operations that one change of one resource needs."""
 
     def __init__(self, providers: Sequence[Provider]) -> None:
         self._providers = {kind: provider for provider in providers for kind in provider.kinds}
 
     async def look(self, request: ApplyResource) -> Seen:
-        """The real things now. Raises ProviderUnavailable, ProviderRefused."""
+        """Reads the real things. Raises ProviderUnavailable, ProviderRefused."""
         ends = request.before if request.action in ("delete", "replace") else None
         return Seen(
             await self._read(request.name, ends), await self._read(request.name, request.after)
         )
 
     def has_landed(self, request: ApplyResource, saga_id: str, seen: Seen) -> bool:
-        """Whether an earlier attempt did it."""
+        """Whether an earlier attempt carried out the operation."""
         if request.after is None:
             return seen.old is None
         marker = Marker(request.aggregate, saga_id)
         return seen.new is not None and seen.new.managed_by == marker
 
     async def carry_out(self, request: ApplyResource, saga_id: str, seen: Seen) -> Json:
-        """Make it so; repeated, it goes on where an earlier attempt stopped. Returns the outputs.
+        """Carries out the operation; a repeat goes on where an earlier attempt stopped. Returns the
+        outputs.
 
         Raises ProviderRefused when nothing was changed, Failed when it was refused half-way,
         ProviderUnavailable when it may have landed.
@@ -92,7 +93,7 @@ class Effects:
     async def restore(
         self, request: ApplyResource, saga_id: str, done: bool, tables_before: int
     ) -> Restored:
-        """Bring back what was before; deletes nothing but what this saga made.
+        """Restores the state before the change; deletes nothing but what this saga made.
 
         `done`: the ledger says that the change was done; otherwise only what is marked by this
         saga counts as its doing. `tables_before`: what a deleted thing held.
@@ -165,7 +166,8 @@ class Effects:
 
 
 def _require_free(request: ApplyResource, found: Observed | None) -> None:
-    """What exists and was not made by a change that the ledger knows is never adopted."""
+    """Raises ProviderRefused for a real thing that no change in the ledger made: it is never
+    adopted."""
     if request.action not in ("create", "replace") or found is None:
         return
     thing = f"{request.kind} {request.name}"

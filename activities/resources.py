@@ -1,4 +1,4 @@
-"""Resources: `started` is on record before a provider is called, the outcome after it.
+"""Activities on resources: `started` is recorded before a provider is called, the outcome after it.
 
 Who may still be calling: each attempt begins with a look at the saga's epoch and ends, by its own
 clock, within `ATTEMPT`, also when it was frozen in between. So an undo of a step without an
@@ -59,17 +59,19 @@ APPLY_WITHIN = timedelta(minutes=5)
 
 
 class ResourceActivities:
-    """Resources through their providers, each change with the claim of the resource."""
+    """Activities that change resources through their providers, each under a claim of the
+    resource."""
 
     def __init__(
         self, database: Database, providers: Sequence[Provider], attempt: timedelta = ATTEMPT
     ) -> None:
-        """`attempt`: how long one attempt may call the outside."""
+        """`attempt`: how long one attempt may call an external system."""
         self._database, self._effects, self._attempt = database, Effects(providers), attempt
 
     @activity.defn
     async def read_resources(self, claim: Claim, request: ReadResources) -> KnownResources:
-        """What the ledger knows now; stored, so that the plan stands on it whoever goes on."""
+        """Reads the recorded resources; the answer is stored, so that a take-over goes on with the
+        same plan."""
         known = KnownResources(
             resources=await resource_history.resources(
                 self._database, request.environment, request.names
@@ -79,7 +81,7 @@ class ResourceActivities:
 
     @activity.defn
     async def read_past(self, claim: Claim, request: ReadPast) -> Rewound:
-        """What was before, and what is now; stored like `read_resources`.
+        """Reads the resources as they were and as they are; stored like `read_resources`.
 
         Raises StateRefused: `unknown_change`, `not_ended`, `in_the_future`.
         """
@@ -100,7 +102,8 @@ class ResourceActivities:
 
     @activity.defn
     async def apply_resource(self, claim: Claim, request: ApplyResource) -> Applied:
-        """Look at the real thing, claim the resource, make it so, and record what came of it.
+        """Reads the real thing, claims the resource, carries out the operation, and records its
+        outcome.
 
         Raises StateRefused (someone else changes or has changed it; the provider says no), Failed
         (half-way, or not in time: the undo looks), ProviderUnavailable.
@@ -178,7 +181,7 @@ class ResourceActivities:
 
     @activity.defn
     async def undo_resource(self, claim: Claim, request: ApplyResource) -> StepUndone:
-        """Undo of `apply_resource`: bring back what was before, or say what stays.
+        """Undo of `apply_resource`: restores the state before, or reports what stays.
 
         Data stays: what was created and holds data by now is left, unless irreversible is allowed.
         """
@@ -188,7 +191,7 @@ class ResourceActivities:
     async def _undo(self, claim: Claim, request: ApplyResource) -> StepUndone:
         step = await state_of(self._database, step_name(claim.saga_id, claim.step))
         if not isinstance(step, StepState):
-            raise NotFound(f"{claim.step} was never started")
+            raise NotFound(f"no step named {claim.step!r} was started")
         if step.undecided and claim.verdict is None:  # else a try before this one has waited
             self._wait_for_attempts(request)
         return await self._record_undo(claim, request, await self._restore(claim, request, step))
@@ -213,12 +216,14 @@ class ResourceActivities:
         )
 
     async def _users(self, request: ApplyResource) -> list[str]:
-        """What depends on the resource now, be it because its own undo had to leave it."""
+        """The resources that depend on this one now, maybe because their own undo had to leave
+        them."""
         near = await resource_history.resources(self._database, request.environment, [request.name])
         return [each.name for each in near if each.shape and request.name in each.shape.depends_on]
 
     def _wait_for_attempts(self, request: ApplyResource) -> None:
-        """Nothing is known of the last attempt: it may still be calling."""
+        """Raises a failure to be retried while the last attempt, whose outcome is in doubt, may
+        still be calling."""
         until = activity.info().scheduled_time + self._attempt
         left = until - datetime.now(UTC)
         if left > timedelta(0):
@@ -229,7 +234,8 @@ class ResourceActivities:
             )
 
     async def _hold(self, claim: Claim, request: ApplyResource) -> bool:
-        """Claim the resource once more, to undo what was done; False when it has moved on."""
+        """Claims the resource once more, to undo what was done; False when another change came
+        later."""
         name, saga = request.aggregate, saga_name(claim.saga_id)
 
         def hold(loaded: Loaded) -> Decision[bool]:
@@ -272,7 +278,7 @@ class ResourceActivities:
 
 
 def _undo_event(request: ApplyResource, saga_id: str, done: bool, restored: Restored) -> Event:
-    """What became of the resource. Dropped: it is as the ledger has it already."""
+    """The event of an undo. Dropped: the resource is as recorded already."""
     if done != restored.stays:
         make = undone_event if done else done_event
         return make(request, saga_id, restored.outputs or {})
@@ -299,7 +305,10 @@ def _require_present(state: ResourceState | None, name: str) -> None:
 
 def _require_compensating(saga: SagaState, claim: Claim) -> None:
     if saga.epoch != claim.epoch or saga.state != "compensating":
-        raise Fenced(f"{claim.saga_id} is at epoch {saga.epoch} ({saga.state}), not {claim.epoch}")
+        raise Fenced(
+            f"{claim.saga_id} is at epoch {saga.epoch} ({saga.state}), "
+            f"this attempt is of epoch {claim.epoch}"
+        )
 
 
 def _answer(step: StepState) -> Applied:
@@ -310,13 +319,14 @@ def _answer(step: StepState) -> Applied:
 
 
 def _tables(step: StepState) -> int:
-    """How many tables the thing held that was there before."""
+    """The number of tables that the previous thing held."""
     old = (step.facts or {}).get("old") or {}
     return int(old.get("facts", {}).get("tables", 0))
 
 
 async def _to_its_end(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """A cancel waits for the outcome to be on record, and is raised after it."""
+    """Awaits the work to its end: a cancel waits until the outcome is recorded, and is raised after
+    it."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)

@@ -16,14 +16,15 @@ from ledger.store.commit import Author
 
 
 class Repeat(Request):
-    """A request that met the saga while it runs; `repeat` names the update that brought it."""
+    """A request that came while the saga runs; `repeat` names the update that brought it."""
 
     fingerprint: str
     repeat: str
 
 
 class OtherRun(Request):
-    """The run that the ledger says carries the saga; `lost` of one that is on record as lost."""
+    """The run that carries the saga according to the ledger; `lost` if it is recorded as
+    orphaned."""
 
     namespace: str
     namespace_id: str = ""
@@ -33,41 +34,42 @@ class OtherRun(Request):
 
 
 class CompensationRequest(Request):
-    """Why a saga is compensated: `cause` is a word of the contract, `reason` of a person."""
+    """The reason of a compensation: `cause` is a word of the contract, `reason` of a person."""
 
     cause: str
     reason: str | None = None
 
 
 class Ending(Request):
-    """How a saga ends, and the result that stands for ever."""
+    """The end of a saga, and its result, stored for ever."""
 
     end: End
     result: dict[str, JsonValue]
 
 
 class SagaActivities:
-    """The record of sagas in the ledger, and one look at Temporal."""
+    """Activities on the record of sagas in the ledger, and one that asks Temporal."""
 
     def __init__(self, database: Database, client: Client) -> None:
         self._database, self._client = database, client
 
     @activity.defn
     async def open_saga(self, request: Opening) -> Opened:
-        """Claim the operation id for ever, or find who has it."""
+        """Claims the operation id for ever, or finds the saga that has it."""
         author = Author(request.actor, request.saga_id, None, running_in(request.context))
         return await saga_log.open_saga(self._database, author, request.by(this_run()))
 
     @activity.defn
     async def record_repeat(self, claim: Claim, request: Repeat) -> Opened:
-        """Write that the same request, or another one under its id, came again."""
+        """Records that the same request, or another one under its operation id, came again."""
         return await saga_log.record_repeat(
             self._database, claim.author(), claim.saga_id, request.fingerprint, request.repeat
         )
 
     @activity.defn
     async def is_run_open(self, request: OtherRun) -> bool:
-        """Whether Temporal still runs it: asked of the run itself, not of the visibility index.
+        """Whether the run is open in Temporal: asked of the run itself, not of the visibility
+        index.
 
         A run that this namespace does not know has been deleted or is past its retention: closed.
         Of a run in another namespace nothing can be said here, so it counts as open; nor of one in
@@ -94,7 +96,7 @@ class SagaActivities:
 
     @activity.defn
     async def take_over(self, claim: Claim, other: OtherRun) -> Opened:
-        """Carry on, in this run and a new epoch, what a closed run left open."""
+        """Takes over, in this run and a new epoch, a saga that a closed run left open."""
         return await saga_log.take_over(
             self._database,
             claim.author(),
@@ -106,7 +108,7 @@ class SagaActivities:
 
     @activity.defn
     async def begin_compensation(self, claim: Claim, request: CompensationRequest) -> Compensation:
-        """Raise the epoch and read from the ledger what was started."""
+        """Raises the epoch and reads from the ledger the steps to undo."""
         return await saga_log.begin_compensation(
             self._database,
             claim.author(),
@@ -119,7 +121,7 @@ class SagaActivities:
 
     @activity.defn
     async def close_saga(self, claim: Claim, ending: Ending) -> dict[str, Any]:
-        """End it; the first result stands."""
+        """Ends the saga; the first result stands."""
         return await saga_log.close_saga(
             self._database,
             claim.author(),

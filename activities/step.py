@@ -1,4 +1,4 @@
-"""What every activity of a saga gets: which step it carries out, for whom, in which epoch."""
+"""Input of every activity of a saga: the step, its actor and its epoch."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,14 +18,14 @@ from ledger.store.commit import Author
 
 
 class Request(BaseModel):
-    """What goes into an activity: frozen, and no field that is not known."""
+    """Base of all inputs of activities: frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Verdict(Request):
-    """What a person found out about a step, in place of asking the outside once more; `skipped`:
-    its undo is given up, and `evidence` says what is left."""
+    """The outcome of a step as an operator resolved it, in place of another external call;
+    `skipped`: the undo is given up, and `evidence` says what is left."""
 
     outcome: Literal["done", "failed", "undone", "skipped"]
     evidence: str
@@ -33,9 +33,9 @@ class Verdict(Request):
 
 class Claim(Request):
     """The step that an activity carries out: `ordinal` orders the steps of a saga by their start,
-    `actor` is who wanted it, `context` what the caller said of itself (ip, session).
+    `actor` is who wanted it, `context` what the caller reported (ip, session).
 
-    `tries` had no outcome before this one. With a `verdict` nothing outside is called. The first
+    `tries` had no outcome before this one. With a `verdict` no external system is called. The first
     step may open the saga and the last one close it with `ending`, its result, in the same commit.
     """
 
@@ -57,11 +57,11 @@ class Claim(Request):
         return self.verdict is not None and self.verdict.outcome == "skipped"
 
     def author(self) -> Author:
-        """Who writes the events of this activity, and where it runs."""
+        """The author of this activity's events: the actor, and the run."""
         return Author(self.actor, self.saga_id, self.step or None, running_in(self.context))
 
     def step_claim(self, request: Request) -> StepClaim:
-        """The claim as the ledger takes it; another request is another input."""
+        """The claim in the ledger's form; another request has another input hash."""
         return StepClaim(
             saga_id=self.saga_id,
             step=self.step,
@@ -93,7 +93,7 @@ def running_in(context: dict[str, JsonValue]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def heartbeat() -> AsyncIterator[None]:
-    """Show that the activity lives while the block waits for the outside."""
+    """Heartbeats while the block waits for an external system."""
 
     async def beat() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What is written of a step on its way: that nobody knows its outcome, that a person is asked."""
+"""Records events of a step that are no outcome: in doubt, escalated, retried."""
 
 from temporalio import activity
 
@@ -14,32 +14,33 @@ from ledger.sagas.step_log import Phase, note_step
 
 
 class Doubt(Request):
-    """Nobody can tell whether the step happened, for this reason."""
+    """The reason why the outcome of a step is in doubt."""
 
     reason: str
 
 
 class Help(Request):
-    """A person has to look at the step, or at its undo, or did and says why it goes on."""
+    """An escalation of a step or its undo to an operator, or the operator's `retry`, with the
+    reason."""
 
     reason: str | None
     undoing: bool
 
 
 class StepRecords:
-    """The record of what no outcome is."""
+    """Activities that record what happens to a step before its outcome."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @activity.defn
     async def note_unknown(self, claim: Claim, doubt: Doubt) -> None:
-        """The outside may have done it: it is looked up from now on."""
+        """Records that the external call is in doubt: its outcome is looked up from now on."""
         await self._note(claim, "running", StepLeftUnknown(reason=doubt.reason))
 
     @activity.defn
     async def ask_person(self, claim: Claim, help: Help) -> None:
-        """A person is asked, after `claim.tries` tries."""
+        """Records an escalation, after `claim.tries` tries."""
         event = StepAttentionRequested(
             reason=help.reason or "",
             epoch=claim.epoch,
@@ -50,7 +51,7 @@ class StepRecords:
 
     @activity.defn
     async def note_retry(self, claim: Claim, help: Help) -> None:
-        """A person says: try it again."""
+        """Records an operator's `retry`."""
         event = StepRetryRequested(
             reason=help.reason, epoch=claim.epoch, tries=claim.tries, undoing=help.undoing
         )

@@ -1,4 +1,5 @@
-"""Transfers: `started` is on record before the provider is called, the outcome after it."""
+"""Activities on transfers: `started` is recorded before the provider is called, the outcome after
+it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,7 +55,7 @@ FOREIGN = StepUndone(
 
 
 class Transfer(Request):
-    """Move the money of an approved authorization."""
+    """Request to move the money of an approved authorization."""
 
     authorization_id: str
     agent_id: str
@@ -65,21 +66,21 @@ class Transfer(Request):
 
 
 class Transferred(Request):
-    """The money moved; `provider_reference` is the provider's name for it."""
+    """An executed transfer; `provider_reference` is the provider's id of it."""
 
     transfer_id: str
     provider_reference: str
 
 
 class TransferActivities:
-    """Money through a payment adapter. The key is the saga's id: never the caller's retry."""
+    """Transfers through a payment adapter. The key is the saga's id: never the caller's retry."""
 
     def __init__(self, database: Database, adapter: PaymentAdapter) -> None:
         self._database, self._adapter = database, adapter
 
     @activity.defn
     async def execute_transfer(self, claim: Claim, request: Transfer) -> Transferred:
-        """Send the transfer once and put on record what the provider says.
+        """Sends the transfer once and records the provider's answer.
 
         Raises Refused (the provider or a revocation says no), Failed (not sent in time), and the
         adapter's OutcomeUnknown and NothingSent: the next attempt looks before it sends.
@@ -104,7 +105,9 @@ class TransferActivities:
             require(loaded[authorization], "approved", "capture")
             owner: AgentState | None = loaded[agent]
             if owner is None or owner.state == "revoked":
-                raise StateRefused("the agent is revoked: nothing is captured", "agent_revoked")
+                raise StateRefused(
+                    f"agent {request.agent_id} is revoked: nothing is captured", "agent_revoked"
+                )
             begun = TransferStarted(
                 transfer_id=transfer_id,
                 saga_id=claim.saga_id,
@@ -127,7 +130,7 @@ class TransferActivities:
     async def _send_once(
         self, claim: Claim, request: Transfer, started: Started
     ) -> TransferReport | None:
-        """The provider's report; None when it was not sent in time and never will be."""
+        """The provider's report; None when the order was not sent in time and never will be."""
         if claim.verdict is not None:
             done = claim.verdict.outcome == "done"
             return _by_hand(claim, request, "executed" if done else "cancelled")
@@ -172,7 +175,7 @@ class TransferActivities:
 
     @activity.defn
     async def reverse_transfer(self, claim: Claim, request: Transfer) -> StepUndone:
-        """Undo of `execute_transfer`: bring the money back, or make sure it never moves.
+        """Undo of `execute_transfer`: brings the money back, or makes sure it never moves.
 
         Skipped, it leaves the transfer as it is on record, and the money where it is.
         """
@@ -203,7 +206,8 @@ class TransferActivities:
         return await undo_step(self._database, claim.author(), step, [Ref(name)], undo)
 
     async def _take_back(self, claim: Claim, request: Transfer) -> TransferReport | None:
-        """The provider's report; None of a key that somebody else has used: his transfer stays."""
+        """The provider's report; None for a key that another party has used: their transfer
+        stays."""
         if claim.verdict is not None:
             return None
         try:
@@ -217,8 +221,8 @@ class TransferActivities:
 
 @asynccontextmanager
 async def _asking() -> AsyncIterator[None]:
-    """While the provider is asked. Raises OutcomeUnknown when it takes too long: left to Temporal's
-    own timeout it would be tried for ever, and nobody would be told."""
+    """Limits the time of a call to the provider. Raises OutcomeUnknown when it takes too long: left
+    to Temporal's own timeout the call would be tried for ever, and no operator asked."""
     try:
         async with heartbeat(), asyncio.timeout(ATTEMPT.total_seconds()):
             yield
@@ -240,7 +244,7 @@ def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, St
 
 
 def _by_hand(claim: Claim, request: Transfer, status: TransferStatus) -> TransferReport:
-    """What a person found out, as the provider would have reported it."""
+    """The outcome that an operator resolved, in the form of a provider's report."""
     assert claim.verdict is not None
     return TransferReport(
         key=claim.saga_id,
@@ -254,7 +258,7 @@ def _by_hand(claim: Claim, request: Transfer, status: TransferStatus) -> Transfe
 
 
 def _undone_by_hand(name: str, transfer: TransferState, evidence: str) -> Decision[StepUndone]:
-    """A person says that no money is gone: it came back, or it had never moved."""
+    """The undo that an operator resolved: the money came back, or had never moved."""
     executed = transfer.state == "executed"
     event = TransferReversed(reference=evidence) if executed else TransferCancelled(reason=evidence)
     unmoved = transfer.state in ("refused", "cancelled")
@@ -262,7 +266,7 @@ def _undone_by_hand(name: str, transfer: TransferState, evidence: str) -> Decisi
 
 
 def _same(report: TransferReport, request: Transfer) -> TransferReport:
-    """The report, if it speaks of our transfer. A key with another amount is no idempotency."""
+    """The report, if it is of our transfer: a key with another amount is no idempotency."""
     ours = (request.amount_minor, request.currency, request.destination)
     theirs = (report.amount_minor, report.currency, report.destination)
     if report.status in ("executed", "reversed") and theirs != ours:

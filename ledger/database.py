@@ -1,4 +1,4 @@
-"""A pool of connections to the ledger's database. Opened by its user, never at import."""
+"""The connection pool of the ledger's database, opened by its user, never at import."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -45,18 +45,18 @@ def compiled(statement: ClauseElement) -> str:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement as the server reads it, `$1` for the value of the first name."""
+    """A statement in the form the server reads, `$1` for the value of the first name."""
 
     text: str
     names: tuple[str, ...]
 
     def values(self, given: Mapping[str, str | None]) -> list[str | None]:
-        """The values in the order of the statement, as text. Raises KeyError for one missing."""
+        """The values in the order of the statement, as text. Raises KeyError for a missing one."""
         return [given[name] for name in self.names]
 
 
 def positional(statement: ClauseElement) -> Statement:
-    """A Core statement for the hot path: its text goes to the server as it is."""
+    """Compiles a Core statement for the hot path: its text goes to the server unchanged."""
     made = cast(SQLCompiler, statement.compile(dialect=_POSITIONAL))
     return Statement(str(made), tuple(made.positiontup or ()))
 
@@ -66,17 +66,17 @@ class Database:
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
-        # Set by every commit; whoever tells the followers of the log clears it.
+        # Set by every commit; `announce`, which wakes the subscriptions, clears it.
         self.written = asyncio.Event()
 
     @property
     def url(self) -> str:
-        """Where the connections go, with the password: for another process of ours."""
+        """The address of the database, with the password: for another process of ours."""
         return str(self._pool.conninfo)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection of the pool. Raises DatabaseUnavailable when none can be had."""
+        """A connection of the pool. Raises DatabaseUnavailable when the pool has none to give."""
         try:
             async with self._pool.connection() as connection:
                 yield connection
@@ -90,7 +90,7 @@ class Database:
 async def open_database(
     url: str, *, size: int = 8, wait_s: float = 5.0, configure: Callable[..., Any] | None = None
 ) -> AsyncIterator[Database]:
-    """A pool of up to `size` connections; a caller waits at most `wait_s` for one.
+    """Opens a pool of up to `size` connections; a caller waits at most `wait_s` for one.
 
     The database need not be up when the pool opens: each use says when it is not.
     """
@@ -112,7 +112,8 @@ async def open_database(
 
 
 def describe(error: Exception) -> str:
-    """What happened, without values: the class and the SQLSTATE, never the server's detail."""
+    """Describes a database error without values: the class and the SQLSTATE, never the server's
+    detail."""
     state = getattr(error, "sqlstate", None)
     name = type(error).__name__
     return f"PostgreSQL: {name} ({state})" if state else f"PostgreSQL: {name}"

@@ -1,10 +1,10 @@
-"""What can go wrong in the ledger. Two kinds: try again, or it will never work.
+"""The errors of the ledger, in two kinds: the same call may succeed later, or will always fail.
 
     LedgerError
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
-    │   ├── TooMuchContention   the commit lost every race it was allowed to lose
-    │   ├── ClockSetBack        the database's clock stands in a past that was answered for
+    │   ├── TooMuchContention   the commit lost every race in all its tries
+    │   ├── ClockSetBack        the database's clock was set back into the closed past
     │   ├── StillOpen           events may yet be added at or before the point asked for
     │   ├── TableBusy           a rebuild could not have its table for itself
     │   └── ShareLost           a process that verified a part of the ledger was killed
@@ -13,7 +13,7 @@
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
         ├── NotFound            there is no such aggregate, or no such table
-        │   └── NotThere        it is known, and has no such field, or was not there at that time
+        │   └── NotThere        the aggregate has no such field, or did not exist at that time
         ├── Ambiguous           a short name may mean several aggregates
         ├── LogDamaged          the events of an aggregate can't be replayed
         └── NotOwner            the database role may not do that
@@ -22,23 +22,24 @@ Messages carry names, versions and numbers, never the data of a person.
 
 
 class LedgerError(Exception):
-    """The root of the tree."""
+    """Root of the ledger's errors."""
 
 
 class TryAgain(LedgerError):
-    """Do the same again, later."""
+    """The same call may succeed later: repeat it."""
 
 
 class DatabaseUnavailable(TryAgain):
-    """Look at the database; the commit did not happen, or will be recognised when repeated."""
+    """The database can't be reached: the commit did not happen, or a repeat will recognise it."""
 
 
 class TooMuchContention(TryAgain):
-    """Many commits meet on the same aggregate; repeat it, or spread the load."""
+    """Many commits meet on the same aggregate: repeat this one, or spread the load."""
 
 
 class ClockSetBack(TryAgain):
-    """Set the clock of the database server right; see docs/time-travel.md. Nothing was written."""
+    """The database server's clock was set back: correct it (docs/time-travel.md). Nothing was
+    written."""
 
 
 class TableBusy(TryAgain):
@@ -46,11 +47,12 @@ class TableBusy(TryAgain):
 
 
 class ShareLost(TryAgain):
-    """Nothing is known of a part of the ledger. Verify again; look who killed the process."""
+    """A verifying process was killed, and its part of the ledger is unchecked: verify again."""
 
 
 class StillOpen(TryAgain):
-    """Ask again in `again_in_s`, or with more patience; end the transaction that it names."""
+    """Events may still be added at that point: ask again in `again_in_s`, wait longer, or end the
+    transaction that the message names."""
 
     def __init__(self, message: str, again_in_s: float) -> None:
         super().__init__(message)
@@ -58,7 +60,7 @@ class StillOpen(TryAgain):
 
 
 class NeverWorks(LedgerError):
-    """Do not repeat it: change what you ask for."""
+    """The same call will always fail: change the request."""
 
 
 class Fenced(NeverWorks):
@@ -66,11 +68,11 @@ class Fenced(NeverWorks):
 
 
 class InputChanged(NeverWorks):
-    """The name was used with another input. Use a new operation id."""
+    """The operation id or step was used with another input: use a new operation id."""
 
 
 class StateRefused(NeverWorks):
-    """The state does not allow it. `reason` is a word a program may compare."""
+    """The state does not allow the request. `reason` is a word a program may compare."""
 
     def __init__(self, message: str, reason: str = "state_refused") -> None:
         super().__init__(message)
@@ -78,11 +80,11 @@ class StateRefused(NeverWorks):
 
 
 class NotFound(NeverWorks):
-    """No event of that aggregate exists. Check the name (`amends log` lists them)."""
+    """No event of that aggregate exists: check the name (`amends log` lists all names)."""
 
 
 class NotThere(NotFound):
-    """Ask for what the message says that there is."""
+    """The aggregate has no such field, or did not exist then: the message says what there is."""
 
 
 class Ambiguous(NeverWorks):
@@ -90,8 +92,9 @@ class Ambiguous(NeverWorks):
 
 
 class LogDamaged(NeverWorks):
-    """A rebuild would hide the damage: look at it first (`amends verify`). Nothing was changed."""
+    """The events can't be replayed: run `amends verify`. Nothing was changed."""
 
 
 class NotOwner(NeverWorks):
-    """Connect under the role that owns the ledger (the one of AMENDS_MIGRATION_URL)."""
+    """The database role is not the owner of the ledger: connect as the role of
+    AMENDS_MIGRATION_URL."""

@@ -1,1 +1,1 @@
-"""Payment adapters: the outside that moves money, behind one small Protocol."""
+"""Payment adapters: the external systems that move money, behind one small Protocol."""

@@ -1,4 +1,4 @@
-"""The account number of Argentine banks: a CBU, or a CVU, which has the same form."""
+"""Checks the account number of Argentine banks: a CBU, or a CVU, which has the same form."""
 
 import re
 
@@ -11,7 +11,7 @@ CBU_DIGITS = BANK_DIGITS + len(ACCOUNT_WEIGHTS) + 1
 
 
 def check_cbu(text: str) -> str:
-    """The CBU as it came: 22 digits, both check digits right.
+    """Checks a CBU and returns it unchanged: 22 digits, both check digits right.
 
     Raises ValueError with the reason, never with the number.
     """

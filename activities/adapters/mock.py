@@ -89,7 +89,7 @@ ADD_FAULT = """
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with the next `remaining` calls of `operation` for `key`."""
+    """A fault that hits the next `remaining` calls of `operation` for `key`."""
 
     key: str
     fault: FaultName
@@ -100,7 +100,7 @@ class Fault:
 
 
 async def create_mock_bank(url: str) -> None:
-    """Create the bank's schema and tables where they are missing, in one transaction.
+    """Creates the bank's schema and tables where they are missing, in one transaction.
 
     Raises psycopg.Error.
     """
@@ -110,7 +110,7 @@ async def create_mock_bank(url: str) -> None:
 
 
 class MockBank:
-    """The PaymentAdapter `mock`. Use it by `async with`, or `open()` and `close()`."""
+    """The payment adapter `mock`. Use it by `async with`, or `open()` and `close()`."""
 
     name = "mock"
     can_reverse = True
@@ -130,11 +130,11 @@ class MockBank:
         )
 
     async def open(self) -> None:
-        """Start the pool. It connects by itself as soon as the bank is there."""
+        """Starts the pool, which connects by itself as soon as the bank is there."""
         await self._pool.open()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Closes every connection."""
         await self._pool.close()
 
     async def __aenter__(self) -> Self:
@@ -150,7 +150,7 @@ class MockBank:
         await self.close()
 
     async def inject(self, fault: Fault) -> None:
-        """Script a fault. Raises NothingSent, OutcomeUnknown like any call to the bank."""
+        """Scripts a fault. Raises NothingSent, OutcomeUnknown like any call to the bank."""
         async with self._connection(broken=OutcomeUnknown) as connection:
             await connection.execute(ADD_FAULT, vars(fault))
 
@@ -187,7 +187,7 @@ class MockBank:
     async def _call(
         self, operation: Operation, key: str, work: Callable[[DictRow | None], Awaitable[Answer]]
     ) -> Answer:
-        """Do the work of one call, with the fault that waits for it."""
+        """Does the work of one call, with the fault that is scripted for it."""
         fault = await self._take_fault(operation, key)
         name, delay_s = (fault["fault"], fault["delay_ms"] / 1000) if fault else (None, 0)
         if name in DELAYED_BEFORE:
@@ -225,7 +225,7 @@ class MockBank:
     async def _connection(
         self, broken: type[PaymentError]
     ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        """A connection for one statement. What breaks off while it is in use is `broken`."""
+        """A connection for one statement. A failure while it is in use is raised as `broken`."""
         try:
             connection = await self._pool.getconn()
         except (PoolTimeout, PoolClosed) as error:

@@ -1,4 +1,4 @@
-"""What a payment provider does for a saga, and the ways in which it can fail to say so.
+"""Defines what a payment provider does for a saga, and how its calls fail.
 
 A report is what the provider said. What is not a report is an exception:
 
@@ -16,11 +16,12 @@ TransferStatus = Literal["executed", "refused", "cancelled", "reversed"]
 
 
 class PaymentError(Exception):
-    """The root of the tree."""
+    """Root of the payment adapters' errors."""
 
 
 class OutcomeUnknown(PaymentError):
-    """A timeout, a dropped connection, a 5xx: the call may or may not have been carried out.
+    """The call is in doubt (a timeout, a dropped connection, a 5xx): it may or may not have been
+    carried out.
 
     Keep the money reserved, ask `find` with growing pauses; `transfer`, `cancel` and `reverse`
     may be called again with the same key while the provider remembers keys.
@@ -28,8 +29,8 @@ class OutcomeUnknown(PaymentError):
 
 
 class NothingSent(PaymentError):
-    """The provider could not be reached: this call certainly did nothing. Make it again later,
-    in `again_in_s` seconds where the provider says when.
+    """The provider could not be reached: this call certainly did nothing. Repeat it later, in
+    `again_in_s` seconds where the provider says when.
 
     It speaks of this call alone, never of an earlier one with the same key.
     """
@@ -40,7 +41,7 @@ class NothingSent(PaymentError):
 
 
 class NotTheSameTransfer(PaymentError):
-    """The provider knows the key with another amount, currency or destination.
+    """The provider has the key with another amount, currency or destination.
 
     Nothing was done. Repeating can't help: a person has to look at who used the key.
     """
@@ -48,7 +49,8 @@ class NotTheSameTransfer(PaymentError):
 
 @dataclass(frozen=True)
 class TransferOrder:
-    """Pay `amount_minor` minor units of `currency` (ISO 4217) to `destination`, a checked CBU.
+    """An order to pay `amount_minor` minor units of `currency` (ISO 4217) to `destination`, a
+    checked CBU.
 
     `key` names the transfer for ever: the same key is the same transfer.
     """
@@ -62,7 +64,7 @@ class TransferOrder:
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What the provider says of a key.
+    """The provider's report on a key.
 
     executed   the money moved; `reference` is the provider's own id of the transfer
     refused    the provider said no, for `reason`; nothing moved, and the key stays refused
@@ -87,7 +89,7 @@ class PaymentAdapter(Protocol):
 
     @property
     def name(self) -> str:
-        """The word that settings and events use for it."""
+        """The name of the adapter in settings and events."""
         ...
 
     @property
@@ -96,7 +98,7 @@ class PaymentAdapter(Protocol):
         ...
 
     async def transfer(self, order: TransferOrder) -> TransferReport:
-        """Carry out the order once, however often it is called, and say how the key stands.
+        """Carries out the order once, however often it is called, and reports the state of the key.
 
         A repeat gives the first answer; a cancelled key stays `cancelled`.
         Raises OutcomeUnknown, NothingSent, NotTheSameTransfer.
@@ -104,7 +106,7 @@ class PaymentAdapter(Protocol):
         ...
 
     async def find(self, key: str) -> TransferReport | None:
-        """What the provider knows of the key; None when it says that it does not know it.
+        """Looks the key up; None when the provider reports that it has no such key.
 
         None is no promise for the future: an order under way may still arrive. Only `cancel`
         makes absence final. Raises OutcomeUnknown when the provider can't tell.
@@ -112,7 +114,7 @@ class PaymentAdapter(Protocol):
         ...
 
     async def cancel(self, key: str) -> TransferReport:
-        """Make sure that no order with this key is carried out from now on, known or not yet.
+        """Makes sure that no order with this key is carried out from now on, known or not yet.
 
         An executed transfer is reported `executed` and left alone: it takes `reverse`.
         Raises OutcomeUnknown, NothingSent.
@@ -120,7 +122,7 @@ class PaymentAdapter(Protocol):
         ...
 
     async def reverse(self, key: str) -> TransferReport:
-        """Bring the money of an executed transfer back, once.
+        """Brings the money of an executed transfer back, once.
 
         A key under which nothing moved ends as after `cancel`, so this alone is a whole undo.
         Never called where `can_reverse` is false. Raises OutcomeUnknown, NothingSent.

@@ -1,1 +1,1 @@
-"""Infrastructure providers: the outside that holds resources, behind one small Protocol."""
+"""Infrastructure providers: the external systems that hold resources, behind one small Protocol."""

@@ -1,4 +1,4 @@
-"""The providers there are: the built-in ones, and those of installed packages by entry point.
+"""Finds the providers: the built-in ones, and those of installed packages by entry point.
 
 A package of its own adds a provider with one line of its `pyproject.toml`, whose object is a
 `ProviderType`:
@@ -26,16 +26,17 @@ Kinds = Mapping[str, type[Spec]]
 
 @dataclass(frozen=True)
 class ProviderType:
-    """A provider as the table has it: `kinds` are the models of the specs, by kind; `create` makes
-    the provider from the environment variables of a worker, or returns None where they do not set
-    it up."""
+    """A provider as installed: `kinds` are the models of the specs, by kind; `create` makes the
+    provider from the environment variables of a worker, or returns None where they do not configure
+    it."""
 
     kinds: Kinds
     create: Callable[[Mapping[str, str]], Provider | None]
 
 
 class ProviderNotLoaded(Exception):
-    """Correct or uninstall the package that the message names, then start again."""
+    """A package's provider can't be used: correct or uninstall the package that the message names,
+    then start again."""
 
 
 def _postgres(environment: Mapping[str, str]) -> Provider | None:
@@ -60,7 +61,7 @@ def known_kinds() -> Kinds:
 
 
 def with_entry_points(found: Iterable[EntryPoint]) -> tuple[ProviderType, ...]:
-    """The built-in providers and these. Raises ProviderNotLoaded."""
+    """The built-in providers and those of the entry points. Raises ProviderNotLoaded."""
     providers = list(BUILT_IN)
     owners = {kind: "Amends" for each in BUILT_IN for kind in each.kinds}
     for point in sorted(found, key=lambda each: each.name):
@@ -68,7 +69,10 @@ def with_entry_points(found: Iterable[EntryPoint]) -> tuple[ProviderType, ...]:
         provider = _loaded(point, named)
         for kind, spec in provider.kinds.items():
             if not (isinstance(spec, type) and issubclass(spec, Spec)):
-                raise ProviderNotLoaded(f"{named}: the spec of {kind} is no subclass of Spec")
+                raise ProviderNotLoaded(
+                    f"{named}: the spec of {kind} is not a subclass of "
+                    "activities.providers.provider.Spec: correct or uninstall its package"
+                )
             if kind in owners:
                 raise ProviderNotLoaded(
                     f"{named} offers the kind {kind}, which {owners[kind]} has: uninstall one"

@@ -1,4 +1,4 @@
-"""What an infrastructure provider does for a saga: read a thing, make it so, take it away.
+"""Defines what an infrastructure provider does for a saga: read, apply and delete a real thing.
 
 ProviderError
 ├── ProviderUnavailable   not reached, or cut off: read or repeat it, later
@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ProviderError(Exception):
-    """The root of the tree."""
+    """Root of the providers' errors."""
 
 
 class ProviderUnavailable(ProviderError):
-    """The real thing could not be reached, is busy, or the call was cut off. Repeat it, later, in
+    """The real thing could not be reached, is busy, or the call was cut off. Repeat it later, in
     `again_in_s` seconds where the provider says when.
 
     A call that was cut off may have landed. `apply` and `delete` are idempotent, so repeating
@@ -31,7 +31,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider will not do it, and repeating can't help. Nothing was changed.
+    """The provider refused, and repeating can't help. Nothing was changed.
 
     `reason` is a word that a program may compare:
     invalid_name, invalid_spec   the request itself is wrong
@@ -50,7 +50,7 @@ class ProviderRefused(ProviderError):
 
 @dataclass(frozen=True)
 class Marker:
-    """Written on the real thing: which resource it is, and the change that last wrote it.
+    """The marker on a real thing: which resource it is, and the change that last wrote it.
 
     `resource` and `change` are names of the ledger (`resource/dev/shop-db`, `change/shop-42`).
     """
@@ -63,13 +63,13 @@ class Marker:
 
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
-        """The marker that the text is; None for any other text."""
+        """Parses the text of a marker; None for any other text."""
         found = re.fullmatch(r"amends: (\S+) by (\S+)", text or "")
         return cls(found[1], found[2]) if found else None
 
 
 class Spec(BaseModel):
-    """What a thing of one kind shall be. Each kind has its own model.
+    """The desired state of a thing of one kind. Each kind has its own model.
 
     `identity` names the fields that say which thing it is: to change one is to replace the thing.
     `references` names the fields that hold the name of another resource.
@@ -83,13 +83,14 @@ class Spec(BaseModel):
 
     @classmethod
     def check_name(cls, name: str) -> str:
-        """The name of a thing of this kind, as it came. Raises ValueError with the reason."""
+        """Checks the name of a thing of this kind and returns it unchanged. Raises ValueError with
+        the reason."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A real thing as it is now.
+    """A real thing as observed at the provider.
 
     spec         in the shape of the kind's model, but not checked by it: a real thing may be
                  what no spec may ask for
@@ -103,7 +104,7 @@ class Observed:
 
 
 class Provider(Protocol):
-    """A place that holds things of some kinds. Every call may be repeated."""
+    """A system that holds things of some kinds. Every call may be repeated."""
 
     @property
     def kinds(self) -> Mapping[str, type[Spec]]:
@@ -111,14 +112,14 @@ class Provider(Protocol):
         ...
 
     async def read(self, kind: str, name: str, spec: Spec) -> Observed | None:
-        """The thing as it is now; None when it does not exist. `spec` says where to look.
+        """Reads the real thing; None when it does not exist. `spec` says where to look.
 
         Raises ProviderUnavailable, ProviderRefused.
         """
         ...
 
     async def apply(self, kind: str, name: str, spec: Spec, marker: Marker) -> dict[str, Any]:
-        """Create or alter the thing so that it is as the spec says, and mark it.
+        """Creates or alters the thing so that it is as the spec says, and marks it.
 
         Refuses a thing that exists without the marker of this resource. Returns what others need
         to use it (JSON values, no secrets). Raises ProviderUnavailable, ProviderRefused.
@@ -128,7 +129,7 @@ class Provider(Protocol):
     async def delete(
         self, kind: str, name: str, spec: Spec, *, resource: str, allow_irreversible: bool
     ) -> None:
-        """Take the thing away; absent is fine.
+        """Deletes the thing; absent is fine.
 
         Refuses a thing without the marker of this resource, and, unless `allow_irreversible`, one
         whose data would be lost. Raises ProviderUnavailable, ProviderRefused.

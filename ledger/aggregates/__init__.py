@@ -1,1 +1,1 @@
-"""The aggregate types: for each its events, its state, its table and a pure `evolve`."""
+"""The aggregate types: the events, state, table and pure `evolve` of each."""

@@ -8,20 +8,21 @@ from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEven
 
 
 class AgentRegistered(Event):
-    """The user lets this agent ask; what it may spend is the policy's word."""
+    """A user registered an agent, or registered a revoked one again; the policy says what the agent
+    may spend."""
 
     agent_id: str
     user: str
 
 
 class AgentRevoked(Event):
-    """From now on every request of this agent is denied, and no capture of it passes."""
+    """An agent was revoked: its requests are denied and its authorizations can't be captured."""
 
     reason: str | None = None
 
 
 class AgentState(State):
-    """The state of an agent: a row of its table."""
+    """The state of an agent, as a row of `ledger.agents`."""
 
     agent_id: str
     user: str
@@ -29,7 +30,7 @@ class AgentState(State):
 
 
 def evolve(state: AgentState | None, event: Event) -> AgentState:
-    """Fold one event into the state of an agent. Raises UnknownEvent."""
+    """Folds one event into the state of an agent. Raises UnknownEvent."""
     match state, event:
         case None, AgentRegistered():
             return AgentState(state="active", **vars(event))
@@ -38,7 +39,9 @@ def evolve(state: AgentState | None, event: Event) -> AgentState:
         case AgentState(), AgentRevoked():
             return state.model_copy(update={"state": "revoked"})
         case _:
-            raise UnknownEvent(f"{type(event).__name__} does not fit an agent here")
+            raise UnknownEvent(
+                f"{type(event).__name__} does not fit the state of the agent: run amends verify"
+            )
 
 
 AGENT = AggregateType(
@@ -56,5 +59,5 @@ AGENT = AggregateType(
 
 
 def agent_name(agent_id: str) -> str:
-    """The aggregate of an agent: `agent/expense-bot`."""
+    """The aggregate name of an agent: `agent/expense-bot`."""
     return f"agent/{agent_id}"

@@ -27,7 +27,7 @@ def aggregate_id(aggregate: str) -> UUID:
 
 
 def id_text(aggregate: str) -> str:
-    """The text of `aggregate_id`, for who needs millions of them: in half the time."""
+    """The text of `aggregate_id`, computed in half the time: for callers that need millions."""
     digest = sha1(NAMESPACE.bytes + aggregate.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
@@ -39,7 +39,7 @@ class Xid8(UserDefinedType[str]):
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
-        """Name the type in DDL."""
+        """Names the type in DDL."""
         return "XID8"
 
 
@@ -49,7 +49,7 @@ Upcaster = Callable[[Payload], Payload]
 
 
 class Event(BaseModel):
-    """Something that happened, in the past tense. The class name is its `event_type` for ever.
+    """An immutable fact in the past tense. The class name is its `event_type` for ever.
 
     A change of fields is a new version: an upcaster more, which makes the payload of that version
     out of one of the version before. So `upcasters[0]` goes 1 -> 2, none is ever missing, and what
@@ -67,18 +67,20 @@ class Event(BaseModel):
 
 
 class State(BaseModel):
-    """What the events of one aggregate fold into; each field is a column of the state row."""
+    """The state of one aggregate, folded from its events; each field is a column of the state
+    row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class UnknownEvent(Exception):
-    """An event that this version does not know: never skipped, since the fold would lie."""
+    """An event whose type or version this release can't read: skipping it would falsify the
+    fold."""
 
 
 @dataclass(frozen=True)
 class AggregateType:
-    """One kind of aggregate: `name` is the first part of the aggregate's name."""
+    """An aggregate type. `name` is the first part of the names of its aggregates."""
 
     name: str
     table: Table
@@ -92,7 +94,7 @@ class AggregateType:
 
     @cached_property
     def _fields(self) -> Callable[[Mapping[str, Any]], Any]:
-        """The fields of a state out of its row, in their order."""
+        """Reads the fields of a state from its row, in their order."""
         return itemgetter(*self.state.model_fields)
 
     @cached_property
@@ -101,7 +103,7 @@ class AggregateType:
         return frozenset(column.name for column in self.table.c if is_json(column.type))
 
     def event(self, event_type: str, schema_version: int, payload: Payload) -> Event:
-        """A stored event as the newest version of its model, whatever version it was written in.
+        """Reads a stored event of any version as the newest version of its model.
 
         Raises UnknownEvent for a type or a version that is not known here, ValueError for a payload
         that is none of its version.
@@ -113,30 +115,32 @@ class AggregateType:
         return cast(Event, known.__pydantic_validator__.validate_python(payload))
 
     def known(self, event_type: str, schema_version: int) -> type[Event]:
-        """The model that reads such events. Raises UnknownEvent."""
+        """The model that reads events of this type and version. Raises UnknownEvent."""
         known = self._by_type.get(event_type)
         if known is None:
             raise UnknownEvent(
-                f"{event_type} version {schema_version} is no {self.name} event that this version "
-                f"of Amends knows: a newer one wrote it; upgrade before reading it"
+                f"{event_type} version {schema_version} is not an event of aggregate type "
+                f"{self.name} in this version of Amends: a newer version wrote it; upgrade "
+                f"before reading it"
             )
         if not 1 <= schema_version <= known.schema_version:
             raise UnknownEvent(
-                f"{event_type} version {schema_version} is not known to this version of Amends, "
-                f"whose newest is version {known.schema_version}: a newer one wrote it; upgrade "
-                f"before reading it"
+                f"{event_type} version {schema_version} is unknown to this version of Amends, "
+                f"whose newest is version {known.schema_version}: a newer version wrote it; "
+                f"upgrade before reading it"
             )
         return known
 
     def row(self, state: State) -> dict[str, Any]:
-        """The columns of a state, JSON columns as JSON values."""
+        """The columns of a state row, JSON columns as JSON values."""
         plain = vars(state).copy()
         if self.json_columns:
             return plain | state.model_dump(mode="json", include=set(self.json_columns))
         return plain
 
     def holds(self, row: Mapping[str, Any], state: State) -> bool:
-        """Whether a row, JSON columns as JSON values, is at first sight that of the state.
+        """Whether a row, with JSON columns as JSON values, equals the row of the state: a fast
+        comparison.
 
         False where only `row` can tell, for a state with models in its models or lists.
         """
@@ -149,7 +153,7 @@ class AggregateType:
         return bool(self._fields(row) == tuple((fields | models).values()))
 
     def state_of(self, row: Mapping[str, Any]) -> State:
-        """The state a row holds."""
+        """The state in a state row."""
         return self.state.model_validate({name: row[name] for name in self.state.model_fields})
 
 
@@ -159,18 +163,19 @@ def _upcast(known: type[Event], schema_version: int, payload: Payload) -> Payloa
             payload = upcast(payload)
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"the payload is no {known.__name__} of version {schema_version}"
+            f"the payload does not fit {known.__name__} version {schema_version}"
         ) from error
     return payload
 
 
 def is_json(column_type: TypeEngine[Any]) -> bool:
-    """Whether a column holds JSON."""
+    """Whether a column type is JSON."""
     return isinstance(column_type, JSONB)
 
 
 def state_table(name: str, *columns: Column[Any], key: tuple[str, ...] = ()) -> Table:
-    """A state table: the head that the database's rules watch, then columns of its own.
+    """Defines a state table: the head columns that the database's rules check, then its own
+    columns.
 
     The head: `version` events so far, `base` of them before the transaction `xid` that wrote last,
     `head_at` their time, `head_hash` the hash of the last.

@@ -1,4 +1,5 @@
-"""An authorization: may this agent pay this amount to this destination? And what came of it."""
+"""The aggregate type `authorization`: the permission to move an amount, and the spend reserved for
+it."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -24,7 +25,8 @@ AuthorizationPhase = Literal[
 
 
 class AuthorizationRequested(Event):
-    """What was asked, when, and `inputs`: what the decision stands on (policy, windows)."""
+    """An agent asked for an authorization; `inputs` records what the decision is based on (agent,
+    policy, spend)."""
 
     authorization_id: str
     saga_id: str
@@ -39,13 +41,14 @@ class AuthorizationRequested(Event):
 
 
 class AuthorizationDenied(Event):
-    """The policy says no; `reason` is one of the contract's words."""
+    """The policy denied the request; `reason` is one of the contract's words."""
 
     reason: str
 
 
 class ApprovalRequested(Event):
-    """Above the threshold: the spend is reserved and a person decides before `expires_at`.
+    """The amount is above the threshold: the spend is reserved, and a person decides before
+    `expires_at`.
 
     `binding` ties the approval to amount, destination and policy version.
     """
@@ -56,7 +59,7 @@ class ApprovalRequested(Event):
 
 
 class AuthorizationApproved(Event):
-    """Allowed, by the policy itself (then the spend is reserved here) or by a person."""
+    """The request was approved by the policy itself (the spend is reserved here) or by a person."""
 
     automatic: bool
     spend: list[SpendChange]
@@ -65,43 +68,43 @@ class AuthorizationApproved(Event):
 
 
 class AuthorizationCaptureStarted(Event):
-    """The agent takes the money: from here the transfer runs."""
+    """The capture began: from here the transfer runs."""
 
     transfer_id: str
 
 
 class AuthorizationCaptured(Event):
-    """The transfer is executed and settled."""
+    """The transfer was executed and the authorization settled."""
 
     provider_reference: str
 
 
 class AuthorizationReleased(Event):
-    """The base of all ends that give the reserved spend back to the window it came from. Without
-    `spend` it stays spent: money moved that nobody could bring back."""
+    """Base of all ends that release the reserved spend to its window. Without `spend` the amount
+    stays spent: money moved and could not be brought back."""
 
     spend: list[SpendChange]
     reason: str | None = None
 
 
 class AuthorizationRejected(AuthorizationReleased):
-    """A person said no."""
+    """A person rejected the authorization."""
 
 
 class AuthorizationExpired(AuthorizationReleased):
-    """Nobody decided before the deadline."""
+    """The approval deadline passed without a decision."""
 
 
 class AuthorizationVoided(AuthorizationReleased):
-    """Cancelled before the money moved."""
+    """The authorization was cancelled before its money moved."""
 
 
 class AuthorizationCompensated(AuthorizationReleased):
-    """The payment was begun and undone."""
+    """The payment was begun and compensated."""
 
 
 class AuthorizationState(State):
-    """The state of an authorization: a row of its table."""
+    """The state of an authorization, as a row of `ledger.authorizations`."""
 
     authorization_id: str
     saga_id: str
@@ -122,7 +125,7 @@ class AuthorizationState(State):
 
 
 def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState:
-    """Fold one event into the state of an authorization. Raises UnknownEvent."""
+    """Folds one event into the state of an authorization. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, AuthorizationRequested):
             asked = {name: value for name, value in event if name != "inputs"}
@@ -154,7 +157,9 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
             kept = [] if event.spend else state.reserved
             return {"state": end, "reserved": kept, "reason": event.reason}
         case _:
-            raise UnknownEvent(f"{type(event).__name__} is no event of an authorization")
+            raise UnknownEvent(
+                f"{type(event).__name__} can't follow the first event of an authorization"
+            )
 
 
 AUTHORIZATION = AggregateType(
@@ -196,5 +201,5 @@ AUTHORIZATION = AggregateType(
 
 
 def authorization_name(authorization_id: str) -> str:
-    """The aggregate of an authorization: `authorization/7f...`."""
+    """The aggregate name of an authorization: `authorization/7f...`."""
     return f"authorization/{authorization_id}"

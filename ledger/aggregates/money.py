@@ -1,4 +1,4 @@
-"""Money: an integer count of minor units and an ISO 4217 code. No floats anywhere."""
+"""Amounts of money: an integer count of minor units and an ISO 4217 code, never a float."""
 
 from typing import Annotated
 
@@ -10,7 +10,8 @@ MAX_MINOR = 1_000_000_000_000
 
 
 def check_currency(code: str) -> str:
-    """An ISO 4217 code in capitals, as it came. Raises ValueError, without the value."""
+    """Checks an ISO 4217 code in capitals and returns it unchanged. Raises ValueError, without the
+    value."""
     try:
         known = IsoCurrency(code).code == code
     except ValueError:

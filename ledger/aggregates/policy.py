@@ -1,4 +1,5 @@
-"""The policy of an agent: what it may spend, and from where on a person must approve."""
+"""The aggregate type `policy`: what an agent may spend, and from which amount on a person
+approves."""
 
 from sqlalchemy import BigInteger, Column, Text
 
@@ -6,7 +7,8 @@ from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEven
 
 
 class PolicySet(Event):
-    """In force for the next request. Amounts in minor units of `currency`; equal is allowed."""
+    """A policy was set; it is in force for the next request. Amounts in minor units of `currency`;
+    equal is allowed."""
 
     agent_id: str
     currency: str
@@ -17,7 +19,7 @@ class PolicySet(Event):
 
 
 class PolicyState(State):
-    """The state of a policy: a row of its table."""
+    """The state of a policy, as a row of `ledger.policies`."""
 
     agent_id: str
     currency: str
@@ -28,10 +30,10 @@ class PolicyState(State):
 
 
 def evolve(state: PolicyState | None, event: Event) -> PolicyState:
-    """Fold one event into the state of a policy. Raises UnknownEvent."""
+    """Folds one event into the state of a policy. Raises UnknownEvent."""
     if isinstance(event, PolicySet):
         return PolicyState(**vars(event))
-    raise UnknownEvent(f"{type(event).__name__} is no event of a policy")
+    raise UnknownEvent(f"{type(event).__name__} does not fit the state of a policy")
 
 
 POLICY = AggregateType(
@@ -52,5 +54,5 @@ POLICY = AggregateType(
 
 
 def policy_name(agent_id: str) -> str:
-    """The aggregate of an agent's policy: `policy/expense-bot`."""
+    """The aggregate name of an agent's policy: `policy/expense-bot`."""
     return f"policy/{agent_id}"

@@ -1,4 +1,4 @@
-"""All the aggregate types there are. A new one needs its table, its rules and a line here."""
+"""Lists all aggregate types. A new one needs its table, its rules and a line here."""
 
 from ledger.aggregates.agent import AGENT
 from ledger.aggregates.aggregate import AggregateType
@@ -16,5 +16,6 @@ AGGREGATE_TYPES: dict[str, AggregateType] = {
 
 
 def aggregate_type_of(aggregate: str) -> AggregateType:
-    """The type of an aggregate by the head of its name. Raises KeyError for an unknown one."""
+    """The aggregate type in the first part of an aggregate's name. Raises KeyError for an unknown
+    one."""
     return AGGREGATE_TYPES[aggregate.split("/", 1)[0]]

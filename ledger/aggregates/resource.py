@@ -1,4 +1,5 @@
-"""A resource of an environment: what it shall be, and which change made it so."""
+"""The aggregate type `resource`: the recorded state of a resource in an environment, and the change
+that made it so."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -13,7 +14,7 @@ Json = dict[str, Any]
 
 
 class ResourceChangeStarted(Event):
-    """A saga claims the resource: until it lets go no other change touches it."""
+    """A saga claimed the resource: until the claim ends no other change touches the resource."""
 
     environment: str
     name: str
@@ -23,7 +24,8 @@ class ResourceChangeStarted(Event):
 
 
 class ResourceApplied(Event):
-    """The base of what makes a resource be: the whole of what it is now, so a fold needs no more.
+    """Base of all events after which a resource is present: the whole recorded state, so a fold
+    needs no more.
 
     `undoes` names the change that this takes back.
     """
@@ -37,33 +39,33 @@ class ResourceApplied(Event):
 
 
 class ResourceCreated(ResourceApplied):
-    """It did not exist, and now it does."""
+    """The resource was created."""
 
 
 class ResourceUpdated(ResourceApplied):
-    """It was altered in place."""
+    """The resource was altered in place."""
 
 
 class ResourceReplaced(ResourceApplied):
-    """It was deleted and created anew."""
+    """The resource was deleted and created anew."""
 
 
 class ResourceDeleted(Event):
-    """It is gone. `undoes` names the change that this takes back."""
+    """The resource was deleted. `undoes` names the change that this one undoes."""
 
     change: str
     undoes: str | None = None
 
 
 class ResourceChangeDropped(Event):
-    """The saga lets go of the resource, which is as it was before."""
+    """The saga gave up its claim; the resource is as it was before."""
 
     change: str
     reason: str
 
 
 class ResourceState(State):
-    """The state of a resource: a row of its table."""
+    """The state of a resource, as a row of `ledger.resources`."""
 
     environment: str
     name: str
@@ -77,7 +79,7 @@ class ResourceState(State):
 
 
 class DesiredState(State):
-    """What a resource shall be or is. `spec` is as its kind's model writes it."""
+    """The desired or recorded state of a resource. `spec` is in the form of its kind's model."""
 
     kind: str
     spec: Json
@@ -85,13 +87,13 @@ class DesiredState(State):
 
     @classmethod
     def of(cls, state: ResourceState | None) -> "DesiredState | None":
-        """The shape a resource has in this state; None for an absent one."""
+        """The recorded state of a resource as a desired state; None for an absent resource."""
         if state is None or state.state == "absent":
             return None
         return cls(kind=state.kind, spec=state.spec or {}, depends_on=state.depends_on)
 
     def mentions(self) -> set[str]:
-        """All that may be the name of another resource: depends_on, and the texts of the spec."""
+        """All texts that may name another resource: depends_on, and the texts of the spec."""
         return set(self.depends_on) | set(_texts(self.spec))
 
 
@@ -108,7 +110,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def evolve(state: ResourceState | None, event: Event) -> ResourceState:
-    """Fold one event into the state of a resource. Raises UnknownEvent."""
+    """Folds one event into the state of a resource. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, ResourceChangeStarted):
             return ResourceState(
@@ -148,7 +150,7 @@ def _changed(event: Event) -> Json:
         case ResourceChangeDropped():
             return {"claimed_by": None}
         case _:
-            raise UnknownEvent(f"{type(event).__name__} is no event of a resource")
+            raise UnknownEvent(f"{type(event).__name__} can't follow the first event of a resource")
 
 
 RESOURCE = AggregateType(
@@ -179,5 +181,5 @@ RESOURCE = AggregateType(
 
 
 def resource_name(environment: str, name: str) -> str:
-    """The aggregate of a resource: `resource/dev/shop-db`."""
+    """The aggregate name of a resource: `resource/dev/shop-db`."""
     return f"resource/{environment}/{name}"

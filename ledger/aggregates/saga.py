@@ -1,4 +1,4 @@
-"""A saga: who asked for what, in which run it is carried out, how it ended."""
+"""The aggregate type `saga`: the request, the run that carries it out, and the end."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +14,7 @@ CLOSED = frozenset({"completed", "compensated", "failed"})
 
 
 class SagaStarted(Event):
-    """A request passed validation and claimed its operation id, for ever."""
+    """A saga started: its request passed validation and claimed the operation id, for ever."""
 
     kind: str
     operation_id: str
@@ -29,7 +29,7 @@ class SagaStarted(Event):
 
 
 class SagaTakenOver(Event):
-    """Another run goes on, since the run that carried the saga is closed."""
+    """Another run took the saga over, since its previous run is closed."""
 
     namespace: str
     namespace_id: str
@@ -40,7 +40,7 @@ class SagaTakenOver(Event):
 
 
 class SagaLost(Event):
-    """Temporal has lost the run that carried the saga: nobody does, until a run takes it over.
+    """The saga was orphaned: Temporal has no open run of it, until a run takes it over.
 
     `found` is how that run stood (terminated, timed_out, not_found, ..., or gone: a person says so
     of a Temporal that can't be asked), `reason` the sentence of that person.
@@ -53,20 +53,20 @@ class SagaLost(Event):
 
 
 class SagaDuplicateReceived(Event):
-    """The same request came again; it gets the first answer. `repeat` is the run or update."""
+    """The same request came again and got the first answer. `repeat` is the run or update."""
 
     repeat: str
 
 
 class SagaReuseRefused(Event):
-    """Another request came under this operation id; it was refused."""
+    """Another request with the same operation id was refused."""
 
     repeat: str
     input_hash: str
 
 
 class SagaCompensating(Event):
-    """From here the saga undoes: no forward commit of an older epoch lands any more."""
+    """Compensation began: no forward commit of an older epoch is accepted any more."""
 
     epoch: int
     cause: str
@@ -82,28 +82,28 @@ class SagaCommitRefused(Event):
 
 
 class SagaCompleted(Event):
-    """The saga reached its decision and did what it said."""
+    """The saga completed with its decision carried out."""
 
     result: Json
     ended_at: datetime
 
 
 class SagaCompensated(Event):
-    """All that was held or done is undone, but for the residuals in the result."""
+    """The saga was compensated: all steps are undone, but for the residuals in the result."""
 
     result: Json
     ended_at: datetime
 
 
 class SagaFailed(Event):
-    """The saga ended with nothing ever held and no decision reached."""
+    """The saga failed: no step had anything to undo and no decision was reached."""
 
     result: Json
     ended_at: datetime
 
 
 class SagaState(State):
-    """The state of a saga: a row of its table."""
+    """The state of a saga, as a row of `ledger.sagas`."""
 
     kind: str
     operation_id: str
@@ -131,7 +131,7 @@ class SagaState(State):
 
 
 def evolve(state: SagaState | None, event: Event) -> SagaState:
-    """Fold one event into the state of a saga. Raises UnknownEvent."""
+    """Folds one event into the state of a saga. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, SagaStarted):
             return SagaState(state="running", epoch=1, **vars(event))
@@ -166,7 +166,7 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
                 "ended_at": event.ended_at,
             }
         case _:
-            raise UnknownEvent(f"{type(event).__name__} is no event of a running saga")
+            raise UnknownEvent(f"{type(event).__name__} can't follow the first event of a saga")
     return state.model_copy(update=changed)
 
 
@@ -212,5 +212,5 @@ SAGA = AggregateType(
 
 
 def saga_name(saga_id: str) -> str:
-    """The aggregate of a saga (`saga/payment/expenses-2026-11`) by its workflow id."""
+    """The aggregate name of a saga (`saga/payment/expenses-2026-11`), from its workflow id."""
     return f"saga/{saga_id}"

@@ -1,4 +1,4 @@
-"""A step of a saga: its input, how it is undone, its outcome. An aggregate of its own."""
+"""The aggregate type `step`: the input of a step of a saga, its undo plan and its outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,8 @@ ENDED = frozenset({"undone", "skipped"})
 
 
 class UndoPlan(State):
-    """How a step is undone, as data: the activity by name, its input, and whether it calls out.
+    """The undo of a step as data: the activity by name, its input, and whether it calls an external
+    system.
 
     `tries`: after so many answers that were no success a person is asked, or the saga goes on and
     reports a residual; None: it is tried for ever. `beside`: the ordinals of the steps that were
@@ -37,8 +38,8 @@ class UndoPlan(State):
 
 @dataclass(frozen=True)
 class UndoPolicy:
-    """What becomes of an undo that has no success: it is tried for ever, or after so many `tries`
-    a person is asked, or the saga goes on and reports a residual.
+    """Says how often an undo is tried: for ever, or up to `tries` times, after which an operator is
+    asked or the saga goes on and reports a residual.
 
     Only answers count (no, nobody can tell, or a bug): while a server is away it is tried for ever.
     """
@@ -51,7 +52,7 @@ FOR_EVER = UndoPolicy()
 
 
 class StepClaimed(Event):
-    """What every step begins with."""
+    """Base of the first event of every step: the idempotency record."""
 
     saga_id: str
     name: str
@@ -63,48 +64,50 @@ class StepClaimed(Event):
 
 
 class StepCommitted(StepClaimed):
-    """Claimed and done in one commit: the step only touched our database."""
+    """A step was claimed and done in one commit: it writes only to our database."""
 
     result: Json
 
 
 class StepStarted(StepClaimed):
-    """Claimed, with its undo, before the outside is called; `facts` is what was read there."""
+    """A step was claimed, with its undo plan, before its external call; `facts` is what was read
+    from the external system."""
 
     deadline: datetime
     facts: Json | None = None
 
 
 class StepLeftUnknown(Event):
-    """The outside may have done it or not: it is looked up, and what it holds stays held."""
+    """The external call is in doubt: its outcome is looked up, and what the step holds stays
+    held."""
 
     reason: str
 
 
 class StepDone(Event):
-    """The outside did it, at the try of this number."""
+    """The external call succeeded at try number `tries`."""
 
     result: Json
     tries: int = 1
 
 
 class StepRefused(Event):
-    """The outside said no, and that is final."""
+    """The external system refused, finally."""
 
     reason: str
     tries: int = 1
 
 
 class StepFailed(Event):
-    """It will never work, and it is known that it did not happen."""
+    """The step failed for good, and its effect is known not to have happened."""
 
     reason: str
     tries: int = 1
 
 
 class StepUndone(Event):
-    """Undone, or found never to have happened and prevented; `note` says which, `residual` what
-    is left that could not be undone."""
+    """The step was undone, or found never to have happened and prevented; `note` says which,
+    `residual` what could not be undone."""
 
     note: str
     residual: str | None = None
@@ -112,7 +115,7 @@ class StepUndone(Event):
 
 
 class StepAttentionRequested(Event):
-    """We can't get on with it, or with its undo, alone: a person has to look."""
+    """The step or its undo was escalated: an operator has to look."""
 
     reason: str
     epoch: int
@@ -121,7 +124,7 @@ class StepAttentionRequested(Event):
 
 
 class StepRetryRequested(Event):
-    """A person looked and says: try it, or its undo, again; `tries` had no success so far."""
+    """An operator requested another try of the step or its undo; `tries` had no success so far."""
 
     reason: str | None
     epoch: int
@@ -130,14 +133,14 @@ class StepRetryRequested(Event):
 
 
 class StepSkipped(Event):
-    """Its undo is given up, by a person or by the step's own policy: `residual` is what is left."""
+    """The undo was given up, by an operator or by the undo policy; `residual` is what is left."""
 
     residual: str
     tries: int
 
 
 class StepResolved(Event):
-    """A person looked and says how it stands, with evidence (a reference, a ticket)."""
+    """An operator resolved the outcome, with evidence (a reference, a ticket)."""
 
     outcome: Literal["done", "failed", "undone"]
     evidence: str
@@ -146,7 +149,7 @@ class StepResolved(Event):
 
 
 class StepState(State):
-    """The state of a step: a row of its table."""
+    """The state of a step, as a row of `ledger.saga_steps`."""
 
     saga_id: str
     name: str
@@ -188,7 +191,7 @@ class StepReport(State):
 
     @classmethod
     def of(cls, step: StepState) -> "StepReport":
-        """The report of a step as the ledger has it."""
+        """The report of a step from its recorded state."""
         ended = step.state in ENDED
         # Only what was done left a result.
         outcome = "unknown" if step.result is None else "done"
@@ -200,14 +203,14 @@ class StepReport(State):
         return cls.model_validate({**told, **{field: getattr(step, field) for field in same}})
 
     def ended(self, undo: Undo, undone: StepUndone) -> "StepReport":
-        """The same after its undo."""
+        """The report of the same step after its undo."""
         outcome = "unknown" if self.outcome == "started" else self.outcome
         changed = {"outcome": outcome, "undo_outcome": undo, "undo_tries": undone.tries}
         return self.model_copy(update={**changed, "residual": undone.residual})
 
 
 def evolve(state: StepState | None, event: Event) -> StepState:
-    """Fold one event into the state of a step. Raises UnknownEvent."""
+    """Folds one event into the state of a step. Raises UnknownEvent."""
     if state is None:
         match event:
             case StepCommitted():
@@ -230,7 +233,7 @@ def evolve(state: StepState | None, event: Event) -> StepState:
 
 
 def comes_late(state: StepState, event: Event) -> bool:
-    """Whether a question to a person, or his `retry`, was on record before and the step has gone on
+    """Whether an escalation or an operator's `retry` was recorded before and the step has gone on
     since: two workers may have had the same task."""
     if not isinstance(event, StepAttentionRequested | StepRetryRequested):
         return False
@@ -257,7 +260,7 @@ def _ended(event: Event) -> Json:
             told = {"state": event.outcome, "reason": event.evidence, "residual": event.residual}
             return told | ({"result": event.result} if event.result is not None else {})
         case _:
-            raise UnknownEvent(f"{type(event).__name__} is no event of a started step")
+            raise UnknownEvent(f"{type(event).__name__} can't follow the first event of a step")
 
 
 STEP = AggregateType(
@@ -301,5 +304,5 @@ STEP = AggregateType(
 
 
 def step_name(saga_id: str, step: str) -> str:
-    """The aggregate of a step: `step/payment/expenses-2026-11/authorize`."""
+    """The aggregate name of a step: `step/payment/expenses-2026-11/authorize`."""
     return f"step/{saga_id}/{step}"

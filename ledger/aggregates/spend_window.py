@@ -1,4 +1,4 @@
-"""Spend windows: how much of an agent's limit is reserved or spent in a stretch of time.
+"""Spend windows: what an agent reserved or spent in a stretch of time.
 
 A projection: no aggregate of its own. Each change stands as `SpendChange` in the event that caused
 it (`Event.spend`), is applied in the same commit, and `verify` sums them up again.
@@ -12,7 +12,7 @@ from ledger.aggregates.aggregate import State, metadata
 
 
 class SpendWindow(State):
-    """One window: `period` (`daily`) that begins on `starts_on` in the policy's time zone."""
+    """A spend window: `period` (`daily`) that begins on `starts_on` in the policy's time zone."""
 
     agent_id: str
     currency: str
@@ -21,14 +21,15 @@ class SpendWindow(State):
 
 
 class SpendChange(State):
-    """What an event adds to a window (negative: releases). Minor units, and a count of payments."""
+    """The amount an event adds to a spend window (negative: releases). Minor units, and a count of
+    payments."""
 
     window: SpendWindow
     amount_minor: int
     count: int
 
     def plus(self, other: "SpendChange") -> "SpendChange":
-        """Both changes of one window, as one."""
+        """Adds another change of the same window."""
         total, count = self.amount_minor + other.amount_minor, self.count + other.count
         return SpendChange(window=self.window, amount_minor=total, count=count)
 

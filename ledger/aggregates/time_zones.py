@@ -1,4 +1,4 @@
-"""The names of time zones that a policy may have, the same on every machine."""
+"""Names of the time zones that a policy may have, the same on every machine."""
 
 from importlib.resources import files
 

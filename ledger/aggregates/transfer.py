@@ -1,4 +1,5 @@
-"""A transfer: the money itself, moved by a payment adapter under our key."""
+"""The aggregate type `transfer`: money moved by a payment adapter under an idempotency key of
+ours."""
 
 from typing import Literal
 
@@ -8,7 +9,8 @@ from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEven
 
 
 class TransferStarted(Event):
-    """Written before the provider is called: from here the money may move."""
+    """A transfer started: recorded before the provider is called, so from here the money may
+    move."""
 
     transfer_id: str
     authorization_id: str
@@ -21,19 +23,19 @@ class TransferStarted(Event):
 
 
 class TransferExecuted(Event):
-    """The provider moved the money; `reference` is its own name for that."""
+    """The provider moved the money; `reference` is the provider's id of the transfer."""
 
     reference: str
 
 
 class TransferRefused(Event):
-    """The provider said no; nothing moved and nothing will."""
+    """The provider refused the transfer; nothing moved and nothing will."""
 
     reason: str
 
 
 class TransferCancelled(Event):
-    """The provider does not know the key and refuses it from now on: nothing can move."""
+    """The provider cancelled the key, under which it had no transfer: nothing can move."""
 
     reason: str
 
@@ -45,7 +47,7 @@ class TransferReversed(Event):
 
 
 class TransferState(State):
-    """The state of a transfer: a row of its table."""
+    """The state of a transfer, as a row of `ledger.transfers`."""
 
     transfer_id: str
     authorization_id: str
@@ -61,7 +63,7 @@ class TransferState(State):
 
 
 def evolve(state: TransferState | None, event: Event) -> TransferState:
-    """Fold one event into the state of a transfer. Raises UnknownEvent."""
+    """Folds one event into the state of a transfer. Raises UnknownEvent."""
     match state, event:
         case None, TransferStarted():
             return TransferState(state="started", **vars(event))
@@ -74,7 +76,9 @@ def evolve(state: TransferState | None, event: Event) -> TransferState:
         case TransferState(), TransferReversed():
             return state.model_copy(update={"state": "reversed", "reference": event.reference})
         case _:
-            raise UnknownEvent(f"{type(event).__name__} does not fit a transfer here")
+            raise UnknownEvent(
+                f"{type(event).__name__} does not fit the state of the transfer: run amends verify"
+            )
 
 
 TRANSFER = AggregateType(
@@ -106,5 +110,5 @@ TRANSFER = AggregateType(
 
 
 def transfer_name(transfer_id: str) -> str:
-    """The aggregate of a transfer: `transfer/7f...`."""
+    """The aggregate name of a transfer: `transfer/7f...`."""
     return f"transfer/{transfer_id}"

@@ -1,1 +1,1 @@
-"""The proof: `verify`, what it checks, and the projections that `rebuild` makes anew."""
+"""The audit of the ledger: `verify`, its checks, and `rebuild` with its projections."""

@@ -1,4 +1,4 @@
-"""Replays one aggregate from its events and holds its state row against the outcome."""
+"""Replays one aggregate from its events and compares its state row with the fold."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +34,7 @@ _PARTITIONS = """
 
 @dataclass(frozen=True)
 class Moment:
-    """Bounds of what an event of the past can carry.
+    """Bounds that every recorded event must keep.
 
     `latest` is the time that none is after (as `instant` writes it), `next_xid` a transaction id
     that none has reached unless it stands at or before position `restored`, `partitions` the times
@@ -48,7 +48,7 @@ class Moment:
 
 
 async def moment_of(connection: Connection) -> Moment:
-    """The moment of the transaction that is open on this connection."""
+    """The bounds as of the transaction that is open on this connection."""
     now = await (await connection.execute(_NOW, {"slack": CLOCK_SLACK_S})).fetchone()
     assert now is not None
     partitions = await (await connection.execute(_PARTITIONS)).fetchall()
@@ -62,7 +62,8 @@ async def moment_of(connection: Connection) -> Moment:
 
 
 class Replay:
-    """The events of one aggregate, one by one and in order, then its row; then `findings`.
+    """The check of one aggregate: its events one by one and in order, then its row; then
+    `findings`.
 
     Ids and times are texts, as the hash sees them, and `encode` of an event makes the canonical
     bytes of its record. One damage gives one finding where its consequences are not damage of
@@ -87,11 +88,13 @@ class Replay:
         self._before: set[bytes] = set()
         if self._aggregate_type is None:
             self._find(
-                "unknown_aggregate_type", f"this version of Amends knows no {self.name}", first
+                "unknown_aggregate_type",
+                "the aggregate type is unknown to this version of Amends",
+                first,
             )
 
     def add(self, event: Row) -> None:
-        """The next event by version."""
+        """Checks the next event by version."""
         if not self._follows(event):
             self._check_name(event)
             self._check_order(event)
@@ -109,18 +112,21 @@ class Replay:
 
     @property
     def table(self) -> str | None:
-        """Where its row belongs."""
+        """The name of the table in which the aggregate's row belongs."""
         return self._aggregate_type.table.name if self._aggregate_type else None
 
     def close(self, row: Row | None, table: str | None) -> None:
-        """All events were added; `row` is the state row of this id, from the table named so."""
+        """Checks the state row after all events: `row` is the row of this id, from the table named
+        so."""
         if self._aggregate_type is None:
             return
         if row is None:
-            self._find("row_missing", "there are events and no state row", self._last)
+            self._find("row_missing", "the state row is missing, the events are there", self._last)
             return
         if row["aggregate"] != self.name or table != self._aggregate_type.table.name:
-            self._find("name", f"its row in {table} has another name or stands in a wrong table")
+            self._find(
+                "name", f"the state row in {table} has another name or is in the wrong table"
+            )
             return
         self._check_head(row)
 
@@ -143,7 +149,7 @@ class Replay:
     def _check_name(self, event: Row) -> None:
         known = self._last is not None and self._last["aggregate"] == event["aggregate"]
         if not known and id_text(event["aggregate"]) != self.id:
-            what = f"event {event['version']} has an aggregate_id that is not of its name"
+            what = f"the aggregate_id of version {event['version']} does not match its name"
             self._find("name", what, event)
 
     def _check_order(self, event: Row) -> None:
@@ -160,19 +166,19 @@ class Replay:
             event["timestamp"] < self._last["timestamp"]
             or event["position"] <= self._last["position"]
         ):
-            what = f"version {event['version']} stands before the one it follows"
+            what = f"version {event['version']} has an earlier time or position than the one before"
             self._find("order", what, event)
 
     def _check_place(self, event: Row) -> None:
         at, version, moment = event["timestamp"], event["version"], self._moment
         first, after = moment.partitions.get(event["partition"], ("", ""))
         if not first <= at < after:
-            what = f"version {version} stands in a partition of another time"
+            what = f"version {version} is in the partition of another month"
             self._find("partition", what, event)
         if at > moment.latest:
-            self._find("future", f"version {version} is of a time to come", event)
+            self._find("future", f"the time of version {version} is in the future", event)
         if event["xid"] >= moment.next_xid and event["position"] > moment.restored:
-            what = f"version {version} is of a transaction that has not begun"
+            what = f"the transaction of version {version} has not begun"
             self._find("transaction", what, event)
 
     def _check_hash(self, event: Row) -> None:
@@ -211,7 +217,9 @@ class Replay:
         assert self._last is not None
         last = self._last
         if row["version"] > last["version"]:
-            what = f"its row is at version {row['version']}, its events end at {last['version']}"
+            what = (
+                f"the state row is at version {row['version']}, the events end at {last['version']}"
+            )
             self._find("events_missing", what, last)
             return
         wrong = [
@@ -226,7 +234,9 @@ class Replay:
             if not right
         ]
         if wrong:
-            self._find("head", f"{', '.join(wrong)} of its row differ from its last event", last)
+            self._find(
+                "head", f"{', '.join(wrong)} of the state row differ from the last event", last
+            )
         self._check_state(row)
 
     def _check_state(self, row: Row) -> None:
@@ -237,5 +247,5 @@ class Replay:
         folded: dict[str, Any] = self._aggregate_type.row(self._state)
         wrong = [name for name, value in folded.items() if row[name] != value]
         if wrong:
-            what = f"{', '.join(wrong)} of its row differ from what its events say"
+            what = f"{', '.join(wrong)} of the state row differ from the fold of the events"
             self._find("state", what, self._last)

@@ -23,8 +23,8 @@ _STANDING = """
 
 @dataclass(frozen=True)
 class WrongSnapshot:
-    """A snapshot that is not what the log says. `differs`: its columns that are wrong, or none if
-    the log has no such event. A reader would have used it only if `state` alone is among them."""
+    """A snapshot that differs from the log. `differs`: its columns that are wrong, or none if the
+    log has no such event. A reader would have used it only if `state` alone is among them."""
 
     aggregate: str
     version: int
@@ -129,7 +129,7 @@ _OF_TOUCHED_AGENTS = f"""AND aggregate_id IN (
 
 
 async def check_relations(connection: Connection, after: int | None, findings: Findings) -> None:
-    """Add what is found between aggregates; `after`: spend and sagas touched beyond that position.
+    """Adds the findings between aggregates; `after`: spend and sagas touched beyond that position.
 
     Where an aggregate has a finding of its own already, its relations can't be judged.
     """
@@ -144,7 +144,7 @@ async def check_relations(connection: Connection, after: int | None, findings: F
     for row in await cursor.fetchall():
         where = saga_name(row["saga_id"])
         if where not in told:
-            what = "there are events of it and no such saga"
+            what = "the saga has events and does not exist"
             findings.add(finding("saga_missing", where, what, row["position"], row["since"]))
     await _check_windows(connection, values, is_whole=after is None, findings=findings)
     if after is None:
@@ -156,25 +156,23 @@ async def check_relations(connection: Connection, after: int | None, findings: F
 
 def _wrong_snapshot(snapshot: WrongSnapshot) -> Finding:
     differs = ", ".join(snapshot.differs)
-    what = (
-        f"{differs} of its snapshot at version {snapshot.version} differ from what its events say"
-    )
+    what = f"{differs} of the snapshot at version {snapshot.version} differ from the events' fold"
     if not differs:
-        what = f"it has a snapshot at version {snapshot.version} and no such event"
+        what = f"there is a snapshot at version {snapshot.version} and no such event"
     return finding("snapshot", snapshot.aggregate, what)
 
 
 def _wrong_step(row: Row) -> tuple[Kind, str]:
     if row["saga_state"] is None:
-        return "saga_missing", "there is no such saga"
+        return "saga_missing", f"saga {row['saga_id']} does not exist"
     if row["epoch"] > row["saga_epoch"]:
-        return "step", f"it is of epoch {row['epoch']} and its saga at epoch {row['saga_epoch']}"
+        return "step", f"the step is of epoch {row['epoch']}, its saga at epoch {row['saga_epoch']}"
     if row["state"] in UNDECIDED:
         return (
             "open_step",
-            f"it is still {row['state']} and its saga has ended as {row['saga_state']}",
+            f"the step is still {row['state']}, its saga has ended as {row['saga_state']}",
         )
-    return "step", f"it is {row['state']} and its saga {row['saga_state']}"
+    return "step", f"the step is {row['state']}, its saga {row['saga_state']}"
 
 
 async def _check_windows(
@@ -189,9 +187,9 @@ async def _check_windows(
         where = "spend window " + "/".join(
             str(row[name]) for name in ("agent_id", "currency", "period", "starts_on")
         )
-        what = "its total differs from the sum of its events"
+        what = "the total of the window differs from the sum of its events"
         if row["untold"]:
-            what = "no event spends in it"
+            what = "no event spends in this window"
         elif row["unheld"]:
-            what = "it does not exist and events spend in it"
+            what = "the window does not exist, and events spend in it"
         findings.add(finding("spend_window", where, what, row["position"]))

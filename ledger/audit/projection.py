@@ -1,4 +1,4 @@
-"""What the log alone tells of the rows of a table: where `rebuild` takes them from.
+"""Projects the event log into the rows of one table, for `rebuild`.
 
 A source reads the log as of one snapshot: all of it, or what an earlier snapshot did not see.
 Positions become visible out of order, so that is asked by transaction.
@@ -26,7 +26,7 @@ _UNSEEN = """
 
 
 class Source(Protocol):
-    """The right rows of one table. `events` counts what was read so far."""
+    """The projection of one table. `events` counts what was read so far."""
 
     table: Table
     events: int
@@ -34,7 +34,7 @@ class Source(Protocol):
     adds: bool
 
     def rows(self, reader: Connection, since: str | None) -> AsyncGenerator[list[Any], None]:
-        """Rows, each with a value for every column of the table in its order.
+        """Yields rows, each with a value for every column of the table in its order.
 
         `since`: only those that were written after this snapshot saw the log.
         Raises UnknownEvent, LogDamaged.
@@ -42,7 +42,7 @@ class Source(Protocol):
 
 
 def sources() -> dict[str, Source]:
-    """What can be rebuilt, by the name of the table."""
+    """The projections that can be rebuilt, by the name of their table."""
     found: list[Source] = [_Windows(), *map(_States, AGGREGATE_TYPES.values())]
     return {source.table.name: source for source in found}
 
@@ -84,7 +84,7 @@ class _States:
 
 
 class _Fold:
-    """One aggregate on its way through its events."""
+    """The fold of one aggregate's events into its state row."""
 
     def __init__(self, aggregate_type: AggregateType, first: Row) -> None:
         self.id, self._name, self._aggregate_type = (
@@ -97,18 +97,18 @@ class _Fold:
         self._version = self._base = 0
 
     def add(self, event: Row) -> None:
-        """The next event by version."""
+        """Folds the next event by version."""
         if (event["aggregate"], event["version"]) != (self._name, self._version + 1):
             raise self._damaged(event, f"it follows version {self._version} of {self._name}")
         if self._last is None and aggregate_id(self._name) != self.id:
-            raise self._damaged(event, "its aggregate_id is not of its name")
+            raise self._damaged(event, "its aggregate_id does not match its name")
         try:
             known = self._aggregate_type.event(
                 event["event_type"], event["schema_version"], event["payload"]
             )
         except ValueError:
             # Without its cause, which quotes what stands in the payload.
-            raise self._damaged(event, f"it is no {event['event_type']}") from None
+            raise self._damaged(event, f"its payload does not fit {event['event_type']}") from None
         self._state = self._aggregate_type.evolve(self._state, known)
         # A transaction writes an aggregate at one time: where that changes, another began.
         if self._last is None or _written(self._last) != _written(event):
@@ -117,10 +117,10 @@ class _Fold:
 
     def _damaged(self, event: Row, what: str) -> LogDamaged:
         where = f"version {event['version']} of {event['aggregate']}"
-        return LogDamaged(f"{where} can't be replayed: {what}; amends verify says what is damaged")
+        return LogDamaged(f"{where} can't be replayed: {what}; run amends verify")
 
     def row(self) -> list[Any]:
-        """The state row that these events lead to."""
+        """The state row that these events fold into."""
         assert self._state is not None
         assert self._last is not None
         values = {
@@ -176,7 +176,8 @@ class _Windows:
                 aggregate_type = AGGREGATE_TYPES.get(spent["aggregate_type"])
                 if aggregate_type is None:
                     raise UnknownEvent(
-                        f"this version of Amends knows no {spent['aggregate_type']}: upgrade"
+                        f"aggregate type {spent['aggregate_type']!r} is unknown to this version of "
+                        "Amends: upgrade"
                     )
                 aggregate_type.known(spent["event_type"], spent["schema_version"])
                 self.events += spent["events"]

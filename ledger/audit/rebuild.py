@@ -1,6 +1,6 @@
 """Rebuilds a state table or the spend windows from the log alone, which is only read.
 
-What the log tells is gathered in a temporary table while writers write. Then one transaction keeps
+The projected rows are gathered in a temporary table while writers write. Then one transaction keeps
 the writers of this table out, catches up with what they wrote meanwhile, and exchanges the rows
 that differ. Readers never wait: they see the old rows until it commits, and the right ones after.
 What is killed in the middle leaves nothing behind.
@@ -33,10 +33,10 @@ _TOLD = sql.Identifier("pg_temp", "told")
 
 
 class Rebuilt(BaseModel):
-    """What a rebuild did. `rows` are in the table now, told by `events` events that were read.
+    """The report of a rebuild. `rows` are in the table now, projected from `events` events.
 
-    Of them `wrong` stood there otherwise and `missing` did not stand there; `strays` stood there
-    and no event tells of them.
+    Of them `wrong` were different before and `missing` were absent; `strays` were in the table
+    without an event.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,7 +51,7 @@ class Rebuilt(BaseModel):
 
 
 async def rebuild(owner_url: str, table: str) -> Rebuilt:
-    """Make a table what the log says it is. Safe to repeat; writers may go on.
+    """Rebuilds a table from the log. Safe to repeat; writers may go on.
 
     `owner_url` is a `postgresql://` address under the owner role. Raises NotFound for a table that
     is none of those that can be rebuilt; UnknownEvent for an event of a newer version and
@@ -70,12 +70,12 @@ async def rebuild(owner_url: str, table: str) -> Rebuilt:
         except errors.LockNotAvailable:
             raise TableBusy(
                 f"ledger.{table} stayed locked by a writer for {_LOCK_TRIES} x {_LOCK_TIMEOUT}; "
-                "end it, or try again later"
+                "end that transaction, or try again later"
             ) from None
         except (DataError, IntegrityError) as error:
             raise LogDamaged(
-                f"the log tells a row that ledger.{table} can't hold (SQLSTATE {error.sqlstate}): "
-                "amends verify says what is damaged"
+                f"the events fold into a row that ledger.{table} can't hold "
+                f"(SQLSTATE {error.sqlstate}): run amends verify"
             ) from None
     return Rebuilt(
         table=table,
@@ -89,10 +89,10 @@ async def rebuild(owner_url: str, table: str) -> Rebuilt:
 
 
 def check_table(table: str) -> Source:
-    """What tells the rows of a table. Raises NotFound, with the tables there are."""
+    """The projection of a table. Raises NotFound, with the tables there are."""
     found = sources()
     if table not in found:
-        raise NotFound(f"there is no such table to rebuild; there are {', '.join(sorted(found))}")
+        raise NotFound(f"no table named {table!r} to rebuild: there are {', '.join(sorted(found))}")
     return found[table]
 
 
@@ -115,11 +115,14 @@ async def _rebuild(
 
 
 async def _begin(writer: Connection, reader: Connection, table: Table) -> None:
-    """One rebuild at a time, and a place for what the log tells. Both end with the connection."""
+    """Takes the lock of rebuilds, and makes a temporary table for the projected rows. Both end with
+    the connection."""
     owned = "SELECT pg_has_role(relowner, 'USAGE') AS owned FROM pg_class WHERE oid = %s::regclass"
     cursor = await writer.execute(owned, (f"ledger.{table.name}",))
     if not (await cursor.fetchall())[0]["owned"]:
-        raise NotOwner(f"only the role that owns ledger.{table.name} may rebuild it")
+        raise NotOwner(
+            f"only the role that owns ledger.{table.name} may rebuild it: connect as that role"
+        )
     for connection in (writer, reader):
         await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         # Who waits for the exchange to end is told this name.
@@ -133,7 +136,7 @@ async def _begin(writer: Connection, reader: Connection, table: Table) -> None:
 
 
 async def _gather(writer: Connection, reader: Connection, source: Source, since: str | None) -> str:
-    """Put aside what the log tells of the rows, or what changed since a snapshot.
+    """Stores the projected rows in the temporary table, or those that changed since a snapshot.
 
     Returns the snapshot that was read. The reader writes nothing: a long transaction with an id of
     its own would hold up all who follow the log.
@@ -184,7 +187,8 @@ async def _put(
 
 
 async def _begin_alone(writer: Connection, table: Table) -> None:
-    """Begin a transaction in which nobody else writes the table or locks its rows; all may read."""
+    """Begins a transaction in which nobody else writes the table or locks its rows; all may
+    read."""
     lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(_name(table))
     for tries_left in reversed(range(_LOCK_TRIES)):
         try:
@@ -200,7 +204,7 @@ async def _begin_alone(writer: Connection, table: Table) -> None:
 
 @asynccontextmanager
 async def _without_rules(writer: Connection, table: Table) -> AsyncIterator[None]:
-    """The triggers of the table are off, for this transaction only, and then as they were."""
+    """Disables the triggers of the table, for this transaction only, and then restores them."""
     cursor = await writer.execute(
         "SELECT tgname, tgenabled::text FROM pg_trigger "
         "WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled <> 'D'",
@@ -231,7 +235,8 @@ _EXCHANGE = (
 
 
 async def _exchange(writer: Connection, table: Table) -> tuple[int, int, int, int]:
-    """Rows of the table now, those that were wrong or missing, and strays, in this order."""
+    """Replaces the rows that differ. Returns how many rows the table has now, and how many were
+    wrong, missing, or strays."""
     columns = [column.name for column in table.c]
     same = [sql.SQL("held.{0} = told.{0}").format(sql.Identifier(name)) for name in _key(table)]
     parts = {
@@ -256,7 +261,7 @@ async def _exchange(writer: Connection, table: Table) -> tuple[int, int, int, in
 
 
 def _key(table: Table) -> list[str]:
-    """What finds a row: the aggregate's id, or of the windows their key."""
+    """The columns that identify a row: the aggregate's id, or the key of the spend windows."""
     if "aggregate_id" in table.c:
         return ["aggregate_id"]
     return [column.name for column in table.primary_key]

@@ -38,8 +38,8 @@ Stretches = AsyncGenerator[list[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Share:
-    """Which aggregates to walk through: those from `first` to `last`, and of them, if `after` is
-    set, only those that an event beyond that position touched."""
+    """The aggregates that one process checks: those from `first` to `last`, and if `after` is set,
+    only those that an event beyond that position touched."""
 
     first: UUID
     last: UUID
@@ -47,7 +47,7 @@ class Share:
 
 
 def shares(count: int, after: int | None) -> list[Share]:
-    """All aggregates in `count` shares of one size: their ids are hashes."""
+    """Divides all aggregates into `count` shares of one size: their ids are hashes."""
     bounds = [_LAST_ID * number // count for number in range(count + 1)]
     return [
         Share(UUID(int=low + 1 if low else 0), UUID(int=high), after)
@@ -57,7 +57,7 @@ def shares(count: int, after: int | None) -> list[Share]:
 
 @dataclass
 class Walked:
-    """What was walked through, and what was found there."""
+    """The result of one share: how much was read, and the findings."""
 
     events: int
     aggregates: int
@@ -65,7 +65,7 @@ class Walked:
 
 
 async def walk(connection: Connection, share: Share) -> Walked:
-    """Replay every aggregate of the share from its events and compare it with its row.
+    """Replays every aggregate of the share from its events and compares it with its row.
 
     Bounded memory, one moment: the connection is in a REPEATABLE READ transaction.
     """
@@ -128,7 +128,7 @@ async def _merge(events: Stretches, tables: list[_Rows], moment: Moment, walked:
 
 
 def _event(row: dict[str, Any]) -> Row:
-    """A row of the log as Replay takes it."""
+    """A row of the log in the form that Replay takes."""
     row["payload"], one = read(row["payload"])
     row["metadata"], other = read(row["metadata"])
     row["encode"] = canonical_plain if one and other else canonical
@@ -136,7 +136,8 @@ def _event(row: dict[str, Any]) -> Row:
 
 
 async def _close(replay: Replay | None, tables: list[_Rows], walked: Walked) -> None:
-    """Find the row of a replayed aggregate, and report the rows before it: they have no events."""
+    """Finds the row of a replayed aggregate, and reports the rows before it: they have no
+    events."""
     if replay is None:
         return
     rows: dict[str, Row] = {}
@@ -151,7 +152,7 @@ async def _close(replay: Replay | None, tables: list[_Rows], walked: Walked) -> 
     walked.aggregates += 1
     walked.findings.add(*replay.findings)
     for stray, row in rows.items():
-        what = f"a row in {stray} has the id of {replay.name}"
+        what = f"the row in {stray} has the aggregate_id of {replay.name}"
         since = datetime.fromisoformat(row["head_at"])
         walked.findings.add(finding("name", row["aggregate"], what, since=since))
 
@@ -160,10 +161,10 @@ async def _report_alone(table: _Rows, walked: Walked) -> None:
     row = table.next
     assert row is not None
     since = datetime.fromisoformat(row["head_at"])
-    what = f"its row in {table.name} has no event"
+    what = f"the state row in {table.name} has no events"
     walked.findings.add(finding("events_missing", row["aggregate"], what, since=since))
     if str(aggregate_id(row["aggregate"])) != row["aggregate_id"]:
-        what = f"its row in {table.name} has an aggregate_id that is not of its name"
+        what = f"the aggregate_id of the state row in {table.name} does not match its name"
         walked.findings.add(finding("name", row["aggregate"], what, since=since))
     walked.aggregates += 1
     await table.advance()
@@ -189,7 +190,8 @@ _TOUCHED = (
 
 
 def _read(column: Column[Any]) -> str:
-    """Read as the hash sees it, or as text that one call decodes: the server renders it faster."""
+    """The SQL that reads a column as the hash uses it, or as text that one call decodes: the server
+    renders it faster."""
     name = f'row."{column.name}"'
     if isinstance(column.type, DateTime) and column.name in {"timestamp", "head_at"}:
         return f"""to_char({name} AT TIME ZONE 'Etc/UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
@@ -203,7 +205,8 @@ def _read(column: Column[Any]) -> str:
 async def walk_apart(
     database: Database, connection: Connection, shares: Sequence[Share]
 ) -> list[Walked]:
-    """Each share in a process of its own, at the moment of the transaction that is open here.
+    """Walks each share in a process of its own, in the snapshot of the transaction that is open
+    here.
 
     Raises ShareLost when one of them was killed, and what `walk` raises.
     """
@@ -221,8 +224,8 @@ async def walk_apart(
             )
         except BrokenProcessPool:
             raise ShareLost(
-                "a process that verified a part of the ledger was killed: nothing is known of that "
-                "part; verify again, with fewer processes if memory was short"
+                "a process that verified a part of the ledger was killed, so that part is "
+                "unchecked: verify again, with fewer processes if memory was short"
             ) from None
 
 
@@ -232,7 +235,7 @@ def _walk_share(url: str, snapshot: str, share: Share) -> Walked:
 
 
 def end_with_parent() -> None:
-    """A verification that was killed does not go on in its processes."""
+    """Ends this process when its parent ends: a killed verification leaves none behind."""
     if (parent := parent_process()) is not None:
         parent.join()
         os._exit(1)

@@ -1,4 +1,5 @@
-"""Are the rules in force? Compares the catalog of the database with what the migrations make.
+"""Compares the catalog of the database with what the migrations make: whether the rules are in
+force.
 
 `rules.json` holds a digest of every object of a freshly migrated schema. Whoever changes the schema
 writes it anew with `python -m tests.ledger.record_rules`; a test says when that is due.
@@ -31,13 +32,14 @@ class _Schema:
 
 
 async def rules_of(connection: Connection) -> dict[str, str]:
-    """A digest of each object of the schema by name, with * for the month of a partition."""
+    """The digest of each object of the schema by name, with * for the month of a partition."""
     schema = await _read(connection)
     return {_MONTH.sub("*", name): digest for name, digest in schema.digests.items()}
 
 
 async def check_rules(connection: Connection, findings: Findings) -> bool:
-    """Add what of the schema is missing, changed or not ours. Everybody may read the catalog.
+    """Adds a finding for each object of the schema that is missing, changed or not ours. Any role
+    may read the catalog.
 
     Returns whether all tables are there, so that the rest can be read.
     """
@@ -53,11 +55,11 @@ async def check_rules(connection: Connection, findings: Findings) -> bool:
     for name in sorted(expected.keys() | found.keys()):
         # Of a table that is not ours everything is not ours.
         if name in strange and f"table {schema.table_of[name]}" not in strange - {name}:
-            findings.add(finding("rule", name, "it is not one of ours"))
+            findings.add(finding("rule", name, "the object is not part of the ledger's schema"))
         elif name not in found and not _is_of_missing_table(name, expected, found):
-            findings.add(finding("rule", name, "it is missing"))
+            findings.add(finding("rule", name, "the object is missing"))
         elif name in found and name in expected and found[name] != expected[name]:
-            findings.add(finding("rule", name, "it is not as the migration made it"))
+            findings.add(finding("rule", name, "the object is not as the migration made it"))
     return not any(name.startswith("table ") for name in expected.keys() - found.keys())
 
 

@@ -1,4 +1,4 @@
-"""Proves the ledger on its data: replays every aggregate and compares it with its row."""
+"""Verifies the ledger on its data: replays every aggregate and compares it with its row."""
 
 from datetime import datetime
 
@@ -24,7 +24,7 @@ CANNOT_DETECT = (
     "a changed position or transaction id that keeps the order: both lie outside the hash",
     "what happened while a rule was off, if it was put back and what was written fits together",
     "changes outside the schema: event triggers, extensions, the server itself",
-    "what never reached the ledger, and what the outside did without telling us",
+    "what never reached the ledger, and what external systems did without telling us",
 )
 # Of a run since a position only.
 NOT_LOOKED_AT = (
@@ -35,7 +35,7 @@ NOT_LOOKED_AT = (
 
 
 class Verified(BaseModel):
-    """What was read, and what can't be true of an intact ledger.
+    """The report of a verification: how much was read, and the findings.
 
     At most MAX_FINDINGS are listed; `unlisted` counts the others. `settled`: give it as `since`
     next time: no event can still appear at or before that position; None if writers would not end.
@@ -54,14 +54,14 @@ class Verified(BaseModel):
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
 
 async def verify(
     database: Database, *, since: int | datetime | None = None, processes: int = 1
 ) -> Verified:
-    """Read the ledger as of one moment, in bounded memory; running writers do no harm.
+    """Verifies the ledger as of one moment, in bounded memory; running writers do no harm.
 
     `since` a position or a time: only the aggregates that an event touched after it, each of them
     wholly, and the spend windows of their agents. `processes` share the work. Raises
@@ -111,7 +111,8 @@ async def _after(connection: Connection, since: int | datetime | None) -> int | 
 
 
 async def _settled(database: Database) -> int | None:
-    """A position at or before which nothing can appear any more; None where that takes too long."""
+    """A position at or before which no event can appear any more; None where that takes too
+    long."""
     # In the order of the log, which has the index; what was restored is settled as a whole.
     query = """
         SELECT coalesce((

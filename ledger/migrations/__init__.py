@@ -1,1 +1,1 @@
-"""Alembic migrations. Their SQL lies in `sql/`, one object per file, frozen once released."""
+"""Alembic migrations. Their SQL is in `sql/`, one object per file, frozen once released."""

@@ -1,4 +1,4 @@
-"""The partitions of event_log, made ahead of need."""
+"""Creates the monthly partitions of event_log ahead of need."""
 
 from psycopg import errors
 
@@ -9,7 +9,7 @@ _TRIES = 6
 
 
 async def create_partitions(database: Database, months: int = 3) -> None:
-    """Make the partitions of this month and of `months` (0 to 24) after it. Safe to repeat.
+    """Creates the partitions of this month and of `months` (0 to 24) after it. Safe to repeat.
 
     Commits of a month for which this was never called lock all partitions: right, but slower.
 

@@ -1,4 +1,4 @@
-"""Brings a database to the schema that this version needs."""
+"""Migrates a database to the schema that this version needs."""
 
 from pathlib import Path
 
@@ -14,7 +14,8 @@ _ONE_AT_A_TIME = 4_107_220_001
 
 
 def upgrade(owner_url: str) -> str:
-    """Migrate to the newest revision, which is returned. Safe to repeat and to run twice at once.
+    """Migrates to the newest revision and returns its name. Safe to repeat and to run twice at
+    once.
 
     `owner_url` is a `postgresql://` address under the owner role; the roles must exist (see
     docs/operating.md).
@@ -43,5 +44,5 @@ def configuration(connection: Connection | None) -> Config:
 
 
 def read_sql(revision: str, name: str) -> str:
-    """The text of one SQL file of a revision."""
+    """Reads the text of one SQL file of a revision."""
     return (_FOLDER / "sql" / revision / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""The readers: the log in its order, subscriptions, folds, and answers from the state tables."""
+"""The readers: the log in its order, subscriptions, folds, and queries of the state tables."""

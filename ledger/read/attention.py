@@ -1,4 +1,4 @@
-"""The steps that wait for a person, as the ledger has them: readable while Temporal is away."""
+"""Lists the steps that wait for an operator, from the ledger: readable while Temporal is away."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from ledger.read.cursors import reading
 
 
 class Waits(BaseModel):
-    """A step that waits for a person, its saga, and since when."""
+    """A step that waits for an operator, its saga, and since when."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,12 +23,12 @@ class Waits(BaseModel):
 
     @property
     def undoing(self) -> bool:
-        """Whether it is its undo that waits."""
+        """Whether the undo of the step is what waits."""
         return self.saga.state == "compensating"
 
 
 async def waiting_steps(database: Database, *, limit: int) -> list[Waits]:
-    """The first `limit` steps that wait for a person, the longest wait first."""
+    """The first `limit` steps that wait for an operator, the longest wait first."""
     async with reading(database) as connection:
         asked = select(STEP.table).where(STEP.table.c.attention.is_not(None))
         first = asked.order_by(STEP.table.c.head_at).limit(bindparam("limit"))

@@ -1,4 +1,4 @@
-"""The state of one aggregate as its row holds it now."""
+"""Reads the current state of one aggregate from its state row."""
 
 from sqlalchemy import bindparam, select
 
@@ -8,7 +8,8 @@ from ledger.database import Database, compiled
 
 
 async def state_of(database: Database, aggregate: str) -> State | None:
-    """The state now, read without a lock; None if there is no such aggregate."""
+    """The current state of an aggregate, read without a lock; None if there is no such
+    aggregate."""
     aggregate_type = aggregate_type_of(aggregate)
     found = aggregate_type.table.c.aggregate_id == bindparam("aggregate_id")
     async with database.connection() as connection:

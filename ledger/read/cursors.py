@@ -1,4 +1,5 @@
-"""How readers look at the ledger: one moment of it, a stretch of rows at a time."""
+"""Read transactions and server-side cursors: one snapshot of the ledger, a stretch of rows at a
+time."""
 
 from asyncio import create_task, gather, sleep
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -18,7 +19,8 @@ AHEAD = 200
 
 @asynccontextmanager
 async def reading(database: Database) -> AsyncIterator[Connection]:
-    """One moment: all statements inside see the same, and neither wait for writers nor stop them.
+    """Opens a read-only transaction: all its statements see the same snapshot, and neither wait for
+    writers nor stop them.
 
     Raises DatabaseUnavailable.
     """
@@ -42,7 +44,7 @@ async def rows(
 async def stretches(
     connection: Connection, name: str, query: str, values: Row | None = None
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
-    """As `rows`, and some hundreds of them at a time: for readers of millions.
+    """As `rows`, but some hundreds at a time: for readers of millions.
 
     The server prepares the next stretch while the caller works on one.
     """

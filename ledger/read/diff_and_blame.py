@@ -1,5 +1,5 @@
-"""How an aggregate came to be what it is: what differs between two points, and who last changed
-each of its fields."""
+"""Diff and blame: the difference of an aggregate between two points, and the event that last
+changed each of its fields."""
 
 import json
 import re
@@ -25,7 +25,8 @@ _PLAIN = re.compile(r"[^\".\s]+")
 
 
 class Stand(BaseModel):
-    """Where an aggregate stood: after `version` events, the last of which was at `head_at`."""
+    """The version of an aggregate at a point: after `version` events, the last of which was at
+    `head_at`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +35,8 @@ class Stand(BaseModel):
 
 
 class FieldChange(BaseModel):
-    """A field, as a dotted path, that differs; `old` is null of one added, `new` of one removed."""
+    """A field, as a dotted path, that differs; `old` is null if it was added, `new` if it was
+    removed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +47,7 @@ class FieldChange(BaseModel):
 
 
 class Diff(BaseModel):
-    """What differs in an aggregate between two points, and the events between them in order.
+    """The difference of an aggregate between two points, and the events between them in order.
 
     `before` is null where it did not exist yet.
     """
@@ -60,8 +62,8 @@ class Diff(BaseModel):
 
 
 class Blame(BaseModel):
-    """Which event last changed a field, and who wrote it, in which saga and workflow run, and why:
-    the event's own reason, or that of the request that the saga carries out."""
+    """The event that last changed a field: who wrote it, in which saga and workflow run, and why
+    (the event's own reason, or that of the request that the saga carries out)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,7 +91,7 @@ async def diff(
     patience_s: float = PATIENCE_S,
     explain: Explain = in_silence,
 ) -> Diff:
-    """What differs in an aggregate between two points of the past; the same for ever.
+    """Compares an aggregate at two points of the past; the answer never changes.
 
     Raises NotFound when it did not exist at the later one, StateRefused when the points are given
     in the wrong order, and what `wait_until_past` and `fold` raise.
@@ -129,7 +131,8 @@ def _logged(row: Row) -> dict[str, Any]:
 
 
 async def blame(database: Database, aggregate: str, field: str | None = None) -> list[Blame]:
-    """For each field of an aggregate's state, removed ones too: which event last changed it.
+    """Finds for each field of an aggregate's state, removed ones too, the event that last changed
+    it.
 
     `field` is a dotted path, and names those below it too. Raises NotFound for an aggregate or a
     field that never was, UnknownEvent, DatabaseUnavailable.
@@ -141,7 +144,7 @@ async def blame(database: Database, aggregate: str, field: str | None = None) ->
         wanted = [name for name in last if field is None or f"{name}.".startswith(f"{field}.")]
         if not wanted:
             known = ", ".join(last)
-            raise NotThere(f"{aggregate} never had a field {field}; it has {known}")
+            raise NotThere(f"{aggregate} never had a field {field!r}: its fields are {known}")
         reasons = await _reasons(connection, {last[name]["saga_id"] for name in wanted})
     return [_blame(name, leaves, last[name], reasons) for name in wanted]
 
@@ -149,7 +152,8 @@ async def blame(database: Database, aggregate: str, field: str | None = None) ->
 async def _last_changes(
     connection: Connection, aggregate: str
 ) -> tuple[Leaves, dict[str, Mapping[str, Any]]]:
-    """The leaves of the state now, and by field, also removed, the event that changed it last."""
+    """The leaves of the current state, and by field, also removed, the event that changed it
+    last."""
     aggregate_type = known_aggregate_type(aggregate)
     state: State | None = None
     leaves: Leaves = {}
@@ -182,7 +186,7 @@ def _blame(
 
 
 async def _reasons(connection: Connection, saga_ids: set[str | None]) -> dict[str, str]:
-    """Why each saga was asked for, where the request says it."""
+    """The reason of each saga's request, where it has one."""
     ids = [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids if saga_id]
     cursor = await connection.execute(
         "SELECT workflow_id, input->>'reason' AS reason FROM ledger.sagas "
@@ -194,7 +198,7 @@ async def _reasons(connection: Connection, saga_ids: set[str | None]) -> dict[st
 
 def leaves_of(state: State) -> Leaves:
     """The fields of a state by dotted path, as JSON; a list is one value, and so is an empty
-    object. A name that holds a dot, a space or a quote stands in quotes."""
+    object. A name that holds a dot, a space or a quote is quoted."""
     return dict(_leaves("", state.model_dump(mode="json")))
 
 
@@ -208,8 +212,8 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _differences(old: Leaves, new: Leaves) -> Iterator[FieldChange]:
-    """The leaves that differ. A null or an empty object says nothing where the other side has
-    fields below it: those say it."""
+    """The leaves that differ. A null or an empty object is left out where the other side has fields
+    below it: those are listed."""
     for name in sorted(old.keys() | new.keys()):
         if name not in new:
             if not _has_below(name, new):

@@ -1,4 +1,5 @@
-"""What an environment holds, and what it held before a change, at a time or at a position."""
+"""Reads the resources of an environment as recorded now, before a change, at a time or at a
+position."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ BRIEFLY_S = 1.0
 
 
 class KnownResource(State):
-    """A resource as the ledger has it: `shape` is None when it is absent.
+    """A resource as recorded in the ledger: `shape` is None when it is absent.
 
     `version` counts its events. `claimed_by` is the saga that is changing it and has not ended.
     """
@@ -39,7 +40,8 @@ class KnownResource(State):
 
 
 class PastResource(State):
-    """What a resource was, and whose changes (sagas, oldest first) made it what it is now.
+    """The state of a resource at a past point, and the changes (sagas, oldest first) that made it
+    what it is now.
 
     A change that was undone or rolled back is not among them.
     """
@@ -50,8 +52,8 @@ class PastResource(State):
 
 
 class Rewound(State):
-    """What was touched since a point, as it was there, and what a plan to return to it needs to
-    know of the resources now. Both are of one moment."""
+    """The resources that were touched since a point, as they were there, and the current ones that
+    a plan to return needs. Both are of one moment."""
 
     past: list[PastResource]
     known: list[KnownResource]
@@ -70,7 +72,7 @@ _KNOWN = """
 async def resources(
     database: Database, environment: str, names: Collection[str] | None = None
 ) -> list[KnownResource]:
-    """The resources that the ledger knows in an environment, absent ones too, ordered by name.
+    """The resources recorded in an environment, absent ones too, ordered by name.
 
     `names` limits it to these and to what depends on them directly.
     """
@@ -99,7 +101,7 @@ def _known(row: Mapping[str, Any]) -> KnownResource:
 
 @dataclass(frozen=True)
 class Target:
-    """Where to go back to: before a change's first event on each resource, or to a point of the
+    """The target of a rollback: before a change's first event on each resource, or a point of the
     log. Exactly one is set."""
 
     before_saga: str | None = None
@@ -107,7 +109,8 @@ class Target:
 
     @classmethod
     def parse(cls, to: str) -> "Target":
-        """From `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises ValueError."""
+        """Parses `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises
+        ValueError."""
         if to.startswith("before:"):
             return cls(before_saga="change/" + to.removeprefix("before:"))
         try:
@@ -152,7 +155,7 @@ async def resources_at(
     *,
     patience_s: float = BRIEFLY_S,
 ) -> Rewound:
-    """What the resources that were touched since the point `to` (see Target.parse) were there.
+    """The resources that were touched since the point `to` (see Target.parse), as they were there.
 
     Raises ValueError for a point that is none, NotFound for a change that the ledger does not know
     in this environment, StateRefused for one that has not ended and for a time to come, StillOpen
@@ -196,7 +199,7 @@ def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: st
 
 @dataclass
 class _History:
-    """One resource on its way through its events.
+    """The fold of one resource's events, with the changes that made it what it is.
 
     `before` keeps, for each change, whose changes stood when it began: to take a change back is to
     return to them, also when what is taken back is itself a rollback.

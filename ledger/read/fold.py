@@ -1,4 +1,4 @@
-"""One aggregate folded from its events, up to a point, from its newest snapshot on."""
+"""Folds one aggregate from its events, up to a point, starting from its newest snapshot."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -25,7 +25,7 @@ _FIRST = """
 @dataclass(frozen=True)
 class Folded:
     """The state after `version` events, the last of which was at `head_at`; `read` of them were
-    read, and the others stand in the snapshot that was gone on from."""
+    read, the others are in the snapshot that the fold started from."""
 
     aggregate_type: AggregateType
     state: State
@@ -35,9 +35,9 @@ class Folded:
 
 
 async def fold(connection: Connection, aggregate: str, at: Point | None = None) -> Folded | None:
-    """The aggregate as it was at the point, or is in the connection's snapshot; None before its
-    first event. Raises NotFound for a name of no type, UnknownEvent for an event of a newer
-    version, LogDamaged for one that can't be read."""
+    """Folds the aggregate up to the point, or to the connection's snapshot; None before its first
+    event. Raises NotFound for a name without a known aggregate type, UnknownEvent for an event of a
+    newer version, LogDamaged for one that can't be read."""
     aggregate_type = known_aggregate_type(aggregate)
     start = await newest_snapshot(connection, aggregate, at)
     state, version, head_at = (
@@ -55,14 +55,14 @@ async def fold(connection: Connection, aggregate: str, at: Point | None = None) 
 
 
 def event_in(aggregate_type: AggregateType, row: Row) -> Event:
-    """The event that a row of the log holds. Raises UnknownEvent, LogDamaged."""
+    """The event in a row of the log. Raises UnknownEvent, LogDamaged."""
     try:
         return aggregate_type.event(row["event_type"], row["schema_version"], row["payload"])
     except ValueError:
         # Its words hold values of the payload.
         raise LogDamaged(
-            f"version {row['version']} of {row['aggregate']} is no {row['event_type']}: "
-            f"amends verify says what is damaged"
+            f"version {row['version']} of {row['aggregate']} is not a valid "
+            f"{row['event_type']} event: run amends verify to see what is damaged"
         ) from None
 
 
@@ -73,8 +73,8 @@ def events_of(
     after: int = 0,
     since: datetime | None = None,
 ) -> AsyncGenerator[Row, None]:
-    """The rows of an aggregate's events in order: those with a version above `after`, none of
-    which is before `since`, up to the point."""
+    """The rows of an aggregate's events in order: those with a version above `after`, none of which
+    is before `since`, up to the point."""
     log = event_log.c
     statement = select(event_log).where(
         log.aggregate_id == bindparam("aggregate_id"), log.version > bindparam("after")
@@ -92,19 +92,21 @@ def events_of(
 
 
 def known_aggregate_type(aggregate: str) -> AggregateType:
-    """The aggregate type of an aggregate. Raises NotFound for a name of none."""
+    """The aggregate type of an aggregate. Raises NotFound for a name without one."""
     try:
         return aggregate_type_of(aggregate)
     except KeyError:
         known = ", ".join(f"{name}/..." for name in AGGREGATE_TYPES)
-        raise NotFound(f"{aggregate} is no name of an aggregate; these begin {known}") from None
+        raise NotFound(
+            f"{aggregate!r} is not an aggregate name: one of {known} is needed"
+        ) from None
 
 
 async def never_was(connection: Connection, aggregate: str, at: Point | None) -> NotFound:
-    """The error for an aggregate of which there is no event at the point."""
+    """The error for an aggregate that has no event up to the point."""
     values = {"aggregate_id": aggregate_id(aggregate)}
     first = await (await connection.execute(_FIRST, values)).fetchone()
     if first is None or at is None:
-        return NotFound(f"the ledger has no event of {aggregate}")
+        return NotFound(f"no aggregate named {aggregate!r} in the ledger")
     since = f"{first['timestamp'].isoformat()} (position {first['position']})"
     return NotThere(f"{aggregate} did not exist at {at}: its first event is of {since}")

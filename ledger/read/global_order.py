@@ -22,7 +22,8 @@ from ledger.errors import StateRefused
 
 @dataclass(frozen=True, order=True)
 class Token:
-    """A place in the log, after the event of this transaction and position. Text: `1-742-15`."""
+    """A cursor: the place in the log after the event of this transaction and position. Text:
+    `1-742-15`."""
 
     incarnation: int
     xid: int
@@ -33,7 +34,7 @@ class Token:
 
     @classmethod
     def parse(cls, text: str) -> "Token":
-        """Raises ValueError for a text that is no token."""
+        """Parses the text of a cursor. Raises ValueError for any other text."""
         if not re.fullmatch(r"[0-9]{1,18}-[0-9]{1,18}-[0-9]{1,18}", text):
             raise ValueError("a token as log and follow print it, such as 1-742-15, is needed")
         return cls(*map(int, text.split("-")))
@@ -44,7 +45,8 @@ START = Token(0, 0, 0)
 
 @dataclass(frozen=True)
 class Incarnation:
-    """The events of one life: those at positions above `above`, up to `up_to` if it is over."""
+    """The events of one incarnation: those at positions above `above`, up to `up_to` if it is
+    over."""
 
     number: int
     above: int
@@ -53,7 +55,7 @@ class Incarnation:
 
 @dataclass(frozen=True)
 class Order:
-    """The incarnations, oldest first, and what is final at the moment of reading.
+    """The incarnations, oldest first, and the horizon at the moment of reading.
 
     Transactions below `horizon` have all ended, those from `unborn` on have not begun. `recorded`
     is False where the ledger was restored and its new incarnation was not begun yet.
@@ -66,28 +68,29 @@ class Order:
 
     @property
     def last(self) -> Incarnation:
-        """The one that is written to."""
+        """The incarnation that is written to."""
         return self.incarnations[-1]
 
     def is_final(self, token: Token) -> bool:
-        """Whether nothing that stands before this place can appear any more."""
+        """Whether no event can appear before this place any more."""
         if token.incarnation < self.last.number:
             return True
         return self.recorded and token.xid < self.horizon
 
     def require(self, token: Token) -> None:
-        """Raises StateRefused for a place that this ledger can't have, and for a ledger whose
-        restore was not recorded."""
+        """Raises StateRefused for a cursor that this ledger can't have, and for a ledger whose
+        restore is not recorded."""
         if not self.recorded:
             raise StateRefused(
-                "this ledger was restored into another cluster and nobody has written that down "
+                "this ledger was restored into another cluster and the restore is not recorded "
                 "yet: run amends migrate, or start a worker",
                 "restore_not_recorded",
             )
         if (token.incarnation, token.xid) > (self.last.number, self.unborn):
             raise StateRefused(
-                f"the token {token} names a transaction that this ledger has not seen: it was "
-                f"given out by another one, or before this one was set back to an older backup",
+                f"token {token} names a transaction that this ledger has not seen: it is of "
+                "another ledger, or from before this one was restored from an older backup; "
+                "go on from a token of this ledger",
                 "unknown_token",
             )
 
@@ -115,7 +118,7 @@ async def read_order(connection: Connection) -> Order:
 
 
 async def record_incarnation(connection: Connection) -> None:
-    """Begin a new incarnation if the ledger was restored into another cluster. Safe to repeat.
+    """Begins a new incarnation if the ledger was restored into another cluster. Safe to repeat.
 
     Whoever writes calls it first, on each connection: it costs one look at the cluster's identity.
     """

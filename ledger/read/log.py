@@ -1,4 +1,4 @@
-"""The log, event by event, in the one order that it has: see ledger.read.global_order."""
+"""Reads the log event by event, in its one order: see ledger.read.global_order."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -32,7 +32,7 @@ Query = tuple[str, dict[str, Any]]
 
 
 class LoggedEvent(BaseModel):
-    """An event with all that is known of it. `timestamp` is the database's, in UTC or local.
+    """An event with all its columns. `timestamp` is the database's, in UTC or local.
 
     `token` is its place in the log, to read on from; None while an older transaction is open that
     may still write before it, and where nobody asked for the place.
@@ -57,7 +57,7 @@ class LoggedEvent(BaseModel):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which events: all conditions that are given hold.
+    """A filter of events: all conditions that are given hold.
 
     `saga_id`: what the saga wrote, and what was written about it. `aggregate_type`: the head of the
     aggregate's name. `since` is the first moment that counts, `until` the first that does not.
@@ -98,7 +98,7 @@ async def stream(
     after: Token | None = None,
     newest_first: bool = False,
 ) -> AsyncGenerator[LoggedEvent, None]:
-    """The events that are wanted, as of one moment, in bounded memory.
+    """Streams the events that match the filter, as of one moment, in bounded memory.
 
     `after` is the place of an event already had: the next ones in the reading direction. Who pages
     upwards goes on from the last event that has a token: that misses nothing, and gives again only
@@ -137,7 +137,7 @@ def page(
     limit: int | None,
     newest_first: bool = False,
 ) -> Query:
-    """The events of one incarnation, after a place, of transactions below `below`."""
+    """The query for the events of one incarnation, after a place, of transactions below `below`."""
     values = _values(wanted)
     found = [condition for name, condition in _CONDITIONS.items() if name in values]
     if after and after.incarnation == life.number:
@@ -179,7 +179,7 @@ def logged(row: Row, life: Incarnation, order: Order) -> LoggedEvent:
 
 
 async def events_of_saga(connection: Connection, saga_id: str) -> list[LoggedEvent]:
-    """What a saga wrote, and what was written about it from outside, oldest first."""
+    """The events that a saga wrote, and those that others wrote about it, oldest first."""
     wanted = Wanted(saga_id=saga_id)
     statement = f"{_EVENTS} WHERE {_CONDITIONS['saga_id']} ORDER BY position"
     cursor = await connection.execute(statement.encode(), _values(wanted))

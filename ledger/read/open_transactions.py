@@ -1,5 +1,5 @@
-"""Who holds up what may be read as final: the oldest write transaction of the whole cluster, and
-those that write to the log."""
+"""Finds the transactions that hold back the horizon: the oldest write transaction of the whole
+cluster, and those that write to the log."""
 
 from datetime import datetime
 
@@ -55,7 +55,8 @@ class OpenTransaction(BaseModel):
     since: datetime | None
 
     def __str__(self) -> str:
-        """For a person: `process 4711 (psql) of amends_worker in amends, since 09:15:00 UTC`."""
+        """Describes the transaction: `process 4711 (psql) of amends_worker in amends, since
+        09:15:00 UTC`."""
         who = f"process {self.pid}" if self.pid else f"the prepared transaction {self.prepared!r}"
         program = f" ({self.application})" if self.application else ""
         since = f", since {self.since.isoformat(timespec='seconds')}" if self.since else ""

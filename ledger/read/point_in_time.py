@@ -53,7 +53,7 @@ class Point:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From a position (digits) or an ISO 8601 time with a zone. Raises ValueError."""
+        """Parses a position (digits) or an ISO 8601 time with a zone. Raises ValueError."""
         if re.fullmatch(r"[0-9]{1,18}", text):
             return cls(position=int(text))
         try:
@@ -75,7 +75,7 @@ class Point:
 
 
 def in_silence(_: str) -> None:
-    """For whoever has nobody to tell what is waited for."""
+    """An `explain` that reports nothing."""
 
 
 async def wait_until_past(
@@ -84,7 +84,7 @@ async def wait_until_past(
     patience_s: float = PATIENCE_S,
     explain: Explain = in_silence,
 ) -> None:
-    """Return when nothing can be added at or before any of the points.
+    """Waits until nothing can be added at or before any of the points.
 
     What is read in a transaction that begins after this is the same for ever. Waits at most
     `patience_s` and then raises StillOpen; `explain` is told, once, for whom or what it waits.
@@ -104,14 +104,14 @@ async def wait_until_past(
 
 
 class _Patience:
-    """How long it may still take, and whether it was said what takes so long."""
+    """The remaining time of a wait, and whether its reason was reported."""
 
     def __init__(self, patience_s: float, explain: Explain) -> None:
         self._began, self._patience_s, self._explain = monotonic(), patience_s, explain
         self._explained = False
 
     async def pause(self, pause_s: float, why: str) -> None:
-        """Wait that long for the reason given; raises StillOpen if that is too long."""
+        """Waits for `pause_s`, for the reason given; raises StillOpen if that is too long."""
         waited_s = monotonic() - self._began
         if waited_s + pause_s > self._patience_s:
             raise StillOpen(f"{why} (waited {waited_s:.1f} s)", max(pause_s, _ASK_AGAIN_S))
@@ -135,17 +135,19 @@ async def _close(connection: Connection, moment: datetime, patience: _Patience) 
         if found["early_s"] > found["late_after_s"]:
             raise StateRefused(f"{moment.isoformat()} is still to come", "in_the_future")
         # A little longer, since the moment itself is not enough.
-        why = f"{moment.isoformat()} is past for good in {found['early_s']:.1f} s"
+        why = f"the past up to {moment.isoformat()} closes in {found['early_s']:.1f} s"
         await patience.pause(found["early_s"] + 0.001, why)
 
 
 async def _wait_for_writers(connection: Connection, patience: _Patience) -> None:
-    """Until everybody who has written to the log by now has ended."""
+    """Waits until every transaction that has written to the log by now has ended."""
     waited_for = await writers_of_the_log(connection)
     while waited_for:
         first = next(iter(waited_for.values()))
         more = f" and {len(waited_for) - 1} more" if len(waited_for) > 1 else ""
-        await patience.pause(_LOOK_AGAIN_S, f"the past is held open by {first}{more}")
+        await patience.pause(
+            _LOOK_AGAIN_S, f"an open transaction may still add events: {first}{more}"
+        )
         now = await writers_of_the_log(connection)
         waited_for = {key: each for key, each in now.items() if _is_same(key, each, waited_for)}
 

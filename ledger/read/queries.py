@@ -1,4 +1,4 @@
-"""Fast answers from the state tables, each by an index: which payments, which resources."""
+"""Fast queries of the state tables, each by an index: payments, resources."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from ledger.database import Database, compiled
 
 
 class PaymentQuery(BaseModel):
-    """Which payments: of an agent, in a state, asked for in `since` <= time < `until`."""
+    """A filter of payments: of an agent, in a state, asked for in `since` <= time < `until`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class PaymentQuery(BaseModel):
 async def payments(
     database: Database, query: PaymentQuery, *, limit: int
 ) -> list[AuthorizationState]:
-    """The newest `limit` payments that were asked for, whatever came of them.
+    """The newest `limit` payments that were asked for, whatever their outcome.
 
     Raises DatabaseUnavailable.
     """
@@ -38,7 +38,8 @@ async def payments(
 
 
 def payments_statement(query: PaymentQuery) -> Select[Any]:
-    """The newest first; its values are the fields of the query that are set."""
+    """The query for payments, newest first; its values are the fields of the filter that are
+    set."""
     table = AUTHORIZATION.table.c
     statement = select(AUTHORIZATION.table).order_by(table.requested_at.desc())
     if query.agent_id is not None:
@@ -55,7 +56,7 @@ def payments_statement(query: PaymentQuery) -> Select[Any]:
 async def present_resources(
     database: Database, environment: str, *, kind: str | None = None, limit: int
 ) -> list[ResourceState]:
-    """What an environment holds, by kind and name. Raises DatabaseUnavailable."""
+    """The present resources of an environment, by kind and name. Raises DatabaseUnavailable."""
     statement = resources_statement(kind).limit(bindparam("limit"))
     values = {"environment": environment, "kind": kind, "limit": limit}
     return [
@@ -65,7 +66,7 @@ async def present_resources(
 
 
 def resources_statement(kind: str | None) -> Select[Any]:
-    """Of `environment`, and of `kind` if there is one."""
+    """The query for the present resources of `environment`, and of `kind` if there is one."""
     table = RESOURCE.table.c
     statement = select(RESOURCE.table).where(
         table.environment == bindparam("environment"), table.state == literal_column("'present'")

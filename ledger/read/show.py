@@ -1,4 +1,5 @@
-"""What the ledger knows, for people: one aggregate folded from its events, and lists of sagas."""
+"""Reads single aggregates and lists of sagas for people: state folded from events, stories,
+names."""
 
 from datetime import datetime
 from typing import Any
@@ -32,7 +33,7 @@ _PREFIXES = tuple(name for name in AGGREGATE_TYPES if name != "policy")
 
 
 class Shown(BaseModel):
-    """An aggregate as its events tell it: `version` events, the last at `head_at`."""
+    """An aggregate folded from its events: `version` events, the last at `head_at`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +61,7 @@ async def show(
     patience_s: float = PATIENCE_S,
     explain: Explain = in_silence,
 ) -> Shown:
-    """The state of an aggregate, folded from its events: now, or as it was at a point of the past.
+    """The state of an aggregate, folded from its events: now, or at a point of the past.
 
     What it says of the past is the same for ever (see `read.point_in_time`, also for
     `patience_s`, `explain`, StillOpen and StateRefused). Raises NotFound,
@@ -112,7 +113,7 @@ async def _saga_state(connection: Connection, saga_id: str) -> SagaState:
     values = {"id": aggregate_id(saga_name(saga_id))}
     row = await (await connection.execute(compiled(statement), values)).fetchone()
     if row is None:
-        raise NotFound(f"the ledger knows no saga {saga_id}")
+        raise NotFound(f"no saga named {saga_id!r} in the ledger")
     return SagaState.model_validate(SAGA.state_of(row))
 
 
@@ -130,7 +131,7 @@ async def agents(database: Database) -> list[AgentState]:
 
 
 async def resolve_id(database: Database, text: str) -> str:
-    """The aggregate that a person means by `text`.
+    """Finds the full name of the aggregate that a person calls `text`.
 
     An aggregate name (`agent/expense-bot`) means itself; else a name without its type (a workflow
     id, `dev/shop-db`), or a bare operation id, agent id, resource name, authorization or transfer
@@ -144,7 +145,7 @@ async def resolve_id(database: Database, text: str) -> str:
     if text in found:
         return text
     if not found:
-        raise NotFound(f"the ledger knows no {text}")
+        raise NotFound(f"no aggregate named {text!r} in the ledger")
     if len(found) > 1:
         raise Ambiguous(f"{text} may mean {', '.join(found)}: give the full name")
     return str(found[0])

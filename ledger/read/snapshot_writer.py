@@ -1,4 +1,4 @@
-"""Makes snapshots beside the hot path, and holds those that stand against the fold on its way."""
+"""Writes snapshots beside the hot path, and checks existing ones against the fold on the way."""
 
 import logging
 from contextlib import aclosing
@@ -37,7 +37,7 @@ _OF_AGGREGATE = "SELECT * FROM ledger.snapshots WHERE aggregate_id = %(aggregate
 
 @dataclass(frozen=True)
 class Made:
-    """How many snapshots were written, and how many of them over one that was wrong."""
+    """The number of snapshots written, and how many of them replaced a wrong one."""
 
     written: int = 0
     corrected: int = 0
@@ -45,7 +45,8 @@ class Made:
 
 @dataclass(frozen=True)
 class _Reached:
-    """How far this process has folded an aggregate itself, from its first event on."""
+    """The point up to which this process has folded an aggregate itself, from its first event
+    on."""
 
     version: int
     timestamp: datetime
@@ -53,7 +54,8 @@ class _Reached:
 
 
 class SnapshotMaker:
-    """Makes what is due, each time it is asked. Several may run at once: they write the same.
+    """Writes the snapshots that are due, at each call. Several may run at once: they write the
+    same.
 
     An aggregate is folded from its first event once per process, and every snapshot of it that
     stands is compared on the way and written over where it is wrong; after that the maker goes on
@@ -67,7 +69,7 @@ class SnapshotMaker:
         self._left: set[str] = set()
 
     async def make(self) -> Made:
-        """Write the snapshots that are missing. Raises DatabaseUnavailable."""
+        """Writes the snapshots that are missing. Raises DatabaseUnavailable."""
         written = corrected = 0
         for aggregate in await self._due():
             try:
@@ -75,7 +77,11 @@ class SnapshotMaker:
             except (UnknownEvent, LogDamaged, ValueError) as error:
                 # A newer version of Amends makes it; this one would fail on it each time.
                 self._left.add(aggregate)
-                log.warning("no snapshot of %s: %s", aggregate, type(error).__name__)
+                log.warning(
+                    "no snapshot of %s, its events can't be folded: %s",
+                    aggregate,
+                    type(error).__name__,
+                )
                 continue
             written, corrected = written + made.written, corrected + made.corrected
         return Made(written, corrected)
@@ -108,7 +114,7 @@ class SnapshotMaker:
                         written += await self._keep(aggregate, event, state)
                     if wrong:
                         corrected += 1
-                        log.warning("a wrong snapshot of %s was replaced", aggregate)
+                        log.warning("replaced a wrong snapshot of %s", aggregate)
                     if event["version"] % self._every == 0:
                         start = _Reached(event["version"], event["timestamp"], state)
         if start is not None:

@@ -65,7 +65,7 @@ _KEEP = """
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state to go on from: after `version` events, the last of which was at `timestamp`."""
+    """A cached fold to go on from: after `version` events, the last of which was at `timestamp`."""
 
     version: int
     timestamp: datetime
@@ -74,7 +74,8 @@ class Snapshot:
 
 @cache
 def fingerprint(aggregate_type: AggregateType) -> str:
-    """Names the fold of an aggregate type by its parts: text of its file and its state's schema.
+    """Identifies the fold of an aggregate type by its parts: text of its file and its state's
+    schema.
 
     So nobody can change a fold and forget to say so; the snapshots of the old one are made anew.
     """
@@ -85,7 +86,8 @@ def fingerprint(aggregate_type: AggregateType) -> str:
 async def newest_snapshot(
     connection: Connection, aggregate: str, at: Point | None
 ) -> Snapshot | None:
-    """The newest one at or before the point that the log and today's fold bear out."""
+    """The newest snapshot at or before the point that matches the log and was made by the current
+    fold."""
     aggregate_type = aggregate_type_of(aggregate)
     values = {
         "aggregate_id": aggregate_id(aggregate),
@@ -107,8 +109,8 @@ async def newest_snapshot(
 async def keep(
     connection: Connection, aggregate: str, event: Mapping[str, Any], state: State
 ) -> int:
-    """Store the state after an event of the log, over what stood there and was another. Returns how
-    many rows were written: 0 or 1."""
+    """Stores the state after an event of the log, replacing a snapshot that differs. Returns the
+    number of rows written: 0 or 1."""
     values = {name: event[name] for name in ("version", "timestamp", "hash")}
     values |= {
         "aggregate_id": aggregate_id(aggregate),
@@ -120,8 +122,8 @@ async def keep(
 
 
 def differing(snapshot: Mapping[str, Any], event: Mapping[str, Any], state: State) -> list[str]:
-    """The columns of a row of `snapshots` that are not what the event of its version and the state
-    after it say. Its state is judged only where today's fold made it: no other is ever used."""
+    """The columns of a snapshot row that differ from the event of its version and the state after
+    it. Its state is compared only where the current fold made it: no other is ever used."""
     aggregate_type = aggregate_type_of(event["aggregate"])
     wrong = [
         name

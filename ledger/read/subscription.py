@@ -1,8 +1,9 @@
-"""The log while it grows: every event once, in the one order (see read.global_order), with no gap.
+"""Subscriptions: the log while it grows, every event once, in the one order (see
+read.global_order), with no gap.
 
-A follower waits below the horizon: an event is given when no older transaction is open that could
-still write before it. It is woken by NOTIFY, and looks by itself all the same, since not every
-writer wakes it and a lost connection loses what it was told.
+A subscription stays below the horizon: an event is yielded when no older transaction is open that
+could still write before it. NOTIFY wakes a subscription, which also polls, since not every writer
+notifies and a lost connection loses notifications.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ _LISTEN, _NOTIFY = "LISTEN amends_events", "NOTIFY amends_events"
 # NOTIFY takes one lock for the whole cluster until its commit: never in the transaction of an
 # event, and not more often than a person can tell apart.
 ANNOUNCE_EVERY_S = 0.05
-# How often a follower looks that nobody wakes, and one that knows of events above the horizon.
+# How often a subscription polls, and how often while events wait above the horizon.
 LOOK_EVERY_S, LOOK_AGAIN_S = 1.0, 0.1
 # Ordinary transactions end long before; whoever holds up the horizon for this long is named.
 PATIENCE_S = 3.0
@@ -37,7 +38,8 @@ _HELD_UP = """
 
 
 class Follower:
-    """Gives the events that are wanted from `after` on, or from now on, as they become final.
+    """A subscription: yields the matching events from `after` on, or from now on, as they become
+    final.
 
     `token` is where to go on: everything before it was given. It moves also over events that are
     not wanted. `tell` takes one line for a person: that a transaction holds events up, or that the
@@ -59,7 +61,7 @@ class Follower:
         self._told: int | None = None
 
     async def events(self) -> AsyncGenerator[LoggedEvent, None]:
-        """The events, without end. A lost connection is made again, and nothing comes twice.
+        """Yields events without end. A lost connection is made again, and no event comes twice.
 
         Raises DatabaseUnavailable if the first connection fails, and StateRefused for a token of
         another ledger or a ledger whose restore was not recorded.
@@ -97,7 +99,7 @@ class Follower:
         return order
 
     async def _next(self, connection: Connection, order: Order) -> list[LoggedEvent]:
-        """The next events that are final by `order`; none when all were given."""
+        """The next events that are final by `order`; none when all were yielded."""
         for life in order.incarnations:
             assert self.token is not None
             if life.number < self.token.incarnation:
@@ -147,9 +149,9 @@ class Follower:
 
 
 async def announce(database: Database) -> None:
-    """Wake the followers after the commits of this process, until cancelled.
+    """Wakes the subscriptions after the commits of this process, until cancelled.
 
-    A wake-up that fails is lost: then they look by themselves.
+    A wake-up that fails is lost: subscriptions also poll.
     """
     while True:
         await database.written.wait()

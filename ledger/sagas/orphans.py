@@ -1,4 +1,5 @@
-"""Sagas that are open here and lost in Temporal: which are open, and the record of the loss."""
+"""Lists open sagas, and records the ones that are orphaned: open in the ledger, closed in
+Temporal."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -34,8 +35,8 @@ PAGE = 500
 
 
 class OpenSaga(BaseModel):
-    """A saga that has not ended, and who carries it. Nothing happened to its row since `head_at`,
-    by the clock that says `now`."""
+    """A saga that has not ended, and the run that carries it. Its row has been unchanged since
+    `head_at`, by the clock that says `now`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,14 +77,14 @@ async def open_sagas(database: Database, at_most: int = PAGE) -> AsyncIterator[l
 
 
 async def still_open(database: Database, sagas: Sequence[OpenSaga]) -> list[OpenSaga]:
-    """Those of them that are open now, in the same epoch."""
+    """The given sagas that are open now, in the same epoch."""
     epochs = {saga.aggregate_id: saga.epoch for saga in sagas}
     found = await _read(database, _AMONG, {"ids": list(epochs)})
     return [saga for saga in found if epochs[saga.aggregate_id] == saga.epoch]
 
 
 async def find_open(database: Database, saga_id: str) -> OpenSaga | None:
-    """One saga, if it is open."""
+    """The saga of this id, if it is open."""
     found = await _read(database, _AMONG, {"ids": [aggregate_id(saga_name(saga_id))]})
     return found[0] if found else None
 
@@ -103,8 +104,8 @@ async def declare_lost(
     reason: str | None,
     pivot: str | None,
 ) -> SagaState:
-    """Put on record that Temporal has lost the run of this epoch, and begin compensation in
-    the same commit, unless the step `pivot` is done: then whoever takes it over goes forward.
+    """Records that a saga is orphaned in this epoch, and begins compensation in the same commit,
+    unless the step `pivot` is done: then the run that takes the saga over goes forward.
 
     From here the lost run is fenced, should it live after all. Returns the saga as it stands: of
     one that has ended, or that another epoch carries by now, nothing is written.
@@ -115,7 +116,7 @@ async def declare_lost(
     def decide(loaded: Loaded) -> Decision[SagaState]:
         saga: SagaState | None = loaded[saga_ref]
         if saga is None:
-            raise NotFound(f"the ledger knows no saga {saga_id}")
+            raise NotFound(f"no saga named {saga_id!r} in the ledger")
         if saga.closed or saga.lost is not None or saga.epoch != epoch:
             return Decision(saga)
         events: list[Event] = [

@@ -30,8 +30,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """A run in Temporal. The namespace has an id as well: a Temporal that was wiped and made anew
-    gives the same name to another one."""
+    """A run in Temporal. The namespace has an id as well: after a reset of Temporal the same name
+    belongs to another namespace."""
 
     namespace: str
     namespace_id: str
@@ -40,9 +40,9 @@ class Run:
 
 
 class Opening(BaseModel):
-    """A request that passed validation: `actor` wants it, `fingerprint` tells it from another one
-    under its id, `context` is what the caller said of itself (ip, session). `run` carries it: known
-    to the activity that opens the saga."""
+    """A request that passed validation: `actor` wants it, `fingerprint` distinguishes it from
+    another request with the same operation id, `context` is what the caller reported (ip, session).
+    `run` is known to the activity that opens the saga."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,12 +56,12 @@ class Opening(BaseModel):
     run: Run | None = None
 
     def by(self, run: Run) -> "Opening":
-        """The same, carried by this run."""
+        """The same opening, carried by this run."""
         return self.model_copy(update={"run": run})
 
     @property
     def run_id(self) -> str:
-        """The run that carries it."""
+        """The id of the run that carries the saga."""
         return self.run.run_id if self.run else ""
 
 
@@ -69,10 +69,10 @@ How = Literal["new", "same_run", "duplicate", "other_run", "reused"]
 
 
 class Opened(BaseModel):
-    """What became of a request: `new`, `same_run` (asked again by its own run), `duplicate` (it
-    has ended, with `result`), `other_run` (open in another run; `lost` says how that run was found
-    to be lost), or `reused` (the operation id belongs to another request). `last_ordinal` is that
-    of the newest step of a saga that was taken over."""
+    """The answer to a request: `new`, `same_run` (a repeat by the same run), `duplicate` (the saga
+    has ended, with `result`), `other_run` (open in another run; `lost` says how the saga was
+    orphaned), or `reused` (the operation id belongs to another request). `last_ordinal` is the
+    newest step's in a saga that was taken over."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,13 +88,13 @@ class Opened(BaseModel):
 
     @classmethod
     def of(cls, how: How, saga: SagaState, last_ordinal: int = 0) -> "Opened":
-        """What became of a request for this saga."""
+        """The answer to a request for this saga."""
         known = {name: getattr(saga, name) for name in cls.model_fields if hasattr(saga, name)}
         return cls(how=how, last_ordinal=last_ordinal, **known)
 
 
 async def open_saga(database: Database, author: Author, opening: Opening) -> Opened:
-    """Claim the operation id, or find who has it. Every attempt is in the log.
+    """Claims the operation id, or finds the saga that has it. Every attempt is in the log.
 
     Raises InputChanged when a saga of another name has it (the run of a schedule makes its own).
     """
@@ -109,7 +109,8 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
             # Whoever was quicker under our name is found by the second try.
             if tries > 2:
                 raise InputChanged(
-                    f"the operation id {opening.operation_id} belongs to another {opening.kind}"
+                    f"operation id {opening.operation_id!r} belongs to another {opening.kind}: "
+                    "use a new operation id"
                 )
             started = started_by(opening, loaded)
             state = SagaState(state="running", epoch=1, **vars(started))
@@ -134,7 +135,7 @@ def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
 
 
 def _meet(aggregate: str, saga: SagaState, input_hash: str, repeat: str) -> Decision[Opened]:
-    """A request meets a saga that has its operation id."""
+    """Answers a request whose operation id belongs to this saga."""
     if saga.input_hash != input_hash:
         refused: Event = SagaReuseRefused(repeat=repeat, input_hash=input_hash)
         return Decision(Opened.of("reused", saga), _once(aggregate, saga, repeat, refused))
@@ -156,7 +157,7 @@ def _once(aggregate: str, saga: SagaState, repeat: str, event: Event) -> list[tu
 async def record_repeat(
     database: Database, author: Author, saga_id: str, input_hash: str, repeat: str
 ) -> Opened:
-    """A request came to a saga while it runs: record it, as duplicate or as refused reuse."""
+    """Records a request that came while the saga runs, as a duplicate or as refused reuse."""
     saga_ref = saga_name(saga_id)
 
     def decide(loaded: Loaded) -> Decision[Opened]:
@@ -177,7 +178,7 @@ async def take_over(
     previous_epoch: int,
     run: Run,
 ) -> Opened:
-    """Carry on an open saga whose previous run is closed, in this run and a new epoch.
+    """Takes over an open saga whose previous run is closed, in this run and a new epoch.
 
     Raises Fenced if another run was quicker.
     """
@@ -188,7 +189,9 @@ async def take_over(
         if saga.run_id == run.run_id and saga.lost is None:
             return Decision(saga)
         if (saga.run_id, saga.epoch) != (previous_run_id, previous_epoch) or saga.closed:
-            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, carried by another run")
+            raise Fenced(
+                f"{saga_id} is at epoch {saga.epoch}: another run took it over or ended it"
+            )
         taken = SagaTakenOver(epoch=saga.epoch + 1, previous_run_id=saga.run_id, **vars(run))
         return Decision(evolve(saga, taken), [(saga_ref, taken)])
 
@@ -200,7 +203,7 @@ async def take_over(
 
 
 class StepToUndo(BaseModel):
-    """A step that may have had an effect, and the plan of its undo."""
+    """A step that may have had an effect, and its undo plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -210,7 +213,7 @@ class StepToUndo(BaseModel):
 
 
 class Compensation(BaseModel):
-    """A saga compensates: under this epoch, and these steps are to be undone, in this order.
+    """The compensation of a saga: its epoch, and the steps to undo, in this order.
 
     `held`: whether any step ever had an undo; `residuals`: what undone steps left behind so far;
     `reports`: how all steps stand, in the order of their start. Of a saga that has ended: its
@@ -239,7 +242,7 @@ async def begin_compensation(
     cause: str,
     reason: str | None,
 ) -> Compensation:
-    """Raise the epoch, so that no forward commit lands any more, and say what was started.
+    """Raises the epoch, so that no forward commit lands any more, and returns the steps to undo.
 
     Of a saga that compensates already, the first cause stands; of one that has ended, nothing is
     written. Raises Fenced for an old epoch.
@@ -255,7 +258,7 @@ async def begin_compensation(
         if saga.state == "compensating" and (saga.epoch == epoch or again):
             return Decision(saga)
         if saga.epoch != epoch:
-            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
+            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of epoch {epoch}")
         begun = SagaCompensating(epoch=epoch + 1, cause=cause, reason=reason)
         return Decision(evolve(saga, begun), [(saga_ref, begun)])
 
@@ -303,7 +306,7 @@ _ENDS: dict[End, type[SagaCompleted] | type[SagaCompensated] | type[SagaFailed]]
 async def close_saga(
     database: Database, author: Author, saga_id: str, epoch: int, end: End, result: Json
 ) -> Json:
-    """End the saga; returns the result that stands, which is the first one."""
+    """Ends the saga and returns its stored result, which is the first one."""
     saga_ref = saga_name(saga_id)
 
     def decide(loaded: Loaded) -> Decision[Json]:
@@ -311,7 +314,7 @@ async def close_saga(
         if saga.closed:
             return Decision(saga.result or {})
         if saga.epoch != epoch:
-            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of {epoch}")
+            raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of epoch {epoch}")
         if (saga.state == "running") != (end == "completed"):
             raise StateRefused(f"{saga_id} is {saga.state} and can't end as {end}", "not_allowed")
         event = _ENDS[end](result=result, ended_at=loaded.now)
@@ -323,5 +326,5 @@ async def close_saga(
 def _existing(loaded: Loaded, saga_id: str) -> SagaState:
     saga: SagaState | None = loaded[saga_name(saga_id)]
     if saga is None:
-        raise NotFound(f"the ledger knows no saga {saga_id}")
+        raise NotFound(f"no saga named {saga_id!r} in the ledger")
     return saga

@@ -1,7 +1,7 @@
-"""How a step is carried out exactly once: claimed with its undo, stored with its result.
+"""Carries out a step exactly once: claimed with its undo plan, stored with its result.
 
 A step that only touches our database is one commit (`commit_step`), which may also open the saga
-and close it. One that calls the outside is `start_step`, the call, `finish_step`. Its undo is
+and close it. An external call goes between `start_step` and `finish_step`. The undo is
 `undo_step`. All of them hold the saga's row and check its epoch: once compensation began, no
 forward commit lands.
 """
@@ -44,8 +44,7 @@ Phase = Literal["running", "compensating"]
 
 @dataclass(frozen=True)
 class StepClaim:
-    """Which step of which saga, in which epoch, at which try; `input_hash` tells two inputs
-    apart."""
+    """The claim of a step: its saga, epoch and try; `input_hash` distinguishes two inputs."""
 
     saga_id: str
     step: str
@@ -55,7 +54,7 @@ class StepClaim:
     input_hash: str
     undo: UndoPlan | None = None
     tries: int = 1
-    # A person looked, in place of us: how he knows. Of an undo that is `skipped`: what is left.
+    # An operator's evidence for the outcome. Of an undo that is `skipped`: what is left.
     evidence: str | None = None
     skipped: bool = False
     # The commit of this step opens the saga, or closes it with this result.
@@ -64,11 +63,11 @@ class StepClaim:
 
     @property
     def aggregate(self) -> str:
-        """The name of the aggregate."""
+        """The aggregate name of the step."""
         return step_name(self.saga_id, self.step)
 
     def refs(self, phase: Phase, *, new: bool = False) -> list[Ref]:
-        """The step, and its saga, which must be in this phase and in the epoch of the claim.
+        """The step and its saga, which must be in this phase and in the epoch of the claim.
 
         A `new` step is taken for not begun until the write shows otherwise.
         """
@@ -108,7 +107,7 @@ async def commit_step(
     *,
     windows_of: str | None = None,
 ) -> Json:
-    """Carry out a step that only touches our database; a repeat gets the stored result.
+    """Carries out a step that writes only to our database; a repeat gets the stored result.
 
     `decide` gives the step's result and its domain events. Raises Fenced (recorded), InputChanged,
     StateRefused `saga_known` (a saga that it should open is there), and what `decide` raises.
@@ -144,10 +143,10 @@ async def start_step(
     *,
     within: timedelta,
 ) -> Started:
-    """Write `started`, with undo and deadline, before the outside is called.
+    """Records the step as started, with undo plan and deadline, before the external call.
 
     `decide` gives the facts to store and the domain events. A repeat gets the step as it stands,
-    with `again`: then the caller looks at the outside before it calls it.
+    with `again`: then the caller looks at the external system before it calls it.
     """
 
     def claimed(loaded: Loaded) -> Decision[Started]:
@@ -172,12 +171,12 @@ async def finish_step(
     refs: Sequence[Ref],
     decide: Callable[[Loaded], Decision[StepOutcome]],
 ) -> StepState:
-    """Write the outcome of the outside call. A step that has one keeps it."""
+    """Records the outcome of the external call. A step that has one keeps it."""
 
     def claimed(loaded: Loaded) -> Decision[StepState]:
         step = _forward(loaded, claim)
         if step is None:
-            raise NotFound(f"{claim.aggregate} was never started")
+            raise NotFound(f"no step named {claim.aggregate!r} was started")
         if not step.undecided:
             return Decision(step)
         decision = decide(loaded)
@@ -196,7 +195,7 @@ async def undo_step(
     refs: Sequence[Ref],
     decide: Decide[StepUndone],
 ) -> StepUndone:
-    """Write that a step is undone; `decide` gives the note and the domain events.
+    """Records that a step is undone; `decide` gives the note and the domain events.
 
     Raises Fenced unless the saga compensates under the claim's epoch.
     """
@@ -214,7 +213,7 @@ async def undo_step(
 
 
 def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:
-    """The outcome as an event: at which try it came, or by what a person knows it."""
+    """The outcome as an event: at which try it came, or the evidence of an operator."""
     if claim.evidence is None:
         return outcome.model_copy(update={"tries": claim.tries})
     if claim.skipped:
@@ -236,8 +235,8 @@ def _undone(step: StepState) -> StepUndone:
 async def note_step(
     database: Database, author: Author, claim: StepClaim, phase: Phase, event: Event
 ) -> StepState:
-    """Write what happens to a step on its way to an outcome. Of one that has none more to come, and
-    of what was written before, nothing is written.
+    """Records an event of a step before its outcome. Nothing is written for a step that has its
+    outcome, or for an event that was recorded before.
 
     Raises Fenced unless the saga is in this phase and in the epoch of the claim.
     """
@@ -267,20 +266,22 @@ def _compensating(loaded: Loaded, claim: StepClaim) -> StepState:
 def _known(loaded: Loaded, claim: StepClaim) -> StepState:
     step: StepState | None = loaded[claim.aggregate]
     if step is None:
-        raise NotFound(f"{claim.aggregate} was never started")
+        raise NotFound(f"no step named {claim.aggregate!r} was started")
     return step
 
 
 def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> bool:
-    """Whether the saga is still to be opened; not so when this run has opened it just now."""
+    """Whether the saga is still to be opened; not so when this run has just opened it."""
     saga: SagaState | None = loaded[saga_name(claim.saga_id)]
     # Of one that is absent again and again, another saga has the operation id.
     if saga is None and tries <= 2:
         return True
     if saga is None or saga.run_id != opening.run_id:
-        raise StateRefused(f"{claim.saga_id} was opened before", SAGA_KNOWN)
+        raise StateRefused(f"saga {claim.saga_id} was opened before", SAGA_KNOWN)
     if saga.epoch != claim.epoch:
-        raise Fenced(f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of {claim.epoch}")
+        raise Fenced(
+            f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of epoch {claim.epoch}"
+        )
     return False
 
 
@@ -289,13 +290,15 @@ def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
     if step is None or not _has_ended(loaded, claim):
         _fence(loaded, claim, "running")
     if step is not None and step.input_hash != claim.input_hash:
-        raise InputChanged(f"{claim.aggregate} was claimed with another input")
+        raise InputChanged(
+            f"{claim.aggregate} was claimed with another input: use a new operation id"
+        )
     return step
 
 
 def _has_ended(loaded: Loaded, claim: StepClaim) -> bool:
-    """Whether the saga has ended in the claim's epoch. Its own run may ask again, after a workflow
-    task that was lost, and finds each step as it stands."""
+    """Whether the saga has ended in the claim's epoch. Its own run may ask again, after a lost
+    workflow task, and finds each step as recorded."""
     if loaded.holds(saga_name(claim.saga_id)):
         return False
     saga: SagaState | None = loaded[saga_name(claim.saga_id)]
@@ -309,7 +312,7 @@ def _fence(loaded: Loaded, claim: StepClaim, phase: Phase) -> None:
         return
     saga: SagaState | None = loaded[saga_name(claim.saga_id)]
     if saga is None:
-        raise NotFound(f"the ledger knows no saga {claim.saga_id}")
+        raise NotFound(f"no saga named {claim.saga_id!r} in the ledger")
     if saga.epoch != claim.epoch or saga.state != phase:
         raise Fenced(
             f"{claim.aggregate} is of epoch {claim.epoch} ({phase}), "
@@ -318,7 +321,7 @@ def _fence(loaded: Loaded, claim: StepClaim, phase: Phase) -> None:
 
 
 async def _recording(database: Database, author: Author, claim: StepClaim, work: Awaitable[T]) -> T:
-    """Await a commit; a refusal by the fence is itself an event, on the saga."""
+    """Awaits a commit; a refusal by the fence is itself an event, on the saga."""
     try:
         return await work
     except Fenced:

@@ -1,4 +1,4 @@
-"""The bytes of a JSON value (RFC 8785), and the hashes that are made from them."""
+"""Canonical JSON (RFC 8785), and the hashes made from it."""
 
 import hashlib
 import json
@@ -15,7 +15,8 @@ MAX_SAFE_INTEGER = 2**53 - 1
 
 
 def _plain(depth: int) -> Any:
-    """The type of what has one form here and in RFC 8785: no float, and no integer too big."""
+    """The type of values that msgspec encodes as RFC 8785 does: no float, and no integer too
+    big."""
     leaf: Any = Annotated[int, msgspec.Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)] | str | bool
     if depth == 0:
         return leaf | None
@@ -32,7 +33,7 @@ _beyond = re.compile("[^\x00-\ud7ff]").search
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 bytes of a JSON value. Integers beyond 2^53 become strings.
+    """Encodes a JSON value as RFC 8785 bytes. Integers beyond 2^53 become strings.
 
     Raises TypeError for a float and ValueError for anything else that is not JSON in UTF-8.
     """
@@ -46,17 +47,19 @@ def canonical(value: Any) -> bytes:
 
 
 def canonical_text(value: Any) -> str:
-    """As `canonical`, for a text that goes on into another."""
+    """As `canonical`, decoded to a text that goes on into another."""
     return canonical(value).decode()
 
 
 def canonical_plain(value: Any) -> bytes:
-    """As `canonical` and several times faster, of what `read` says is plain, or is made of it."""
+    """As `canonical` and several times faster, for values that `read` reported as plain, or made of
+    such."""
     return _encode_plain(value)
 
 
 def read(text: str | None) -> tuple[Any, bool]:
-    """The value of a jsonb in the server's text, as `decoded`, and whether it is plain."""
+    """Decodes a jsonb in the server's text, as `decoded` does, and reports whether the value is
+    plain."""
     if text is None:
         return None, True
     # An escape could hide any character, in a key too.
@@ -69,7 +72,7 @@ def read(text: str | None) -> tuple[Any, bool]:
 
 
 def decoded(text: str | None) -> Any:
-    """The value of a jsonb in the server's text.
+    """Decodes a jsonb in the server's text.
 
     Where Python has none, for an integer of thousands of digits, the text itself: it equals no
     value of ours, and no model takes it.
@@ -87,7 +90,7 @@ def decoded(text: str | None) -> Any:
 
 
 def canonical_string(value: str | None) -> str:
-    """As `canonical_text`, of a string or null."""
+    """As `canonical_text`, for a string or null."""
     return "null" if value is None else encode_basestring(value)
 
 
@@ -113,7 +116,8 @@ def _are_plain(values: Iterable[Any]) -> bool:
 
 
 def _are_ascii(keys: Iterable[Any]) -> bool:
-    """Beyond ASCII the order by UTF-16 code units may differ from the order by characters."""
+    """Whether all keys are ASCII: beyond it the order by UTF-16 code units may differ from the
+    order by characters."""
     try:
         return "".join(keys).isascii()
     except TypeError:

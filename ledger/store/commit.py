@@ -1,4 +1,4 @@
-"""The one way to write: state rows and their events, in one statement or not at all.
+"""The one write path: appends events and writes their state rows in one statement, or neither.
 
 One statement loads what the decision needs, `decide` runs (pure, given the states and the
 database's time), and one statement writes: rows, events and spend, each row on the condition that
@@ -55,7 +55,7 @@ async def commit(
     *,
     windows_of: str | None = None,
 ) -> T:
-    """Load `refs` (and the spend windows of agent `windows_of`), decide, write what was decided.
+    """Loads `refs` (and the spend windows of agent `windows_of`), decides, and writes the decision.
 
     All of it happens or nothing. `decide` may run several times: a lost race (serialization
     failure, deadlock, a row that another commit created or changed) is retried and never stored as
@@ -78,7 +78,7 @@ async def commit(
         except psycopg.Error as error:
             if error.sqlstate == ANSWERED_FOR:
                 raise ClockSetBack(
-                    "the database's clock is behind a moment of the past that was answered for: "
+                    "the database's clock is behind a moment of the closed past: "
                     "set it right, or wait until it is past that moment"
                 ) from error
             if not isinstance(error, (*RACES, errors.UniqueViolation)) and error.sqlstate != LATE:
@@ -86,11 +86,14 @@ async def commit(
         # Jitter, so that the losers of one race don't meet again in the next.
         await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt) if attempt < 8 else 0.5)
     names = ", ".join(wanted)
-    raise TooMuchContention(f"lost {MAX_TRIES} races in a row for {names}")
+    raise TooMuchContention(
+        f"{names}: {MAX_TRIES} commits in a row lost a race: repeat it, or spread the load"
+    )
 
 
 def _merged(refs: Iterable[Ref]) -> dict[str, Ref]:
-    """One for each aggregate, in one order for everybody, or two commits wait for each other.
+    """Merges the refs to one for each aggregate, in one order for everybody, or two commits wait
+    for each other.
 
     Of one that is asked for both ways, the one for update stands, and the one that loads.
     """

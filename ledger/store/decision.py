@@ -1,4 +1,4 @@
-"""What goes into a commit and what it decides on: data only."""
+"""Input and output of a commit, as data: author, refs, loaded states, decision."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Author:
-    """Who writes, and in which saga: goes to every event. `user_id` is `user:`, `agent:` or
-    `system:` and a name; `metadata` is JSON (workflow id, run id, activity, attempt, context)."""
+    """The author of a commit, recorded in every event: the actor (`user_id`: `user:`, `agent:` or
+    `system:` and a name), the saga and step, and `metadata` as JSON (workflow id, run id, activity,
+    attempt, context)."""
 
     user_id: str
     saga_id: str | None = None
@@ -38,13 +39,13 @@ class Ref:
 
     @property
     def assumed(self) -> bool:
-        """Whether the first try takes the state for given instead of loading it."""
+        """Whether the first try assumes the state instead of loading it."""
         return self.new or bool(self.given)
 
 
 @dataclass(frozen=True)
 class Head:
-    """What is known of an aggregate: its state, or None at version 0, if it does not exist.
+    """The state and version of an aggregate as loaded: None at version 0, if it does not exist.
 
     `head_at` and `head_hash` are as PostgreSQL writes them.
     """
@@ -58,11 +59,11 @@ class Head:
 
 
 class NotLoaded(Exception):
-    """The decision needs what the first try has not loaded."""
+    """The decision needs a state that the first try has not loaded: the next try loads it."""
 
 
 class Loaded:
-    """The states a decision stands on. `now` is the database's clock when they were loaded."""
+    """The states a decision is based on. `now` is the database's clock when they were loaded."""
 
     def __init__(
         self,
@@ -87,25 +88,26 @@ class Loaded:
 
     @property
     def loaded_at(self) -> datetime | None:
-        """As `now`; None where nothing had to be loaded."""
+        """The same as `now`; None where nothing had to be loaded."""
         return self._now
 
     def holds(self, aggregate: str) -> bool:
-        """Whether the columns that the Ref gave are taken for true: the write will check them."""
+        """Whether the columns given in the Ref are assumed: the write checks them."""
         return bool(self.heads[aggregate].ref.given)
 
     def version(self, aggregate: str) -> int:
-        """How many events a loaded aggregate has."""
+        """The number of events of a loaded aggregate."""
         return self.heads[aggregate].version
 
     def spent(self, window: SpendWindow) -> SpendChange:
-        """What is reserved or spent in a window so far."""
+        """The amount reserved or spent in a window so far."""
         return self._windows.get(window) or SpendChange(window=window, amount_minor=0, count=0)
 
 
 @dataclass(frozen=True)
 class Decision(Generic[T]):
-    """What `decide` wants: events per aggregate, in order, and a result for the caller.
+    """The decision of a `decide` function: events per aggregate, in order, and a result for the
+    caller.
 
     `limits` (minor units) bind the spend windows that the events add to.
     """

@@ -1,4 +1,4 @@
-"""The table of all events, and how one event becomes a row and a hash."""
+"""Defines the event log, and turns an event into a row and a hash."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -37,12 +37,12 @@ event_log = Table(
 
 
 def instant(moment: datetime) -> str:
-    """A moment as the hash sees it: UTC, microseconds, `2026-11-22T09:00:00.000000Z`."""
+    """Formats a moment as the hash uses it: UTC, microseconds, `2026-11-22T09:00:00.000000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The RFC 8785 text of an event, without the hash before it and without its timestamp.
+    """The RFC 8785 text of an event in three parts, without the previous hash and the timestamp.
 
     They stand between the parts: the database fills them in when it writes the event
     (`ledger.event_hash`), since only then its time is known. Position and xid are given by the
@@ -62,7 +62,8 @@ def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
 def event_hash(
     previous: bytes, row: Mapping[str, Any], encode: Callable[[Any], bytes] = canonical
 ) -> bytes:
-    """SHA-256 that links an event, as the database returns it, to the one before it.
+    """SHA-256 that links an event, as the database returns it, to the previous event of the
+    aggregate.
 
     Ids and timestamp may be texts already. `encode` gives the RFC 8785 bytes. Raises TypeError,
     ValueError as `canonical`.

@@ -1,4 +1,4 @@
-"""What a decision becomes: the parts of one statement, and their values as text."""
+"""Turns a decision into the parts of one statement, and their values as text."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=F
 
 @dataclass(frozen=True)
 class Writing:
-    """The shape of a write: its parts, and its events in the order of the decision; and the values
-    that go with it."""
+    """The shape of a write: its parts, its events in the order of the decision, and the values of
+    both."""
 
     parts: tuple[Part, ...]
     events: tuple[str, ...]
@@ -83,7 +83,7 @@ def writing(
 
 
 def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChange]:
-    """What the events do to each window in all: one statement changes a row once."""
+    """Sums the changes of each spend window: one statement changes a row once."""
     changes: dict[SpendWindow, SpendChange] = {}
     for _, event in events:
         for change in getattr(event, "spend", ()):
@@ -95,7 +95,9 @@ def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChan
 
 def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -> Values:
     if head.ref.lock != "update":
-        raise ValueError(f"{head.ref.aggregate} was loaded for share and can't be written")
+        raise ValueError(
+            f"{head.ref.aggregate} was loaded for share: load it for update to write it"
+        )
     name, identity = head.ref.aggregate, aggregate_id(head.ref.aggregate)
     values: Values = {
         f"{prefix}_aggregate": name,

@@ -1,4 +1,5 @@
-"""The two statements of a commit, by shape: SQLAlchemy renders each once, psycopg runs the text.
+"""Builds the two statements of a commit, by shape: SQLAlchemy renders each once, psycopg runs the
+text.
 
 All values travel as text and the server reads them by their type: one prepared statement per shape.
 """
@@ -47,8 +48,8 @@ class Written:
 
 @dataclass(frozen=True)
 class Held:
-    """An aggregate that a decision stands on and that it does not write: still as it was when
-    these columns of its row are."""
+    """An aggregate that the decision is based on and does not write: unchanged as long as these
+    columns of its row are."""
 
     aggregate_type: str
     columns: tuple[str, ...]
@@ -63,8 +64,8 @@ class Spent:
 
 @dataclass(frozen=True)
 class Fresh:
-    """The states were loaded so short a time ago (`loaded_at`) that the decision still counts: a
-    worker may be frozen between the two, and its deadlines pass."""
+    """A limit on the age of the loaded states (`loaded_at`): a worker may be frozen between load
+    and write, and its deadlines pass."""
 
 
 Part = Written | Held | Spent | Fresh
@@ -79,7 +80,7 @@ def _value(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 @lru_cache(_MOST_SHAPES)
 def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: bool) -> Statement:
-    """Read the state rows of `id0`, `id1` ... as JSON, the recent windows of `agent_id`, the time.
+    """Reads the state rows of `id0`, `id1` ... as JSON, the recent windows of `agent_id`, the time.
 
     Locks are taken in this order, as the write takes them: windows, then rows as given. The clock
     is read after them.
@@ -112,7 +113,7 @@ def _recent_windows(locked: bool) -> Select[Any]:
 
 @lru_cache(_MOST_SHAPES)
 def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Statement:
-    """Write rows and events, all or nothing: every row must be as it was when it was read.
+    """Writes rows and events, all or nothing: every row must be as it was when it was read.
 
     Values are named by the place of their part: `p0_version`, and of an event `p0e0_payload`.
     `events` names those (`p0e0`) in the order in which they stand in the log.
@@ -146,7 +147,7 @@ def _count(cte: CTE) -> ScalarSelect[Any]:
 
 
 def _lock(prefix: str, part: Part) -> CTE | None:
-    """Hold a row that is not new, as long as it is as it was loaded."""
+    """Locks a row that is not new, if the row is as it was loaded."""
     match part:
         case Held():
             return (
@@ -173,8 +174,8 @@ def _rows_like(
 
 
 def _clock(locks: Sequence[CTE]) -> CTE:
-    """The time of the events: read when all rows are held. Who waited for one that others held for
-    share would else write a time before theirs."""
+    """The time of the events: read when all rows are locked. A commit that waited for a lock held
+    for share would else write a time before theirs."""
     now = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
     if locks:
         counts = [_count(lock) for lock in locks]
@@ -190,7 +191,8 @@ def _fresh(prefix: str, clock: CTE) -> CTE:
 def _write(
     prefix: str, part: Written, clock: CTE, events: dict[str, dict[str, ColumnElement[Any]]]
 ) -> CTE:
-    """The row of one aggregate; its events are added to `events`, each linked to the one before."""
+    """Writes the row of one aggregate; its events are added to `events`, each linked to the one
+    before."""
     table = aggregate_type_of(part.aggregate_type).table
     at: ColumnElement[Any] = clock.c.now
     if not part.new:
@@ -238,12 +240,13 @@ def _only(column: ColumnElement[Any]) -> ScalarSelect[Any]:
 
 
 def _once(made: Select[Any], name: str) -> CTE:
-    """Computed once: a clock that is read twice gives two times."""
+    """Computes the query once: a clock that is read twice gives two times."""
     return made.cte(name).prefix_with("MATERIALIZED")
 
 
 def _spend(prefix: str) -> CTE:
-    """Add to a window, or begin it, if that keeps its limit: no row comes back if it would not."""
+    """Adds to a window, or begins it, if that keeps its limit: no row comes back if it would
+    not."""
     windows = spend_windows.c
     given = {column.name: _value(f"{prefix}_{column.name}", column) for column in windows}
     limit = _value(f"{prefix}_limit", windows.amount_minor)
@@ -259,7 +262,7 @@ def _spend(prefix: str) -> CTE:
 
 
 def _release(prefix: str) -> CTE:
-    """Take back what was reserved in a window, which therefore exists.
+    """Subtracts what was reserved in a window, which therefore exists.
 
     Not an upsert: the CHECK of one refuses a negative row before it finds the old.
     """

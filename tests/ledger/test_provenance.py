@@ -169,11 +169,11 @@ class TestBlame:
         }
 
     async def test_of_what_never_was_is_not_found(self, created: Database) -> None:
-        with pytest.raises(NotFound, match="never had a field own; it has changed_by"):
+        with pytest.raises(NotFound, match="never had a field 'own': its fields are changed_by"):
             await blame(created, DB, "own")
-        with pytest.raises(NotFound, match="no event of agent/nobody"):
+        with pytest.raises(NotFound, match="no aggregate named 'agent/nobody' in the ledger"):
             await blame(created, "agent/nobody")
-        with pytest.raises(NotFound, match="no name of an aggregate"):
+        with pytest.raises(NotFound, match="is not an aggregate name"):
             await blame(created, "invoice/1")
 
 

@@ -148,7 +148,7 @@ async def test_a_damaged_event_is_named_without_its_values(
     await register(database)
     await clone.damage("""UPDATE ledger.event_log SET payload = '{"agent_id": 4, "iban": "AR1"}'""")
     with pytest.raises(
-        LogDamaged, match="version 1 of agent/expense-bot is no AgentReg"
+        LogDamaged, match="version 1 of agent/expense-bot is not a valid AgentReg"
     ) as refused:
         await show(database, BOT)
     assert "AR1" not in str(refused.value)

@@ -170,10 +170,18 @@ class TestWhatCantBeReplayed:
         [
             ("schema_version = 2", UnknownEvent, "version 2 .* upgrade"),
             ("event_type = 'AgentPromoted'", UnknownEvent, "AgentPromoted .* upgrade"),
-            ("event_type = 'AgentRevoked', payload = '{}'", UnknownEvent, "does not fit an agent"),
+            (
+                "event_type = 'AgentRevoked', payload = '{}'",
+                UnknownEvent,
+                "does not fit the state of the agent",
+            ),
             ("payload = '{\"secret\": 1}'", LogDamaged, "version 1 of agent/expense-bot"),
             ("version = 7", LogDamaged, "version 2 .* follows version 0"),
-            ("aggregate = 'agent/x'", LogDamaged, "version 1 of agent/x .* not of its name"),
+            (
+                "aggregate = 'agent/x'",
+                LogDamaged,
+                "version 1 of agent/x .* does not match its name",
+            ),
         ],
     )
     async def test_an_agent(
@@ -190,7 +198,7 @@ class TestWhatCantBeReplayed:
         [
             ("schema_version = 2", UnknownEvent, "version 2 .* upgrade"),
             ("event_type = 'Refunded'", UnknownEvent, "Refunded .* upgrade"),
-            ("aggregate = 'invoice/1'", UnknownEvent, "no invoice"),
+            ("aggregate = 'invoice/1'", UnknownEvent, "'invoice' is unknown"),
             ("payload = jsonb_set(payload, '{spend,0,count}', '\"x\"')", LogDamaged, "22P02"),
             ("payload = jsonb_set(payload, '{spend,0,window}', '{}')", LogDamaged, "23502"),
             ("payload = jsonb_set(payload, '{spend,0,count}', '-9')", LogDamaged, "23514"),

@@ -287,7 +287,7 @@ async def test_finds_wrong_snapshots(intact: Clone, intact_database: Database) -
     )
     first, second = (await intact.verify()).findings
     assert (first.kind, first.where) == (second.kind, second.where) == ("snapshot", BOT)
-    assert "state of its snapshot at version 2" in first.message
+    assert "state of the snapshot at version 2" in first.message
     assert "at version 5 and no such event" in second.message
 
 
@@ -336,7 +336,7 @@ async def test_names_the_event_from_which_the_damage_shows(intact: Clone) -> Non
 async def test_names_the_fields_that_differ(intact: Clone) -> None:
     await intact.damage(bot("\"user\" = 'thief', state = 'active'"))
     [found] = (await intact.verify()).findings
-    assert "user, state of its row differ" in found.message
+    assert "user, state of the state row differ" in found.message
 
 
 async def test_finds_damage_to_each_state_table(intact: Clone) -> None:

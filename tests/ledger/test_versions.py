@@ -96,7 +96,8 @@ def test_a_newer_version_is_refused_with_both_versions_and_what_to_do() -> None:
 
 def test_an_unknown_type_is_refused_with_its_aggregate_type_and_what_to_do() -> None:
     with pytest.raises(
-        UnknownEvent, match=r"AgentPromoted version 1 is no agent event .* upgrade before"
+        UnknownEvent,
+        match=r"AgentPromoted version 1 is not an event of aggregate type agent .* upgrade before",
     ):
         later_agent().event("AgentPromoted", 1, {})
 

@@ -49,7 +49,7 @@ async def test_show_waits_for_the_past_to_close_and_says_so_or_says_how_long_it_
     now = datetime.now(UTC).isoformat()
     hasty = await command("show", f"agent/{agent}", "--at", now, "--timeout", "0")
     assert hasty.status == 3
-    assert "is past for good in " in hasty.err
+    assert " closes in " in hasty.err
     patient = await command("show", f"agent/{agent}", "--at", now, "--timeout", "60", "--json")
     assert (patient.status, patient.json["version"]) == (0, 2)
     assert patient.err.startswith("amends: waiting: ")

@@ -129,9 +129,9 @@ async def test_wrong_filters_are_refused_by_option(command: Command, payment: Pa
         (("--from", "yesterday"), "--from: an ISO 8601 time with a zone"),
         (("--to", "2026-01-01T00:00:00"), "--to: the zone is missing"),
         (("--saga", f"agent/{agent}"), "--saga: is no saga"),
-        (("--saga", "nobody"), "the ledger knows no nobody"),
+        (("--saga", "nobody"), "no aggregate named 'nobody' in the ledger"),
         ((agent, "--after", "1-2"), "--after: a token as log and follow print it"),
-        (("--after", "9-9-9"), "the token 9-9-9 names a transaction"),
+        (("--after", "9-9-9"), "token 9-9-9 names a transaction"),
     ):
         for name in ("log", "follow"):
             refused = await command(name, *words)

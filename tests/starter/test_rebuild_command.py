@@ -69,5 +69,5 @@ async def test_an_event_of_a_newer_version_is_status_1_and_changes_nothing(
     done = await command("rebuild", "agents")
     await damage(superuser, "UPDATE ledger.event_log SET schema_version = schema_version - 1")
     assert done.status == 1
-    assert "AgentRegistered version 2 is not known" in done.err
+    assert "AgentRegistered version 2 is unknown" in done.err
     assert (await command("verify")).status == 0

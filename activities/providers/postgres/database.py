@@ -1,4 +1,4 @@
-"""Databases. One that holds a table is dropped only when that is allowed."""
+"""Databases on the target server. One that holds a table is dropped only when that is allowed."""
 
 from hashlib import sha256
 from typing import Any
@@ -26,7 +26,7 @@ COUNT_TABLES = """
 
 
 async def count_tables(session: Session, schema: str | None = None) -> int:
-    """The tables in the session's database, of all users' schemas or of one."""
+    """Counts the tables in the session's database, of all users' schemas or of one."""
     row = await fetch(session, COUNT_TABLES, schema, schema)
     assert row is not None  # an aggregate always has a row
     return int(row["tables"])
@@ -93,7 +93,8 @@ class Database:
     async def drop(
         self, session: Session, observed: Observed | None, allow_irreversible: bool
     ) -> None:
-        """Refused while it holds tables or someone is connected, unless irreversible is allowed.
+        """Drops the database. Refused while it holds tables or a session is connected, unless
+        irreversible is allowed.
 
         Without FORCE, PostgreSQL waits five seconds for others to leave and then refuses, so no
         session can fill the database while it is dropped. What remains: one that connects, creates

@@ -1,4 +1,4 @@
-"""The provider itself: names and markers are checked here, once, around every kind of thing."""
+"""The provider `postgres`: checks names and markers once, around every kind of thing."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from activities.providers.provider import Marker, Observed, ProviderRefused, Spe
 
 
 class PostgresProvider:
-    """Roles, databases and schemas on one PostgreSQL server (16 or newer); see Provider.
+    """Provides roles, databases and schemas on one PostgreSQL server (16 or newer); see Provider.
 
     The URL's role needs CREATEDB and CREATEROLE and nothing else; it may use as owners the roles
     that it created, and others once they are granted to it.

@@ -1,4 +1,4 @@
-"""Roles. A role is created without a password."""
+"""Roles on the target server. A role is created without a password."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class Role:
     async def drop(
         self, session: Session, observed: Observed | None, allow_irreversible: bool
     ) -> None:
-        """Refused while the role owns anything: PostgreSQL says what."""
+        """Drops the role. Refused while the role owns anything: PostgreSQL says what."""
         await run(session, "DROP ROLE IF EXISTS {role}", role=self._name)
 
     def outputs(self, session: Session) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Schemas. One that holds anything is dropped only when that is allowed."""
+"""Schemas on the target server. One that holds anything is dropped only when that is allowed."""
 
 from typing import Any
 
@@ -60,7 +60,8 @@ class Schema:
     async def drop(
         self, session: Session, observed: Observed | None, allow_irreversible: bool
     ) -> None:
-        """Refused while it holds anything, tables or not, unless irreversible is allowed."""
+        """Drops the schema. Refused while it holds anything, tables or not, unless irreversible is
+        allowed."""
         reach = "CASCADE" if allow_irreversible else "RESTRICT"
         try:
             await run(session, "DROP SCHEMA IF EXISTS {name} " + reach, name=self._name)

@@ -1,4 +1,4 @@
-"""The target server: sessions on it, and what its errors mean for us."""
+"""Sessions on the target server, and the meaning of its errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ REFUSALS = {
 
 
 class Server:
-    """The server behind a URL, whose database is only where we start from."""
+    """The target server behind a URL, whose database is only where sessions start from."""
 
     def __init__(self, url: str) -> None:
         """Raises ValueError, without the value, for what is no PostgreSQL URL."""
@@ -51,7 +51,7 @@ class Server:
 
     @asynccontextmanager
     async def session(self, database: str | None = None) -> AsyncIterator[Session]:
-        """A session of one call, in autocommit, in `database` or in the URL's own.
+        """Opens a session for one call, in autocommit, in `database` or in the URL's own.
 
         Raises ProviderUnavailable, ProviderRefused for whatever PostgreSQL raises inside.
         """
@@ -76,12 +76,12 @@ class Server:
 
 
 async def fetch(session: Session, query: str, *values: Any) -> DictRow | None:
-    """The first row, or None."""
+    """The first row of a query, or None."""
     return await (await session.execute(query, values)).fetchone()
 
 
 async def run(session: Session, statement: str, **parts: str | int | sql.Composable) -> None:
-    """Run a statement that takes no parameters: a str is put in as an identifier, an int as it is.
+    """Runs a statement that takes no parameters: a str is put in as an identifier, an int as it is.
 
     Texts go in as `sql.Literal`.
     """
@@ -97,7 +97,7 @@ async def run(session: Session, statement: str, **parts: str | int | sql.Composa
 
 
 async def lock(session: Session, name: str) -> None:
-    """Hold the name until the session ends, so that attempts at one thing come one by one.
+    """Locks the name until the session ends, so that attempts at one thing come one by one.
 
     It also waits for the statement that a killed worker has left running on the server.
     """
@@ -105,7 +105,7 @@ async def lock(session: Session, name: str) -> None:
 
 
 def meaning_of(error: psycopg.Error) -> ProviderError:
-    """What PostgreSQL's error means for a caller."""
+    """Converts an error of PostgreSQL into an error of the provider."""
     state = error.sqlstate
     if state is None or state.startswith(PASSING_CLASSES) or state in PASSING_CODES:
         return ProviderUnavailable(_sentence(error))

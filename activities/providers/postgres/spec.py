@@ -1,4 +1,4 @@
-"""What a role, a database and a schema shall be, and the names they may have."""
+"""Specs of roles, databases and schemas, and the names they may have."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,8 @@ UNLIMITED = -1
 
 
 def check_identifier(name: str) -> str:
-    """A name we may use on the target server, as it came. Raises ValueError with the reason."""
+    """Checks a name for the target server and returns it unchanged. Raises ValueError with the
+    reason."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise ValueError("a name is [a-z][a-z0-9_-]*: a small letter, then small letters, digits")
     if len(name) > MAX_NAME_BYTES:
@@ -44,7 +45,7 @@ def _room_for_us(limit: int) -> int:
 
 
 class PostgresSpec(Spec):
-    """A thing on a PostgreSQL server; its resource's name is its identifier there."""
+    """Base of the specs on a PostgreSQL server; a resource's name is its identifier there."""
 
     @classmethod
     def check_name(cls, name: str) -> str:
@@ -53,7 +54,7 @@ class PostgresSpec(Spec):
 
 
 class RoleSpec(PostgresSpec):
-    """A role. It gets no password: secrets never pass through a saga.
+    """A role, which gets no password: secrets never pass through a saga.
 
     Give it one yourself (`\\password` in psql), or let pg_hba.conf admit it by certificate, peer
     or another method. `connection_limit` is -1 for no limit.

@@ -1,4 +1,4 @@
-"""What the provider needs of each kind of thing. The guards around it are the provider's."""
+"""Defines the operations of each kind of thing. The guards around them are the provider's."""
 
 from typing import Any, Protocol
 
@@ -11,27 +11,27 @@ class Thing(Protocol):
 
     @property
     def place(self) -> str | None:
-        """The database whose session reads and changes it; None for any."""
+        """The database whose session reads and changes the thing; None for any."""
         ...
 
     async def read(self, session: Session) -> Observed | None:
-        """As it is now; None when it does not exist."""
+        """Reads the thing; None when it does not exist."""
         ...
 
     async def create(self, session: Session, marker: Marker) -> None:
-        """Make it, marked: it never stands under its name without its marker."""
+        """Creates the thing, marked: no thing exists under its name without its marker."""
         ...
 
     async def alter(self, session: Session, observed: Observed, marker: Marker) -> None:
-        """Turn what was observed into what the spec says."""
+        """Alters the observed thing so that it is as the spec says."""
         ...
 
     async def drop(
         self, session: Session, observed: Observed | None, allow_irreversible: bool
     ) -> None:
-        """Take it away, and what an interrupted `create` has left; absent is fine."""
+        """Drops the thing, and what an interrupted `create` has left; absent is fine."""
         ...
 
     def outputs(self, session: Session) -> dict[str, Any]:
-        """What others need to use it."""
+        """The values that others need to use the thing."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger: event log, state tables, the rules that bind them, and who may do what."""
+"""Creates the ledger: event log, state tables, the rules that bind them, and grants."""
 
 from alembic import op
 
@@ -40,7 +40,7 @@ OBJECTS = (
 
 
 def upgrade() -> None:
-    """Make the schema."""
+    """Creates the schema."""
     # The driver itself: several statements in a file, and no meaning in a percent sign.
     cursor = op.get_bind().connection.cursor()
     for name in OBJECTS:
@@ -49,5 +49,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: the ledger is never taken down."""
-    raise RuntimeError("the ledger is never taken down: restore a backup instead")
+    """Refuses: a migration of the ledger can't be reverted."""
+    raise RuntimeError("a migration of the ledger can't be reverted: restore a backup instead")
