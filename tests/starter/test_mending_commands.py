@@ -180,7 +180,7 @@ async def test_who_mends_what_does_not_wait_is_told_so(command: Command, payment
     ):
         refused = await command(*words, "--as", "ana")
         assert (refused.status, refused.out) == (2, "")
-        assert "it does not wait for a person" in refused.err
+        assert "it does not wait for an operator" in refused.err
     by_agent = await command("retry", saga_id, STEP, "--as", f"agent:{request['agent_id']}")
     assert by_agent.status == 2
     assert "a user decides, not an agent" in by_agent.err
