@@ -20,7 +20,7 @@ ADVICE = {
     "exceeded_weekly_count": _OTHER_LIMIT,
     "exceeded_monthly_limit": _OTHER_LIMIT,
     "exceeded_monthly_count": _OTHER_LIMIT,
-    "provider_refused": "the bank says no and the spend is released: amends saga ID tells why",
+    "provider_refused": "the bank says no and the spend is released: amends saga ID shows why",
     "provider_failed": "nothing happened at the provider: repeat it under a new operation id",
     "approval_expired": "the spend is released: ask again under a new operation id",
     "lost_run": "its run was lost in Temporal: repeat it under a new operation id",

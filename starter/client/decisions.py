@@ -89,7 +89,7 @@ class Decisions(Standing):
         """Resolve the outcome of the step: `done` or `failed` where it is in doubt, `undone` (or
         None) where its undo has no success.
 
-        `evidence` is by what one can tell: a reference of the provider, a ticket. Of a transfer
+        `evidence` is the proof: a reference of the provider, a ticket. Of a transfer
         that is done it becomes the provider's reference. Raises NotAllowed.
         """
         told = {"step": step, "actor": actor, "reason": reason}

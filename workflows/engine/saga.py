@@ -1,7 +1,7 @@
 """The interface between a story and its saga: steps, external calls, waits, and the pivot.
 
 A story is made of steps (`step`: only our database) and calls (`call`: an external system), each
-with its undo, which is on record before an external system is called.
+with its undo, which is recorded before an external system is called.
 """
 
 from collections.abc import Awaitable, Callable
@@ -168,7 +168,7 @@ class Saga(SagaRecord):
         """Run a step that calls an external system: its undo is recorded before the call.
 
         An outcome that is unknown is looked up with growing pauses; when it is still in doubt after
-        `tell_within`, a person is asked.
+        `tell_within`, an operator is asked.
         """
         claim = self._next(name, request, undo, True, by, policy)
         return await self._watch(claim, until_known(self, activity, claim, request, tell_within))
