@@ -1,4 +1,4 @@
-"""How people and programs start, follow and steer sagas, and read the log.
+"""The client of Amends: start, follow and steer sagas, and read the log.
 
 from starter import Amends, Destination, Money, PaymentRequest
 

@@ -22,7 +22,7 @@ _QUEUES = ["payments", "infrastructure"]
 
 
 class _AsAPersonCallsThem(click.Group):
-    """`run` is `amends worker` for a person, in help and in errors."""
+    """Calls `run` `amends worker`, as a person does, in help and in errors."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -33,22 +33,36 @@ class _AsAPersonCallsThem(click.Group):
 
 @click.group(cls=_AsAPersonCallsThem, no_args_is_help=False)
 def main() -> None:
-    """The worker and the servers it needs."""
+    """The worker and the servers that it needs."""
 
 
 @main.command()
-@click.option("--data", type=click.Path(path_type=Path), default=Path(".amends"), show_default=True)
-@click.option("--no-worker", is_flag=True, help="The servers alone: no migration, no worker.")
-@click.option("--postgres-port", type=_PORT, help="A free one unless given; likewise the others.")
-@click.option("--temporal-port", type=_PORT)
-@click.option("--ui-port", type=_PORT)
-@click.option("--health-port", type=_PORT)
-@click.option("--target-url", metavar="URL", help="A target server of your own, as provisioner.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON when all is up.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path(".amends"),
+    show_default=True,
+    help="The data folder.",
+)
+@click.option("--no-worker", is_flag=True, help="Run the servers alone: no migration, no worker.")
+@click.option("--postgres-port", type=_PORT, help="The port of PostgreSQL (default: a free one).")
+@click.option("--temporal-port", type=_PORT, help="The port of Temporal (default: a free one).")
+@click.option("--ui-port", type=_PORT, help="The port of the Web UI (default: a free one).")
+@click.option(
+    "--health-port", type=_PORT, help="The port of the health endpoint (default: a free one)."
+)
+@click.option(
+    "--target-url",
+    metavar="URL",
+    help="The URL of a target server of your own, as its provisioner.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON when all servers are up."
+)
 def up(
     data: Path, no_worker: bool, target_url: str | None, as_json: bool, **ports: int | None
 ) -> None:
-    """Embedded PostgreSQL, Temporal with its Web UI, and a worker, until Ctrl-C."""
+    """Run embedded PostgreSQL, Temporal with its Web UI, and a worker, until Ctrl-C."""
     # Imported here: `worker run` on real servers needs none of it.
     from worker.embedded.up import Up
 
@@ -64,9 +78,12 @@ def up(
 
 
 @main.command()
-@click.option("--queue", "queues", multiple=True, type=click.Choice(_QUEUES))
+@click.option(
+    "--queue", "queues", multiple=True, type=click.Choice(_QUEUES), help="Only this queue."
+)
 def run(queues: tuple[str, ...]) -> None:
-    """A worker on the servers that the settings name, until SIGTERM; on both queues by default."""
+    """Run a worker on the servers that the settings name, until SIGTERM; on both queues by
+    default."""
     from activities.providers.kinds import ProviderNotLoaded
     from worker import process
     from worker.wiring import QUEUES
@@ -92,7 +109,7 @@ def run(queues: tuple[str, ...]) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def migrate(as_json: bool) -> None:
-    """Bring the databases that the settings name to this version."""
+    """Migrate the databases that the settings name to this version."""
     revision = _run(_migrate(os.environ))
     text = (
         json.dumps({"revision": revision}) if as_json else f"the ledger is at revision {revision}"
@@ -130,7 +147,7 @@ def _fail(error: Exception | str, status: int) -> NoReturn:
 
 
 def command_line() -> None:
-    """Run the command of `sys.argv`; wrong usage is one line, as everywhere in `amends`."""
+    """Run the command of `sys.argv`; an error of usage is one line, as everywhere in `amends`."""
     try:
         status = main.main(prog_name="amends", standalone_mode=False)
     except click.UsageError as error:
@@ -142,16 +159,16 @@ def command_line() -> None:
 
 
 def _wrong(error: click.UsageError) -> str:
-    """What is wrong with the usage, without the value: a URL holds a password."""
+    """The error of usage without the value: a URL holds a password."""
     match error:
         case click.NoSuchOption():
-            return f"no such option: {error.option_name.partition('=')[0]}"
+            return f"no option named {error.option_name.partition('=')[0]}"
         case click.BadOptionUsage():
             return f"{error.option_name}: a value is missing, or one too many"
         case click.BadParameter() if error.param:
             return f"{error.param.opts[0]}: {_needed(error.param.type)}"
         case _:
-            return "there is no such command or argument"
+            return "no such command or argument"
 
 
 def _needed(kind: "click.ParamType[Any]") -> str:

@@ -1,4 +1,4 @@
-"""What keeps a worker from running on servers that are not its own."""
+"""The error that keeps a worker from running on servers that are not its own."""
 
 
 class Unreachable(Exception):

@@ -1,4 +1,4 @@
-"""`GET /health`: 200 when the database and Temporal answer, 503 when one does not.
+"""Serves `GET /health`: 200 when the database and Temporal answer, 503 when one does not.
 
 A probe asks both every second and the handler only reads what it found, so that the answer comes
 at once even while the database hangs.
@@ -21,7 +21,7 @@ Probe = Callable[[], Awaitable[object]]
 
 @dataclass
 class Finding:
-    """What the last probe of one server found."""
+    """The result of the last probe of one server."""
 
     ok: bool = False
     answered_ms: int | None = None
@@ -35,27 +35,27 @@ class Finding:
         return time.monotonic() - self.checked_at < PROBE_EVERY_S + 2 * PROBE_TIMEOUT_S
 
     def as_json(self) -> dict[str, object]:
-        """The answer as JSON."""
+        """The finding as JSON."""
         if self.ok and self.fresh:
             return {"ok": True, "answered_ms": self.answered_ms}
-        return {"ok": False, "error": self.error or "the probe itself got no answer"}
+        return {"ok": False, "error": self.error or "the probe got no answer"}
 
 
 class Health:
-    """Probes by name, and what they found."""
+    """The probes by name, and their last findings."""
 
     def __init__(self, probes: Mapping[str, Probe]) -> None:
         self._probes = probes
         self.findings = {name: Finding() for name in probes}
 
     async def probe_for_ever(self, name: str) -> None:
-        """Ask one server again and again."""
+        """Probe one server again and again."""
         while True:
             self.findings[name] = await _probe(self._probes[name])
             await asyncio.sleep(PROBE_EVERY_S)
 
     async def handle(self, _: web.Request) -> web.Response:
-        """The answer to `GET /health`."""
+        """Answer `GET /health`."""
         found = {name: finding.as_json() for name, finding in self.findings.items()}
         well = all(finding["ok"] for finding in found.values())
         body: dict[str, object] = {"status": "ok" if well else "unavailable", **found}

@@ -10,7 +10,7 @@ _PLACES = ("temporal_activity", "temporal_workflow")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, and the saga it is about."""
+    """Formats a record as JSON: time, level, logger, message, and its saga."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record as one line of JSON."""

@@ -1,4 +1,4 @@
-"""The process of a worker: connects, serves its health, works until it is told to stop."""
+"""The process of a worker: connects, serves its health, works until it gets a signal to stop."""
 
 import asyncio
 import gc
@@ -42,7 +42,7 @@ SCHEDULE_EVERY = timedelta(minutes=10)
 
 
 async def migrate(settings: Settings) -> str:
-    """Bring the ledger, and the mock bank where one is configured, to this version."""
+    """Migrate the ledger, and the mock bank where one is configured, to this version."""
     try:
         url = needed(settings.migration_url, "AMENDS_MIGRATION_URL")
         revision = await asyncio.to_thread(upgrade, url)
@@ -51,7 +51,7 @@ async def migrate(settings: Settings) -> str:
     except (OperationalError, MigrationCutOff) as error:
         raise Unreachable(
             "the database of AMENDS_MIGRATION_URL or AMENDS_MOCK_BANK_URL can't be reached "
-            f"({type(error).__name__}): start it or correct the setting"
+            f"({type(error).__name__}): start it, or correct the setting"
         ) from None
     return revision
 
@@ -86,8 +86,8 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
 
 
 def spare_the_collector() -> None:
-    """Let the garbage collector pass over all that was loaded to begin with: it stays. Looked
-    through again and again, it stops everything for a tenth of a second at a time."""
+    """Exempt all that was loaded to begin with from the garbage collector: it stays. Looked through
+    again and again, it stops everything for a tenth of a second at a time."""
     gc.collect()
     gc.freeze()
 
@@ -99,7 +99,7 @@ async def work(workers: Sequence[Worker], stop: asyncio.Event) -> None:
     log.info("the worker listens on %s", ", ".join(worker.task_queue for worker in workers))
     await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    log.info("the worker finishes what runs and leaves")
+    log.info("the worker finishes running tasks and stops")
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     await asyncio.gather(*tasks)
 
@@ -109,7 +109,7 @@ async def _temporal(settings: Settings) -> Client:
         return await connect(settings)
     except RuntimeError as error:
         raise Unreachable(
-            "Temporal can't be reached: start it or correct TEMPORAL_ADDRESS"
+            "Temporal can't be reached: start it, or correct TEMPORAL_ADDRESS"
         ) from error
 
 
@@ -154,11 +154,13 @@ async def _repeat(every: timedelta, what: str, chore: Callable[[], Awaitable[obj
         try:
             await chore()
         except Exception as error:  # noqa: BLE001 - no chore is urgent: each is tried again
-            log.warning("%s were not made (%s); tried again later", what, type(error).__name__)
+            log.warning(
+                "%s were not made (%s): the worker tries again later", what, type(error).__name__
+            )
 
 
 async def ask_database(database: Database) -> None:
-    """The probe of the database: fails, or does not return, when it can't be used."""
+    """Probe the database: fails, or does not return, when it can't be used."""
     async with database.connection() as connection:
         await connection.execute("SELECT 1")
 

@@ -1,4 +1,4 @@
-"""What runs the workflows: Temporal's sandbox, in which they can't do what a replay would do
+"""The runner of the workflows: Temporal's sandbox, in which they can't do what a replay would do
 otherwise, or no sandbox (docs/decisions/015)."""
 
 import sys
@@ -44,7 +44,7 @@ PASSED_THROUGH = (
 
 
 def runner(workflow_sandbox: str) -> WorkflowRunner:
-    """With the sandbox `on` or `off`."""
+    """The workflow runner with the sandbox `on` or `off`."""
     return sandbox() if workflow_sandbox == "on" else _Open()
 
 
@@ -98,7 +98,7 @@ class _Kept(MetaPathFinder):
         )
 
     def invalidate_caches(self) -> None:
-        """Python's word for: look again."""
+        """Forget all modules found: Python calls this to have files looked up again."""
         self._found.clear()
 
 
@@ -106,23 +106,24 @@ _KEPT = _Kept()
 
 
 class _Sandbox(SandboxedWorkflowRunner):
-    """Temporal's, asked less often."""
+    """Temporal's sandbox, asked less often."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         return _Instance(super().create_instance(det))
 
 
 class _Open(UnsandboxedWorkflowRunner):
-    """Without a sandbox, and asked less often too."""
+    """A runner without a sandbox, asked less often too."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         return _Instance(super().create_instance(det))
 
 
 class _Instance(WorkflowInstance):
-    """The SDK asks a run for the context of each payload, up to seven times, and each time the
-    sandbox compiles and enters anew. No converter of ours looks at a context, and nothing is stored
-    elsewhere, so the answer is known."""
+    """A workflow instance that answers the SDK's question for a payload's context from memory. The
+    SDK asks a run up to seven times for each payload, and each time the sandbox compiles and enters
+    anew. No converter of ours looks at a context, and nothing is stored elsewhere, so the answer is
+    known."""
 
     def __init__(self, within: WorkflowInstance) -> None:
         self._within = within

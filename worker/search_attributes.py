@@ -25,7 +25,8 @@ _TYPES = {
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Add those that the namespace does not have: a workflow that sets an unknown one hangs.
+    """Add the search attributes that the namespace does not have: a workflow that sets an unknown
+    one hangs.
 
     Raises RPCError when the server refuses to list or to add them.
     """

@@ -25,7 +25,8 @@ _ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
 class SettingsError(Exception):
-    """Set or correct the settings that the message names. Values are never shown."""
+    """Settings are missing or wrong: set or correct those that the message names. Values are never
+    shown."""
 
 
 def _setting(name: str, default: str | None = None) -> Any:
@@ -38,7 +39,7 @@ def _secret(name: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a worker needs to know. Its repr shows no secret."""
+    """The settings of a worker. Their repr shows no secret."""
 
     database_url: str | None = _secret("AMENDS_DATABASE_URL")  # role amends_worker
     migration_url: str | None = _secret("AMENDS_MIGRATION_URL")  # role amends_owner
@@ -62,7 +63,8 @@ class Settings:
     def from_environment(
         cls, environment: Mapping[str, str], needs: Collection[str] = RUN_NEEDS
     ) -> Self:
-        """The settings in `environment`; a secret may also be in the file that NAME_FILE names.
+        """Read the settings from `environment`; a secret may also be in the file that NAME_FILE
+        names.
 
         Raises SettingsError with one sentence that names all that is missing or wrong.
         """
@@ -98,7 +100,7 @@ class Settings:
             ("AMENDS_WORKFLOW_SANDBOX", self.workflow_sandbox, ("on", "off")),
         ):
             if value not in allowed:
-                wrong.append(f"{name} is none of: {', '.join(allowed)}")
+                wrong.append(f"{name} is not one of {', '.join(allowed)}")
         if not _ADDRESS.fullmatch(self.health_address) or self.health_port > 65_535:
             wrong.append("AMENDS_HEALTH_ADDRESS is not host:port")
         return [*wrong, *self._wrong_sweep()]
@@ -106,42 +108,43 @@ class Settings:
     def _wrong_sweep(self) -> list[str]:
         wrong = []
         if not timedelta(seconds=1) <= _duration(self.sweep_interval) <= timedelta(days=1):
-            wrong.append("AMENDS_SWEEP_INTERVAL is no ISO 8601 duration from PT1S to P1D")
+            wrong.append("AMENDS_SWEEP_INTERVAL is not an ISO 8601 duration from PT1S to P1D")
         if not timedelta() <= _duration(self.sweep_grace) <= timedelta(days=30):
-            wrong.append("AMENDS_SWEEP_GRACE is no ISO 8601 duration from PT0S to P30D")
+            wrong.append("AMENDS_SWEEP_GRACE is not an ISO 8601 duration from PT0S to P30D")
         if not _PERCENT.fullmatch(self.sweep_brake_percent):
-            wrong.append("AMENDS_SWEEP_BRAKE_PERCENT is no whole number from 0 to 100")
+            wrong.append("AMENDS_SWEEP_BRAKE_PERCENT is not a whole number from 0 to 100")
         return wrong
 
     @property
     def sweep_every(self) -> timedelta:
-        """How often the schedule starts a sweep."""
+        """The interval at which the schedule starts a sweep."""
         return _duration(self.sweep_interval)
 
     @property
     def care(self) -> Care:
-        """How carefully lost sagas are looked for."""
+        """The care with which a sweep looks for orphaned sagas."""
         return Care(_duration(self.sweep_grace), int(self.sweep_brake_percent))
 
     @property
     def health_host(self) -> str:
-        """Where `GET /health` listens."""
+        """The host on which `GET /health` listens."""
         return self.health_address.rpartition(":")[0].strip("[]")
 
     @property
     def health_port(self) -> int:
-        """Where `GET /health` listens."""
+        """The port on which `GET /health` listens."""
         return int(self.health_address.rpartition(":")[2])
 
     @classmethod
     def names(cls) -> set[str]:
-        """Every environment variable that is read."""
+        """The names of all environment variables that are read."""
         names = {_name(item) for item in fields(cls)}
         return names | {f"{_name(i)}_FILE" for i in fields(cls) if i.metadata.get("secret")}
 
 
 def _duration(text: str) -> timedelta:
-    """An ISO 8601 duration; a negative one, which no setting takes, for a text that is none."""
+    """Parse an ISO 8601 duration; a negative one, which no setting takes, for a text that is
+    none."""
     try:
         return _DURATION.validate_strings(text) if text.startswith("P") else -timedelta.resolution
     except ValidationError:

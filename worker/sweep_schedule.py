@@ -1,4 +1,4 @@
-"""The schedule that sweeps: every worker keeps it in place, and all of them want the same."""
+"""The schedule of the sweep: every worker keeps it in place, and all of them want the same."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ _NOTE = "Finds sagas that are open in the ledger and closed in Temporal"
 
 async def keep_schedule(client: Client, settings: Settings) -> None:
     """Create the schedule, or give it the interval and the task queue of the settings. Whether it
-    is paused is left to people. Raises RPCError."""
+    is paused is left to operators. Raises RPCError."""
     schedule = _schedule(settings)
     try:
         await client.create_schedule(SCHEDULE, schedule)

@@ -1,4 +1,4 @@
-"""What a worker is made of, in one place that can be read from top to bottom."""
+"""Wires the parts of a worker, in one place that can be read from top to bottom."""
 
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -44,7 +44,7 @@ QUEUES = ("payments", "infrastructure")
 
 @dataclass(frozen=True)
 class Running:
-    """What the worker runs on; health asks both."""
+    """The database, the client and the workers of a running worker; health asks the first two."""
 
     database: Database
     client: Client
@@ -52,7 +52,7 @@ class Running:
 
 
 async def connect(settings: Settings) -> Client:
-    """Temporal, as the SDK's environment configuration names it."""
+    """Connect to Temporal, as the SDK's environment configuration names it."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
     return await Client.connect(**config, data_converter=DATA_CONVERTER)
@@ -62,7 +62,7 @@ async def connect(settings: Settings) -> Client:
 async def wire(
     settings: Settings, client: Client, queues: Sequence[str] = QUEUES
 ) -> AsyncIterator[Running]:
-    """Everything a worker needs, opened; the workers are made and not yet started."""
+    """Open everything that a worker needs; the workers are made and not yet started."""
     async with AsyncExitStack() as stack:
         url = needed(settings.database_url, "AMENDS_DATABASE_URL")
         # Each connection, since the server behind the address may become a restored one.
@@ -107,7 +107,7 @@ async def wire(
 
 
 def providers(settings: Settings) -> list[Provider]:
-    """The places in which infrastructure is made; those of packages have settings of their own.
+    """The providers of infrastructure; those of packages have settings of their own.
 
     Raises ProviderNotLoaded.
     """

@@ -1,4 +1,4 @@
-"""Let an agent ask for payments, or stop it."""
+"""The saga that registers or revokes an agent."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from workflows.engine.workflow import SagaWorkflow
 
 @workflow.defn
 class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
-    """See contract: input `AgentRequest`, result `AgentResult`."""
+    """Registers or revokes an agent: input `AgentRequest`, result `AgentResult`."""
 
     kind = AGENT
     opens_with_its_first_step = True
 
     @workflow.run
     async def run(self, *raw: Any) -> AgentResult:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as an `AgentRequest` and run the saga."""
         return await self.carry_out(raw)
 
     async def story(self, request: AgentRequest) -> AgentResult:
-        """What the saga does, step by step."""
+        """Register or revoke the agent, in one step that a compensation undoes."""
         self.saga.refuse_cancel()
         state: AgentEnd = "registered" if request.action == "register" else "revoked"
         result = AgentResult(state=state, agent_id=request.agent_id)
@@ -37,5 +37,5 @@ class AgentSaga(SagaWorkflow[AgentRequest, AgentResult]):
         return result
 
     def subjects(self, request: AgentRequest) -> list[str]:
-        """The aggregates that the saga is about."""
+        """The aggregate that the saga is about: the agent."""
         return [f"agent/{request.agent_id}"]

@@ -1,4 +1,4 @@
-"""A change of an environment: some resources shall be present, others absent."""
+"""The saga of a change: some resources of an environment shall be present, others absent."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,13 +19,14 @@ from workflows.planning.validation import InvalidChange, validated
 
 @workflow.defn
 class InfrastructureSaga(ChangeStory[ChangeRequest]):
-    """See contract: input `ChangeRequest`, result `ChangeResult`."""
+    """Plans and applies a change of an environment: input `ChangeRequest`, result
+    `ChangeResult`."""
 
     kind = CHANGE
 
     @workflow.run
     async def run(self, *raw: Any) -> ChangeResult:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as a `ChangeRequest` and run the saga."""
         return await self.carry_out(raw)
 
     def admitted(self, raw: tuple[Any, ...]) -> ChangeRequest:
@@ -38,7 +39,7 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
         return request
 
     async def planned(self, request: ChangeRequest) -> tuple[Plan, Mapping[str, str]]:
-        """The plan of the change, against what the ledger knows now."""
+        """Plan the change against the recorded state of its environment."""
         change = validated(request)
         found = await self.saga.step(
             "plan",
@@ -48,6 +49,6 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
         return plan(change, found.resources), {}
 
     def subjects(self, request: ChangeRequest) -> list[str]:
-        """The aggregates that the saga is about."""
+        """The aggregates that the saga is about: the resources that the request names."""
         names = [*(resource.name for resource in request.present), *request.absent]
         return [resource_name(request.environment, name) for name in names]

@@ -29,16 +29,17 @@ RequestT = TypeVar("RequestT", bound=ChangeRequest | RollbackRequest)
 
 
 class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
-    """What is planned is applied, independent branches at once; a failure undoes all of it."""
+    """Applies a plan, independent branches at once; a failure compensates the whole change."""
 
     opens_with_its_first_step = True
 
     async def planned(self, request: RequestT) -> tuple[Plan, Mapping[str, str]]:
-        """The plan, and by resource the saga whose change it takes back."""
+        """Plan the request; returns the plan, and by resource the saga whose change it reverses."""
         raise NotImplementedError
 
     async def story(self, request: RequestT) -> ChangeResult:
-        """What the saga does, step by step."""
+        """Plan the change, then apply each operation of the plan, or return why the plan is
+        refused."""
         plan, undoes = await self.planned(request)
         if plan.refusals:
             refusal = plan.refusals[0]
@@ -58,7 +59,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
     async def _apply_along_the_graph(
         self, plan: Plan, undoes: Mapping[str, str], allow_irreversible: bool
     ) -> None:
-        """Each operation begins when those it waits for are done."""
+        """Apply each operation as soon as those that it waits for are done."""
         waiting = {operation.name: operation for operation in plan.to_do}
         running: dict[str, asyncio.Task[object]] = {}
         done: set[str] = set()
@@ -94,7 +95,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             raise Compensate(cause_of(error), system(reason=reason)) from error
 
     async def compensated(self, request: RequestT, undone: Compensation) -> ChangeResult:
-        """The result after everything was undone."""
+        """The result of a change whose operations were undone."""
         return ChangeResult(
             state="compensated",
             reason=undone.cause,
@@ -105,13 +106,13 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
 
 
 def few(notes: list[str]) -> list[str]:
-    """As many as a person reads and a result can carry."""
+    """The first notes of a list, no more than a person reads and a result can carry."""
     left_out = len(notes) - MAX_NOTES
     return [*notes[:MAX_NOTES], f"and {left_out} more"] if left_out > 0 else notes
 
 
 async def _stop(tasks: list[asyncio.Task[object]]) -> None:
-    """Cancel and await what runs: its outcome must be on record before the undo reads it."""
+    """Cancel and await what runs: its outcome must be recorded before the undo reads it."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

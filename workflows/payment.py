@@ -1,4 +1,5 @@
-"""A payment: the policy decides, perhaps a person, then the money moves and is settled."""
+"""The saga of a payment: the policy decides, perhaps a person, then the money moves and is
+settled."""
 
 from typing import Any, cast
 
@@ -28,18 +29,19 @@ from workflows.engine.workflow import SagaWorkflow
 
 @workflow.defn
 class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
-    """See contract: input `PaymentRequest`, result `PaymentResult`."""
+    """Authorizes, sends and settles a payment: input `PaymentRequest`, result `PaymentResult`."""
 
     kind = PAYMENT
     opens_with_its_first_step = True
 
     @workflow.run
     async def run(self, *raw: Any) -> PaymentResult:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as a `PaymentRequest` and run the saga."""
         return await self.carry_out(raw)
 
     async def story(self, request: PaymentRequest) -> PaymentResult:
-        """What the saga does, step by step."""
+        """Authorize the payment, wait for approval and capture where needed, send the transfer,
+        settle."""
         hold = await self._authorize(request)
         if hold.state == "pending_approval":
             hold = await self._approval(hold)
@@ -87,7 +89,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         return result
 
     async def _authorize(self, request: PaymentRequest) -> Authorized:
-        """The policy decides and the spend is reserved, in one commit."""
+        """Decide by the policy and reserve the spend, in one commit."""
         return await self.saga.step(
             "authorize",
             AuthorizationActivities.authorize,
@@ -103,7 +105,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         )
 
     async def _approval(self, hold: Authorized) -> Authorized:
-        """Wait for a person. Rejecting, or letting the deadline pass, compensates the saga."""
+        """Wait for a person. A rejection, or a deadline that passes, compensates the saga."""
         self.saga.decided("pending_approval")
         asked = await self.saga.person("approval", until=hold.expires_at)
         if asked is None:
@@ -130,14 +132,14 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         return approved
 
     async def _agent_captures(self) -> str:
-        """Wait until the agent captures; returns who did."""
+        """Wait until the agent captures; returns the actor that did."""
         asked = await self.saga.person("capture")
         assert asked is not None
         self.saga.agree()
         return asked.by.actor
 
     async def compensated(self, request: PaymentRequest, undone: Compensation) -> PaymentResult:
-        """The result after everything was undone."""
+        """The result of a payment that was undone: rejected, expired, voided or compensated."""
         hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
         self.saga.show(decision=hold.state)
         return PaymentResult(
@@ -150,12 +152,12 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         )
 
     def subjects(self, request: PaymentRequest) -> list[str]:
-        """The aggregates that the saga is about."""
+        """The aggregate that the saga is about: the agent."""
         return [f"agent/{request.agent_id}"]
 
     @workflow.update
     async def approve(self, *raw: Any) -> Progress:
-        """A person says yes. Refused unless the saga waits for an approval."""
+        """Approve the payment as a person. Refused unless the saga waits for an approval."""
         return await self._ask("approve", raw)
 
     @approve.validator
@@ -164,7 +166,8 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def reject(self, *raw: Any) -> Progress:
-        """A person says no: the reserved spend is released. Answers when that is on record."""
+        """Reject the payment as a person: the reserved spend is released. Answers when that is
+        recorded."""
         await self._ask("reject", raw)
         return await self._compensating()
 
@@ -180,8 +183,8 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def capture(self, *raw: Any) -> Progress:
-        """The agent takes the money of an approved authorization; answers with the outcome, or
-        that a person has to look. Repeated, it answers the same."""
+        """Capture an approved authorization as its agent. Answers with the outcome, or that an
+        operator has to look. Repeated, it answers the same."""
         if self.progress().waits_for == "capture":
             await self._ask("capture", raw)
         # Days may pass until a person has looked: whoever captures is told that somebody has to.

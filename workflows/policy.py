@@ -1,4 +1,4 @@
-"""Set what an agent may spend."""
+"""The saga that sets the policy of an agent."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from workflows.engine.workflow import SagaWorkflow
 
 @workflow.defn
 class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
-    """See contract: input `PolicyRequest`, result `PolicyResult`."""
+    """Sets the policy of an agent: input `PolicyRequest`, result `PolicyResult`."""
 
     kind = POLICY
     opens_with_its_first_step = True
 
     @workflow.run
     async def run(self, *raw: Any) -> PolicyResult:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as a `PolicyRequest` and run the saga."""
         return await self.carry_out(raw)
 
     async def story(self, request: PolicyRequest) -> PolicyResult:
-        """What the saga does, step by step."""
+        """Set the policy of the agent, in one step."""
         self.saga.refuse_cancel()
         policy = await self.saga.step(
             "set policy",
@@ -36,5 +36,5 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
         )
 
     def subjects(self, request: PolicyRequest) -> list[str]:
-        """The aggregates that the saga is about."""
+        """The aggregates that the saga is about: the agent and its policy."""
         return [f"agent/{request.agent_id}", f"policy/{request.agent_id}"]

@@ -1,4 +1,4 @@
-"""Carry a saga to its end whose run Temporal has lost: undo it, or past its pivot, go forward."""
+"""The recovery of an orphaned saga: it is compensated, or past its pivot goes forward."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 
 
 def recovery_id(saga_id: str, epoch: int) -> str:
-    """The workflow id of the recovery of a saga that was lost in this epoch."""
+    """The workflow id of the recovery of a saga that was orphaned in this epoch."""
     return f"recovery/{saga_id}/{epoch}"
 
 
@@ -34,14 +34,16 @@ class RecoverySaga:
 
     @workflow.run
     async def run(self, *raw: Any) -> Recovered:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as a `RecoveryRequest` and recover the saga."""
         request = admit(raw, RecoveryRequest)
         expected = recovery_id(request.saga_id, request.epoch)
         if workflow.info().workflow_id != expected:
             raise invalid_input([("workflow_id", "must be recovery/, the saga, / and the epoch")])
         kind = kind_named(request.saga_id)
         if kind is None:
-            raise left_open(request, "unknown_kind", "no worker of this version knows its kind")
+            raise left_open(
+                request, "unknown_kind", "no worker of this version knows its kind of saga"
+            )
         about = SUBJECTS.value_set([f"saga/{request.saga_id}"])
         workflow.upsert_search_attributes([KIND.value_set("recovery"), about])
         declared = await self._declare(request, kind)
@@ -98,7 +100,7 @@ class RecoverySaga:
             await run
         except ChildWorkflowError:
             # A saga that ends as failed; or one that was lost again: the ledger knows.
-            workflow.logger.info("the run that carried %s on has failed", saga_id)
+            workflow.logger.info("%s: the run that carried it on has failed", saga_id)
         standing: Standing = await workflow.execute_activity_method(
             LostSagas.read_saga,
             saga_id,
@@ -114,7 +116,7 @@ class RecoverySaga:
 
 
 def left_open(request: RecoveryRequest, word: str, why: str) -> ApplicationError:
-    """The failure of a recovery that could not; the next sweep tries again."""
+    """The failure of a recovery that could not carry the saga on; the next sweep tries again."""
     return ApplicationError(
-        f"{request.saga_id} was lost and is left open: {why}", type=word, non_retryable=True
+        f"{request.saga_id} is orphaned and is left open: {why}", type=word, non_retryable=True
     )

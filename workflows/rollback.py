@@ -1,4 +1,4 @@
-"""Bring an environment back to a point of the log: a plan, carried out like any other change."""
+"""The saga of a rollback: brings an environment back to a point of the log by a planned change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,13 +21,13 @@ from workflows.planning.rollback_planner import plan_rollback
 
 @workflow.defn
 class RollbackSaga(ChangeStory[RollbackRequest]):
-    """See contract: input `RollbackRequest`, result `ChangeResult`."""
+    """Plans and applies a rollback: input `RollbackRequest`, result `ChangeResult`."""
 
     kind = ROLLBACK
 
     @workflow.run
     async def run(self, *raw: Any) -> ChangeResult:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as a `RollbackRequest` and run the saga."""
         return await self.carry_out(raw)
 
     def admitted(self, raw: tuple[Any, ...]) -> RollbackRequest:
@@ -40,7 +40,8 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
         return request
 
     async def planned(self, request: RollbackRequest) -> tuple[Plan, Mapping[str, str]]:
-        """The plan back to a point of the past, and the changes that it undoes."""
+        """Plan the way back to a point of the log; returns the plan and the changes that it
+        reverses."""
         past = ReadPast(environment=request.environment, to=request.to, names=request.resources)
         try:
             rewound = await self.saga.step("plan", ResourceActivities.read_past, past)
@@ -50,14 +51,15 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
         return reversal.plan, reversal.undoes
 
     def subjects(self, request: RollbackRequest) -> list[str]:
-        """The aggregates that the saga is about."""
+        """The aggregates that the saga is about: the named resources, or the environment and the
+        point."""
         if request.resources:
             return [resource_name(request.environment, name) for name in request.resources]
         return [f"environment/{request.environment}", f"to/{request.to}"]
 
 
 def _refused(request: RollbackRequest, error: ActivityError) -> Plan:
-    """There is no such point to go back to."""
+    """The plan of a rollback whose point is refused."""
     cause = error.cause
     if not isinstance(cause, ApplicationError) or cause.type != REFUSED:
         raise error

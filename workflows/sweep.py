@@ -1,4 +1,4 @@
-"""Look for sagas that Temporal lost, and have each of them carried to its end."""
+"""The sweep: looks for orphaned sagas, and has each of them carried to its end."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,12 +28,12 @@ LOOK_RETRIES = RetryPolicy(maximum_interval=timedelta(seconds=30))
 
 @workflow.defn
 class SweepWorkflow:
-    """One sweep, as the schedule starts it or a person. It fails with `needs_attention`, after it
-    did what it could, so that a person sees it."""
+    """One sweep, started by the schedule or by an operator. It fails with `needs_attention`, after
+    it did what it could, so that an operator sees it."""
 
     @workflow.run
     async def run(self, *raw: Any) -> Swept:
-        """The workflow: admit the input and carry it out."""
+        """Validate the input as a `SweepRequest` and sweep."""
         request = admit(raw, SweepRequest)
         workflow_id = workflow.info().workflow_id
         # The server appends the time to the id of a run of the schedule.
@@ -52,7 +52,7 @@ class SweepWorkflow:
         )
         workflow.set_current_details(page(swept))
         if alerts:
-            workflow.logger.error("a person has to look: %s", " ".join(alerts))
+            workflow.logger.error("the sweep needs an operator: %s", " ".join(alerts))
             raise ApplicationError(
                 " ".join(alerts),
                 swept.model_dump(mode="json"),
@@ -90,15 +90,15 @@ class SweepWorkflow:
                 static_summary=f"{lost.saga_id}: its run was lost ({lost.found})",
             )
         except WorkflowAlreadyStartedError:
-            workflow.logger.info("another sweep has begun to recover %s", lost.saga_id)
+            workflow.logger.info("%s is already being recovered by another sweep", lost.saga_id)
 
 
 def alerts_of(seen: Seen) -> list[str]:
-    """What a person has to look at, in sentences that say what to do."""
+    """The alerts of a sweep for an operator, in sentences that say what to do."""
     alerts = []
     if seen.held:
         alerts.append(
-            f"{seen.lost_in_all} of {seen.open} open sagas look lost at once, so nothing was "
+            f"{seen.lost_in_all} of {seen.open} open sagas look orphaned at once, so nothing was "
             f"undone: see whether this is the right Temporal and whether it lost data; to go on, "
             f"amends sweep --all --reason TEXT."
         )
@@ -112,15 +112,15 @@ def alerts_of(seen: Seen) -> list[str]:
     unknown = sorted({lost.kind for lost in seen.lost} - set(BY_NAME))
     if unknown:
         alerts.append(
-            f"lost sagas of an unknown kind ({', '.join(unknown)}) were left alone: run a worker "
-            f"of the version that knows it."
+            f"orphaned sagas of an unknown kind ({', '.join(unknown)}) were left alone: run a "
+            f"worker of the version that knows them."
         )
     return alerts
 
 
 def page(swept: Swept) -> str:
-    """What a person sees of it in the Web UI."""
-    head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look lost"
+    """The page of the sweep in the Web UI."""
+    head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look orphaned"
     return "\n".join(
         [
             head,

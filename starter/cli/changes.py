@@ -1,4 +1,4 @@
-"""`amends plan`, `apply`, `rollback`: what an environment shall hold, or shall hold again."""
+"""`amends plan`, `apply`, `rollback`: the changes of an environment."""
 
 import json
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
 
 
 def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
-    """The change in a file; what the command line says stands above it."""
+    """The change in a file; the options of the command line override its fields."""
     from starter.cli.documents import read_yaml
     from starter.cli.planning import valid_change
     from starter.client.wrong_fields import checked
@@ -86,10 +86,16 @@ def _said(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--to", required=True, metavar="POINT", help="before:CHANGE, a time or a position.")
-@click.option("--resource", "resources", multiple=True, metavar="NAME", help="Only this one.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what it would do, and do nothing.")
-@click.option("--at", metavar="WHEN", help="Later: ISO 8601 with a zone, or PT10S from now.")
+@click.option(
+    "--to", required=True, metavar="POINT", help="The point: before:CHANGE, a time or a position."
+)
+@click.option(
+    "--resource", "resources", multiple=True, metavar="NAME", help="Only this resource; repeatable."
+)
+@click.option(
+    "--plan", "plan_only", is_flag=True, help="Show the plan of the rollback, and do nothing."
+)
+@click.option("--at", metavar="WHEN", help="Run it later: ISO 8601 with a zone, or PT10S from now.")
 @options.environment
 @options.force
 @options.allow_irreversible
@@ -108,10 +114,10 @@ def rollback(
     as_json: bool,
     **asked: Any,
 ) -> int:
-    """Bring resources back to what they were.
+    """Roll resources back to an earlier state.
 
-    That is a change of its own. With --at a schedule does it, whether or not you are there; its
-    name is the operation id.
+    A rollback is a change of its own. With --at a schedule runs it, whether or not you are there;
+    the name of the schedule is the operation id.
     """
     from starter.cli.planning import check_rollback
     from starter.cli.story import submit
@@ -170,8 +176,8 @@ def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> 
         output.document(document_of(scheduled))
     else:
         output.line(f"{scheduled.note}; at {document_of(scheduled)['next_run']}")
-        output.line(f"it will be {scheduled.saga_id}")
-        output.line(f"amends schedule pause {name} holds it back")
+        output.line(f"the saga will be {scheduled.saga_id}")
+        output.line(f"amends schedule pause {name} pauses the schedule")
     return 0
 
 
@@ -206,5 +212,5 @@ def _difference(operation: "Operation") -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A value as the file has it: text as it is, all else as JSON, which YAML reads too."""
+    """A value as the file has it: text as it is, other values as JSON, which YAML reads too."""
     return value if isinstance(value, str) else json.dumps(value)

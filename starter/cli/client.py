@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
-    """What `work` gives, called with a connected client."""
+    """The result of `work`, called with a connected client."""
     from temporalio.runtime import Runtime, TelemetryConfig
 
     from starter.client.client import Amends
@@ -30,7 +30,7 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
 
 
 def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
-    """What `work` gives, called with the ledger as its auditor reads it."""
+    """The result of `work`, called with the ledger as its auditor reads it."""
     from starter.client.recorded import reading
 
     url = setting("AMENDS_AUDIT_URL", settings())
@@ -45,7 +45,7 @@ def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
 
 
 def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:
-    """What `work` gives; None where the ledger can't be read."""
+    """The result of `work`; None where the ledger can't be read."""
     try:
         return with_ledger(work)
     except Unreachable:

@@ -1,4 +1,4 @@
-"""All commands of `amends`."""
+"""The commands of `amends`, in the order of its help."""
 
 import click
 
@@ -34,7 +34,7 @@ COMMANDS = (
 
 
 class _InOrder(click.Group):
-    """Lists the commands by what they are about, not by the alphabet."""
+    """Lists the commands by topic, not by the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -43,7 +43,7 @@ class _InOrder(click.Group):
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="amends")
 def amends() -> None:
-    """Durable sagas that make amends.
+    """Durable sagas for payments and infrastructure.
 
     Exit status: 0 done; 1 the saga ended otherwise (denied, rejected, compensated, failed); 2 bad
     usage or input; 3 a server can't be reached; 4 it waits for a person, or needs attention.

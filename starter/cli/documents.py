@@ -1,4 +1,4 @@
-"""Reads the files of requests: YAML and JSON, without what makes either surprising."""
+"""Reads request files: YAML and JSON, without the surprises of either."""
 
 import json
 import math
@@ -18,7 +18,7 @@ MAX_NODES = 100_000
 
 
 def read_json(file: str) -> dict[str, Any]:
-    """The JSON object in a file; `-` reads stdin. Raises BadRequest, naming the place."""
+    """Read the JSON object in a file; `-` reads stdin. Raises BadRequest, naming the place."""
     text, file = _text(file), _called(file)
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
@@ -34,7 +34,7 @@ def read_json(file: str) -> dict[str, Any]:
 
 
 def read_yaml(file: str) -> dict[str, Any]:
-    """The YAML mapping in a file; `-` reads stdin. Raises BadRequest, naming the place.
+    """Read the YAML mapping in a file; `-` reads stdin. Raises BadRequest, naming the place.
 
     Scalars are read as in JSON: `2026-11-22`, `no`, `12:30` and `007` stay text.
     """
@@ -46,7 +46,7 @@ def read_yaml(file: str) -> dict[str, Any]:
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise BadRequest(f"{file} is not usable YAML: {error.problem}{place}") from None
     except yaml.YAMLError:
-        raise BadRequest(f"{file} is not YAML: it holds a character that is not allowed") from None
+        raise BadRequest(f"{file} is not YAML: a character in it is not allowed") from None
     except RecursionError:
         raise BadRequest(f"{file} is nested too deeply") from None
 
@@ -86,17 +86,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput(twice, "stands twice in one object")
+        raise InvalidInput(twice, "the field occurs twice in one object")
     return fields
 
 
 def _no_number(_: str) -> Any:
-    raise ValueError("NaN and Infinity are no numbers")
+    raise ValueError("NaN and Infinity are not numbers")
 
 
 class _JsonLike(yaml.SafeLoader):
-    """YAML with the scalars of JSON. YAML 1.1 reads dates, 12:30 (as 750), `no` and 007 as
-    something that nobody wrote; here they are text."""
+    """YAML with the scalars of JSON. YAML 1.1 reads dates, 12:30 (as 750), `no` and 007 as other
+    values than text; here they are text."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (declared so by PyYAML)
 
@@ -128,7 +128,8 @@ def _one_document(text: str) -> Any:
 
 
 def _check(node: yaml.Node, sizes: dict[int, float]) -> float:
-    """How many nodes there are with every alias written out. Raises for what we don't take."""
+    """Count the nodes with every alias written out. Raises for tags and names that are not
+    accepted."""
     known = sizes.get(id(node))
     if known is not None:
         # Infinite: the node is being looked at, so it holds itself.
@@ -138,7 +139,7 @@ def _check(node: yaml.Node, sizes: dict[int, float]) -> float:
         raise _refused(f"the tag {node.tag.rpartition(':')[2]} is not allowed", node)
     size = 1.0 + sum(_check(child, sizes) for child in _children(node))
     if size > MAX_NODES:
-        raise _refused(f"its aliases make more than {MAX_NODES:,} values", node)
+        raise _refused(f"its aliases expand to more than {MAX_NODES:,} values", node)
     sizes[id(node)] = size
     return size
 
@@ -153,7 +154,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
         if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
             raise _refused("the name of a field must be text: put it in quotes", key)
         if key.value in names:
-            raise _refused(f"the field {key.value} stands twice", key)
+            raise _refused(f"the field {key.value} occurs twice", key)
         names.add(key.value)
     return [child for pair in node.value for child in pair]
 

@@ -1,4 +1,4 @@
-"""Events for people: a table on a terminal, plain lines for what reads a pipe."""
+"""Prints events for people: a table on a terminal, plain lines on a pipe."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ _AT_ONCE = 1000
 
 
 def show(events: "Sequence[LoggedEvent]", saga_id: str | None = None) -> None:
-    """All of them at once; names of `saga_id` are shortened on a terminal."""
+    """Print a list of events at once; names of `saga_id` are shortened on a terminal."""
     if output.on_terminal():
         _draw(events, saga_id)
     else:
@@ -22,7 +22,7 @@ def show(events: "Sequence[LoggedEvent]", saga_id: str | None = None) -> None:
 
 
 async def show_stream(events: "AsyncIterator[LoggedEvent]") -> None:
-    """Any number of them, in bounded memory."""
+    """Print any number of events, in bounded memory."""
     stretch: list[LoggedEvent] = []
     stretches = 0
     async for event in events:
@@ -43,7 +43,7 @@ def _show_stretch(events: "Sequence[LoggedEvent]", *, first: bool) -> None:
 
 
 def in_a_line(event: "LoggedEvent") -> str:
-    """An event as it comes."""
+    """An event in one line, as `amends follow` prints it."""
     time = f"{event.timestamp:%Y-%m-%d %H:%M:%S.%f}"[:-3]
     return f"{time}  {event.event_type}  {event.aggregate}  {event.user_id}"
 

@@ -1,4 +1,4 @@
-"""`amends show`, `diff`, `blame`: an aggregate, as it is and was, and who made it so."""
+"""`amends show`, `diff`, `blame`: the state of an aggregate, now and then, and who changed it."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("aggregate", metavar="ID")
-@click.option("--at", metavar="POINT", help="As it was at a time or a position.")
+@click.option("--at", metavar="POINT", help="The state at this time or position.")
 @options.timeout
 @options.as_json
 def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> None:
     """Show the state of ID, folded from its events.
 
-    A past that is closed is shown at once, and is shown the same for ever. One that is not closed
-    is waited for.
+    A closed past is shown at once, and is shown the same for ever. The command waits for a past
+    that is not closed.
     """
     from starter.cli.client import with_ledger
 
@@ -53,9 +53,9 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
 @options.timeout
 @options.as_json
 def diff(aggregate: str, before: str, after: str, timeout_s: float, as_json: bool) -> None:
-    """Show what differs in ID between T1 and T2.
+    """Show how the state of ID differs between T1 and T2.
 
-    Each is a time or a position. The events between them are listed too.
+    T1 and T2 are times or positions. The events between them are listed too.
     """
     from starter.cli.client import with_ledger
 
@@ -96,7 +96,8 @@ def _tell_diff(found: "Diff") -> None:
 def blame(aggregate: str, field: str | None, as_json: bool) -> None:
     """Show who last changed each field of ID.
 
-    Or only FIELD and what is below it. A field below another has a dotted name: spec.owner.
+    With FIELD, only that field and the fields below it. A field below another has a dotted name:
+    spec.owner.
     """
     from starter.cli.client import with_ledger
 

@@ -1,4 +1,4 @@
-"""`amends sagas`, `saga`, `verify`: what the ledger says."""
+"""`amends sagas`, `saga`, `verify`: the sagas in the ledger, and its verification."""
 
 import re
 from datetime import UTC, datetime
@@ -20,9 +20,9 @@ _LIMIT = click.IntRange(min=1, max=100_000)
 
 
 @click.command()
-@click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
+@click.option("--open", "open_only", is_flag=True, help="Only sagas that have not ended.")
 @click.option(
-    "--needs-attention", "stuck_only", is_flag=True, help="The steps that wait for a person."
+    "--needs-attention", "stuck_only", is_flag=True, help="Only steps that wait for an operator."
 )
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
 @options.as_json
@@ -51,7 +51,7 @@ def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
         ("saga", "state", "ended as", "started"),
         rows,
         droppable=("started", "state"),
-        empty="no saga is open" if open_only else "there is no saga yet",
+        empty="no saga is open" if open_only else "no saga in the ledger yet",
     )
 
 
@@ -89,14 +89,14 @@ def _list_waiting(limit: int, as_json: bool) -> None:
         for each in found
     ]
     headers = ("saga", "step", "why", "since", "what to say")
-    output.table(headers, rows, droppable=("since", "why"), empty="no step waits for a person")
+    output.table(headers, rows, droppable=("since", "why"), empty="no step waits for an operator")
 
 
 @click.command()
 @click.argument("saga", metavar="ID")
 @options.as_json
 def saga(saga: str, as_json: bool) -> None:
-    """Show the saga ID: how it stands, its steps, its events."""
+    """Show the saga ID: its state, its steps, its events."""
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":
@@ -119,7 +119,9 @@ async def _saga_id(database: "Database", text: str) -> str:
 
     found = await meant_by(database, text)
     if not found.startswith("saga/"):
-        raise NotKnown(f"{found} is no saga: amends sagas lists them, amends show shows it")
+        raise NotKnown(
+            f"{found} is not a saga: amends sagas lists the sagas, amends show shows the aggregate"
+        )
     return found.removeprefix("saga/")
 
 
@@ -165,18 +167,18 @@ def _tell(story: "SagaStory") -> None:
 @click.option(
     "--since",
     metavar="POSITION|WHEN",
-    help="Only what was touched since: much faster, and it says what it does not see.",
+    help="Only aggregates touched since: much faster; the result names what this can't detect.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(min=1, max=64),
     default=1,
     show_default=True,
-    help="How many share the work.",
+    help="The number of processes that share the work.",
 )
 @options.as_json
 def verify(since: str | None, processes: int, as_json: bool) -> int:
-    """Replay every aggregate and compare it with its row. Exit status 1 if anything differs."""
+    """Fold every aggregate anew and compare it with its row. Exit status 1 if anything differs."""
     from starter.cli.client import with_ledger
 
     after = _point(since)

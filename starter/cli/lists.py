@@ -1,4 +1,4 @@
-"""`amends payments`, `amends resources`: what the state tables hold now."""
+"""`amends payments`, `amends resources`: the rows of the state tables now."""
 
 from typing import TYPE_CHECKING, get_args
 
@@ -15,10 +15,15 @@ _LIMIT = click.IntRange(min=1, max=100_000)
 
 
 @click.command()
-@click.option("--agent", "agent_id", metavar="NAME", help="Only of this agent.")
-@click.option("--state", metavar="STATE", help="Only in this state: captured, denied, ...")
-@click.option("--from", "since", metavar="TIME", help="ISO 8601, or PT1H: an hour ago.")
-@click.option("--to", "until", metavar="TIME", help="Only those asked for before this time.")
+@click.option("--agent", "agent_id", metavar="NAME", help="Only payments of this agent.")
+@click.option("--state", metavar="STATE", help="Only payments in this state: captured, denied, ...")
+@click.option(
+    "--from",
+    "since",
+    metavar="TIME",
+    help="Only from this time on: ISO 8601, or PT1H: an hour ago.",
+)
+@click.option("--to", "until", metavar="TIME", help="Only payments requested before this time.")
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
 @options.as_json
 def payments(
@@ -29,7 +34,7 @@ def payments(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the newest payments that were asked for."""
+    """List the newest payments."""
     from datetime import UTC, datetime
 
     from ledger.aggregates.authorization import AuthorizationPhase
@@ -76,11 +81,13 @@ def payments(
 
 @click.command()
 @options.environment
-@click.option("--kind", metavar="KIND", help="Only of this kind, such as postgres.database.")
+@click.option(
+    "--kind", metavar="KIND", help="Only resources of this kind, such as postgres.database."
+)
 @click.option("--limit", type=_LIMIT, default=1000, show_default=True)
 @options.as_json
 def resources(environment: str | None, kind: str | None, limit: int, as_json: bool) -> None:
-    """List what an environment holds, by kind and name."""
+    """List the resources of an environment, by kind and name."""
     from ledger.read.queries import present_resources
     from starter.cli.client import with_ledger
 

@@ -1,4 +1,4 @@
-"""A saga on a terminal: a table of its steps that changes while it runs."""
+"""Shows a saga on a terminal: a table of its steps that changes while it runs."""
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -35,7 +35,7 @@ _TURNING = ("running", "resolving", "undoing")
 
 
 class LiveTable:
-    """Draws the steps anew at each `tell`; what it drew last stays."""
+    """Draws the steps anew at each `tell`; the last drawing stays."""
 
     def __init__(self) -> None:
         self._live = Live(console=Console(), refresh_per_second=12)

@@ -1,4 +1,4 @@
-"""`amends log`, `amends follow`: the events as they were written, and as they come."""
+"""`amends log`, `amends follow`: the events of the log, and new ones as they are written."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
@@ -21,20 +21,37 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _FILTERS = (
     click.argument("aggregate", metavar="[ID]", required=False),
-    click.option("--saga", metavar="ID", help="Only what this saga wrote."),
+    click.option("--saga", metavar="ID", help="Only events that this saga wrote."),
     click.option(
-        "--aggregate-type", metavar="TYPE", help="Only of authorizations, resources, steps, ..."
+        "--aggregate-type",
+        metavar="TYPE",
+        help="Only events of this type of aggregate: authorization, resource, step, ...",
     ),
-    click.option("--user", metavar="WHO", help="Only by user:…, agent:… or system:…."),
-    click.option("--type", "types", metavar="EVENT", multiple=True, help="Only such; repeatable."),
-    click.option("--from", "since", metavar="TIME", help="ISO 8601, or PT1H: an hour ago."),
-    click.option("--to", "until", metavar="TIME", help="Only before this time."),
-    click.option("--after", metavar="TOKEN", help="Go on after an event: its token."),
+    click.option(
+        "--user", metavar="WHO", help="Only events of this actor: user:…, agent:… or system:…."
+    ),
+    click.option(
+        "--type",
+        "types",
+        metavar="EVENT",
+        multiple=True,
+        help="Only events of this type; repeatable.",
+    ),
+    click.option(
+        "--from",
+        "since",
+        metavar="TIME",
+        help="Only from this time on: ISO 8601, or PT1H: an hour ago.",
+    ),
+    click.option("--to", "until", metavar="TIME", help="Only events before this time."),
+    click.option(
+        "--after", metavar="TOKEN", help="Start after this cursor: the token of an event."
+    ),
 )
 
 
 def _filtered(command: Command) -> Command:
-    """What both commands can leave out."""
+    """Add the filters of both commands."""
     for option in reversed(_FILTERS):
         command = option(command)
     return command
@@ -42,7 +59,7 @@ def _filtered(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class _Filters:
-    """The options, as they were typed."""
+    """The filter options as they were typed."""
 
     aggregate: str | None
     saga: str | None
@@ -54,7 +71,8 @@ class _Filters:
     after: str | None
 
     async def wanted(self, database: "Database") -> "Wanted":
-        """Raises InvalidInput, and the ledger's NotFound and Ambiguous."""
+        """The filters as the ledger reads them. Raises InvalidInput, and the ledger's NotFound and
+        Ambiguous."""
         from ledger.read.log import Wanted
         from starter.cli.moments import parse_past
         from starter.client.recorded import meant_by
@@ -65,9 +83,9 @@ class _Filters:
         story = found.removeprefix("saga/") if found and found.startswith("saga/") else None
         saga = await meant_by(database, self.saga) if self.saga else None
         if saga and not saga.startswith("saga/"):
-            raise InvalidInput("--saga", "is no saga: amends sagas lists them")
+            raise InvalidInput("--saga", "is not a saga: amends sagas lists the sagas")
         if saga and story and saga != found:
-            raise InvalidInput("--saga", "is another saga than ID")
+            raise InvalidInput("--saga", "names another saga than ID")
         return Wanted(
             aggregate=None if story else found,
             saga_id=story or (saga.removeprefix("saga/") if saga else None),
@@ -79,7 +97,7 @@ class _Filters:
         )
 
     def place(self) -> "Token | None":
-        """Raises InvalidInput for a token that is none."""
+        """The cursor of `--after`. Raises InvalidInput for a text that is no cursor."""
         from ledger.read.global_order import Token
 
         try:
@@ -99,15 +117,15 @@ def _aggregate_type(name: str | None) -> str | None:
 @click.command()
 @_filtered
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--all", "everything", is_flag=True, help="Without a limit.")
+@click.option("--all", "everything", is_flag=True, help="Print all events, without a limit.")
 @click.option("--newest-first", is_flag=True)
 @options.as_json
 def log(limit: int, everything: bool, newest_first: bool, as_json: bool, **filters: Any) -> None:
-    """Print the events of ID, or of all.
+    """Print the events of ID, or of the whole log.
 
-    Those of a saga are the events of its steps too. With --json each event has a `token`, from
-    which `log --after` and `follow --after` go on; it is null while an older transaction is open
-    that may still write before the event.
+    The events of a saga include those of its steps. With --json each event has a `token`, the
+    cursor from which `log --after` and `follow --after` go on; it is null while an older
+    transaction is open that may still write before the event.
     """
     from starter.cli.client import with_ledger
 
@@ -141,15 +159,16 @@ async def _print(found: "AsyncIterator[LoggedEvent]", as_json: bool) -> None:
 
 @click.command()
 @_filtered
-@click.option("--limit", type=click.IntRange(min=1), help="End after so many.")
+@click.option("--limit", type=click.IntRange(min=1), help="End after this number of events.")
 @options.as_json_lines
 def follow(limit: int | None, as_json: bool, **filters: Any) -> None:
     """Print events as they are written, until Ctrl-C.
 
-    Each comes once and none is missed. From now on, or from --after TOKEN or --from TIME;
-    `--after 0-0-0` begins with the first event ever. The last word is the token from which to go
-    on; with --json each event has one too, and the last line has nothing else. Events wait for
-    older transactions that are open anywhere in the cluster; after a few seconds stderr says whose.
+    Each event comes once and none is missed. From now on, or from --after TOKEN or --from TIME;
+    `--after 0-0-0` begins with the first event ever. The last line names the cursor (token) from
+    which to go on; with --json each event has one too, and the last line has nothing else. Events
+    wait for older transactions that are open anywhere in the cluster; after a few seconds stderr
+    names the holder.
     """
     from starter.cli.client import with_ledger
 

@@ -1,4 +1,4 @@
-"""`amends retry`, `skip`, `resolve`: what a person decides on a step that can't get on alone."""
+"""`amends retry`, `skip`, `resolve`: the operator actions on a step that waits."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _mending(command: options.Command) -> options.Command:
-    """What all three take: the saga, its step, and who decides."""
+    """Add the arguments and options of all three: the saga, its step, and who decides."""
     decided = options.actor(options.as_json(command))
     return click.argument("saga", metavar="ID")(click.argument("step", metavar="STEP")(decided))
 
@@ -23,16 +23,18 @@ def _mending(command: options.Command) -> options.Command:
 @_mending
 @options.reason
 def retry(**said: Any) -> int:
-    """Try the STEP of the saga ID again, or its undo.
+    """Retry the STEP of the saga ID, or its undo.
 
-    `amends sagas --needs-attention` lists the steps that wait for a person.
+    `amends sagas --needs-attention` lists the steps that wait for an operator.
     """
     return _mend("retry", **said)
 
 
 @click.command()
 @_mending
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the ledger.")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="The reason, which stays in the ledger."
+)
 def skip(**said: Any) -> int:
     """Give up the undo of the STEP of the saga ID.
 
@@ -48,19 +50,19 @@ def skip(**said: Any) -> int:
     "--evidence",
     required=True,
     metavar="TEXT",
-    help="By what one can tell: a reference of the bank, a ticket.",
+    help="The proof of the outcome: a reference of the bank, a ticket.",
 )
 @click.option(
     "--outcome",
     type=click.Choice(["done", "failed", "undone"]),
-    help="How it stands (default: undone, of an undo).",
+    help="The outcome of the step (default: undone, of an undo).",
 )
 @options.reason
 def resolve(**said: Any) -> int:
-    """Say how the STEP of the saga ID stands.
+    """Resolve the outcome of the STEP of the saga ID.
 
-    That is for a step of which nobody else can tell. Of a transfer that is done, the evidence is
-    the reference of the bank.
+    For a step whose outcome is in doubt. Of a transfer that is done, the evidence is the reference
+    of the bank.
     """
     return _mend("resolve", **said)
 
@@ -79,5 +81,5 @@ def _mend(
 
     progress = with_amends(work)
     say(progress, as_json=as_json)
-    # What was said is done, however the saga ends; another step may still wait for a person.
+    # The action is done, however the saga ends; another step may still wait for an operator.
     return 4 if progress.needs_person else 0

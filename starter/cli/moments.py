@@ -1,4 +1,4 @@
-"""WHEN: a moment as a person writes it, ISO 8601 with a zone or a duration from now."""
+"""Parses WHEN: a moment in ISO 8601 with a zone, or a duration from now."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""The options that several commands take."""
 
 import getpass
 import re
@@ -14,18 +14,22 @@ from starter.client.errors import InvalidInput
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-as_json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each.")
-reason = click.option("--reason", metavar="TEXT", help="Why; it stays in the ledger.")
-actor = click.option("--as", "actor", metavar="user:NAME", help="Who asks (default: you).")
+as_json_lines = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one line for each event."
+)
+reason = click.option("--reason", metavar="TEXT", help="The reason, which stays in the ledger.")
+actor = click.option(
+    "--as", "actor", metavar="user:NAME", help="The actor that asks (default: you)."
+)
 operation_id = click.option(
-    "--operation-id", metavar="ID", help="Names the operation for ever (default: a new one)."
+    "--operation-id", metavar="ID", help="The name of the operation for ever (default: a new one)."
 )
 environment = click.option(
-    "--environment", metavar="NAME", help="Where the resources are (default: dev)."
+    "--environment", metavar="NAME", help="The environment of the resources (default: dev)."
 )
-force = click.option("--force", is_flag=True, help="Also over somebody's later change.")
+force = click.option("--force", is_flag=True, help="Override later changes of others.")
 allow_irreversible = click.option(
-    "--allow-irreversible", is_flag=True, help="Also where data is lost for ever."
+    "--allow-irreversible", is_flag=True, help="Allow operations that lose data for ever."
 )
 
 timeout = click.option(
@@ -35,19 +39,21 @@ timeout = click.option(
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for the past to close.",
+    help="The longest wait for the past to close.",
 )
 
 
 def following(command: Command) -> Command:
-    """`--detach` and `--wait`: how long the command stays with its saga."""
+    """Add `--detach` and `--wait`: how long the command follows its saga."""
     detach = click.option("--detach", is_flag=True, help="Return after the decision.")
-    wait = click.option("--wait", is_flag=True, help="Go on also while it waits for a person.")
+    wait = click.option(
+        "--wait", is_flag=True, help="Follow also while the saga waits for a person."
+    )
     return detach(wait(command))
 
 
 def person(text: str | None) -> str:
-    """`user:NAME`, from `NAME` too; the login name when nothing is given."""
+    """The actor `user:NAME`, from `NAME` too; the login name when nothing is given."""
     if text is None:
         # A login name may hold what an actor's name may not.
         return "user:" + re.sub(r"[^A-Za-z0-9._@+-]", "-", _login())[:64]
@@ -58,9 +64,9 @@ def _login() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        raise InvalidInput("--as", "you have no login name: say --as user:NAME") from None
+        raise InvalidInput("--as", "no login name is known: give --as user:NAME") from None
 
 
 def new_operation_id() -> str:
-    """An operation id of this moment, which no other has."""
+    """A new operation id, made of the time and a random part."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"

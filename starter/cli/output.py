@@ -1,4 +1,4 @@
-"""What commands print: tables and lines for people, one JSON document for programs."""
+"""Prints for commands: tables and lines for people, one JSON document for programs."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import click
 
 
 def document(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     click.echo(json.dumps(value, indent=2))
 
 
@@ -19,14 +19,14 @@ def compact(value: Any) -> str:
 
 
 class Array:
-    """One JSON array on stdout, an item to a line, written as the items come: `with` it."""
+    """Prints one JSON array on stdout, an item to a line, as the items come: `with` it."""
 
     def __enter__(self) -> "Array":
         self._before = "["
         return self
 
     def add(self, value: Any) -> None:
-        """The next item."""
+        """Print the next item."""
         sys.stdout.write(f"{self._before}\n{compact(value)}")
         self._before = ","
 
@@ -36,17 +36,17 @@ class Array:
 
 
 def line(text: str) -> None:
-    """One line for a person."""
+    """Print one line for a person."""
     click.echo(plain(text))
 
 
 def aside(text: str) -> None:
-    """A line that is not the answer, on stderr."""
+    """Print a line that is not the answer, on stderr."""
     click.echo(plain(text), err=True)
 
 
 def plain(text: str) -> str:
-    """The text without characters that would steer a terminal: others wrote it."""
+    """The text without characters that would control a terminal: others wrote it."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -59,7 +59,7 @@ def table(
     empty: str,
     droppable: Sequence[str] = (),
 ) -> None:
-    """Rows in columns: drawn on a terminal, else one plain line each.
+    """Print rows in columns: drawn on a terminal, else one plain line each.
 
     On a narrow terminal the `droppable` columns go, the first first.
     """
@@ -73,7 +73,7 @@ def table(
 
 
 def rows(values: Iterable[Sequence[object]]) -> None:
-    """Rows as plain lines, a tab between the columns."""
+    """Print rows as plain lines, a tab between the columns."""
     for row in values:
         # Not echo: it sends each line off by itself.
         sys.stdout.write("\t".join(map(_cell, row)).rstrip() + "\n")

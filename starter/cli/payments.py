@@ -1,4 +1,4 @@
-"""`amends pay`, and what a person decides: `approve`, `reject`, `capture`, `cancel`."""
+"""`amends pay`, and the decisions of people: `approve`, `reject`, `capture`, `cancel`."""
 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ def pay(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Ask for the payment in FILE, and follow it.
+    """Submit the payment in FILE, and follow it.
 
     FILE is JSON; - reads stdin.
 
@@ -48,14 +48,14 @@ def pay(
 
 
 def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[str, Any]:
-    """The fields with the operation id of the command line, their own, or a new one."""
+    """Fill in the operation id: that of the command line, of the fields, or a new one."""
     if operation_id is not None:
         return {**fields, "operation_id": operation_id}
     return {"operation_id": options.new_operation_id(), **fields}
 
 
 def _deciding(command: options.Command) -> options.Command:
-    """What every decision takes: the saga, who decides, and why."""
+    """Add the argument and options of every decision: the saga, who decides, and why."""
     decided = options.actor(options.reason(options.as_json(command)))
     return click.argument("saga", metavar="ID")(decided)
 
@@ -63,23 +63,23 @@ def _deciding(command: options.Command) -> options.Command:
 @click.command()
 @_deciding
 def approve(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Allow the payment ID that waits for a person."""
+    """Approve the payment ID that waits for a person."""
     return _unless_undone(_decide("approve", saga, actor, reason, as_json))
 
 
 @click.command()
 @_deciding
 def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Refuse the payment ID that waits for a person."""
+    """Reject the payment ID that waits for a person."""
     return _unless_stuck(_decide("reject", saga, actor, reason, as_json))
 
 
 @click.command()
 @_deciding
 def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Take the money of the approved payment ID.
+    """Capture the approved payment ID.
 
-    It waits for this when it was asked for with `"capture": "manual"`.
+    A payment requested with `"capture": "manual"` waits for this command.
     """
     return _unless_undone(_decide("capture", saga, actor, reason, as_json))
 
@@ -87,7 +87,7 @@ def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> 
 @click.command()
 @_deciding
 def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Stop the saga ID, of any kind, and undo what it did."""
+    """Cancel the saga ID, of any kind, and compensate it."""
     return _unless_stuck(_decide("cancel", saga, actor, reason, as_json))
 
 
@@ -133,7 +133,7 @@ async def _undone(amends: "Amends", begun: "Progress") -> "Progress":
 
 
 def _unless_undone(progress: "Progress") -> int:
-    """The decision is taken: only a saga that ended otherwise is a failure of it."""
+    """The exit status of a cancel: 1 only where the saga ended otherwise."""
     from starter.cli.story import status_of
 
     stuck = progress.state == "needs_attention"
@@ -141,5 +141,5 @@ def _unless_undone(progress: "Progress") -> int:
 
 
 def _unless_stuck(progress: "Progress") -> int:
-    """What the person wanted is done, however the saga ends: unless somebody has to look first."""
+    """The exit status of a decision: 4 only where an operator has to look first."""
     return 0 if progress.result is not None else 4

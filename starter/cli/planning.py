@@ -26,7 +26,7 @@ def valid_change(request: ChangeRequest) -> ValidChange:
 
 
 def check_rollback(request: RollbackRequest) -> None:
-    """Raises InvalidInput for a point that is none, such as a 30th of February."""
+    """Raises InvalidInput for a point that does not exist, such as a 30th of February."""
     try:
         Target.parse(request.to)
     except ValueError as error:
@@ -35,7 +35,7 @@ def check_rollback(request: RollbackRequest) -> None:
 
 async def check_point(database: Database, request: RollbackRequest) -> None:
     """Raises InvalidInput for a position beyond the log, and the ledger's NotFound for a change
-    that it does not know in this environment. One that has not ended may have ended later."""
+    that is not in this environment. A change that has not ended may have ended later."""
     target = Target.parse(request.to)
     if target.position is not None:
         if not await reaches(database, target.position):
@@ -46,7 +46,7 @@ async def check_point(database: Database, request: RollbackRequest) -> None:
 
 
 async def rollback_plan(database: Database, request: RollbackRequest) -> Plan:
-    """What a checked rollback would do now. Raises the ledger's NotFound, StateRefused and
+    """Plan a checked rollback as of now. Raises the ledger's NotFound, StateRefused and
     StillOpen."""
     rewound = await resources_at(
         database, request.environment, request.to, request.resources, patience_s=PATIENCE_S

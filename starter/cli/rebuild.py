@@ -1,4 +1,4 @@
-"""`amends rebuild`: a table as the log tells it."""
+"""`amends rebuild`: computes the rows of a table from the log."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.argument("table")
 @options.as_json
 def rebuild(table: str, as_json: bool) -> None:
-    """Make the rows of TABLE what the log says.
+    """Rebuild the rows of TABLE from the log.
 
-    A state table or spend_windows. The log is only read; writers may go on. It needs
-    AMENDS_MIGRATION_URL, the owner's.
+    TABLE is a state table or spend_windows. The log is only read; writers may go on. The command
+    needs AMENDS_MIGRATION_URL, the owner's.
 
     Exit status 1 if an event can't be replayed; then the table stays as it is.
     """
@@ -62,4 +62,4 @@ async def _rebuild(table: str) -> "Rebuilt":
     except NeverWorks as error:
         raise BadRequest(str(error)) from None
     except (UndefinedTable, InvalidSchemaName):
-        raise Unreachable("there is no ledger in this database: run amends migrate") from None
+        raise Unreachable("no ledger in this database: run amends migrate") from None

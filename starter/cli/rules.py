@@ -1,4 +1,4 @@
-"""`amends agent` and `amends policy`: who may spend what."""
+"""`amends agent` and `amends policy`: the agents and their spending limits."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def agent() -> None:
-    """Who may ask for payments."""
+    """Register, revoke and list agents."""
 
 
 @agent.command("register")
 @click.argument("name")
-@click.option("--user", required=True, metavar="USER", help="On whose behalf it asks.")
+@click.option(
+    "--user", required=True, metavar="USER", help="The user on whose behalf the agent asks."
+)
 @options.actor
 @options.reason
 @options.operation_id
@@ -56,7 +58,7 @@ def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) ->
 
 
 def _say_what_was(before: "AgentState", user: str | None, as_json: bool) -> None:
-    """What registering an agent that is known has changed; stdout has one document with --json."""
+    """Report what registering a known agent has changed; stdout has one document with --json."""
     say = output.aside if as_json else output.line
     if before.user != user:
         say(f"note: {before.agent_id} was of {before.user}")
@@ -65,7 +67,7 @@ def _say_what_was(before: "AgentState", user: str | None, as_json: bool) -> None
 
 
 def _agent(agent_id: str) -> "AgentState | None":
-    """The agent as the ledger knows it; None too where the ledger can't be read."""
+    """The agent as recorded in the ledger; None too where the ledger can't be read."""
     return next((each for each in _agents() or () if each.agent_id == agent_id), None)
 
 
@@ -91,7 +93,7 @@ def _asked_by(asked: dict[str, str | None]) -> dict[str, str | None]:
 @agent.command("list")
 @options.as_json
 def list_agents(as_json: bool) -> None:
-    """List the agents that the ledger knows."""
+    """List the agents in the ledger."""
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[AgentState]":
@@ -109,18 +111,30 @@ def list_agents(as_json: bool) -> None:
 
 @click.group()
 def policy() -> None:
-    """What an agent may spend."""
+    """Set and show what an agent may spend."""
 
 
 @policy.command("set")
 @click.argument("agent")
 @click.option("--currency", required=True, metavar="ISO4217")
-@click.option("--max-per-transaction", required=True, type=int, metavar="N", help="Minor units.")
-@click.option("--daily-limit", required=True, type=int, metavar="N", help="Minor units.")
 @click.option(
-    "--approval-threshold", required=True, type=int, metavar="N", help="Above it a person decides."
+    "--max-per-transaction",
+    required=True,
+    type=int,
+    metavar="N",
+    help="Minor units of one payment.",
 )
-@click.option("--time-zone", default="UTC", show_default=True, help="In which a day begins.")
+@click.option("--daily-limit", required=True, type=int, metavar="N", help="Minor units of one day.")
+@click.option(
+    "--approval-threshold",
+    required=True,
+    type=int,
+    metavar="N",
+    help="Minor units above which a person decides.",
+)
+@click.option(
+    "--time-zone", default="UTC", show_default=True, help="The time zone in which a day begins."
+)
 @options.actor
 @options.reason
 @options.operation_id

@@ -1,4 +1,4 @@
-"""Runs a command and turns what comes of it into an exit status and at most one line of error."""
+"""Runs a command; its outcome becomes an exit status and at most one line of error."""
 
 import errno
 import logging
@@ -21,8 +21,8 @@ _DEFECT = 70
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit status of `amends ARGUMENTS...`: 0 done, 1 the saga ended otherwise, 2 bad usage
-    or input, 3 a server can't be reached, 4 it waits for a person."""
+    """Run `amends ARGUMENTS...`; returns the exit status: 0 done, 1 the saga ended otherwise, 2 bad
+    usage or input, 3 a server can't be reached, 4 it waits for a person."""
     # Libraries that log say in many lines what our one line says.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _leave_stdout() -> None:
-    """What is still buffered goes nowhere, so that nothing fails at the end of the process."""
+    """Drop what is still buffered, so that nothing fails at the end of the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; what was submitted goes on: see amends sagas", _INTERRUPTED)
+        return _fail("interrupted; a submitted saga goes on: see amends sagas", _INTERRUPTED)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the status must be ours, also for a defect

@@ -1,4 +1,4 @@
-"""`amends schedule`: rollbacks that will run."""
+"""`amends schedule`: the scheduled rollbacks."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def schedule() -> None:
-    """What runs later: see amends rollback --at."""
+    """List, pause, resume and delete scheduled rollbacks."""
 
 
 @schedule.command("list")
 @options.as_json
 def list_schedules(as_json: bool) -> None:
-    """List what is scheduled."""
+    """List the scheduled rollbacks."""
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> "list[Scheduled]":
@@ -41,7 +41,7 @@ def list_schedules(as_json: bool) -> None:
 
 
 def _states(saga_ids: list[str]) -> dict[str | None, str]:
-    """How the runs stand, as far as the ledger can be read and knows them."""
+    """The states of the runs, as far as the ledger can be read and has them."""
     from starter.cli.client import with_ledger_if_any
 
     async def work(database: "Database") -> dict[str | None, str]:
@@ -74,7 +74,7 @@ def _moment(moment: datetime) -> str:
 @options.reason
 @options.as_json
 def pause(name: str, actor: str | None, reason: str | None, as_json: bool) -> None:
-    """Let NAME start nothing until it is resumed."""
+    """Pause the schedule NAME until it is resumed."""
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> None:
@@ -88,7 +88,7 @@ def pause(name: str, actor: str | None, reason: str | None, as_json: bool) -> No
 @click.argument("name")
 @options.as_json
 def resume(name: str, as_json: bool) -> None:
-    """Let NAME go on. What was due while it was paused does not run."""
+    """Resume the schedule NAME. What was due meanwhile does not run."""
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> None:
@@ -102,7 +102,7 @@ def resume(name: str, as_json: bool) -> None:
 @click.argument("name")
 @options.as_json
 def delete(name: str, as_json: bool) -> None:
-    """Take NAME away. A saga that it has started goes on."""
+    """Delete the schedule NAME. A saga that it has started goes on."""
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> None:

@@ -1,4 +1,4 @@
-"""`amends schema`: what goes into a workflow and what comes out."""
+"""`amends schema`: the input and the result of a workflow as JSON Schema."""
 
 import click
 
@@ -22,4 +22,6 @@ def schema(workflow: str, as_json: bool) -> None:
                 }
             )
             return
-    raise BadRequest(f"no such workflow: there are {', '.join(kind.workflow for kind in KINDS)}")
+    raise BadRequest(
+        f"no such workflow: one of {', '.join(kind.workflow for kind in KINDS)} is needed"
+    )

@@ -1,4 +1,4 @@
-"""`amends up`, `env`, `migrate`, `worker`: the servers themselves."""
+"""`amends up`, `env`, `migrate`, `worker`: the servers of Amends."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 def up(arguments: tuple[str, ...]) -> None:
     """Start all servers and a worker here.
 
-    PostgreSQL, Temporal with its Web UI, and a worker, until Ctrl-C.
+    PostgreSQL, Temporal with its Web UI, and a worker run until Ctrl-C.
     """
     _become("up", arguments, dict(os.environ))
 
@@ -26,7 +26,7 @@ def up(arguments: tuple[str, ...]) -> None:
 @click.command(context_settings=_PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def migrate(arguments: tuple[str, ...]) -> None:
-    """Bring the ledger's database to this version."""
+    """Migrate the ledger's database to this version."""
     _become("migrate", arguments, dict(settings()))
 
 
@@ -47,9 +47,9 @@ def _become(command: str, arguments: tuple[str, ...], environment: dict[str, str
 @click.command()
 @options.as_json
 def env(as_json: bool) -> None:
-    """Print the settings of this folder's amends up.
+    """Print the settings of the amends up of this folder.
 
-    As export lines, secrets included.
+    The output is export lines, secrets included.
     """
     import shlex
 

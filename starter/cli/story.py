@@ -1,4 +1,4 @@
-"""Submits a saga and shows how it goes: a live table of its steps, plain lines, or nothing."""
+"""Submits a saga and shows its progress: a live table of its steps, plain lines, or nothing."""
 
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,11 +22,12 @@ class Teller(Protocol):
     def __enter__(self) -> "Teller": ...
     def __exit__(self, *_: object) -> None: ...
     def tell(self, progress: "Progress") -> None:
-        """Show how a saga stands."""
+        """Show the progress of a saga."""
 
 
 def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: bool = False) -> int:
-    """Submit, follow until it ends or waits for somebody, say how it stands; the exit status."""
+    """Submit, follow until the saga ends or waits for a person, print its state; returns the exit
+    status."""
 
     async def work(amends: "Amends") -> "Progress":
         with _teller(as_json) as teller:
@@ -45,7 +46,7 @@ def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: boo
 
 
 def say(progress: "Progress", *, as_json: bool) -> None:
-    """How the saga stands, as the last word of a command."""
+    """Print the state of the saga, as the last line of a command."""
     if as_json:
         output.document(document_of(progress))
         return
@@ -57,7 +58,7 @@ def say(progress: "Progress", *, as_json: bool) -> None:
 
 
 def document_of(progress: "Progress") -> dict[str, Any]:
-    """The result with `saga_id`; of a saga that has not ended, its progress."""
+    """The result with `saga_id`; the progress of a saga that has not ended."""
     if progress.result is None:
         return progress.model_dump(mode="json")
     from starter.client.kinds import kind_of_saga
@@ -68,7 +69,7 @@ def document_of(progress: "Progress") -> dict[str, Any]:
 
 
 def status_of(progress: "Progress") -> int:
-    """The exit status that says how the saga stands."""
+    """The exit status for the progress of a saga."""
     from starter.client.kinds import kind_of_saga
 
     if progress.result is not None:
@@ -88,7 +89,7 @@ def _teller(as_json: bool) -> Teller:
 
 
 class _Silent:
-    """Programs read the answer alone."""
+    """Shows nothing: programs read the answer alone."""
 
     def __enter__(self) -> "_Silent":
         return self
@@ -101,7 +102,7 @@ class _Silent:
 
 
 class _Lines:
-    """A line for each step, each time its state changes."""
+    """Prints a line for each step, each time its state changes."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}

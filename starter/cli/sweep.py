@@ -1,4 +1,4 @@
-"""`amends sweep`: look for sagas that Temporal lost, now."""
+"""`amends sweep`: looks for orphaned sagas now."""
 
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Also when many look lost at once.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Go on although many sagas look orphaned at once."
+)
 @click.option(
     "--gone",
     multiple=True,
     metavar="ID",
-    help="A namespace that will never come back, by its id.",
+    help="The id of a namespace that will never come back; repeatable.",
 )
 @options.actor
 @options.reason
@@ -25,16 +27,16 @@ if TYPE_CHECKING:
 def sweep(
     everything: bool, gone: tuple[str, ...], actor: str | None, reason: str | None, as_json: bool
 ) -> int:
-    """Find sagas that Temporal lost, and end them.
+    """Find orphaned sagas, and compensate or complete them.
 
-    They are open in the ledger and closed in Temporal: they are undone or, past their pivot,
-    completed. One that was lost in the last minutes is left alone for now. Exit status 4 when it
-    stopped for a person."""
+    Orphaned sagas are open in the ledger and closed in Temporal: the sweep compensates them or,
+    past their pivot, completes them. A saga orphaned in the last minutes is left alone for now.
+    Exit status 4 when the sweep stopped for an operator."""
     from starter.cli.client import with_amends
     from starter.client.errors import InvalidInput
 
     if (everything or gone) and not reason:
-        raise InvalidInput("--reason", "is missing: --all and --gone are a person's decision")
+        raise InvalidInput("--reason", "is missing: --all and --gone are an operator's decision")
 
     async def work(amends: "Amends") -> "Swept":
         return await amends.sweep(
@@ -45,7 +47,7 @@ def sweep(
     if as_json:
         output.document(swept.model_dump(mode="json"))
     else:
-        output.line(f"{swept.open_sagas} sagas are open, {swept.lost} of them look lost")
+        output.line(f"{swept.open_sagas} sagas are open, {swept.lost} of them look orphaned")
         for saga_id in swept.recovering:
             output.line(f"{saga_id} is being recovered: amends saga {saga_id}")
         for alert in swept.alerts:

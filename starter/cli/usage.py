@@ -1,4 +1,4 @@
-"""What is wrong with the words of a command, in our words: by option, and never by value."""
+"""Words the errors of usage: by option or argument, and never by value."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _GIVEN_BY = {
 
 
 def wrong_usage(error: click.UsageError) -> str:
-    """One line that says what is wrong with the words, and what to do."""
+    """One line that names the error of usage and the next command."""
     command = error.ctx.command_path if error.ctx else "amends"
     return f"{_reason(error)}: see {command} --help"
 
@@ -38,19 +38,19 @@ def _reason(error: click.UsageError) -> str:
             return f"{error.option_name}: a value is missing, or one too many"
     if error.ctx and isinstance(error.ctx.command, click.Group):
         missing = error.message.startswith("Missing")
-        return "a command is missing" if missing else "there is no such command"
-    return "there is an argument too many"
+        return "a command is missing" if missing else "no such command"
+    return "an argument too many"
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:
     # What begins like an option may be a value: a negative number, or a name with a dash.
     known = re.fullmatch(r"--[a-z][a-z-]{1,30}", error.option_name)
-    named = f"there is no option {error.option_name}" if known else "there is no such option"
+    named = f"no option named {error.option_name}" if known else "no such option"
     return f"{named}, perhaps {error.possibilities[0]}" if error.possibilities else named
 
 
 def _called(param: click.Parameter) -> str:
-    """An option as it is typed, an argument as the help writes it."""
+    """The name of an option as it is typed, of an argument as the help writes it."""
     if isinstance(param, click.Argument):
         return param.make_metavar(click.get_current_context(silent=True) or _NOWHERE).strip("[]")
     return max(param.opts, key=len)
@@ -72,7 +72,7 @@ def _needed(kind: "click.ParamType[Any]") -> str:
 
 
 def naming_options(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose InvalidInput names fields as the person who typed it gave them."""
+    """Wrap a command so that its InvalidInput names fields as the person typed them."""
 
     @wraps(callback)
     def called(*arguments: Any, **options: Any) -> Any:
@@ -87,7 +87,8 @@ def naming_options(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _typed(field: str, context: click.Context) -> str:
-    """`--as` for `actor`, `NAME` for `agent_id`; a field of a file keeps its name."""
+    """The name under which a field was typed: `--as` for `actor`, `NAME` for `agent_id`; a field of
+    a file keeps its name."""
     top = re.split(r"[.\[]", field)[0]
     has_file = "file" in context.params
     for param in context.command.params:

@@ -32,7 +32,7 @@ _LINGER_S = 0.2
 
 
 class Amends(Follow, Decisions):
-    """A client of Amends. `async with Amends.connect() as amends:` or `await Amends.connect()`.
+    """A client of Amends: `async with Amends.connect() as amends:` or `await Amends.connect()`.
 
     A saga is named by its workflow id (`payment/expenses-2026-11`). Every method raises
     Unreachable when a server can't be reached; see `starter.client.errors` for the rest.
@@ -57,7 +57,7 @@ class Amends(Follow, Decisions):
         return Connecting(connected())
 
     async def submit(self, request: Request) -> Progress:
-        """Ask for a saga; returns once its decision is known or it has properly started.
+        """Submit a request; returns once its decision is known or the saga has properly started.
 
         Repeat it under the same operation id until it is answered: there is one effect, and each
         repeat gets the first answer. Raises InvalidInput, OperationIdReused, OperationInProgress,
@@ -106,9 +106,9 @@ class Amends(Follow, Decisions):
         all: bool = False,
         gone: Sequence[str] = (),
     ) -> Swept:
-        """Look now for sagas that Temporal lost, and have them undone or completed.
+        """Sweep now: look for orphaned sagas, and have them compensated or completed.
 
-        `all` although many look lost at once; `gone` are ids of namespaces that will never come
+        `all` although many look orphaned at once; `gone` are ids of namespaces that will never come
         back. Raises InvalidInput (these two need a reason), NotAllowed, NoWorker.
         """
         given = {"actor": actor, "reason": reason, "all": all, "gone": list(gone)}
@@ -116,7 +116,7 @@ class Amends(Follow, Decisions):
 
 
 class Connecting:
-    """A client on its way: awaitable, and a context."""
+    """A connection that is being made: awaitable, and a context manager."""
 
     def __init__(self, connected: Coroutine[Any, Any, Amends]) -> None:
         self._connected = connected

@@ -14,7 +14,7 @@ _DEFAULT_ADDRESS = "localhost:7233"
 
 
 async def connect(environment: Mapping[str, str], runtime: Runtime | None = None) -> Client:
-    """A client of the Temporal that TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ... name.
+    """Connect to the Temporal that TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ... name.
 
     Raises Unreachable, with what to do.
     """

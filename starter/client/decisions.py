@@ -11,17 +11,17 @@ from workflows.contract.updates import By, Mend, Resolve, Skip
 
 
 class Decisions(Standing):
-    """The updates of the contract, each repeatable by whoever sent it."""
+    """The updates of the contract, each repeatable by its sender."""
 
     async def approve(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """A person allows the payment. A repeat by the same person gets how it stands.
+        """Approve the payment as a person. A repeat by the same person gets the progress.
 
         Raises NotAllowed unless it waits for approval.
         """
         return await self._once("approve", saga_id, actor, reason)
 
     async def reject(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """A person refuses the payment. A repeat by the same person gets how it stands.
+        """Reject the payment as a person. A repeat by the same person gets the progress.
 
         Raises NotAllowed unless it waits for approval.
         """
@@ -44,7 +44,7 @@ class Decisions(Standing):
             raise
 
     async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """Take the money that was approved. A repeat gets the first answer, never a second payment.
+        """Capture the approved payment. A repeat gets the first answer, never a second payment.
 
         Answers with the outcome, or with `needs_attention` where a person has to look first.
         Raises NotAllowed unless it is approved.
@@ -58,18 +58,18 @@ class Decisions(Standing):
             raise
 
     async def cancel(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """Stop a saga of any kind and undo what it did. Raises NotAllowed when it is too late."""
+        """Cancel a saga of any kind and compensate it. Raises NotAllowed when it is too late."""
         return await self._update("cancel", saga_id, _by(actor, reason))
 
     async def retry(
         self, saga_id: str, step: str, *, actor: str, reason: str | None = None
     ) -> Progress:
-        """A person says: try the step again that waits for one, or its undo. Raises NotAllowed."""
+        """Retry the step that waits for an operator, or its undo. Raises NotAllowed."""
         by = checked(Mend, {"step": step, "actor": actor, "reason": reason})
         return await self._update("retry", saga_id, by)
 
     async def skip(self, saga_id: str, step: str, *, actor: str, reason: str) -> Progress:
-        """A person gives up the undo of the step: what is left is a residual of the result.
+        """Give up the undo of the step: what is left is a residual of the result.
 
         Raises NotAllowed unless it is being undone, with no success so far.
         """
@@ -86,10 +86,10 @@ class Decisions(Standing):
         outcome: str | None = None,
         reason: str | None = None,
     ) -> Progress:
-        """A person says how the step stands: `done` or `failed` where nobody can tell its outcome,
-        `undone` (or None) where its undo has no success.
+        """Resolve the outcome of the step: `done` or `failed` where it is in doubt, `undone` (or
+        None) where its undo has no success.
 
-        `evidence` is by what one can tell: a reference of the provider, a ticket. Of a transfer
+        `evidence` is the proof: a reference of the provider, a ticket. Of a transfer
         that is done it becomes the provider's reference. Raises NotAllowed.
         """
         told = {"step": step, "actor": actor, "reason": reason}

@@ -1,4 +1,4 @@
-"""Where the servers are: settings of the environment, or of the `amends up` of this folder."""
+"""The settings of a client: those of the environment, or of the `amends up` of this folder."""
 
 import json
 import os

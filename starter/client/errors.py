@@ -1,4 +1,4 @@
-"""What can go wrong for a client, and with which exit status the command line ends.
+"""The errors of a client, and the exit status with which the command line ends.
 
 AmendsError               1  the root
 ├── BadRequest            2  change what you ask for
@@ -7,7 +7,7 @@ AmendsError               1  the root
 │   ├── NotAllowed           the state of the saga does not allow it
 │   └── NotKnown             there is no such saga, schedule or aggregate
 ├── Unreachable           3  a server can't be reached: the same call may succeed later
-│   └── NoWorker             Temporal is there, and nobody works on this queue
+│   └── NoWorker             Temporal answers, and no worker listens on the queue
 └── SagaFailed            1  the run ended with a failure
     └── OperationInProgress  another run that is still open carries this operation
 """
@@ -17,20 +17,20 @@ _TOLD = 5
 
 
 class AmendsError(Exception):
-    """The root of the tree. The message is one line that says what to do."""
+    """The root of all errors of the client. The message is one line that says what to do."""
 
     exit_status = 1
 
 
 class BadRequest(AmendsError):
-    """Change what you ask for."""
+    """The request is wrong: change it."""
 
     exit_status = 2
 
 
 class InvalidInput(BadRequest):
-    """Correct the fields and ask again; nothing was written. `problems` holds field and reason of
-    each; `field` and `reason` are the first."""
+    """Fields of the request are wrong: correct them and ask again; nothing was written. `problems`
+    holds field and reason of each; `field` and `reason` are the first."""
 
     def __init__(self, field: str, reason: str, *others: tuple[str, str]) -> None:
         self.problems = [(field or "input", reason), *others]
@@ -42,19 +42,21 @@ class InvalidInput(BadRequest):
 
 
 class OperationIdReused(BadRequest):
-    """The first request under this operation id stands. Use a new id for another request."""
+    """The operation id belongs to another request: use a new id."""
 
 
 class NotAllowed(BadRequest):
-    """Look at the saga (`amends saga ID`): what you ask does not fit where it stands."""
+    """The state of the saga does not allow the action: look at the saga (`amends saga ID`)."""
 
 
 class NotKnown(BadRequest):
-    """Check the name: `amends sagas`, `amends schedule list` and `amends log` list them."""
+    """The name is unknown: `amends sagas`, `amends schedule list` and `amends log` list the
+    names."""
 
 
 class Unreachable(AmendsError):
-    """Start the server or correct the setting that the message names, then ask again.
+    """A server can't be reached: start it or correct the setting that the message names, then ask
+    again.
 
     A request may have arrived before the connection broke: repeat it under the same operation id.
     """
@@ -63,7 +65,8 @@ class Unreachable(AmendsError):
 
 
 class NoWorker(Unreachable):
-    """Start a worker (`amends worker`). A saga that Temporal has taken goes on when one comes."""
+    """No worker listens: start one (`amends worker`). A saga that Temporal has taken goes on when
+    one comes."""
 
 
 class SagaFailed(AmendsError):
@@ -75,4 +78,4 @@ class SagaFailed(AmendsError):
 
 
 class OperationInProgress(SagaFailed):
-    """Another run carries the operation. Follow it, or ask again when it has ended."""
+    """Another run carries the operation: follow it, or ask again when it has ended."""

@@ -1,4 +1,4 @@
-"""From Temporal's errors to ours. The one place that reads them."""
+"""Translates Temporal's errors into ours. The one place that reads them."""
 
 import re
 from collections.abc import AsyncIterator
@@ -38,9 +38,9 @@ _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
 # What it says of one that came too late, and of one that was on its way into the run's last task.
 _ENDED = re.compile("already completed|closing workflow")
 NOT_KNOWN = (
-    "Temporal knows no {}: amends sagas lists what there is, and amends sweep ends what it lost"
+    "no run of {} in Temporal: amends sagas lists the sagas, amends sweep recovers orphaned ones"
 )
-# The border writes `present.1.spec`, a person reads `present[1].spec`.
+# Admission writes `present.1.spec`, a person reads `present[1].spec`.
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 
 
@@ -50,27 +50,30 @@ class SagaEnded(AmendsError):
 
 @asynccontextmanager
 async def translated(saga_id: str) -> AsyncIterator[None]:
-    """Raises what Temporal's client raises inside as an error of `starter.client.errors`."""
+    """Translate the errors of Temporal's client in this block into those of
+    `starter.client.errors`."""
     try:
         yield
     except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
         raise _failure(saga_id, error.cause) from None
     except WorkflowQueryFailedError:
-        raise NotKnown(f"{saga_id} can't be asked how it stands") from None
+        raise NotKnown(
+            f"the progress of {saga_id} can't be queried: see amends saga {saga_id}"
+        ) from None
     except WorkflowUpdateRPCTimeoutOrCancelledError:
-        raise Unreachable(f"{saga_id}: Temporal did not answer in time; ask again") from None
+        raise Unreachable(f"{saga_id}: Temporal did not answer in time: ask again") from None
     except RPCError as error:
         raise _rpc_error(saga_id, error) from None
 
 
 async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
-    """Why a run that is closed takes no update: its saga has ended, or the run was lost."""
+    """The refusal of an update by a closed run: its saga has ended, or the run was lost."""
     async with translated(saga_id):
         status = (await client.get_workflow_handle(saga_id).describe()).status
     if status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT):
         return NotAllowed(
-            f"the run of {saga_id} was lost ({status.name.lower()}), so nobody takes {verb}: "
-            f"ask for the same again to carry it on, or amends sweep ends it"
+            f"the run of {saga_id} was lost ({status.name.lower()}), so {verb} can't be "
+            f"delivered: repeat the request to carry the saga on, or amends sweep recovers it"
         )
     return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
 
@@ -79,11 +82,11 @@ def _failure(saga_id: str, cause: BaseException) -> AmendsError:
     if isinstance(cause, ApplicationError):
         return _application_error(saga_id, cause)
     if isinstance(cause, CancelledError):
-        return SagaFailed(f"{saga_id} was cancelled from outside", "cancelled")
+        return SagaFailed(f"{saga_id} was cancelled in Temporal", "cancelled")
     if isinstance(cause, TerminatedError):
         return SagaFailed(f"{saga_id} was terminated: submit it again to carry it on", "terminated")
     if isinstance(cause, TimeoutError):
-        return SagaFailed(f"{saga_id} ran out of time", "timeout")
+        return SagaFailed(f"{saga_id} timed out", "timeout")
     return SagaFailed(f"{saga_id} failed: {type(cause).__name__}", type(cause).__name__)
 
 
@@ -110,7 +113,7 @@ def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
 
 
 def invalid_input(details: Any) -> InvalidInput:
-    """The details of the border's refusal as our error."""
+    """The details of the refusal by admission, as our error."""
     problems = [
         (
             _INDEX.sub(r"[\1]", str(detail.get("field", "input"))),
@@ -126,7 +129,7 @@ def invalid_input(details: Any) -> InvalidInput:
 def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
     match error.status:
         case RPCStatusCode.NOT_FOUND if "amespace" in error.message:
-            return Unreachable("Temporal knows no such namespace: correct TEMPORAL_NAMESPACE")
+            return Unreachable("no such namespace in Temporal: correct TEMPORAL_NAMESPACE")
         case RPCStatusCode.NOT_FOUND if _ENDED.search(error.message):
             return SagaEnded(f"{saga_id} has ended")
         case RPCStatusCode.NOT_FOUND:
@@ -136,7 +139,9 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
         case RPCStatusCode.INVALID_ARGUMENT:
             return NotAllowed(f"Temporal refuses {saga_id}: {error.message}")
         case RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.PERMISSION_DENIED:
-            return Unreachable("Temporal does not let us in: correct TEMPORAL_API_KEY or TLS")
+            return Unreachable(
+                "Temporal refuses the credentials: correct TEMPORAL_API_KEY or the TLS settings"
+            )
         case (
             RPCStatusCode.DEADLINE_EXCEEDED
             | RPCStatusCode.CANCELLED

@@ -1,4 +1,4 @@
-"""Follows a saga: its progress each time that changes."""
+"""Follows a saga: reports its progress each time that changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +18,8 @@ class Follow(Standing):
     async def follow(
         self, saga_id: str, *, to_the_end: bool = False
     ) -> AsyncGenerator[Progress, None]:
-        """How the saga stands, each time that changes, until it ends or waits for a person.
+        """Yield the progress of the saga, each time that changes, until it ends or waits for a
+        person.
 
         `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, and the failure of the run.
         """
@@ -50,7 +51,7 @@ class Follow(Standing):
             look.cancel()
 
     async def _look(self, saga_id: str) -> Progress | None:
-        """The progress, or None while it can't be told. Raises NoWorker when nobody will."""
+        """The progress, or None while no worker answers. Raises NoWorker when none will."""
         try:
             return await self._query(saga_id)
         except NotKnown:

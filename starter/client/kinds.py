@@ -1,4 +1,4 @@
-"""Which kind of saga a request or a name is of."""
+"""The kind of saga that a request or a name is of."""
 
 from starter.client.errors import InvalidInput
 from workflows.contract.agent import AgentRequest, AgentResult, PolicyRequest, PolicyResult
@@ -16,9 +16,9 @@ def kind_of(request: Request) -> SagaKind:
 
 
 def kind_of_saga(saga_id: str) -> SagaKind:
-    """The kind that a saga's name begins with. Raises InvalidInput for a name without one."""
+    """The kind that the name of a saga begins with. Raises InvalidInput for a name without one."""
     kind = kind_named(saga_id)
     if kind is None or not saga_id.partition("/")[2]:
         known = ", ".join(f"{kind.name}/..." for kind in KINDS)
-        raise InvalidInput("saga_id", f"not the name of a saga: these begin {known}")
+        raise InvalidInput("saga_id", f"not the name of a saga: a name begins with {known}")
     return kind

@@ -1,4 +1,4 @@
-"""How long a client waits: as long as anybody works on the queue, and no longer."""
+"""The patience of a client: it waits as long as a worker listens on the queue, and no longer."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -24,7 +24,8 @@ _UNHEARD: set[asyncio.Future[Any]] = set()
 
 
 async def answered(work: Awaitable[T], client: Client, saga_id: str, queue: str) -> T:
-    """What `work` gives, however long that takes while there is a worker. Raises NoWorker."""
+    """Wait for the answer of `work`, however long that takes while there is a worker. Raises
+    NoWorker."""
     task = asyncio.ensure_future(work)
     try:
         while not (await asyncio.wait({task}, timeout=_PATIENCE_S))[0]:
@@ -37,7 +38,7 @@ async def answered(work: Awaitable[T], client: Client, saga_id: str, queue: str)
 
 
 def unheard(work: Awaitable[Any]) -> None:
-    """Let `work` go on, and fail without a word in the log: its failure is told elsewhere."""
+    """Let `work` go on, and keep its failure out of the log: it is reported elsewhere."""
     task = asyncio.ensure_future(work)
     _UNHEARD.add(task)
     task.add_done_callback(_retrieve)
@@ -50,7 +51,7 @@ def _retrieve(task: asyncio.Future[Any]) -> None:
 
 
 async def require_worker(client: Client, saga_id: str, queue: str) -> None:
-    """Raises NoWorker unless somebody polls the queue."""
+    """Raises NoWorker unless a worker polls the queue."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=queue),
@@ -67,12 +68,12 @@ async def require_worker(client: Client, saga_id: str, queue: str) -> None:
 
 
 async def _what_goes_on(client: Client, saga_id: str) -> str:
-    """Whether Temporal has taken the request: whoever asked wants to know if it may yet happen."""
+    """Report whether Temporal has taken the request, which may then still be carried out."""
     try:
         async with translated(saga_id):
             described = await client.get_workflow_handle(saga_id).describe()
     except NotKnown:
         return f"{saga_id} was not submitted"
     if described.status == WorkflowExecutionStatus.RUNNING:
-        return f"{saga_id} is submitted and goes on then"
+        return f"{saga_id} is submitted and goes on when a worker listens"
     return f"{saga_id} is not running"

@@ -1,4 +1,4 @@
-"""Sagas that Temporal has forgotten, as the ledger recorded them."""
+"""Reads sagas that Temporal has forgotten from the ledger."""
 
 import re
 from collections.abc import AsyncIterator
@@ -40,22 +40,22 @@ async def reading(url: str) -> AsyncIterator[Database]:
             "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
         ) from None
     except TryAgain as error:
-        raise Unreachable(f"the ledger is busy: {error}; ask again") from None
+        raise Unreachable(f"the ledger is busy: {error}: ask again") from None
     except NotThere as error:
         raise NotKnown(str(error)) from None
     except NotFound as error:
-        raise NotKnown(f"{error}: amends sagas and amends log list what there is") from None
+        raise NotKnown(f"{error}: amends sagas and amends log list the names") from None
     except (Ambiguous, StateRefused) as error:
         raise NotAllowed(str(error)) from None
     except (UnknownEvent, LogDamaged) as error:
         raise AmendsError(str(error)) from None
     except (UndefinedTable, InvalidSchemaName):
-        raise Unreachable("there is no ledger in this database: run amends migrate") from None
+        raise Unreachable("no ledger in this database: run amends migrate") from None
 
 
 async def meant_by(database: Database, text: str) -> str:
-    """The aggregate that a person means: see `resolve_id`; the name of a schedule means its newest
-    run. Raises the ledger's NotFound and Ambiguous."""
+    """The aggregate that a short name means: see `resolve_id`; the name of a schedule means its
+    newest run. Raises the ledger's NotFound and Ambiguous."""
     try:
         return await show.resolve_id(database, text)
     except NotFound:
@@ -67,14 +67,14 @@ async def meant_by(database: Database, text: str) -> str:
 
 
 async def recorded_progress(url: str, saga_id: str) -> Progress:
-    """How the ledger says that a saga stands or ended."""
+    """The progress of a saga as recorded in the ledger."""
     async with reading(url) as database:
         story = await show.saga(database, saga_id)
     return progress_of(story.saga, story.steps)
 
 
 async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
-    """Who approved or rejected the payment, as the ledger has it; None if nobody did."""
+    """The actor that approved or rejected the payment, as recorded; None if there is none."""
     async with reading(url) as database:
         story = await show.saga(database, saga_id)
     wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
@@ -82,7 +82,7 @@ async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
 
 
 async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
-    """The result that the ledger keeps. Raises NotKnown for a saga that has not ended."""
+    """The recorded result of a saga. Raises NotKnown for a saga that has not ended."""
     progress = await recorded_progress(url, saga_id)
     if progress.result is None:
         raise NotKnown(f"{saga_id} has no result: it is {progress.state}, and no run carries it")
@@ -124,7 +124,7 @@ def _step_of(saga: SagaState, step: StepState) -> StepProgress:
 
 
 def verbs_of(saga: SagaState, step: StepState) -> list[Verb]:
-    """What a step that waits for a person takes from him."""
+    """The operator actions that a step takes while it waits for an operator."""
     undoing = saga.state == "compensating"
     # What is looked up is always outside; an undo is, if its plan says so.
     outside = step.undo.outside if undoing and step.undo else True

@@ -1,4 +1,4 @@
-"""Rollbacks ahead of time: Temporal Schedules, which a person sees and pauses in the Web UI."""
+"""Schedules rollbacks: Temporal Schedules, which a person sees and pauses in the Web UI."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ _WHAT = "what"
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A schedule as a person sees it. `next_run` is None when nothing is to come, `last_run` until
+    """A schedule as shown to a person. `next_run` is None when nothing is to come, `last_run` until
     it has run. `saga_id` is its newest run, or until it has run, its next."""
 
     name: str
@@ -48,21 +48,22 @@ class Scheduled:
 
 
 def check_name(name: str, field: str = "name") -> str:
-    """A name that a schedule may have. Raises InvalidInput."""
+    """Check the name of a schedule. Raises InvalidInput."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(field, f"1 to {MAX_NAME} of A-Z a-z 0-9 . _ - are needed")
     return name
 
 
 class Schedules:
-    """The schedules of one namespace whose runs are sagas of ours."""
+    """The schedules of one namespace whose runs are sagas of Amends."""
 
     def __init__(self, client: Client, queue_name: Callable[[Queue], str]) -> None:
         self._client = client
         self._queue_name = queue_name
 
     async def rollback(self, name: str, request: RollbackRequest, at: datetime) -> Scheduled:
-        """Roll back once, at `at` (rounded up to a second), whether or not a client is there.
+        """Schedule a rollback for `at` (rounded up to a second), whether or not a client is there
+        then.
 
         The run is `rollback/{name}-{time}`. Raises InvalidInput (a name that is none, a time that
         is over, a request with an operation id: the run makes its own), NotAllowed for a name that
@@ -70,7 +71,7 @@ class Schedules:
         """
         check_name(name)
         if request.operation_id is not None:
-            raise InvalidInput("operation_id", "a scheduled run makes its own")
+            raise InvalidInput("operation_id", "must be left out: a scheduled run makes its own")
         moment = _whole_second(at)
         note = _note(request)
         schedule = Schedule(
@@ -89,7 +90,9 @@ class Schedules:
             try:
                 handle = await self._client.create_schedule(name, schedule, memo={_WHAT: note})
             except ScheduleAlreadyRunningError:
-                raise NotAllowed(f"a schedule {name} exists already: choose another") from None
+                raise NotAllowed(
+                    f"a schedule named {name} exists already: choose another name"
+                ) from None
             await self._refuse_if_over(handle)
         return Scheduled(name, note, paused=False, next_run=moment, saga_id=_run_id(name, moment))
 
@@ -101,7 +104,8 @@ class Schedules:
             raise InvalidInput("at", "is over before the server could schedule it")
 
     async def list(self) -> list[Scheduled]:
-        """All schedules that start sagas, by name. A change shows here after about a second."""
+        """List the schedules that start sagas, by name. A change shows here after about a
+        second."""
         workflows = {kind.workflow for kind in KINDS}
         async with translated("the list of schedules"):
             found = [
@@ -112,20 +116,20 @@ class Schedules:
         return sorted(found, key=lambda scheduled: scheduled.name)
 
     async def pause(self, name: str, *, actor: str, reason: str | None = None) -> None:
-        """Let nothing start until `resume`. Raises NotKnown."""
+        """Pause the schedule: nothing starts until `resume`. Raises NotKnown."""
         why = f": {reason}" if reason else ""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
             await handle.pause(note=f"{await self._what(handle)}. Paused by {actor}{why}")
 
     async def resume(self, name: str) -> None:
-        """Go on. What was due while it was paused does not run. Raises NotKnown."""
+        """Resume the schedule. What was due while it was paused does not run. Raises NotKnown."""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
             await handle.unpause(note=await self._what(handle))
 
     async def delete(self, name: str) -> None:
-        """Take the schedule away; a saga that it has started goes on. Raises NotKnown."""
+        """Delete the schedule; a saga that it has started goes on. Raises NotKnown."""
         async with _known(name):
             await self._client.get_schedule_handle(name).delete()
 
@@ -142,7 +146,7 @@ async def _known(name: str) -> AsyncIterator[None]:
             yield
     except (NotKnown, SagaEnded):
         # A deleted schedule answers for a while as one that has ended.
-        raise NotKnown(f"there is no schedule {name}: amends schedule list lists them") from None
+        raise NotKnown(f"no schedule named {name}: amends schedule list lists them") from None
 
 
 def _note(request: RollbackRequest) -> str:

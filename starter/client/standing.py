@@ -1,4 +1,4 @@
-"""Asks how a saga stands: of its run, or of the ledger where Temporal has forgotten it."""
+"""Reads the progress and the result of a saga: from its run, or from the ledger."""
 
 import asyncio
 import os
@@ -34,7 +34,8 @@ class Standing:
         self._environment = environment
 
     async def progress(self, saga_id: str) -> Progress:
-        """How the saga stands now; from the ledger if Temporal has forgotten it or nobody works.
+        """The progress of the saga now; from the ledger if Temporal has forgotten the saga or no
+        worker listens.
 
         Raises NotKnown, NoWorker.
         """
@@ -46,7 +47,7 @@ class Standing:
             return await recorded_progress(url, saga_id)
 
     async def result(self, saga_id: str) -> Result:
-        """Wait for the end of the saga; its result. Raises SagaFailed when the run failed.
+        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
 
         What Temporal has forgotten comes from the ledger.
         """
@@ -62,7 +63,7 @@ class Standing:
             return recorded
 
     async def find(self, text: str) -> str:
-        """The saga that a person means: its workflow id, or a bare operation id.
+        """The saga that a name means: its workflow id, or a bare operation id.
 
         Raises NotKnown, and NotAllowed with the candidates of an ambiguous one.
         """
@@ -111,7 +112,7 @@ class Standing:
             return progress
 
     async def _ended(self, saga_id: str) -> Progress:
-        """The progress of a saga at its end, which this awaits."""
+        """Wait for the end of the saga; returns its progress then."""
         result = (await self.result(saga_id)).model_dump(mode="json")
         with suppress(NotKnown, NoWorker):
             progress = await self._query(saga_id)

@@ -1,4 +1,4 @@
-"""A sweep that a person asks for: what the schedule does, now, and further where it stopped."""
+"""Sweeps on demand, as the schedule does, and further where a sweep stopped for an operator."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -14,7 +14,8 @@ from workflows.contract.sweep import NEEDS_ATTENTION, SWEEP, SweepRequest, Swept
 
 
 async def sweep(client: Client, queue: str, request: SweepRequest) -> Swept:
-    """What it found. Raises NotAllowed while another person's sweep is under way, NoWorker."""
+    """Sweep, and return the findings. Raises NotAllowed while another operator's sweep is under
+    way, NoWorker."""
     try:
         async with translated(SWEEP):
             run = client.execute_workflow(
@@ -28,11 +29,11 @@ async def sweep(client: Client, queue: str, request: SweepRequest) -> Swept:
             )
             return await answered(_alerts_too(run), client, SWEEP, queue)
     except WorkflowAlreadyStartedError:
-        raise NotAllowed("a sweep that was asked for is under way: ask again") from None
+        raise NotAllowed("another sweep is under way: ask again when it has ended") from None
 
 
 async def _alerts_too(run: Coroutine[Any, Any, Swept]) -> Swept:
-    """A sweep that needs a person fails, and says in its failure what it found."""
+    """Take the findings from the failure of a sweep that needs an operator."""
     try:
         return await run
     except WorkflowFailureError as error:

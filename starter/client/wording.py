@@ -1,4 +1,4 @@
-"""Sagas in words: what a request asks for, and how a saga stands, each in one line."""
+"""Words sagas for people: the request and the progress, each in one line."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,9 @@ from workflows.contract.progress import Progress
 _RELEASED = frozenset({"rejected", "voided", "expired"})
 # Temporal refuses details of more than 20,000 bytes.
 _MOST_LINES = 100
-_ASKED_BEFORE = "it was asked before: this is its first answer, and nothing was done now"
+_ASKED_BEFORE = (
+    "the request was submitted before: this is its first answer, and nothing was done now"
+)
 
 
 def money_text(money: Money) -> str:
@@ -33,7 +35,7 @@ def amount_text(minor: int, currency: str) -> str:
 
 
 def summary(request: Request) -> str:
-    """What is asked for, as the Web UI's list shows it. No personal data: Temporal keeps it."""
+    """The request as the Web UI's list shows it. No personal data: Temporal keeps it."""
     match request:
         case PaymentRequest():
             return f"{money_text(request.amount)} for {request.agent_id}"
@@ -72,8 +74,8 @@ def details(request: Request) -> str:
 
 
 def short(aggregate: str, saga_id: str | None = None) -> str:
-    """An aggregate as a person tells it from others: a long id is cut, and a step of the saga that
-    is told goes by its own name."""
+    """The name of an aggregate for people: a long id is cut, and a step of the saga `saga_id` goes
+    by its own name."""
     if saga_id and aggregate.startswith(f"step/{saga_id}/"):
         return f"step {aggregate.removeprefix(f'step/{saga_id}/')}"
     aggregate_type, _, rest = aggregate.partition("/")
@@ -88,7 +90,7 @@ def short(aggregate: str, saga_id: str | None = None) -> str:
 
 
 def standing(progress: Progress) -> str:
-    """How a saga stands or ended, and what a person can do about it."""
+    """The progress or the end of a saga, and the next command, in one line."""
     saga_id = progress.saga_id
     if progress.result is not None:
         return f"{saga_id}: {_ending(progress.result)}"
@@ -105,15 +107,16 @@ def standing(progress: Progress) -> str:
 
 
 def _mending(progress: Progress) -> str | None:
-    """What a step has to be mended, and how; None where no step does."""
+    """The line for a step that needs an operator, is in doubt, or can't be undone; None where there
+    is none."""
     steps = {step.state: step for step in reversed(progress.steps)}
     if step := steps.get("needs_attention"):
         others = progress.waits_for.count(", ")
         more = f" (so do {others} more steps)" if others else ""
-        why = f"{step.name} needs a person{more}: {step.detail}"
+        why = f"{step.name} needs an operator{more}: {step.detail}"
         return f"{progress.saga_id}: {why}: {commands(progress.saga_id, step.name, step.verbs)}"
     if step := steps.get("resolving"):
-        why = f"nobody can tell yet what became of {step.name} ({step.detail})"
+        why = f"the outcome of {step.name} is in doubt ({step.detail})"
         return f"{progress.saga_id}: {why}: amends saga {progress.saga_id} follows it"
     again = next((each for each in progress.steps if each.state == "undoing" and each.verbs), None)
     if again is None or not progress.waits_for:
@@ -123,7 +126,7 @@ def _mending(progress: Progress) -> str | None:
 
 
 def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
-    """The commands by which a person mends a step, in a line."""
+    """The commands of the operator actions on a step, in a line."""
     of = f"{saga_id} {shlex.quote(step)}"
     outcome = "" if "skip" in verbs else " --outcome done|failed"
     said = {
@@ -135,7 +138,7 @@ def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
 
 
 def notes(progress: Progress) -> list[str]:
-    """What else a person should know of how the saga ended, a sentence each."""
+    """The notes of a saga's result for people, a sentence each."""
     found = (progress.result or {}).get("notes")
     said = [str(note) for note in found] if isinstance(found, list) else []
     return [_ASKED_BEFORE, *said] if progress.repeated else said

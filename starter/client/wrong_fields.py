@@ -1,4 +1,4 @@
-"""From the border's refusal to a field and a reason, without the value."""
+"""Translates the refusal of admission into fields and reasons, without the values."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(model: type[Model], fields: Mapping[str, Any] | Any) -> Model:
-    """The model of these fields, as the saga would read it. Raises InvalidInput with all that is
-    wrong, in the words of the saga."""
+    """Validate these fields as a model, as admission would. Raises InvalidInput with all problems,
+    in the words of admission."""
     try:
         return admit((fields,), model)
     except ApplicationError as error:

@@ -1,1 +1,1 @@
-"""The tour: what Amends does, on real servers, in half a minute. `make demo` runs it."""
+"""The tour: shows Amends on real servers, in half a minute. `make demo` runs it."""

@@ -18,7 +18,8 @@ DATA = Path(".amends/demo")
 
 
 async def main(keep: bool) -> int:
-    """The exit status: 0 when all went as told and the ledger verifies."""
+    """Run the tour; returns the exit status: 0 when every scene went as announced and the ledger
+    verifies."""
     console = Console(highlight=False)
     console.print("[bold]Amends: a tour on real servers[/bold] (PostgreSQL, Temporal, a worker)")
     try:
@@ -36,7 +37,7 @@ async def main(keep: bool) -> int:
 
 
 def run() -> int:
-    """The tour as a command: its exit status."""
+    """Run the tour as a command; returns its exit status."""
     try:
         return asyncio.run(main(keep=bool(os.environ.get("KEEP"))))
     except KeyboardInterrupt:

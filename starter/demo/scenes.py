@@ -1,4 +1,4 @@
-"""The scenes of the tour, each a story of a saga. What a scene says, it checks."""
+"""The scenes of the tour, each the story of a saga. A scene checks what it announces."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ CBU = "2850590940090418135201"
 
 
 async def tour(stage: Stage) -> None:
-    """All scenes, in an order in which each finds what it needs."""
+    """Play all scenes, in an order in which each finds what it needs."""
     agent = await _prepare(stage)
     await _approved_by_policy(stage, agent)
     await _approved_by_a_person(stage, agent)
@@ -36,7 +36,7 @@ async def _prepare(stage: Stage) -> str:
 
 
 async def _register(stage: Stage, agent: str) -> list[str]:
-    """An agent and its policy, each by a saga; returns their names."""
+    """Register an agent and set its policy, each by a saga; returns their names."""
     register = AgentRequest(
         operation_id=f"register-{agent}",
         action="register",
@@ -94,7 +94,7 @@ async def _approved_by_a_person(stage: Stage, agent: str) -> None:
 
 
 async def _denied(stage: Stage, agent: str) -> None:
-    stage.scene("70,000: more than the agent may ever pay at once")
+    stage.scene("70,000: above the limit of one payment")
     saga_id = (await stage.amends.submit(_payment(stage, agent, "boat", 70_000))).saga_id
     result = await _result(stage, saga_id)
     stage.expect("the payment", result["state"], "denied")
@@ -216,5 +216,5 @@ async def _rolled_back_on_schedule(stage: Stage, change: str) -> None:
 async def _verified(stage: Stage) -> None:
     stage.scene("verify: every state row is folded again from its events")
     verified = await stage.verified()
-    stage.expect("what verify finds", [str(finding) for finding in verified.findings], [])
+    stage.expect("the findings of verify", [str(finding) for finding in verified.findings], [])
     stage.say(f"{verified.events} events, {verified.aggregates} aggregates, nothing found")

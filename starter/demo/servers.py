@@ -22,12 +22,12 @@ STOP_DEADLINE_S = 60
 
 
 class DemoServersFailed(Exception):
-    """The servers of the tour did not start; the sentence says where to look."""
+    """The servers of the tour did not start; the message says where to look."""
 
 
 class DemoServers:
-    """Running inside `async with`: joined if KEEP=1 left them up (and then left up again), else
-    started on empty data."""
+    """The servers of the tour, running inside `async with`: joined if KEEP=1 left them up (and then
+    left up again), else started on empty data."""
 
     def __init__(self, data: Path, keep: bool, console: Console) -> None:
         self._data, self._keep, self._console = data, keep, console
@@ -70,7 +70,9 @@ class DemoServers:
         trace: TracebackType | None,
     ) -> None:
         if self._process and not self._keep:
-            self._console.print("\nstopping the servers (make demo KEEP=1 keeps them: links work)")
+            self._console.print(
+                "\nstopping the servers (make demo KEEP=1 keeps them up, and the links)"
+            )
             await self._stop()
             return
         pid = self.up()["supervisor"]["pid"]
@@ -86,7 +88,7 @@ class DemoServers:
         await asyncio.wait_for(self._process.wait(), STOP_DEADLINE_S)
 
     def up(self) -> dict[str, Any]:
-        """What the supervisor says of itself."""
+        """The up.json of the supervisor."""
         found: dict[str, Any] = json.loads((self._data / "up.json").read_text())
         return found
 
@@ -96,7 +98,7 @@ class DemoServers:
         return self.environment["AMENDS_WEB_UI_URL"]
 
     def kill_worker(self) -> int:
-        """kill -9 of the worker, in the middle of whatever it does; returns its process id."""
+        """Kill the worker with SIGKILL, in the middle of its work; returns its process id."""
         supervisor = psutil.Process(self.up()["supervisor"]["pid"])
         for process in supervisor.children(recursive=True):
             if process.cmdline()[1:4] == ["-m", "worker", "run"]:

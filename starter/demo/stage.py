@@ -1,4 +1,4 @@
-"""What the scenes of the tour are played on: the client, the ledger, the outside, the paper."""
+"""The stage of the tour: the client, the ledger, the external systems, the output."""
 
 import asyncio
 import time
@@ -26,11 +26,11 @@ DEADLINE_S = 45
 
 
 class Surprise(Exception):
-    """Something went otherwise than the tour tells."""
+    """A fact of the tour differs from what the scene announced."""
 
 
 class Stage:
-    """Everything a scene needs. `run` makes the operation ids of each run new."""
+    """The tools of a scene. `run` makes the operation ids of each run new."""
 
     def __init__(
         self, amends: Amends, database: Database, servers: DemoServers, console: Console
@@ -41,16 +41,16 @@ class Stage:
         self._scene = 0
 
     def scene(self, title: str) -> None:
-        """A new scene begins."""
+        """Print the title of a new scene."""
         self._scene += 1
         self._console.print(f"\n[bold cyan]{self._scene}. {escape(title)}[/bold cyan]")
 
     def say(self, text: str) -> None:
-        """A line of the story."""
+        """Print a line of the scene."""
         self._console.print(f"   {escape(text)}", soft_wrap=True)
 
     async def tell(self, saga_id: str) -> None:
-        """The events of a saga, in order, and where to look at it."""
+        """Print the events of a saga, in order, and its page in the Web UI."""
         story = await show.saga(self._database, saga_id)
         for event in story.events:
             when = f"{event.timestamp:%H:%M:%S.%f}"[:-3]
@@ -66,39 +66,39 @@ class Stage:
         return f"{self.servers.web_ui}/namespaces/default/workflows/{quote(saga_id, safe='')}"
 
     def expect(self, what: str, found: Any, expected: Any) -> None:
-        """Stop the tour when something is not as it tells."""
+        """Stop the tour when a fact differs from what the scene announced."""
         if found != expected:
             raise Surprise(f"{what} is {found!r}, not {expected!r}")
 
     async def until(self, what: str, look: Callable[[], Awaitable[Found | None]]) -> Found:
-        """Wait for a fact."""
+        """Wait for a fact; returns what was found."""
         deadline = time.monotonic() + DEADLINE_S
         while (found := await look()) is None:
             if time.monotonic() > deadline:
-                raise Surprise(f"{what} did not happen within {DEADLINE_S} s")
+                raise Surprise(f"{what} was not seen within {DEADLINE_S} s")
             await asyncio.sleep(0.1)
         return found
 
     async def ended(self, saga_id: str) -> dict[str, Any] | None:
-        """The result of a saga as the ledger has it; None while it is open or unknown."""
+        """The recorded result of a saga; None while it is open or unknown."""
         try:
             return (await show.saga(self._database, saga_id)).saga.result
         except NotFound:
             return None
 
     async def newest_saga(self, prefix: str) -> str | None:
-        """The newest saga whose name begins so; None if there is none."""
+        """The newest saga whose name begins with `prefix`; None if there is none."""
         for saga in await show.sagas(self._database, limit=20):
             if saga.workflow_id.startswith(prefix):
                 return saga.workflow_id
         return None
 
     async def verified(self) -> Verified:
-        """The ledger, folded and compared."""
+        """Verify the ledger."""
         return await verify(self._database)
 
     async def script_bank(self, saga_id: str, fault: str, delay_ms: int = 0) -> None:
-        """Tell the mock bank how to misbehave on the next call for this payment."""
+        """Script a fault of the mock bank for the next call for this payment."""
         await self._bank(
             "INSERT INTO mock_bank.faults (key, fault, delay_ms) VALUES (%s, %s, %s)",
             saga_id,
@@ -107,7 +107,8 @@ class Stage:
         )
 
     async def bank_has(self, saga_id: str) -> tuple[int, str]:
-        """How many transfers the bank has under the payment's key, and the state of the last."""
+        """The number of transfers of the bank under the payment's key, and the state of the
+        last."""
         rows = await self._bank("SELECT status FROM mock_bank.transfers WHERE key = %s", saga_id)
         return len(rows), rows[-1][0] if rows else "none"
 
@@ -115,7 +116,7 @@ class Stage:
         return await _query(self.servers.environment["AMENDS_MOCK_BANK_URL"], statement, *values)
 
     async def target_has(self, *names: str) -> list[str]:
-        """Which of these roles and databases really exist on the target server."""
+        """The names of these roles and databases that exist on the target server."""
         rows = await _query(
             self.servers.environment["AMENDS_POSTGRES_TARGET_URL"],
             "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) UNION ALL "

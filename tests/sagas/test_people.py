@@ -15,14 +15,14 @@ ANA = {"actor": "user:ana", "step": STEP}
 
 
 NOT_ALLOWED: list[tuple[str, Json, str]] = [
-    ("retry", {"step": "settle"}, "it does not wait for a person"),
+    ("retry", {"step": "settle"}, "it does not wait for an operator"),
     ("retry", {"actor": "agent:bot"}, "a user decides, not an agent"),
     ("skip", {"reason": "let it be"}, "it takes retry or resolve"),
     ("resolve", {"evidence": "e"}, "can't resolve execute transfer: its outcome may be done or"),
     ("resolve", {"evidence": "e", "outcome": "undone"}, "its outcome may be done or failed"),
 ]
 NOT_ALLOWED_OF_AN_UNDO: list[tuple[str, Json, str]] = [
-    ("retry", {"step": "authorize"}, "it does not wait for a person"),
+    ("retry", {"step": "authorize"}, "it does not wait for an operator"),
     ("skip", {"actor": "agent:bot", "reason": "let it be"}, "a user decides, not an agent"),
     ("resolve", {"evidence": "e", "outcome": "done"}, "its outcome may be undone"),
     ("resolve", {"evidence": "e", "outcome": "failed"}, "its outcome may be undone"),
@@ -80,7 +80,7 @@ async def test_a_saga_that_waits_for_an_approval_has_nothing_to_mend(
     for verb, more in (("retry", {}), ("skip", {"reason": "r"}), ("resolve", {"evidence": "e"})):
         refusal = await driver.refusal(request, verb, {**ANA, **more})
         assert refusal.type == "not_allowed"
-        assert "it does not wait for a person (no step does)" in refusal.message
+        assert "it does not wait for an operator (no step does)" in refusal.message
     await driver.tell(request, "reject")
     assert (await driver.result(request))["state"] == "rejected"
 

@@ -147,7 +147,9 @@ async def test_many_at_once_stop_it_until_a_person_says_go_on(
     handle = await sweeper.start()
     failure = await driver.failure(handle)
     assert failure.type == "needs_attention"
-    assert failure.message.startswith("3 of 3 open sagas look lost at once, so nothing was undone")
+    assert failure.message.startswith(
+        "3 of 3 open sagas look orphaned at once, so nothing was undone"
+    )
     assert "amends sweep --all" in failure.message
     assert await probe.size() == size
     # Not without a name and a reason.
@@ -190,7 +192,9 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
     await open_saga(ledger, author, opening)
     swept = await sweeper.sweep()
     assert (swept["lost"], swept["recovering"]) == (1, [])
-    assert swept["alerts"][0].startswith("lost sagas of an unknown kind (parcel) were left alone")
+    assert swept["alerts"][0].startswith(
+        "orphaned sagas of an unknown kind (parcel) were left alone"
+    )
     recovery = await driver.client.start_workflow(
         "RecoverySaga",
         {"saga_id": saga_id, "epoch": 1},

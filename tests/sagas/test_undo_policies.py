@@ -81,9 +81,10 @@ async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
     ]
     assert [each["undo_tries"] for each in result["steps"]] == [1, 2]
     assert trial_steps.calls.count(f"undo {second}") == 2
-    logged = [line for line in caplog.messages if "is not undone after" in line]
+    logged = [line for line in caplog.messages if "the undo of" in line]
     assert [line.partition(" (")[0] for line in logged] == [
-        f"{second} is not undone after {tries} tries: the trial system says no" for tries in (1, 2)
+        f"the undo of {second} had no success after {tries} tries: the trial system says no"
+        for tries in (1, 2)
     ]
     (skipped,) = await probe.ledger(
         "SELECT * FROM ledger.event_log WHERE event_type = 'StepSkipped' AND step = %s", second

@@ -128,7 +128,7 @@ async def test_wrong_filters_are_refused_by_option(command: Command, payment: Pa
         (("--aggregate-type", "invoice"), "--aggregate-type: one of saga, step, "),
         (("--from", "yesterday"), "--from: an ISO 8601 time with a zone"),
         (("--to", "2026-01-01T00:00:00"), "--to: the zone is missing"),
-        (("--saga", f"agent/{agent}"), "--saga: is no saga"),
+        (("--saga", f"agent/{agent}"), "--saga: is not a saga"),
         (("--saga", "nobody"), "no aggregate named 'nobody' in the ledger"),
         ((agent, "--after", "1-2"), "--after: a token as log and follow print it"),
         (("--after", "9-9-9"), "token 9-9-9 names a transaction"),
@@ -139,4 +139,4 @@ async def test_wrong_filters_are_refused_by_option(command: Command, payment: Pa
             assert told in refused.err
     other = await _pay(command, payment)
     refused = await command("log", saga, "--saga", other)
-    assert "--saga: is another saga than ID" in refused.err
+    assert "--saga: names another saga than ID" in refused.err

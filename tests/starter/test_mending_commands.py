@@ -69,7 +69,7 @@ async def test_what_nobody_can_tell_ends_with_4_and_says_what_to_say(
     paid = await command("pay", request)
     assert (paid.status, paid.err) == (4, "")
     last = paid.out.splitlines()[-1]
-    assert f"{saga_id}: {STEP} needs a person: the bank did not answer find: " in last
+    assert f"{saga_id}: {STEP} needs an operator: the bank did not answer find: " in last
     assert said(last, "retry") == ["retry", saga_id, STEP]
     await heal(saga_id)
     report = await bank.find(saga_id)
@@ -112,7 +112,7 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
         if line.startswith(saga_id)
     ]
     told = await command("saga", saga_id)
-    assert f"{saga_id}: {STEP} needs a person" in told.out.splitlines()[0]
+    assert f"{saga_id}: {STEP} needs an operator" in told.out.splitlines()[0]
     monkeypatch.setenv("TEMPORAL_ADDRESS", settings["TEMPORAL_ADDRESS"])
     await heal(saga_id)
     retried = await command(*said(line, "retry"), "--as", "ana", "--reason", "the bank is back")
@@ -180,7 +180,7 @@ async def test_who_mends_what_does_not_wait_is_told_so(command: Command, payment
     ):
         refused = await command(*words, "--as", "ana")
         assert (refused.status, refused.out) == (2, "")
-        assert "it does not wait for a person" in refused.err
+        assert "it does not wait for an operator" in refused.err
     by_agent = await command("retry", saga_id, STEP, "--as", f"agent:{request['agent_id']}")
     assert by_agent.status == 2
     assert "a user decides, not an agent" in by_agent.err

@@ -43,7 +43,9 @@ async def test_a_repeat_says_that_it_gives_the_first_answer(
     first = await command("pay", request)
     again = await command("pay", request)
     _, _, end = first.out.rstrip().rpartition("\n")
-    note = "note: it was asked before: this is its first answer, and nothing was done now"
+    note = (
+        "note: the request was submitted before: this is its first answer, and nothing was done now"
+    )
     assert again.out == f"{note}\n{end}\n"
 
 

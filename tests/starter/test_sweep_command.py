@@ -25,7 +25,7 @@ async def test_what_was_lost_a_moment_ago_is_not_lost_yet(
     await amends.client.get_workflow_handle(saga_id).terminate("ended by a test")
     done = await command("sweep")
     assert done.status == 0
-    assert done.out.endswith("of them look lost\n")
+    assert done.out.endswith("of them look orphaned\n")
     assert " 0 of them" in done.out
     await command("pay", asked)
     await command("reject", saga_id)

@@ -200,8 +200,8 @@ def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: li
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("nonsense", "there is no such command: see amends --help"),
-        ("pay x y", "there is an argument too many: see amends pay --help"),
+        ("nonsense", "no such command: see amends --help"),
+        ("pay x y", "an argument too many: see amends pay --help"),
         ("pay", "FILE is missing: see amends pay --help"),
         ("rollback", "--to is missing: see"),
         ("sagas --limit 0", "--limit: a whole number from 1 to 100000 is needed: see amends sagas"),
@@ -209,8 +209,8 @@ def test_bad_usage_is_status_2(capsys: pytest.CaptureFixture[str], arguments: li
             "log --after 1.5",
             "--after: a token as log and follow print it, such as 1-742-15, is needed",
         ),
-        ("sagas --limt 3", "there is no option --limt, perhaps --limit"),
-        ("sagas -2850", "there is no such option"),
+        ("sagas --limt 3", "no option named --limt, perhaps --limit"),
+        ("sagas -2850", "no such option"),
         ("sagas --json=3", "--json: a value is missing, or one too many"),
         (
             "policy set b --max-per-transaction -4 --daily-limit 0 --approval-threshold 0 "

@@ -78,7 +78,7 @@ def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, o
         ({"decision": "approved", "state": "compensating"}, "payment/x: compensating"),
         (
             stuck("needs_attention", "needs_attention", verbs=["retry", "resolve"]),
-            "payment/x: execute transfer needs a person: no answer: "
+            "payment/x: execute transfer needs an operator: no answer: "
             "amends retry payment/x 'execute transfer', or amends resolve payment/x "
             "'execute transfer' --evidence TEXT --outcome done|failed",
         ),
@@ -89,7 +89,7 @@ def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, o
         ),
         (
             stuck("resolving", "resolving"),
-            "payment/x: nobody can tell yet what became of execute transfer (no answer): amends",
+            "payment/x: the outcome of execute transfer is in doubt (no answer): amends",
         ),
         (
             stuck("compensating", "undoing", verbs=["retry", "skip", "resolve"]),
@@ -102,7 +102,7 @@ def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, o
         ),
         (
             {"result": {"state": "refused", "reason": "later_change"}},
-            "payment/x: refused (later_change): --force goes over the later change",
+            "payment/x: refused (later_change): --force overrides the later change",
         ),
         (
             {"result": {"state": "captured", "provider_reference": "TRF-1"}},

@@ -1,4 +1,5 @@
-"""Child processes: started apart from the terminal, stopped for certain, also those left over."""
+"""Starts child processes apart from the terminal, and stops them for certain, also those left
+over."""
 
 import asyncio
 import contextlib
@@ -103,7 +104,7 @@ async def _gone(processes: Sequence[psutil.Process], within_s: float) -> bool:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs. A zombie does not: it waits for a parent that may never ask."""
+    """Whether the process runs. A zombie does not: it waits for a parent that may never ask."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -111,7 +112,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def by_mark(mark: Mapping[str, Any]) -> psutil.Process | None:
-    """The process that up.json names, if that very process still runs."""
+    """The process of this mark in up.json, if that very process still runs."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(mark["pid"])
         if abs(process.create_time() - mark["created"]) < _CLOCK_TOLERANCE_S:
@@ -120,7 +121,8 @@ def by_mark(mark: Mapping[str, Any]) -> psutil.Process | None:
 
 
 def left_over(tokens: Collection[str]) -> list[psutil.Process]:
-    """What still runs with one of these tokens in its environment, clients before servers.
+    """The processes that still run with one of these tokens in their environment, clients before
+    servers.
 
     A process is listed without those it started.
     """
@@ -145,7 +147,7 @@ def _token(process: psutil.Process) -> str | None:
 
 
 def is_postgres(process: psutil.Process) -> bool:
-    """Whether it is PostgreSQL, or about to make a cluster."""
+    """Whether the process is PostgreSQL, or about to make a cluster."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.name() in ("postgres", "initdb")
     return False

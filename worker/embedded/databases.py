@@ -1,4 +1,5 @@
-"""The roles and databases of the embedded clusters. Done again at each start: nothing doubles."""
+"""Creates the roles and databases of the embedded clusters. Repeated at each start: nothing
+doubles."""
 
 from collections.abc import Mapping
 
@@ -13,7 +14,8 @@ PROVISIONER = "amends_provisioner"
 
 
 async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
-    """The three roles of the ledger, the mock bank's role, and a database for each of the two."""
+    """Create the three roles of the ledger, the mock bank's role, and a database for each of the
+    two."""
     async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         for role in (*_LEDGER_ROLES, _MOCK_BANK_ROLE):
             await _create_role(connection, role, passwords[role])
@@ -22,7 +24,8 @@ async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
 
 
 async def create_target(superuser_url: str, passwords: Mapping[str, str]) -> None:
-    """The provisioner: it makes roles and databases on the target server, and owns no data."""
+    """Create the provisioner: it makes roles and databases on the target server, and owns no
+    data."""
     async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         await _create_role(connection, PROVISIONER, passwords[PROVISIONER])
         # With CREATEROLE alone it could create a role but not a database that the role owns.
@@ -64,7 +67,7 @@ async def _create_database(
 
 
 async def clone_database(superuser_url: str, template: str, name: str, owner: str) -> None:
-    """A database like `template`, on which no connection may be open."""
+    """Clone the database `template`, on which no connection may be open."""
     async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as connection:
         await connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(

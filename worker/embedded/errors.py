@@ -1,4 +1,5 @@
-"""What can keep the embedded servers from running: each is one sentence for a person.
+"""The errors that keep the embedded servers from running: each message is one sentence for a
+person.
 
 EmbeddedError       exit status 3: a server can't run here
 ├── BadRequest      exit status 2: asked for something that can't be given (folder, port)
@@ -9,13 +10,13 @@ from typing import Any
 
 
 class EmbeddedError(Exception):
-    """The root of the tree. Read the sentence; it names the file, package or log to look at."""
+    """The root of the tree. The message names the file, package or log to look at."""
 
     exit_status = 3
 
 
 class BadRequest(EmbeddedError):
-    """Change what you asked for: another folder, another port."""
+    """The request can't be met: choose another folder or another port."""
 
     exit_status = 2
 

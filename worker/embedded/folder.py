@@ -1,4 +1,4 @@
-"""The data folder (`.amends/`): who holds it, its secrets, and the files others read."""
+"""The data folder (`.amends/`): its holder, its secrets, and the files others read."""
 
 import contextlib
 import fcntl
@@ -43,7 +43,7 @@ class DataFolder:
         self._up: dict[str, Any] = {}
 
     def hold(self) -> list[str]:
-        """Take the folder; returns the tokens of killed holders, none after a clean stop.
+        """Hold the folder; returns the tokens of killed holders, none after a clean stop.
 
         Raises FolderHeld when another process has it, BadRequest when it can't be written.
         """
@@ -81,7 +81,7 @@ class DataFolder:
             ) from None
 
     def release(self) -> None:
-        """Give the folder back after a clean stop: nothing of a running holder remains."""
+        """Release the folder after a clean stop: nothing of a running holder remains."""
         if self._lock is None:
             return
         self.env_file.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ class DataFolder:
         self._write_up()
 
     def record_process(self, name: str, pid: int | None) -> None:
-        """Note the process id of a child by name, or (None) that it is gone."""
+        """Record the process id of a child by name, or (None) that the child is gone."""
         processes: dict[str, int] = self._up["processes"]
         processes.pop(name, None)
         if pid is not None:
@@ -119,7 +119,7 @@ class DataFolder:
             if not new_data:
                 raise EmbeddedError(
                     f"{file} is missing, and with it the passwords of the data in {self.path}: "
-                    f"put it back, or move the folder away to start anew"
+                    f"restore the file, or move the folder away to start anew"
                 )
             made = {name: secrets.token_urlsafe(24) for name in SECRET_NAMES}
             write_private(file, json.dumps(made, indent=1) + "\n")
@@ -139,5 +139,5 @@ def write_private(file: Path, text: str) -> None:
 
 
 def mark(pid: int) -> dict[str, Any]:
-    """A process for ever: its id alone may be given to another one later."""
+    """The mark of a process for ever: its id alone may be given to another one later."""
     return {"pid": pid, "created": psutil.Process(pid).create_time()}

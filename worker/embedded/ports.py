@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1: asked for by the user, kept from the last run, or free ones."""
+"""Chooses ports on 127.0.0.1: asked for by the user, kept from the last run, or free ones."""
 
 import json
 import random
@@ -26,7 +26,7 @@ class Ports:
         self._given: dict[str, int] = {}
 
     def take(self, name: str) -> int:
-        """The port asked for, else the one of the last run, else a free one.
+        """Take the port asked for, else the one of the last run, else a free one.
 
         Raises BadRequest when the port asked for is taken.
         """
@@ -47,7 +47,8 @@ class Ports:
         return port
 
     def forget(self, name: str) -> bool:
-        """Someone was quicker: don't take this one again. False when it was asked for."""
+        """Forget a port that another program took first, so that it is not taken again. False when
+        the user asked for it."""
         self._kept.pop(name, None)
         return name not in self._asked
 

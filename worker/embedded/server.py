@@ -1,4 +1,4 @@
-"""A server that runs as our child: started on its ports, waited for until it answers, stopped."""
+"""Runs a server as a child process: starts it on its ports, waits until it answers, stops it."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ class Server(ABC):
         self._ports = ports
 
     async def prepare(self) -> None:
-        """What must be there before the first start."""
+        """Prepare the files that the server needs before its first start."""
         return None
 
     @abstractmethod
@@ -49,20 +49,21 @@ class Server(ABC):
 
     @abstractmethod
     async def answers(self) -> bool:
-        """Whether it does its work yet."""
+        """Whether the server does its work yet."""
 
     @property
     def working_folder(self) -> Path | None:
-        """Where it runs: a folder that its user can enter. None: where we run."""
+        """The folder in which the process runs, which its user can enter. None: the current
+        folder."""
         return self.folder.path
 
     @property
     def user(self) -> str | None:
-        """The system user it runs as; None: ours."""
+        """The system user that the process runs as; None: the current one."""
         return None
 
     async def start(self) -> None:
-        """Start it and wait until it answers. Raises EmbeddedError with its last words."""
+        """Start the server and wait until it answers. Raises EmbeddedError with its last words."""
         await self.prepare()
         for attempt in range(_PORT_ATTEMPTS):
             self.port = {name: self._ports.take(name) for name in self._port_names}
@@ -70,7 +71,7 @@ class Server(ABC):
                 return
 
     async def restart(self) -> None:
-        """Start it again on the ports that others know it by."""
+        """Restart the server on the ports that others know it by."""
         await self._launch(last=True)
 
     async def _launch(self, last: bool) -> bool:
@@ -105,7 +106,7 @@ class Server(ABC):
             if not last and any(renewable):
                 return False
             ports = ", ".join(map(str, self.port.values()))
-            raise BadRequest(f"{self.name} can't listen on {ports}: another program does")
+            raise BadRequest(f"{self.name} can't listen on {ports}: another program listens there")
         raise EmbeddedError(
             f"{self.name} ended with status {status} while starting: "
             f"{_last_line(words)} (see {self.log})"
@@ -118,7 +119,7 @@ class Server(ABC):
             return log.read().decode(errors="replace")
 
     async def stop(self) -> None:
-        """Stop it; nothing happens when it does not run."""
+        """Stop the server; nothing happens when it does not run."""
         if self.process is not None:
             await child.stop(self.process, *self.stop_signals, grace_s=self.grace_s)
             self.process = None
@@ -128,4 +129,4 @@ class Server(ABC):
 def _last_line(words: str) -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     telling = [line for line in lines if "FATAL" in line or "rror" in line]
-    return (telling or lines or ["it said nothing"])[-1][:300]
+    return (telling or lines or ["its log is empty"])[-1][:300]

@@ -48,8 +48,8 @@ class EmbeddedServers:
         except OSError as error:
             await self._stack.aclose()
             raise BadRequest(
-                f"{error.filename or self.folder.path} can't be used ({error.strerror}): make room "
-                f"or run as the user it belongs to, or choose another folder with --data"
+                f"{error.filename or self.folder.path} can't be used ({error.strerror}): free "
+                f"space, run as the user that owns it, or choose another folder with --data"
             ) from error
         except BaseException:
             await self._stack.aclose()
@@ -113,16 +113,16 @@ class EmbeddedServers:
         return [cluster for cluster in (self.main, self.target) if cluster is not None]
 
     def ledger_url(self, role: str, database: str = databases.LEDGER_DATABASE) -> str:
-        """URL of the ledger (or a clone of it) for `amends_owner`, `amends_worker`, ..."""
+        """The URL of the ledger (or a clone of it) for `amends_owner`, `amends_worker`, ..."""
         return self.main.url(role, self.passwords[role], database)
 
     def mock_bank_url(self, database: str = databases.MOCK_BANK_DATABASE) -> str:
-        """URL of the mock bank's database, as its owner."""
+        """The URL of the mock bank's database, as its owner."""
         return self.main.url("mock_bank", self.passwords["mock_bank"], database)
 
     @property
     def target_url(self) -> str:
-        """URL of the target server, as the provisioner."""
+        """The URL of the target server, as the provisioner."""
         if self.target is None:
             assert self._target_url is not None
             return self._target_url
@@ -144,7 +144,7 @@ class EmbeddedServers:
 
 
 async def _together(starts: Iterable[Awaitable[None]]) -> None:
-    """All at once; the first that fails cancels the others and is raised as itself."""
+    """Run all at once; the first that fails cancels the others and is raised as itself."""
 
     async def run(start: Awaitable[None]) -> None:
         await start

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root: then it runs as a system user of its own."""
+"""Finds the system user for PostgreSQL, which refuses to run as root."""
 
 import fcntl
 import os
@@ -15,7 +15,8 @@ NAME = "amends-postgres"
 
 
 def user_for(data: Path) -> str | None:
-    """Who shall run the cluster in `data`: its owner if there is one, else the system user.
+    """The user that shall run the cluster in `data`: its owner if there is one, else the system
+    user.
 
     None when we are not root: then it runs as ourselves.
     """

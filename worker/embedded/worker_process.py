@@ -1,4 +1,4 @@
-"""The worker of `amends up`: `python -m worker run` as our child process."""
+"""Runs the worker of `amends up`: `python -m worker run` as a child process."""
 
 import asyncio
 import os
@@ -23,20 +23,20 @@ class WorkerProcess(Server):
 
     @property
     def health_address(self) -> str:
-        """host:port of its HTTP endpoints."""
+        """The host:port of its HTTP endpoints."""
         return f"{HOST}:{self.port['health']}"
 
     @property
     def working_folder(self) -> Path | None:
-        """The folder the process runs in, or None for this one."""
+        """The folder that the process runs in, or None for this one."""
         return None
 
     def command(self) -> Sequence[str | Path]:
-        """The command line of the server."""
+        """The command line of the worker."""
         return (sys.executable, "-m", "worker", "run")
 
     def environment(self) -> Mapping[str, str]:
-        """The environment of the server: only what it needs."""
+        """The environment of the worker: only what it needs."""
         # The user's TEMPORAL_* may hold keys and TLS of another server.
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")
@@ -44,7 +44,7 @@ class WorkerProcess(Server):
         return ours | self._servers.environment() | {"AMENDS_HEALTH_ADDRESS": self.health_address}
 
     async def answers(self) -> bool:
-        """Whether the server answers."""
+        """Whether `GET /health` of the worker answers with 200."""
         try:
             reader, writer = await asyncio.open_connection(HOST, self.port["health"])
         except OSError:

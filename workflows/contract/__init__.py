@@ -1,1 +1,1 @@
-"""The contract: the JSON that goes into the workflows and comes out, and its admission."""
+"""The contract: the JSON input and output of the workflows, and the admission of that input."""

@@ -1,4 +1,4 @@
-"""Where JSON from outside becomes our models: bad input fails at once, with field and reason.
+"""Admission: turns JSON into our models, and fails bad input at once, with field and reason.
 
 Left alone the SDK retries the workflow task for ever when an argument is missing or does not
 decode, and prints the value of what is wrong: it may be an account number.
@@ -24,7 +24,7 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 class SagaRequest(Protocol):
-    """What every saga is asked with: who wants it, and the caller's context (ip, session)."""
+    """The fields that every request has: who asks, and the caller's context (ip, session)."""
 
     @property
     def operation_id(self) -> str | None:
@@ -32,7 +32,7 @@ class SagaRequest(Protocol):
 
     @property
     def actor(self) -> str:
-        """Who asks."""
+        """The actor that asks."""
 
     @property
     def metadata(self) -> dict[str, JsonValue]:
@@ -46,7 +46,7 @@ class SagaRequest(Protocol):
 
 
 class BorderConverter(PydanticPayloadConverter):
-    """JSON by pydantic; whatever does not decode is InvalidInput, without its value."""
+    """JSON converter by pydantic; input that does not decode is InvalidInput, without its value."""
 
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
@@ -64,14 +64,16 @@ DATA_CONVERTER = DataConverter(payload_converter_class=BorderConverter)
 
 
 def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
-    """The one argument as a `model`. Raises ApplicationError `InvalidInput`."""
+    """Validate the one argument as a `model`. Raises ApplicationError `InvalidInput`."""
     if len(raw) != 1:
-        raise invalid_input([("input", f"one JSON object is needed, {len(raw)} arguments came")])
+        raise invalid_input([("input", f"one JSON object is needed, not {len(raw)} arguments")])
     if not isinstance(raw[0], dict):
         raise invalid_input([("input", "a JSON object is needed")])
     text = pydantic_core.to_json(raw[0], inf_nan_mode="constants")
     if len(text) > MAX_INPUT_BYTES:
-        raise invalid_input([("input", f"{len(text)} bytes: at most {MAX_INPUT_BYTES}")])
+        raise invalid_input(
+            [("input", f"{len(text)} bytes are too many: at most {MAX_INPUT_BYTES}")]
+        )
     try:
         return model.model_validate_json(text)
     except pydantic.ValidationError as error:

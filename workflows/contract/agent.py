@@ -14,7 +14,7 @@ from workflows.contract.fields import Input, Limit, Line, Metadata, Name, Operat
 
 
 class AgentRequest(Input):
-    """Input of `AgentSaga`: let an agent ask on behalf of `user`, or stop it."""
+    """Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it."""
 
     operation_id: OperationId
     action: Literal["register", "revoke"]
@@ -48,8 +48,8 @@ def _known_zone(name: str) -> str:
 
 
 class PolicyRequest(Input):
-    """Input of `PolicySaga`: what an agent may spend, in minor units of `currency`. Equal to a
-    limit is allowed, equal to the threshold is automatic."""
+    """Input of `PolicySaga`: the spending limits of an agent, in minor units of `currency`. An
+    amount equal to a limit is allowed, equal to the threshold is automatic."""
 
     operation_id: OperationId
     agent_id: Name
@@ -64,7 +64,7 @@ class PolicyRequest(Input):
 
 
 class PolicyResult(Input):
-    """Result of `PolicySaga`: the version that decisions will name."""
+    """Result of `PolicySaga`: the version of the policy that decisions will name."""
 
     state: Literal["set"]
     agent_id: str

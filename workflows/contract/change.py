@@ -24,7 +24,7 @@ MAX_RESOURCES = 200
 
 
 class Resource(Input):
-    """A resource that shall be present. `spec` is checked by the model of its kind."""
+    """A resource that shall be present. `spec` is validated by the model of its kind."""
 
     name: Name
     kind: Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
@@ -33,7 +33,8 @@ class Resource(Input):
 
 
 class ChangeRequest(Input):
-    """Input of `InfrastructureSaga`: what shall be present and what absent in an environment."""
+    """Input of `InfrastructureSaga`: the resources that shall be present or absent in an
+    environment."""
 
     operation_id: OperationId
     environment: Name = "dev"
@@ -47,7 +48,7 @@ class ChangeRequest(Input):
 
 
 class RollbackRequest(Input):
-    """Input of `RollbackSaga`: bring resources back to what they were at `to`.
+    """Input of `RollbackSaga`: bring resources back to their state at the point `to`.
 
     `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
     `resources` limits it to these names. A run that a schedule starts has no `operation_id`: it
@@ -80,7 +81,7 @@ ChangeAction = Literal["create", "update", "replace", "delete"]
 
 
 class ResourceChange(Input):
-    """What was done to one resource."""
+    """The change of one resource: its name, its kind and the action."""
 
     name: str
     kind: str
@@ -91,8 +92,8 @@ class ChangeResult(Input):
     """Result of `InfrastructureSaga` and `RollbackSaga`.
 
     `unchanged`: nothing was to do; `refused`: the plan was not allowed, nothing was touched;
-    `compensated`: begun and undone, and `steps` says how. `notes` says what a person should know
-    (an absent name the ledger does not know).
+    `compensated`: begun and undone, and `steps` says how. `notes` holds what a person should know
+    (an absent name that is not in the ledger).
     """
 
     state: Literal["applied", "unchanged", "refused", "compensated"]

@@ -1,4 +1,4 @@
-"""What all messages are made of: the base of each model, and the types of their fields.
+"""The base of all messages, and the types of their fields.
 
 Amounts are integers in minor units, times and durations are ISO 8601 text. Unknown fields are
 refused. Errors of these models name the field and the reason, never the value.
@@ -74,7 +74,7 @@ def _has_nul(value: JsonValue) -> bool:
 
 OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-# `system:...` is us: nobody outside may speak in that name.
+# `system:...` is Amends itself: no request may use such a name.
 Actor = Annotated[str, Field(pattern=r"^(user|agent):[A-Za-z0-9._@+-]{1,64}$")]
 User = Annotated[str, Field(pattern=r"^user:[A-Za-z0-9._@+-]{1,64}$")]
 Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_text)]
@@ -89,13 +89,13 @@ Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 
 
 class Input(BaseModel):
-    """What every input has: frozen, and no field that is not known."""
+    """The base of every message: frozen, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def fingerprint(self) -> str:
-        """Tells two requests apart. Without the caller's context, and without defaults, so that a
-        field that a later version adds changes no fingerprint."""
+        """The digest that tells two requests apart. Without the caller's context, and without
+        defaults, so that a field that a later version adds changes no fingerprint."""
         return digest(self.model_dump(mode="json", exclude_defaults=True, exclude={"metadata"}))
 
 

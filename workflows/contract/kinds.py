@@ -1,4 +1,4 @@
-"""The table of saga kinds, from which clients, workers, recovery and `amends schema` follow."""
+"""The table of saga kinds, read by clients, workers, recovery and `amends schema`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from workflows.contract.payment import PaymentRequest, PaymentResult
 
 @dataclass(frozen=True)
 class Queue:
-    """A task queue: the setting that names it, and its name otherwise."""
+    """A task queue: the setting that names it, and its default name."""
 
     setting: str
     default: str
@@ -90,5 +90,6 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 def kind_named(saga_id: str) -> SagaKind | None:
-    """The kind that a saga's name begins with; None for one that this version does not know."""
+    """The kind that the name of a saga begins with; None for one that this version does not
+    know."""
     return BY_NAME.get(saga_id.partition("/")[0])

@@ -14,7 +14,7 @@ from workflows.contract.fields import Duration, Input, Line, Metadata, Name, Ope
 
 
 class Destination(Input):
-    """Where the money goes: a CBU or CVU of 22 digits."""
+    """The destination of a payment: a CBU or CVU of 22 digits."""
 
     cbu: Annotated[str, AfterValidator(check_cbu)]
 
@@ -33,7 +33,7 @@ class PaymentRequest(Input):
 
     @property
     def actor(self) -> str:
-        """Who asks: the agent."""
+        """The actor that asks: the agent."""
         return f"agent:{self.agent_id}"
 
 
@@ -42,7 +42,7 @@ PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "com
 
 class PaymentResult(Input):
     """Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
-    could not be undone, and `steps` how each step of a saga that was undone ended."""
+    could not be undone, and `steps` how each step of a compensated saga ended."""
 
     state: PaymentEnd
     authorization_id: str | None = None

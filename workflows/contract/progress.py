@@ -14,8 +14,8 @@ from workflows.contract.updates import Verb
 class StepProgress(Input):
     """One step as `progress` shows it.
 
-    `unknown`: nobody can tell whether it happened, and it is to be undone. `tries` had no success
-    so far, or are those it took; `verbs` are the updates that it takes from a person now.
+    `unknown`: its outcome is in doubt, and it is to be undone. `tries` had no success
+    so far, or are those it took; `verbs` are the updates that it takes from an operator now.
     """
 
     name: str
@@ -37,7 +37,7 @@ class StepProgress(Input):
 
 
 class Progress(Input):
-    """Answer of the query `progress` and of the updates: where the saga stands.
+    """Answer of the query `progress` and of the updates: the state of the saga and of its steps.
 
     `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
     somebody, or the step that is being resolved, needs attention, or is undone again and again;
@@ -57,5 +57,5 @@ class Progress(Input):
 
     @property
     def needs_person(self) -> bool:
-        """Whether it goes on only when a person decides."""
+        """Whether the saga goes on only when a person decides."""
         return self.state == "needs_attention" or (self.state == "running" and self.waits_for != "")

@@ -1,4 +1,4 @@
-"""What goes into a sweep and a recovery, and what comes out."""
+"""The requests and results of `SweepWorkflow` and `RecoverySaga`."""
 
 from typing import Annotated, Literal
 
@@ -14,8 +14,8 @@ NamespaceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
 class SweepRequest(Input):
-    """Input of `SweepWorkflow`. A person may go on where it stopped: `all`, although many sagas
-    look lost at once; `gone`, the ids of namespaces that will never come back."""
+    """Input of `SweepWorkflow`. An operator may go on where a sweep stopped: `all`, although many
+    sagas look orphaned at once; `gone`, the ids of namespaces that will never come back."""
 
     actor: User | None = None
     reason: Line | None = None
@@ -30,8 +30,9 @@ class SweepRequest(Input):
 
 
 class Swept(Input):
-    """Result of `SweepWorkflow`: so many `open_sagas` there are, so many of these look lost, and
-    `recovering` were handed to a `RecoverySaga`. `alerts` are what a person has to look at."""
+    """Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
+    (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
+    operator."""
 
     open_sagas: int
     lost: int
@@ -40,7 +41,7 @@ class Swept(Input):
 
 
 class RecoveryRequest(Input):
-    """Input of `RecoverySaga`: the saga, and the epoch in which it was lost."""
+    """Input of `RecoverySaga`: the orphaned saga, and the epoch in which its run was lost."""
 
     saga_id: Annotated[str, Field(pattern=r"^[a-z]+/[A-Za-z0-9._:-]{1,128}$")]
     epoch: Annotated[StrictInt, Field(ge=1)]
@@ -50,8 +51,8 @@ class RecoveryRequest(Input):
 
 
 class Recovered(Input):
-    """Result of `RecoverySaga`: it was carried on and ended in `state` with `result`; or there was
-    nothing to do: it had `ended`, is `carried` by another run, or is `open` after all."""
+    """Result of `RecoverySaga`: the saga was carried on and ended in `state` with `result`; or
+    there was nothing to do: it had `ended`, is `carried` by another run, or is `open` after all."""
 
     saga_id: str
     how: Literal["recovered", "ended", "carried", "open"]

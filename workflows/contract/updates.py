@@ -13,7 +13,7 @@ class By(Input):
 
 
 class Mend(By):
-    """Argument of the update `retry`: the step that waits for a person shall be tried again."""
+    """Argument of the update `retry`: the step that waits for an operator shall be tried again."""
 
     step: StepText
 
@@ -25,19 +25,20 @@ class Skip(Mend):
 
 
 class Resolve(Mend):
-    """Argument of the update `resolve`: how the step stands, and by what one can tell (a reference
-    of the provider, a ticket). `outcome` of an undo is `undone`, which may be left out."""
+    """Argument of the update `resolve`: the outcome of the step, and the evidence for it (a
+    reference of the provider, a ticket). `outcome` of an undo is `undone`, which may be left
+    out."""
 
     evidence: StepText
     outcome: Literal["done", "failed", "undone"] | None = None
 
 
-# What a person may say of a step: the updates of these names.
+# The operator actions on a step: the updates of these names.
 Verb = Literal["retry", "skip", "resolve"]
 
 
 def verbs(*, undoing: bool, outside: bool) -> list[Verb]:
-    """What a person may say of a step, or of its undo.
+    """The operator actions that a step, or its undo, takes.
 
     What our own database undoes can neither be given up nor be undone by hand.
     """

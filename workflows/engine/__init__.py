@@ -1,1 +1,1 @@
-"""The saga engine: runs a story, retries and escalates its steps, and compensates it."""
+"""The saga engine: runs a story, retries and escalates its steps, and compensates the saga."""

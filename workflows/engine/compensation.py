@@ -1,4 +1,4 @@
-"""The compensation of a saga: what was started is undone, each step until its undo has success.
+"""Compensates a saga: undoes each step that was started, until its undo succeeds.
 
 To compensate, the saga raises its epoch, reads from the ledger what was started, and undoes it in
 reverse order of start, side by side what ran side by side. What to undo never comes from memory: a
@@ -27,7 +27,8 @@ Undone = tuple[Undo, StepUndone]
 
 
 async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> Compensation:
-    """Undo everything that was started, and say what that was. Returns when all is undone."""
+    """Compensate the saga: undo every step that was started. Returns the compensation once all
+    undos have ended."""
     compensation = await run.ours(
         SagaActivities.begin_compensation, run.claim(actor), request, summary="begin compensation"
     )
@@ -46,8 +47,8 @@ async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> 
 
 
 async def _undo(run: SagaRun, steps: list[StepToUndo], actor: str) -> dict[str, Undone]:
-    """Undo each step as soon as all is undone that began after it had ended: what ran side by
-    side is undone side by side. Returns how each undo ended, by the name of its step."""
+    """Undo each step as soon as all steps that began after its end are undone; steps that ran side
+    by side are undone side by side. Returns how each undo ended, by the name of its step."""
     undoing: list[tuple[StepToUndo, asyncio.Task[Undone]]] = []
     for step in steps:
         later = [task for one, task in undoing if step.ordinal not in one.undo.beside]
@@ -65,14 +66,14 @@ async def _undo_after(
 
 
 async def undo_step(run: SagaRun, step: StepToUndo, actor: str) -> Undone:
-    """Undo one step, however long that takes; returns how that ended."""
+    """Undo one step, however long that takes; returns how the undo ended."""
     claim = run.claim(actor).model_copy(update={"step": step.name, "ordinal": step.ordinal})
     run.mark(step.name, "undoing")
     return await _Undo(run, step, claim).until_it_ends()
 
 
 class _Undo:
-    """The tries of one undo: how many there were, and how many answers that were no success."""
+    """The attempts of one undo: how many there were, and how many answers were no success."""
 
     def __init__(self, run: SagaRun, step: StepToUndo, claim: Claim) -> None:
         self._run, self._step, self._plain = run, step, claim
@@ -115,14 +116,14 @@ class _Undo:
         return undone
 
     def _failed(self, error: ActivityError) -> str:
-        """Count the tries; returns what went wrong."""
+        """Count the attempts; returns the words of the failure."""
         if cause_of(error) == "Fenced":
             raise error
         self._tries += 1 if is_final(error) else TRIES_AT_ONCE
         self._answers += 0 if is_away(error) else 1
         why = words_of(error)
         workflow.logger.warning(
-            "%s is not undone after %d tries: %s", self._step.name, self._tries, why
+            "the undo of %s had no success after %d tries: %s", self._step.name, self._tries, why
         )
         return why
 
@@ -130,7 +131,8 @@ class _Undo:
         return self._step.undo.tries is not None and self._answers >= self._step.undo.tries
 
     async def _wait(self, claim: Claim, why: str) -> Asked | None:
-        """Until it is tried again, or a person says something; without end, where he is asked."""
+        """Wait for the next attempt or an operator action; without a deadline once an operator was
+        asked."""
         outside = self._step.undo.outside
         if self._is_enough():
             return await ask(self._run, claim, why, undoing=True, outside=outside)

@@ -7,13 +7,13 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.contract.updates import By, Resolve, Verb, verbs
 
-# Who decides where no person does: a name that nobody outside may use.
+# Who decides where no person does: a name that no request may use.
 SYSTEM = "system:amends"
 
 
 @dataclass
 class Asked:
-    """A person's decision on its way to the story, and the answer on its way back."""
+    """A decision of a person on its way to the story, and the answer on its way back."""
 
     verb: str
     by: By
@@ -22,11 +22,11 @@ class Asked:
 
     @property
     def outcome(self) -> str | None:
-        """How a step stands, of who resolves it."""
+        """The outcome of the step that the update `resolve` names; None for other updates."""
         return self.by.outcome if isinstance(self.by, Resolve) else None
 
     def answer(self, refusal: ApplicationError | None = None) -> None:
-        """Answer whoever asked: agreed, or refused."""
+        """Answer the update of this decision: agreed, or refused."""
         self.answered, self.refusal = True, refusal
 
 
@@ -38,16 +38,16 @@ class Inbox:
     taken: Asked | None = None
 
     def take(self) -> Asked:
-        """The oldest decision, which the story looks at from now on."""
+        """Take the oldest decision, which the story looks at from now on."""
         self.taken = self.waiting.pop(0)
         return self.taken
 
     def agree(self) -> None:
-        """All who asked for the same get the same answer."""
+        """Agree to every open decision: all who asked for the same get the same answer."""
         self._answer(lambda asked: None)
 
     def close(self, why: str) -> None:
-        """Nobody looks any more: refuse what has no answer."""
+        """Refuse every decision without an answer, because the story reads no more of them."""
         self._answer(lambda asked: not_allowed(f"can't {asked.verb}: {why}"))
 
     def _answer(self, refusal: Callable[[Asked], ApplicationError | None]) -> None:
@@ -59,8 +59,8 @@ class Inbox:
 
 @dataclass
 class Attention:
-    """A step on which a person may decide: on its undo (`undoing`), or on an outcome that nobody
-    can tell."""
+    """A step on which an operator may decide: on its undo (`undoing`), or on an outcome that is in
+    doubt."""
 
     step: str
     undoing: bool
@@ -68,12 +68,12 @@ class Attention:
     asked: Asked | None = None
 
     def verbs(self) -> list[Verb]:
-        """What the person may say."""
+        """The operator actions that the step takes."""
         return verbs(undoing=self.undoing, outside=self.outside)
 
 
 def not_allowed(message: str) -> ApplicationError:
-    """The refusal of an update that the state does not allow."""
+    """The refusal of an update that the state of the saga does not allow."""
     return ApplicationError(message, type="not_allowed", non_retryable=True)
 
 

@@ -1,4 +1,4 @@
-"""A step that a person has to look at: asked on record, answered on record, in his name."""
+"""Escalates a step: asks an operator, and records the question and the answer in their name."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from workflows.engine.run import ATTENTION, SagaRun, heed_cancel
 
 
 async def ask(run: SagaRun, claim: Claim, why: str, *, undoing: bool, outside: bool) -> Asked:
-    """Ask for a person, visibly, and wait for what he says."""
+    """Ask for an operator, visibly, and wait for their decision."""
     ours = claim.model_copy(update={"actor": SYSTEM, "verdict": None})
     help = Help(reason=why, undoing=undoing)
     await run.ours(StepRecords.ask_person, ours, help, summary=f"ask a person: {claim.step}")
@@ -25,7 +25,8 @@ async def ask(run: SagaRun, claim: Claim, why: str, *, undoing: bool, outside: b
 async def pause(
     run: SagaRun, claim: Claim, why: str, within: timedelta, *, outside: bool
 ) -> Asked | None:
-    """The pause before an undo is tried again, in which a person may decide unasked."""
+    """Wait before the next attempt of an undo; an operator may decide meanwhile without being
+    asked."""
     attention = Attention(claim.step, undoing=True, outside=outside)
     again = f"{why}; tried again in {within.total_seconds():g} s"
     run.mark(claim.step, "undoing", again, tries=claim.tries, verbs=attention.verbs())
@@ -33,10 +34,10 @@ async def pause(
 
 
 async def as_told(run: SagaRun, claim: Claim, asked: Asked, *, undoing: bool) -> Claim:
-    """The claim under which the step goes on as a person said.
+    """The claim under which the step goes on as the operator decided.
 
-    His `retry` is put on record, and he is answered. What he says of its outcome is recorded by
-    the activity of the step, in his name, with all that follows from it: he is answered then.
+    Their `retry` is recorded, and they are answered. The outcome that they resolve is recorded by
+    the activity of the step, in their name, with all that follows from it: they are answered then.
     """
     theirs = claim.model_copy(update={"actor": asked.by.actor, "verdict": verdict_of(asked, claim)})
     if theirs.verdict is not None:
@@ -48,7 +49,7 @@ async def as_told(run: SagaRun, claim: Claim, asked: Asked, *, undoing: bool) ->
 
 
 def verdict_of(asked: Asked, claim: Claim) -> Verdict | None:
-    """What the step's activity takes for true instead of asking the outside."""
+    """The outcome that the step's activity takes as given instead of asking the external system."""
     if isinstance(asked.by, Resolve):
         return Verdict(outcome=asked.by.outcome or "undone", evidence=asked.by.evidence)
     if asked.verb == "skip":
@@ -57,5 +58,5 @@ def verdict_of(asked: Asked, claim: Claim) -> Verdict | None:
 
 
 def given_up(residual: str) -> Verdict:
-    """The undo is not tried any more; `residual` says what is left."""
+    """The verdict that ends the attempts of an undo; `residual` says what is left."""
     return Verdict(outcome="skipped", evidence=residual)

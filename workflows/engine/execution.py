@@ -1,4 +1,4 @@
-"""One run of a saga from its input to its end: admit, open, tell the story, close or compensate."""
+"""One run of a saga from its input to its end: admit, open, run the story, close or compensate."""
 
 import asyncio
 import re
@@ -27,8 +27,8 @@ ENDED = "the saga has ended"
 
 
 class Execution(Generic[RequestT, ResultT]):
-    """Carries out one story. `saga` is there once the input was admitted, `failure` once the run
-    has failed."""
+    """Carries out one story. `saga` is set once the input was admitted, `failure` once the run has
+    failed."""
 
     def __init__(self, story: Story[RequestT, ResultT]) -> None:
         self.lifecycle = Lifecycle()
@@ -39,8 +39,8 @@ class Execution(Generic[RequestT, ResultT]):
         self._cancelled_by: By | None = None
 
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
-        """The whole of a run. Cancellation reaches it here and nowhere deeper: it compensates the
-        saga instead of tearing it down, however often it comes."""
+        """Carry out the whole run. Cancellation reaches it here and nowhere deeper: it compensates
+        the saga instead of tearing it down, however often it comes."""
         whole = asyncio.create_task(self._from_input_to_end(raw))
         while not whole.done():
             try:
@@ -52,7 +52,7 @@ class Execution(Generic[RequestT, ResultT]):
         return whole.result()
 
     def cancel(self, by: By) -> None:
-        """Stop the story, unless that comes too late or again."""
+        """Cancel the story, unless the cancel comes too late or again."""
         if self.lifecycle.refuses_cancel() or self._cancelled_by:
             return
         self._cancelled_by = by
@@ -162,7 +162,7 @@ class Execution(Generic[RequestT, ResultT]):
 
 
 def operation_id(kind: str, requested: str | None) -> str:
-    """The id of the request, or for a run of a schedule, of the workflow.
+    """The operation id of the request, or, for a run of a schedule, of the workflow.
 
     Raises ApplicationError `InvalidInput` where the workflow id is not made of it.
     """

@@ -1,4 +1,5 @@
-"""A call whose outcome nobody knows: looked up with growing pauses, then told by a person."""
+"""Resolves a call whose outcome is in doubt: looks it up with growing pauses, then asks an
+operator."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from workflows.engine.run import RESOLVING, SagaRun, heed_cancel, is_final, word
 
 Answer = TypeVar("Answer")
 
-# When the outside can't tell for so long, a person is asked.
+# An outcome that stays in doubt for so long is escalated to an operator.
 TELL_WITHIN = timedelta(days=1)
 
 
@@ -28,7 +29,7 @@ async def until_known(
     request: Request,
     tell_within: timedelta,
 ) -> Answer:
-    """The answer of an activity that finds out, when it is called again, what became of its call.
+    """The answer of an activity that finds out, when it is called again, the outcome of its call.
 
     Raises what it fails with, once that is known.
     """
@@ -71,7 +72,7 @@ async def until_known(
 
 
 async def _pause(run: SagaRun, claim: Claim, why: str, pause: timedelta, until: datetime) -> None:
-    """The last one ends when a person is to be asked."""
+    """Wait before the next look-up; the last pause ends when an operator is to be asked."""
     pause = min(pause, until - workflow.now())
     again = f"{why}; looked up again in {pause.total_seconds():g} s"
     run.mark(claim.step, RESOLVING, again, tries=claim.tries)
@@ -79,8 +80,8 @@ async def _pause(run: SagaRun, claim: Claim, why: str, pause: timedelta, until: 
 
 
 def _doubt(error: ActivityError, asked: Asked | None, looks_up: bool) -> str:
-    """Why nobody can tell the outcome: nobody knows, or nobody is there to be asked. Raises what is
-    known to have failed."""
+    """The reason why the outcome is in doubt: unknown to the external system, or that system is
+    away. Raises a failure whose outcome is known."""
     unknown = isinstance(error.cause, ApplicationError) and error.cause.type == UNKNOWN
     cancelled = is_cancelled_exception(error)
     if unknown or (looks_up and not is_final(error) and not cancelled):
@@ -91,7 +92,8 @@ def _doubt(error: ActivityError, asked: Asked | None, looks_up: bool) -> str:
 
 
 def _told(asked: Asked | None, how: str) -> None:
-    """What the person said is on record, unless an attempt was quicker and knew better."""
+    """Answer the operator: their outcome is recorded, unless an attempt was quicker and knew
+    better."""
     if asked is None or asked.answered:
         return
     if asked.outcome in (None, how):

@@ -1,4 +1,4 @@
-"""The state machine of a saga: its phases, what may follow what, and why a cancel is refused.
+"""The state machine of a saga: its phases, what may follow each, and why a cancel is refused.
 
 `TABLE` is all of it. Updates, the query `progress`, the live details and the search attributes read
 the phase; only the engine and three calls of a story (`pivot`, `refuse_cancel`, its end) change it.
@@ -12,12 +12,12 @@ from temporalio.exceptions import ApplicationError
 
 
 class Phase(Enum):
-    """Where a saga stands in its run; see `TABLE` for what each one means to others.
+    """The phases of a saga in its run; `TABLE` says what each one means to others.
 
-    PENDING: not on record. UNCANCELLABLE: it may still fail and be compensated, but nobody can ask
-    for that any more. PAST_PIVOT: it goes forward only. STOPPING: compensation is wanted and not on
-    record. LEFT_OPEN: the run ended and the saga did not (its input was refused, another run has
-    it, or it lost its fence).
+    PENDING: not recorded. UNCANCELLABLE: the saga may still fail and be compensated, but a cancel
+    is refused. PAST_PIVOT: it goes forward only. STOPPING: compensation is wanted and not recorded.
+    LEFT_OPEN: the run ended and the saga did not (its input was refused, another run has it, or it
+    was fenced).
     """
 
     PENDING = auto()
@@ -35,7 +35,8 @@ class Phase(Enum):
 
 
 class LifecycleEvent(Enum):
-    """What changes the phase. The first five are states of the ledger's record, by its words."""
+    """The events that change the phase. The first five are states of the ledger's record, by its
+    words."""
 
     OPENED = "running"
     COMPENSATING = "compensating"
@@ -73,7 +74,7 @@ _FOUND = {_E.COMPENSATING: _P.COMPENSATING, **_FOUND_ENDED, _E.RUN_ENDED: _P.LEF
 
 
 def _ended(phase: Phase, event: LifecycleEvent) -> Row:
-    """The row of an end: it stays, whatever the story still does."""
+    """The row of an end: the phase stays, whatever the story still does."""
     stay = (event, _E.CANCEL_REFUSED, _E.PIVOTED, _E.STOPPED, _E.RUN_ENDED)
     return Row(event.value, _ENDED, dict.fromkeys(stay, phase))
 
@@ -161,7 +162,7 @@ ENDED = frozenset({_P.COMPLETED, _P.COMPENSATED, _P.FAILED, _P.LEFT_OPEN})
 
 
 class Lifecycle:
-    """The phase of one saga, and for what cause it is compensated, once it is."""
+    """The phase of one saga, and the cause of its compensation once it is compensated."""
 
     def __init__(self) -> None:
         self.phase = Phase.PENDING
@@ -169,7 +170,7 @@ class Lifecycle:
         self.cause = ""
 
     def on(self, event: LifecycleEvent, cause: str = "") -> None:
-        """Go to the phase after an event; one after an end, or after itself, changes nothing.
+        """Go to the phase after an event; an event after an end, or repeated, changes nothing.
 
         Raises ApplicationError `invalid_transition`.
         """
@@ -186,25 +187,26 @@ class Lifecycle:
         self.cause = self.cause or cause
 
     def refuses_cancel(self) -> str:
-        """Why a cancel is refused; '' where it is taken."""
+        """The reason why a cancel is refused; '' where it is taken."""
         return TABLE[self.phase].refuses_cancel.format(state=self.state, cause=self.cause)
 
     @property
     def is_recorded(self) -> bool:
-        """Whether its record was open to this run: it has an epoch."""
+        """Whether the record of the saga was open to this run, so that the run has an epoch."""
         return self.phase not in NOT_RECORDED | {Phase.LEFT_OPEN}
 
     @property
     def is_past_pivot(self) -> bool:
-        """Whether it goes forward only: a step that fails is tried again."""
+        """Whether the saga is past its pivot and only goes forward: a step that fails is tried
+        again."""
         return self.phase is Phase.PAST_PIVOT
 
     @property
     def is_compensating(self) -> bool:
-        """Whether the compensation is on record as begun."""
+        """Whether the compensation is recorded as begun."""
         return self.phase is Phase.COMPENSATING
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing comes any more: the saga has ended, or its run has."""
+        """Whether the saga or its run has ended."""
         return self.phase in ENDED

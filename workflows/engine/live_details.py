@@ -1,4 +1,4 @@
-"""The page that a person sees of a saga in the Temporal Web UI: Markdown, no personal data."""
+"""The page of a saga in the Temporal Web UI: Markdown, no personal data."""
 
 from workflows.contract.progress import Progress, StepProgress
 
@@ -17,7 +17,7 @@ _MARKS = {
 
 
 def page(progress: Progress) -> str:
-    """The live details: where the saga stands, and a table of its steps."""
+    """The live details: the state of the saga, and a table of its steps."""
     head = f"**{progress.saga_id}** is **{progress.state}**"
     if progress.waits_for:
         head += f", waits for **{progress.waits_for}**"
@@ -33,7 +33,8 @@ def page(progress: Progress) -> str:
 
 
 def _words(step: StepProgress) -> str:
-    """How often it was tried, if more than once, how that went, and what a person may say."""
+    """The attempts of a step if more than one, its detail, and the operator actions that it
+    takes."""
     tries = [f"{step.tries} tries"] if step.tries > 1 else []
     verbs = [f"takes {', '.join(step.verbs)}"] if step.verbs else []
     words = "; ".join([*tries, *([step.detail] if step.detail else []), *verbs])

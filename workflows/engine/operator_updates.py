@@ -1,4 +1,5 @@
-"""What an operator may ask of any saga: its progress, and an action on a step that waits."""
+"""The query and the operator actions of any saga: its progress, and decisions on a step that
+waits."""
 
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ class OperatorUpdates:
 
     @workflow.query
     def progress(self) -> Progress:
-        """Where the saga stands."""
+        """The progress of the saga."""
         if self._execution.saga is None:
             state = self._execution.lifecycle.state
             return Progress(saga_id=workflow.info().workflow_id, kind=self.kind.name, state=state)
@@ -28,7 +29,7 @@ class OperatorUpdates:
 
     @workflow.update
     async def retry(self, *raw: Any) -> Progress:
-        """A person says: try the step again that waits for one. Answers when that is on record."""
+        """Retry the step that waits for an operator. Answers when the action is recorded."""
         return await self._act("retry", admit(raw, Mend))
 
     @retry.validator
@@ -37,7 +38,7 @@ class OperatorUpdates:
 
     @workflow.update
     async def skip(self, *raw: Any) -> Progress:
-        """A person gives up the undo of a step: what is left becomes a residual."""
+        """Give up the undo of a step: what is left becomes a residual."""
         return await self._act("skip", admit(raw, Skip))
 
     @skip.validator
@@ -46,7 +47,7 @@ class OperatorUpdates:
 
     @workflow.update
     async def resolve(self, *raw: Any) -> Progress:
-        """A person says how a step stands, with evidence, since the outside can't tell."""
+        """Resolve the outcome of a step, with evidence, where the external system can't."""
         return await self._act("resolve", admit(raw, Resolve))
 
     @resolve.validator
@@ -57,7 +58,7 @@ class OperatorUpdates:
         if not by.actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent")
         if self._execution.saga is None:
-            raise not_allowed(f"can't {verb} {by.step}: no step waits for a person")
+            raise not_allowed(f"can't {verb} {by.step}: no step waits for an operator")
         outcome = by.outcome if isinstance(by, Resolve) else None
         self._execution.saga.waiting.check(verb, by.step, outcome)
 

@@ -67,7 +67,7 @@ class SagaRecord(SagaRun):
     async def close(
         self, end: End, result: dict[str, Any], actor: str | None = None
     ) -> dict[str, Any]:
-        """End the saga, unless a step has; returns the result that stands, which is the first
+        """Close the record, unless a step has; returns the result that stands, which is the first
         one."""
         if self.lifecycle.has_ended:
             return result
@@ -79,7 +79,8 @@ class SagaRecord(SagaRun):
         return stands
 
     async def record_repeat(self, fingerprint: str, repeat: str) -> Opened:
-        """The same request, or another one under its id, came while the saga runs."""
+        """Record a repeat: the same request, or another one under its id, came while the saga
+        runs."""
         request = Repeat(fingerprint=fingerprint, repeat=repeat)
         return await self.ours(
             SagaActivities.record_repeat, self.claim(), request, summary="record a repeat"
@@ -89,14 +90,14 @@ class SagaRecord(SagaRun):
 def reused(saga_id: str) -> ApplicationError:
     """The failure of another request under a known operation id."""
     return ApplicationError(
-        f"{saga_id} was claimed by another request: use a new operation id",
+        f"{saga_id} belongs to another request: use a new operation id",
         type=REUSED,
         non_retryable=True,
     )
 
 
 def in_progress(saga_id: str) -> ApplicationError:
-    """The failure of a run that meets another one which is still open."""
+    """The failure of a run that meets another run which is still open."""
     return ApplicationError(
         f"{saga_id} is carried by another run that is still open: follow that one",
         type=IN_PROGRESS,

@@ -1,4 +1,4 @@
-"""A step on its way forward, while it has no answer: tried again, with growing pauses, visibly."""
+"""Retries a step on its way forward until it has an answer, with growing pauses, visibly."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -26,7 +26,8 @@ def longer(pause: timedelta, at_most: timedelta = LONGEST_PAUSE) -> timedelta:
 
 
 async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[Answer]]) -> Answer:
-    """What `work` answers in the end, which tries `TRIES_AT_ONCE` times by itself.
+    """Retry `work`, which tries `TRIES_AT_ONCE` times by itself, until it has an answer; returns
+    that.
 
     Raises ActivityError for a no; past the pivot a no is tried again as well, and only the fence
     ends it.

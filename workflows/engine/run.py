@@ -1,4 +1,4 @@
-"""A run of a saga: who carries it, what people see of it, and how its activities are called."""
+"""A run of a saga: its identity, what people see of it, and how its activities are called."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -61,7 +61,7 @@ OUTSIDE_RETRIES = RetryPolicy(
 
 
 class SagaRun:
-    """What a saga is in this run: its epoch, its steps, its page."""
+    """The state of a saga in this run: its epoch, its steps, its page."""
 
     def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
         self.saga_id = workflow.info().workflow_id
@@ -82,12 +82,12 @@ class SagaRun:
         )
 
     def enter(self, event: LifecycleEvent, **changed: Any) -> None:
-        """Go to the next phase, and show it. Raises ApplicationError `invalid_transition`."""
+        """Enter the next phase, and show it. Raises ApplicationError `invalid_transition`."""
         self.lifecycle.on(event)
         self.show(**changed)
 
     def show(self, **changed: Any) -> None:
-        """Change what people see: the search attributes only when the state or the wait change."""
+        """Update what people see; the search attributes only when the state or the wait changes."""
         self._waits_for = changed.pop("waits_for", self._waits_for)
         before = self.progress
         state, waits_for = self._standing()
@@ -108,26 +108,26 @@ class SagaRun:
         workflow.set_current_details(page(self.progress))
 
     def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
-        """How a step stands: its state, a word on it, and more of StepProgress. One that nobody
-        can tell, or that needs a person, is how the saga stands too."""
+        """Mark a step with its state, a detail, and more of StepProgress. A step in doubt, or one
+        that needs an operator, decides the state of the saga too."""
         self._steps[name] = StepProgress.model_validate(
             {"name": name, "state": state, "detail": detail, **more}
         )
         self.show()
 
     def forget(self, name: str) -> None:
-        """A step that was not tried after all."""
+        """Remove a step that was not tried after all."""
         del self._steps[name]
         self.show()
 
     def look_up_no_more(self) -> None:
-        """What nobody could tell so far is left to its undo."""
+        """Mark every step in doubt as unknown: its undo finds out."""
         for step in list(self._steps.values()):
             if step.state in (ATTENTION, RESOLVING):
                 self.mark(step.name, "unknown")
 
     def _standing(self) -> tuple[str, str]:
-        """The state that people see, and what the saga waits for: that of its worst steps."""
+        """The state that people see, and what the saga waits for: those of its worst steps."""
         steps = self._steps.values()
         for state in (ATTENTION, RESOLVING):
             if stuck := [step.name for step in steps if step.state == state]:
@@ -137,7 +137,8 @@ class SagaRun:
         return self.lifecycle.state, ", ".join(shortened(again)) or self._waits_for
 
     def claim(self, actor: str | None = None) -> Claim:
-        """What an activity of this run gets; `actor` is who wanted it, if not who asked for all."""
+        """The claim of this run for an activity; `actor` is who wanted it, unless it is who asked
+        for the saga."""
         return Claim(
             saga_id=self.saga_id,
             epoch=self.epoch,
@@ -153,8 +154,8 @@ class SagaRun:
         result_type: type[Answer] | None = None,
         tries: int = WITHOUT_END,
     ) -> Answer:
-        """An activity that only touches our database: a local one. What fails in it comes as
-        ActivityError, like what fails outside. `tries`: at most so many at once."""
+        """Call an activity that only touches our database: a local one. Its failure comes as
+        ActivityError, like that of an external call. `tries`: at most so many at once."""
         while True:
             try:
                 answer: Answer = await workflow.execute_local_activity(
@@ -185,8 +186,8 @@ class SagaRun:
         result_type: type[Answer] | None = None,
         tries: int = WITHOUT_END,
     ) -> Answer:
-        """An activity that calls the outside: visible in the Web UI, with heartbeats, retried while
-        the outside is away. `tries`: at most so many at once."""
+        """Call an activity that calls an external system: visible in the Web UI, with heartbeats,
+        retried while the system is away. `tries`: at most so many at once."""
         answer: Answer = await workflow.execute_activity(
             cast(str, activity),
             args=args,
@@ -202,21 +203,21 @@ class SagaRun:
 
 
 def heed_cancel() -> None:
-    """Raise the cancel of whoever calls. An activity that ended in spite of one gives its answer or
-    its failure, and the SDK then forgets the cancel."""
+    """Raise the pending cancel of the calling task. An activity that ended in spite of a cancel
+    gives its answer or its failure, and the SDK then forgets the cancel."""
     if is_cancelled():
         raise asyncio.CancelledError
 
 
 def is_cancelled() -> bool:
-    """Whether somebody cancelled whoever calls."""
+    """Whether the calling task was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _as_ordinary(error: ApplicationError | TimedOut, summary: str) -> ActivityError:
-    """The SDK wraps the failure of an ordinary activity and leaves that of a local one bare; here
-    both come as ActivityError, or one `except` would miss half of them."""
+    """Wrap the failure of a local activity in ActivityError, as the SDK does for an ordinary one,
+    or one `except` would miss half of them."""
     return ActivityError(
         f"{summary}: {error.message}",
         scheduled_event_id=0,
@@ -229,7 +230,7 @@ def _as_ordinary(error: ApplicationError | TimedOut, summary: str) -> ActivityEr
 
 
 def cause_of(error: ActivityError) -> str:
-    """The word for what went wrong: the reason an activity gave, else the type of its failure."""
+    """The word for the failure: the reason an activity gave, else the type of its failure."""
     cause = error.cause
     if isinstance(cause, ApplicationError):
         if cause.type in ("refused", "failed") and cause.details:
@@ -239,17 +240,17 @@ def cause_of(error: ActivityError) -> str:
 
 
 def is_final(error: ActivityError) -> bool:
-    """Whether a repeat at once changes nothing."""
+    """Whether a repeat at once would fail again."""
     return isinstance(error.cause, ApplicationError) and error.cause.non_retryable
 
 
 def is_away(error: ActivityError) -> bool:
-    """Whether nobody answered: a server is away or busy, or an attempt was cut off."""
+    """Whether there was no answer: a server is away or busy, or an attempt was cut off."""
     return not isinstance(error.cause, ApplicationError) or error.cause.type == UNAVAILABLE_NOW
 
 
 def words_of(error: ActivityError) -> str:
-    """The sentence that says to people what went wrong. The words of errors are ours: see
+    """The sentence that says to people what failed. The words of errors are ours: see
     `activities.errors`."""
     cause = error.cause
     message = cause.message if isinstance(cause, FailureError) else ""
@@ -257,7 +258,8 @@ def words_of(error: ActivityError) -> str:
 
 
 def _listed(state: str) -> str:
-    """The state in the list of the Web UI: `running` from its first moment, before it is open."""
+    """The state in the list of the Web UI: `running` from its first moment, before the saga is
+    open."""
     return "running" if state == "pending" else state
 
 

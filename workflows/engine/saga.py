@@ -1,7 +1,7 @@
-"""What a story says to its saga: its steps, its calls, whom it waits for, when it can't go back.
+"""The interface between a story and its saga: steps, external calls, waits, and the pivot.
 
 A story is made of steps (`step`: only our database) and calls (`call`: an external system), each
-with its undo, which is on record before an external system is called.
+with its undo, which is recorded before an external system is called.
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ Activity = Callable[[Any, Claim, Any], Awaitable[Answer]]
 
 
 class OpenedBefore(Exception):
-    """The saga is known: it has ended, or it is being compensated."""
+    """The saga was opened before: it has ended, or it is being compensated."""
 
     def __init__(self, opened: Opened) -> None:
         super().__init__(opened.state)
@@ -53,22 +53,22 @@ class Saga(SagaRecord):
         self._running: list[int] = []
 
     def decided(self, decision: str | None = None, reason: str | None = None) -> None:
-        """The decision that whoever submitted waits for is on record."""
+        """Release the answer of `submit`: the decision that it waits for is recorded."""
         self.is_decided = True
         self.show(decision=decision, reason=reason)
 
     def pivot(self) -> None:
-        """From here only forward: a cancel comes too late, and a step that fails is tried again
-        until it has success. Said after the `pivot_step` of the kind: what is left to do has no
-        business reason to fail."""
+        """Pass the pivot: a cancel comes too late, and a step that fails is tried again until it
+        succeeds. Called after the `pivot_step` of the kind: what is left to do has no business
+        reason to fail."""
         self.enter(LifecycleEvent.PIVOTED)
 
     def refuse_cancel(self) -> None:
-        """From here a cancel comes too late; a failure is still compensated."""
+        """Refuse every cancel from here on; a failure is still compensated."""
         self.enter(LifecycleEvent.CANCEL_REFUSED)
 
     async def person(self, waits_for: str, until: datetime | None = None) -> Asked | None:
-        """The next decision of a person; None when `until` has passed without one."""
+        """Wait for the next decision of a person; None when `until` has passed without one."""
         self.show(waits_for=waits_for)
         timeout = max((until - workflow.now()).total_seconds(), 0.0) if until else None
         try:
@@ -82,12 +82,12 @@ class Saga(SagaRecord):
         return self.inbox.take()
 
     def agree(self) -> None:
-        """What was asked for begins: nobody is asked any more, and repeats are welcome."""
+        """Agree to what was asked for, and stop waiting; repeats are welcome."""
         self.inbox.agree()
         self.show(waits_for="")
 
     def stop_waiting(self, why: str) -> None:
-        """Nobody is asked any more: a decision that comes now is refused with `why`."""
+        """Stop waiting for people: a decision that comes now is refused with `why`."""
         self.show(waits_for="")
         self.inbox.close(why)
 
@@ -101,7 +101,7 @@ class Saga(SagaRecord):
         by: str | None = None,
         ending: dict[str, Any] | None = None,
     ) -> Answer:
-        """A step that only touches our database: one commit, as a local activity.
+        """Run a step that only touches our database: one commit, as a local activity.
 
         The first one opens the saga, and one with an `ending` closes it with that result, in the
         same commit. Raises OpenedBefore.
@@ -165,10 +165,10 @@ class Saga(SagaRecord):
         by: str | None = None,
         tell_within: timedelta = TELL_WITHIN,
     ) -> Answer:
-        """A step that calls an external system: its undo is on record before the call.
+        """Run a step that calls an external system: its undo is recorded before the call.
 
-        An outcome that is unknown is looked up with growing pauses; when nobody can tell it within
-        `tell_within`, a person is asked.
+        An outcome that is unknown is looked up with growing pauses; when it is still in doubt after
+        `tell_within`, an operator is asked.
         """
         claim = self._next(name, request, undo, True, by, policy)
         return await self._watch(claim, until_known(self, activity, claim, request, tell_within))

@@ -1,4 +1,4 @@
-"""What a saga tells the engine: its models, its story, and its result after a compensation."""
+"""The base of all stories: their models, their steps, and the result after a compensation."""
 
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,7 +14,8 @@ ResultT = TypeVar("ResultT", bound=Input)
 
 
 class Compensate(Exception):
-    """A story says: undo everything. `cause` is a word of the contract, `by` who wants it."""
+    """Raised by a story to compensate its saga. `cause` is a word of the contract, `by` who wants
+    it."""
 
     def __init__(self, cause: str, by: By) -> None:
         super().__init__(cause)
@@ -22,7 +23,7 @@ class Compensate(Exception):
 
 
 class Story(Generic[RequestT, ResultT]):
-    """The base of a saga: subclasses set `kind` and tell the `story`."""
+    """The base of a saga: subclasses set `kind` and implement `story`."""
 
     kind: ClassVar[SagaKind]
     # Whether the first thing it does is a step of ours: that commit then opens the saga as well.
@@ -30,7 +31,7 @@ class Story(Generic[RequestT, ResultT]):
 
     @property
     def saga(self) -> Saga:
-        """The saga of this run; there is one once its input was admitted."""
+        """The saga of this run; it exists once its input was admitted."""
         raise NotImplementedError
 
     def admitted(self, raw: tuple[Any, ...]) -> RequestT:
@@ -43,10 +44,10 @@ class Story(Generic[RequestT, ResultT]):
         raise NotImplementedError
 
     async def story(self, request: RequestT) -> ResultT:
-        """What the saga does, step by step. Raises Compensate, or lets an activity's failure
-        through, to undo everything."""
+        """Run the steps of the saga. Raises Compensate, or lets an activity's failure through, to
+        compensate it."""
         raise NotImplementedError
 
     async def compensated(self, request: RequestT, undone: Compensation) -> ResultT:
-        """The result after everything was undone."""
+        """The result after the saga was compensated."""
         raise NotImplementedError

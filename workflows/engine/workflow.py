@@ -1,4 +1,4 @@
-"""What all saga workflows take from others: the request again, a cancel, decisions of people."""
+"""The base of all saga workflows: the request again, a cancel, decisions of people."""
 
 from typing import Any
 
@@ -43,8 +43,8 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
 
     @workflow.update
     async def submit(self, *raw: Any) -> Progress:
-        """The request, sent with the start; answers when the decision is known. Sent again, it is
-        recorded and gets the first answer."""
+        """Answer the request, sent with the start, when its decision is known. A request sent again
+        is recorded and gets the first answer."""
         request = self.admitted(raw)
         await workflow.wait_condition(
             lambda: self._lifecycle.is_recorded or self._lifecycle.has_ended
@@ -74,7 +74,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:
         """Compensate the saga, whatever it is doing, unless that comes too late. Answers when the
-        compensation is on record as begun."""
+        compensation is recorded as begun."""
         self._execution.cancel(admit(raw, By))
         return await self._compensating()
 
@@ -85,7 +85,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
             raise not_allowed(f"can't cancel: {why}")
 
     async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:
-        """Hand a decision to the story and wait until it is on record."""
+        """Hand a decision to the story and wait until it is recorded."""
         asked = Asked(verb, admit(raw, By))
         self.saga.inbox.waiting.append(asked)
         await workflow.wait_condition(lambda: asked.answered)
@@ -94,7 +94,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
         return self.progress()
 
     async def _compensating(self) -> Progress:
-        """Wait until the compensation is on record as begun, or the saga has ended."""
+        """Wait until the compensation is recorded as begun, or the saga has ended."""
         await workflow.wait_condition(
             lambda: self._lifecycle.is_compensating or self._lifecycle.has_ended
         )

@@ -1,4 +1,4 @@
-"""What a plan is: the JSON that `amends plan` shows and that a saga carries out."""
+"""The plan of a change: the JSON that `amends plan` shows and that a saga carries out."""
 
 from typing import Literal
 
@@ -11,9 +11,9 @@ Action = Literal["create", "update", "replace", "delete", "none"]
 
 
 class Operation(Input):
-    """What is to be done to one resource: from `before` to `after`, of which None is absent.
+    """The operation on one resource: from `before` to `after`, of which None is absent.
 
-    `version` is the ledger's version of the resource that the plan stands on, `waits_for` names
+    `version` is the ledger's version of the resource that the plan is based on, `waits_for` names
     the resources whose operations come first, `loses` says what no undo brings back.
     """
 
@@ -27,13 +27,13 @@ class Operation(Input):
 
     @property
     def kind(self) -> str:
-        """The kind it will have, or had."""
+        """The kind that the resource will have, or had."""
         shape = self.after or self.before
         return shape.kind if shape else ""
 
 
 class Refusal(Input):
-    """Why the plan is not allowed: a word that a program may compare, and a sentence."""
+    """The refusal of a plan: a word that a program may compare, and a sentence."""
 
     reason: Literal[
         "unknown_dependency",
@@ -52,7 +52,7 @@ class Refusal(Input):
 
 
 class Plan(Input):
-    """Operations in an order in which they may be done; a graph by their `waits_for`."""
+    """Operations in an order in which they may be carried out; a graph by their `waits_for`."""
 
     environment: str
     operations: list[Operation]
@@ -66,5 +66,5 @@ class Plan(Input):
 
     @property
     def losses(self) -> list[str]:
-        """What no undo brings back, one sentence each."""
+        """The data that no undo brings back, one sentence each."""
         return [operation.loses for operation in self.operations if operation.loses]

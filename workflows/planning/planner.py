@@ -1,4 +1,4 @@
-"""What a change means for an environment: one pure function, fed by the ledger's readers.
+"""Plans a change of an environment: one pure function, fed by the ledger's readers.
 
 The command line and the sagas plan with it, so what a person is shown is what a saga would do.
 """
@@ -22,10 +22,10 @@ def plan(
     resources: Iterable[KnownResource],
     later: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
-    """Compare what a change wants with what the ledger knows of its environment.
+    """Compare the desired resources of a change with the recorded resources of its environment.
 
     `resources`: at least those of `change.names`. `later` names, by resource, the sagas whose later
-    changes this one would take back. What the ledger's knowledge forbids is a refusal in the plan.
+    changes this one would reverse. What the recorded state forbids is a refusal in the plan.
     """
     request = change.request
     known = {resource.name: resource for resource in resources}
@@ -62,7 +62,7 @@ def _operations(change: ValidChange, known: Mapping[str, KnownResource]) -> list
 
 
 def _resolved(name: str, shape: DesiredState, others: set[str], kinds: Kinds) -> DesiredState:
-    """What was asked, with the defaults of its kind and all that it depends on."""
+    """The desired state as requested, with the defaults of its kind and all its dependencies."""
     return DesiredState(
         kind=shape.kind,
         spec=_written(shape.kind, shape.spec, kinds),
@@ -112,12 +112,12 @@ def _loss(name: str, before: DesiredState | None, kinds: Kinds) -> str | None:
 
 
 def _ends(operation: Operation) -> bool:
-    """Whether what stands there now ends, be it for something new."""
+    """Whether the operation ends the resource as it is now, also where a new one replaces it."""
     return operation.action in ("delete", "replace")
 
 
 def _ordered(operations: list[Operation]) -> list[Operation]:
-    """In an order that may be done, with `waits_for`. Raises CycleError."""
+    """Sort the operations along their dependencies and fill in `waits_for`. Raises CycleError."""
     by_name = {operation.name: operation for operation in operations}
     waits: dict[str, set[str]] = {operation.name: set() for operation in operations}
     for operation in operations:
@@ -162,7 +162,7 @@ def _unknown_dependencies(
 
 
 def _depended_on(operations: list[Operation], known: Mapping[str, KnownResource]) -> list[Refusal]:
-    """What the change does not touch may not lose what it depends on."""
+    """Refuse to end a resource on which one that the change does not touch depends."""
     changing = {operation.name for operation in operations if operation.action != "none"}
     return [
         Refusal(

@@ -1,4 +1,4 @@
-"""What brings an environment back to a point of the log: a change like any other."""
+"""Plans a rollback: the change that brings an environment back to a point of the log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from workflows.planning.validation import InvalidChange, validated
 
 @dataclass(frozen=True)
 class Reversal:
-    """The plan of a rollback; `undoes` names, by resource, the first saga that it takes back."""
+    """The plan of a rollback; `undoes` names, by resource, the first saga that the rollback
+    reverses."""
 
     plan: Plan
     undoes: Mapping[str, str]
@@ -22,7 +23,7 @@ class Reversal:
 def plan_rollback(
     request: RollbackRequest, rewound: Rewound, kinds: Kinds | None = None
 ) -> Reversal:
-    """What takes the environment back to `request.to`, given what was touched since.
+    """Plan the change that brings the environment back to `request.to`.
 
     Back to before a change, a resource that another change touched later needs `force`. Back to a
     time or a position, all changes since are meant, and the notes name them.
@@ -56,7 +57,7 @@ def _change(request: RollbackRequest, past: list[PastResource]) -> ChangeRequest
 
 
 def _later(request: RollbackRequest, past: list[PastResource]) -> dict[str, list[str]]:
-    """Who changed a resource after the change that is taken back."""
+    """The sagas that changed a resource after the change that is rolled back."""
     if not request.to.startswith("before:"):
         return {}
     meant = "change/" + request.to.removeprefix("before:")

@@ -1,4 +1,4 @@
-"""What is wrong with a change by itself, whatever the ledger knows."""
+"""Validates a change by itself, whatever the ledger knows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class InvalidChange(Exception):
 
 @dataclass(frozen=True)
 class ValidChange:
-    """A change that is right by itself: what each resource shall be as it was asked for, and the
+    """A change that is valid by itself: the desired state of each resource as requested, and the
     kinds that its plan goes by."""
 
     request: ChangeRequest
@@ -34,13 +34,14 @@ class ValidChange:
 
     @property
     def names(self) -> set[str]:
-        """All resources that a plan of it has to know: see `ledger.read.environments.resources`."""
+        """The names of all resources that its plan has to know: see
+        `ledger.read.environments.resources`."""
         named = set(self.request.absent) | set(self.wanted)
         return named.union(*(each.mentions() for each in self.wanted.values()))
 
 
 def validated(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange:
-    """Check a change by itself. `kinds`: those of this installation unless given.
+    """Validate a change by itself. `kinds`: those of this installation unless given.
 
     Raises InvalidChange, ProviderNotLoaded.
     """
@@ -52,7 +53,7 @@ def validated(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange
 
 
 def _problems_in(request: ChangeRequest, kinds: Kinds) -> list[tuple[str, str]]:
-    """What is wrong with a request by itself: field (`present[1].spec.owner`) and reason."""
+    """The problems of a request by itself: field (`present[1].spec.owner`) and reason."""
     problems: list[tuple[str, str]] = []
     seen: set[str] = set()
     for index, resource in enumerate(request.present):
@@ -83,7 +84,7 @@ def _needs_absent(place: str, resource: Resource, absent: set[str]) -> list[tupl
 def _problems_of_kind(place: str, resource: Resource, kinds: Kinds) -> list[tuple[str, str]]:
     model = kinds.get(resource.kind)
     if model is None:
-        return [(f"{place}.kind", f"unknown kind: there are {', '.join(sorted(kinds))}")]
+        return [(f"{place}.kind", f"unknown kind: one of {', '.join(sorted(kinds))} is needed")]
     problems = []
     try:
         model.check_name(resource.name)
@@ -107,18 +108,19 @@ def _cycle(request: ChangeRequest) -> list[tuple[str, str]]:
     except CycleError as error:
         cycle = list(reversed(error.args[1]))
         index = next(i for i, known in enumerate(request.present) if known.name == cycle[0])
-        return [(f"present[{index}].depends_on", f"a cycle: {' -> '.join(cycle)}")]
+        return [(f"present[{index}].depends_on", f"a cycle of dependencies: {' -> '.join(cycle)}")]
     return []
 
 
 def _asked(resource: Resource) -> DesiredState:
-    """What a request says of a resource, as it came."""
+    """The desired state of a resource as requested."""
     return DesiredState(
         kind=resource.kind, spec=dict(resource.spec), depends_on=resource.depends_on
     )
 
 
 def depends_on(name: str, shape: DesiredState, others: Iterable[str]) -> list[str]:
-    """What it depends on: what it says, and every text in its spec that names a resource."""
+    """The dependencies of a resource: those it names, and every text in its spec that names a
+    resource."""
     implied = (shape.mentions() & set(others)) - {name}
     return sorted(implied | set(shape.depends_on) - {name})
