@@ -192,7 +192,7 @@ async def _read_past(
 def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> None:
     # An input leaves its defaults out, and `dev` is one.
     if saga is None or saga["input"].get("environment", "dev") != environment:
-        raise NotFound(f"the ledger knows no {saga_id} in environment {environment}")
+        raise NotFound(f"no {saga_id} in environment {environment} of the ledger")
     if saga["ended_at"] is None:
         raise StateRefused(f"{saga_id} has not ended: cancel it instead", "not_ended")
 

@@ -109,11 +109,11 @@ async def test_an_absent_name_that_nobody_knows_is_told(command: Command, change
 async def test_an_unknown_change_can_not_be_rolled_back(command: Command) -> None:
     planned = await command("rollback", "--to", "before:nothing", "--plan")
     assert (planned.status, planned.out) == (2, "")
-    assert "knows no change/nothing" in planned.err
+    assert "no change/nothing in environment" in planned.err
     assert (await command("rollback", "--to", "before:nothing")).status == 1
     scheduled = await command("rollback", "--to", "before:nothing", "--at", "PT1H")
     assert (scheduled.status, scheduled.out) == (2, "")
-    assert "knows no change/nothing" in scheduled.err
+    assert "no change/nothing in environment" in scheduled.err
 
 
 async def test_a_position_beyond_the_log_is_refused(command: Command) -> None:
