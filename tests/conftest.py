@@ -1,5 +1,6 @@
 """Real servers for all tests: one set per run, in a folder of its own."""
 
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,10 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+# What the servers of one run write at most, twice over.
+_RAM_NEEDED = 4 * 2**30
+
+
 @pytest.fixture(scope="session")
 def session_folder() -> Iterator[Path]:
-    """Not pytest's own folder: when root runs the tests, PostgreSQL's user must reach it."""
-    with tempfile.TemporaryDirectory(prefix="amends-tests-") as folder:
+    """Not pytest's own folder: when root runs the tests, PostgreSQL's user must reach it. In memory
+    where there is enough: to clone a database of 400 files takes a tenth of the time of a disk."""
+    memory = Path("/dev/shm")
+    ram = memory.is_dir() and shutil.disk_usage(memory).free > _RAM_NEEDED
+    with tempfile.TemporaryDirectory(prefix="amends-tests-", dir=memory if ram else None) as folder:
         yield Path(folder)
 
 
