@@ -30,9 +30,7 @@ INTEGERS = st.integers() | st.sampled_from(
 
 def json_of(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.recursive(
-        leaves,
-        lambda below: st.lists(below) | st.dictionaries(TEXT, below),
-        max_leaves=20,
+        leaves, lambda below: st.lists(below) | st.dictionaries(TEXT, below), max_leaves=20
     )
 
 

@@ -47,11 +47,7 @@ async def test_events_stand_in_the_log_in_the_order_of_the_decision(
     await commit(ledger, AUTHOR, refs, lambda _: Decision(None, events))
     assert await clone.fetch(
         "SELECT aggregate, version FROM ledger.event_log ORDER BY position"
-    ) == [
-        ("agent/zed", 1),
-        ("agent/ana", 1),
-        ("agent/zed", 2),
-    ]
+    ) == [("agent/zed", 1), ("agent/ana", 1), ("agent/zed", 2)]
 
 
 async def test_writes_nothing_when_decide_raises(clone: Clone, ledger: Database) -> None:

@@ -25,9 +25,7 @@ async def test_before_its_pivot_it_is_compensated_in_the_same_commit(ledger: Dat
     )
 
 
-async def test_past_its_pivot_it_stays_as_it_is_for_whoever_takes_it_over(
-    ledger: Database,
-) -> None:
+async def test_past_its_pivot_it_stays_as_it_is_for_whoever_takes_it_over(ledger: Database) -> None:
     await open_payment(ledger)
     await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
     lost = await lose(ledger, pivot="hold")
@@ -48,9 +46,7 @@ async def test_the_lost_run_is_fenced_should_it_live_after_all(ledger: Database)
     assert (await open_payment(ledger)).how == "other_run"
 
 
-async def test_an_undo_whose_run_was_lost_is_not_gone_on_with_by_that_run(
-    ledger: Database,
-) -> None:
+async def test_an_undo_whose_run_was_lost_is_not_gone_on_with_by_that_run(ledger: Database) -> None:
     await open_payment(ledger)
     await begin_compensation(ledger, AUTHOR, SAGA, 1, "run-1", "cancelled", None)
     lost = await lose(ledger, epoch=2)
@@ -80,9 +76,7 @@ async def test_nobody_loses_what_never_was(ledger: Database) -> None:
         await lose(ledger)
 
 
-async def test_the_open_sagas_are_read_in_pages_until_the_last(
-    ledger: Database,
-) -> None:
+async def test_the_open_sagas_are_read_in_pages_until_the_last(ledger: Database) -> None:
     names = [f"rent-{number}" for number in range(5)]
     for name in names:
         await open_payment(ledger, name)

@@ -264,11 +264,7 @@ class TestAPosition:
             told: asyncio.Queue[str] = asyncio.Queue()
             asked = asyncio.create_task(
                 show(
-                    database,
-                    BOT,
-                    Point(position=3),
-                    patience_s=PATIENCE_S,
-                    explain=told.put_nowait,
+                    database, BOT, Point(position=3), patience_s=PATIENCE_S, explain=told.put_nowait
                 )
             )
             async with asyncio.timeout(PATIENCE_S):

@@ -188,12 +188,7 @@ def test_different_values_have_different_leaves(one: Any, other: Any) -> None:
 
 def test_a_name_that_could_be_a_path_stands_in_quotes() -> None:
     leaves = leaves_of(Any_(value={"a.b": 1, "a": {"b": 2}, "": 3, 'say "x"': 4}))
-    assert leaves == {
-        'value."a.b"': 1,
-        "value.a.b": 2,
-        'value.""': 3,
-        'value."say \\"x\\""': 4,
-    }
+    assert leaves == {'value."a.b"': 1, "value.a.b": 2, 'value.""': 3, 'value."say \\"x\\""': 4}
 
 
 @pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)

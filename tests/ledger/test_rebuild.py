@@ -15,11 +15,7 @@ from ledger.errors import LogDamaged, NotFound, NotOwner
 from ledger.read import cursors as reading
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import CATALOG, fill, rows, state_of
-from tests.ledger.writing import (
-    BOT,
-    open_payment,
-    register,
-)
+from tests.ledger.writing import BOT, open_payment, register
 
 TABLES = sorted(retelling.sources())
 ID = aggregate_id(BOT)

@@ -19,11 +19,7 @@ from ledger.errors import DatabaseUnavailable, TableBusy
 from ledger.store.event_log import event_hash
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import fill, rows, state_of
-from tests.ledger.writing import (
-    register,
-    release,
-    reserve,
-)
+from tests.ledger.writing import register, release, reserve
 
 
 @pytest.fixture
@@ -147,9 +143,7 @@ async def test_running_writers_lose_nothing(filled: Clone, ledger: Database, tab
     assert spent == 200 + 4 * 12 * 10
 
 
-async def test_a_reader_of_an_earlier_moment_sees_that_moment(
-    filled: Clone,
-) -> None:
+async def test_a_reader_of_an_earlier_moment_sees_that_moment(filled: Clone) -> None:
     """A table that were exchanged as a whole would be empty to it."""
     await filled.damage("UPDATE ledger.agents SET state = 'active'")
     async with await AsyncConnection.connect(filled.auditor) as reader:

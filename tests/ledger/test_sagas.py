@@ -17,13 +17,7 @@ from ledger.sagas.saga_log import (
     record_repeat,
     take_over,
 )
-from ledger.sagas.step_log import (
-    StepOutcome,
-    commit_step,
-    finish_step,
-    start_step,
-    undo_step,
-)
+from ledger.sagas.step_log import StepOutcome, commit_step, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (

@@ -41,13 +41,9 @@ async def test_of_many_attempts_of_one_run_one_is_carried_out(
 async def test_of_two_runs_at_once_one_opens_it(clone: Clone, ledger: Database) -> None:
     first = [replace(claim(), opening=opening("rent", f"run-{n}")) for n in range(8)]
     made = await asyncio.gather(
-        *(commit_step(ledger, AUTHOR, each, [], hold) for each in first),
-        return_exceptions=True,
+        *(commit_step(ledger, AUTHOR, each, [], hold) for each in first), return_exceptions=True
     )
-    assert Counter(getattr(each, "reason", "done") for each in made) == {
-        "done": 1,
-        "saga_known": 7,
-    }
+    assert Counter(getattr(each, "reason", "done") for each in made) == {"done": 1, "saga_known": 7}
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted"],)]
 
 
@@ -76,10 +72,7 @@ async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger
     other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
     with pytest.raises(StateRefused) as refused:
         await commit_step(
-            *(ledger, AUTHOR),
-            replace(claim(), saga_id=other.saga_id, opening=other),
-            [],
-            hold,
+            *(ledger, AUTHOR), replace(claim(), saga_id=other.saga_id, opening=other), [], hold
         )
     assert refused.value.reason == "saga_known"
     assert await clone.fetch("SELECT count(*) FROM ledger.saga_steps") == [(0,)]

@@ -16,12 +16,7 @@ from ledger.sagas.saga_log import begin_compensation, close_saga
 from ledger.sagas.step_log import undo_step
 from ledger.store.commit import Decision
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import (
-    AUTHOR,
-    BOT,
-    claim,
-    write,
-)
+from tests.ledger.writing import AUTHOR, BOT, claim, write
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "verify.md").read_text()
 # The aggregate of `intact` that most of the damage is done to; it has four events.

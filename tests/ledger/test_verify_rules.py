@@ -48,7 +48,7 @@ CHANGES: dict[str, tuple[list[str], list[str]]] = {
         [
             "CREATE OR REPLACE FUNCTION ledger.count_events(id uuid, moment timestamptz, "
             "writer xid8, base integer, head integer) RETURNS bigint LANGUAGE sql "
-            "AS 'SELECT head - base'",
+            "AS 'SELECT head - base'"
         ],
     ),
     "a function of another owner": (
@@ -92,14 +92,8 @@ CHANGES: dict[str, tuple[list[str], list[str]]] = {
             "REVOKE CREATE ON SCHEMA ledger FROM amends_auditor",
         ],
     ),
-    "row security": (
-        ["table policies"],
-        ["ALTER TABLE ledger.policies ENABLE ROW LEVEL SECURITY"],
-    ),
-    "a policy": (
-        ["policy all_of_it of agents"],
-        ["CREATE POLICY all_of_it ON ledger.agents"],
-    ),
+    "row security": (["table policies"], ["ALTER TABLE ledger.policies ENABLE ROW LEVEL SECURITY"]),
+    "a policy": (["policy all_of_it of agents"], ["CREATE POLICY all_of_it ON ledger.agents"]),
     "a rewrite rule": (
         ["rule lose of event_log"],
         ["CREATE RULE lose AS ON INSERT TO ledger.event_log DO INSTEAD NOTHING"],

@@ -204,10 +204,7 @@ ROW_AGAINST_ITS_HEAD: Told = {
     "a new row at a time to come": (
         "ZA003",
         "stamp_row",
-        (
-            new_row(at="now() + interval '1 hour'"),
-            event(1, NOBODY, at="now() + interval '1 hour'"),
-        ),
+        (new_row(at="now() + interval '1 hour'"), event(1, NOBODY, at="now() + interval '1 hour'")),
     ),
     "a time of another zone": (
         "ZA003",

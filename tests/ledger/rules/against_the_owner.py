@@ -63,11 +63,7 @@ REFUSED: Told = {
         ),
     ),
     "truncate everything": ("ZA002", "refuse_change", ("TRUNCATE ledger.agents CASCADE",)),
-    "an event with another transaction id": (
-        "ZA005",
-        "require_row",
-        (event(xid="'3'"), row()),
-    ),
+    "an event with another transaction id": ("ZA005", "require_row", (event(xid="'3'"), row())),
     "a row for an event with another transaction id": (
         "ZA004",
         "require_events",
@@ -90,11 +86,7 @@ REFUSED: Told = {
             ),
         ),
     ),
-    "an event straight into a partition": (
-        "ZA005",
-        "require_row",
-        (event(table="{partition}"),),
-    ),
+    "an event straight into a partition": ("ZA005", "require_row", (event(table="{partition}"),)),
     "an event with a position, and no row": ("ZA005", "require_row", (event(position="7"),)),
     "a position in the place of the next": (
         "428C9",
@@ -130,10 +122,7 @@ REFUSED: Told = {
     "an event with no partition for it": (
         "23514",
         "partition",
-        (
-            "ALTER TABLE ledger.event_log DETACH PARTITION ledger.{partition}",
-            *moved(AGENT),
-        ),
+        ("ALTER TABLE ledger.event_log DETACH PARTITION ledger.{partition}", *moved(AGENT)),
     ),
     "an overlapping partition": (
         "42P17",
@@ -143,11 +132,7 @@ REFUSED: Told = {
             "FOR VALUES FROM (now() - interval '1 second') TO (now() + interval '1 second')",
         ),
     ),
-    "a prepared transaction": (
-        "55000",
-        "setting",
-        (*moved(AGENT), "PREPARE TRANSACTION 'later'"),
-    ),
+    "a prepared transaction": ("55000", "setting", (*moved(AGENT), "PREPARE TRANSACTION 'later'")),
     "partitions for more than two years": (
         "ZA010",
         "create_partitions",
@@ -165,11 +150,7 @@ REFUSED: Told = {
     ),
     "become a superuser": ("42501", "grant", ("ALTER ROLE CURRENT_USER SUPERUSER",)),
     "run a program": ("42501", "grant", ("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'",)),
-    "write the catalog": (
-        "42501",
-        "grant",
-        ("UPDATE pg_catalog.pg_trigger SET tgenabled = 'D'",),
-    ),
+    "write the catalog": ("42501", "grant", ("UPDATE pg_catalog.pg_trigger SET tgenabled = 'D'",)),
     "become the worker": ("42501", "grant", ("SET ROLE amends_worker",)),
 }
 

@@ -15,10 +15,7 @@ A_LATER_TRANSACTION = "UPDATE ledger.agents SET xid = '9999999999'"
 CLOSED = ("UPDATE ledger.closed_past SET until = 'infinity'",)
 
 # What a worker could make who had a schema: operators for which nothing ever differs.
-A_SCHEMA_OF_ONES_OWN = (
-    "CREATE SCHEMA mine",
-    "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker",
-)
+A_SCHEMA_OF_ONES_OWN = ("CREATE SCHEMA mine", "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker")
 COMPARISONS = (
     ("integer", "integer", "<="),
     ("integer", "integer", ">"),
@@ -152,11 +149,7 @@ ON_A_STAGE = [
             ),
         )
         for called, signature, body in (
-            (
-                "create_partitions(0)",
-                "now() RETURNS timestamptz",
-                "RETURN pg_catalog.now();",
-            ),
+            ("create_partitions(0)", "now() RETURNS timestamptz", "RETURN pg_catalog.now();"),
             (
                 "close_past('2020-01-01')",
                 "clock_timestamp() RETURNS timestamptz",

@@ -50,11 +50,7 @@ REPLACED: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "require_events": (
-        (
-            "IF events <> NEW.version - NEW.base THEN",
-            "IF false THEN",
-            "as many events as versions",
-        ),
+        ("IF events <> NEW.version - NEW.base THEN", "IF false THEN", "as many events as versions"),
         (
             "IF clock_timestamp() - NEW.head_at > ledger.late_after() THEN",
             "IF false THEN",

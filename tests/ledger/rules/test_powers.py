@@ -125,13 +125,7 @@ POWERS = {
     "a row moved without its event": finds(
         "owner", "events_missing", off("agents"), row(xid="xid"), on("agents")
     ),
-    "a stray event": finds(
-        "owner",
-        "head hash state",
-        off("event_log"),
-        event(),
-        on("event_log"),
-    ),
+    "a stray event": finds("owner", "head hash state", off("event_log"), event(), on("event_log")),
     # What fits together is not seen.
     "a position ahead of its time": misses(
         "owner",
