@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
-import psycopg
 import pytest
-from psycopg import AsyncConnection, sql
 
 from ledger.database import open_database
 from tests.conftest import CloneDatabase
+from tests.ledger.conftest import dropped_afterwards
 from tests.ledger.rules.attempt import Attacked
 from tests.ledger.rules.world import fill
 from worker.embedded.servers import EmbeddedServers
@@ -27,14 +27,8 @@ async def world_template(
 
 @asynccontextmanager
 async def a_world(servers: EmbeddedServers, name: str) -> AsyncIterator[Attacked]:
-    urls = {
-        role: servers.ledger_url(f"amends_{role}", name) for role in ("worker", "auditor", "owner")
-    }
-    urls["superuser"] = psycopg.conninfo.make_conninfo(servers.main.url(), dbname=name)
-    async with Attacked(urls) as attacked:
+    async with dropped_afterwards(servers, name) as clone, Attacked(asdict(clone)) as attacked:
         yield attacked
-    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
-        await connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")

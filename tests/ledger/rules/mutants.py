@@ -66,6 +66,18 @@ _REFUSAL = re.compile(r"RAISE EXCEPTION .*?USING ERRCODE = '\w+';", re.DOTALL)
 _GLUE = re.compile(r"\b(IF|OR|AND|WHERE|THEN)\b|[;')]")
 
 
+def _texts(replaced: str | tuple[str, str]) -> tuple[str, str]:
+    """A text of a rule and what stands in its place."""
+    if isinstance(replaced, tuple):
+        return replaced
+    return replaced, "IF false THEN" if replaced.startswith("IF ") else ""
+
+
+TEXTS = {
+    file: {what: _texts(text) for what, text in rules.items()} for file, rules in REPLACED.items()
+}
+
+
 def _function(file: str, old: str, new: str) -> str:
     text = read_sql(REVISION, file)
     assert text.count(old) == 1, f"{file}.sql has no longer, or more than once: {old}"
@@ -74,8 +86,8 @@ def _function(file: str, old: str, new: str) -> str:
 
 def in_functions() -> Iterator[Mutant]:
     """One per condition, assignment and branch."""
-    for file, replaced in REPLACED.items():
-        for old, new, what in replaced:
+    for file, replaced in TEXTS.items():
+        for what, (old, new) in replaced.items():
             name = f"{file}: {what}"
             # A value that is no longer set may let any attempt through.
             rules = set() if ":=" in old else {WHO_REFUSES.get(file, file)}
@@ -88,17 +100,8 @@ def in_functions() -> Iterator[Mutant]:
 
 def unmutated() -> dict[str, list[str]]:
     """The lines of the rules that no mutant touches, by file: there shall be none."""
-    return {
-        file: lines
-        for file in (
-            "stamp_row",
-            "require_events",
-            "write_count_events",
-            "require_row",
-            "refuse_change",
-        )
-        if (lines := _untouched(file))
-    }
+    files = ("stamp_row", "require_events", "write_count_events", "require_row", "refuse_change")
+    return {file: lines for file in files if (lines := _untouched(file))}
 
 
 def _untouched(file: str) -> list[str]:
@@ -106,7 +109,7 @@ def _untouched(file: str) -> list[str]:
     spans = [found.span() for found in _BRANCH.finditer(body)]
     # A refusal is part of the condition before it.
     spans += [found.span() for found in (*_REFUSAL.finditer(body), *_WRITING.finditer(body))]
-    for old, _, _ in REPLACED[file]:
+    for old, _ in TEXTS[file].values():
         begins = body.index(old)
         spans.append((begins, begins + len(old)))
     kept = list(body)
