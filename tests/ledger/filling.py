@@ -1,7 +1,6 @@
 """A ledger with rows in every table, some of several events in one commit, and all that it is."""
 
-from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated, resource_name
-from ledger.aggregates.transfer import TransferExecuted, TransferStarted, transfer_name
+from ledger.aggregates.transfer import TransferExecuted
 from ledger.database import Database
 from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
@@ -13,8 +12,11 @@ from tests.ledger.writing import (
     register,
     release,
     reserve,
+    resource_begun,
+    resource_made,
     revoke,
     set_policy,
+    transfer_started,
     write,
 )
 
@@ -42,34 +44,10 @@ async def fill(database: Database) -> None:
     await reserve(database, "a-2", 200)
     await release(database, "a-1", 100)
     await revoke(database)
-    await _transfer(database)
-    await _resource(database)
-
-
-async def _transfer(database: Database) -> None:
-    started = TransferStarted(
-        transfer_id="t-1",
-        authorization_id="a-2",
-        saga_id="payment/rent",
-        adapter="mock",
-        key="payment/rent",
-        amount_minor=200,
-        currency="ARS",
-        destination="2850590940090418135201",
-    )
-    await write(database, transfer_name("t-1"), started, TransferExecuted(reference="M-1"))
-
-
-async def _resource(database: Database) -> None:
-    started = ResourceChangeStarted(
-        environment="dev", name="db", kind="postgres.database", change="change/a", action="create"
-    )
-    created = ResourceCreated(
-        change="change/a", kind="postgres.database", spec={"x": None}, depends_on=[], outputs={}
-    )
-    aggregate = resource_name("dev", "db")
-    await write(database, aggregate, started)
-    await write(database, aggregate, created, started)
+    transferred = TransferExecuted(reference="M-1")
+    await write(database, "transfer/t-1", transfer_started("a-2", 200), transferred)
+    await write(database, "resource/dev/db", resource_begun())
+    await write(database, "resource/dev/db", resource_made(x=None), resource_begun())
 
 
 async def rows(clone: Clone, table: str, columns: str = "*") -> list[tuple[object, ...]]:

@@ -1,6 +1,7 @@
 """What the tests write: agents, payment sagas with their steps, and reserved spend."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 
@@ -14,10 +15,13 @@ from ledger.aggregates.authorization import (
     authorization_name,
 )
 from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
-from ledger.sagas.saga_log import Opened, Opening, Run, open_saga
+from ledger.errors import StateRefused
+from ledger.sagas.saga_log import Compensation, Opened, Opening, Run, begin_compensation, open_saga
 from ledger.sagas.step_log import StepClaim
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
@@ -93,6 +97,55 @@ def hold(_: Loaded) -> Decision[dict[str, object]]:
 def facts(_: Loaded) -> Decision[dict[str, object] | None]:
     """What a step that calls the outside reads there first."""
     return Decision({"seen": "nothing"})
+
+
+def changed(_: Loaded) -> Decision[Any]:
+    """What a step that was done may not be asked for."""
+    raise AssertionError("what is done is not decided again")
+
+
+def refuse(_: Loaded) -> Decision[dict[str, object]]:
+    """What a step decides that refuses."""
+    raise StateRefused("agent revoked", "agent_revoked")
+
+
+async def compensate(
+    database: Database,
+    epoch: int = 1,
+    run_id: str = "run-1",
+    cause: str = "cancelled",
+    reason: str | None = None,
+) -> Compensation:
+    """Begin to undo payment/rent."""
+    return await begin_compensation(database, AUTHOR, "payment/rent", epoch, run_id, cause, reason)
+
+
+def resource_begun(
+    name: str = "db", environment: str = "dev", kind: str = "postgres.database", change: str = "c"
+) -> ResourceChangeStarted:
+    return ResourceChangeStarted(
+        environment=environment, name=name, kind=kind, change=change, action="create"
+    )
+
+
+def resource_made(
+    kind: str = "postgres.database", change: str = "c", **spec: object
+) -> ResourceCreated:
+    return ResourceCreated(change=change, kind=kind, spec=spec, depends_on=[], outputs={})
+
+
+def transfer_started(authorization_id: str, amount_minor: int) -> TransferStarted:
+    """transfer/t-1, of payment/rent."""
+    return TransferStarted(
+        transfer_id="t-1",
+        authorization_id=authorization_id,
+        saga_id="payment/rent",
+        adapter="mock",
+        key="payment/rent",
+        amount_minor=amount_minor,
+        currency="ARS",
+        destination="2850590940090418135201",
+    )
 
 
 def window(agent_id: str = "expense-bot") -> SpendWindow:

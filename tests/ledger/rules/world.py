@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.resource import ResourceChangeStarted
-from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
 from ledger.sagas.step_log import commit_step
 from tests.ledger.writing import (
@@ -20,7 +18,9 @@ from tests.ledger.writing import (
     open_payment,
     register,
     reserve,
+    resource_begun,
     set_policy,
+    transfer_started,
     write,
 )
 
@@ -68,21 +68,8 @@ async def fill(database: Database) -> None:
     await open_payment(database)
     await commit_step(database, AUTHOR, claim("hold"), [], hold)
     await reserve(database, "a-1", 100)
-    transfer = TransferStarted(
-        transfer_id="t-1",
-        authorization_id="a-1",
-        saga_id="payment/rent",
-        adapter="mock",
-        key="payment/rent",
-        amount_minor=100,
-        currency="ARS",
-        destination="2850590940090418135201",
-    )
-    await write(database, "transfer/t-1", transfer)
-    resource = ResourceChangeStarted(
-        environment="dev", name="shop-db", kind="postgres.database", change="c-1", action="create"
-    )
-    await write(database, "resource/dev/shop-db", resource)
+    await write(database, "transfer/t-1", transfer_started("a-1", 100))
+    await write(database, "resource/dev/shop-db", resource_begun("shop-db"))
 
 
 def event(
