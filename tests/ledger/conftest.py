@@ -65,6 +65,15 @@ class Clone:
             cursor = await connection.execute(statement.encode(), values)
             return await cursor.fetchall()
 
+    async def until_waiting(self, sessions: int = 1) -> None:
+        """Until so many sessions wait for a lock of another."""
+        await self.execute(
+            self.superuser,
+            "SET LOCAL statement_timeout = '10s'",
+            "DO $$ BEGIN WHILE (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted) < "
+            f"{sessions} LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
+        )
+
     async def verify(self) -> Verified:
         """As the auditor, who only reads."""
         async with open_database(self.auditor, size=1) as database:
@@ -110,6 +119,13 @@ async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
     yield database
     verified = await clone.verify()
     assert verified.findings == []
+
+
+@pytest.fixture
+async def filled(clone: Clone, database: Database) -> Clone:
+    """A ledger with rows in every table, some of several events in one commit."""
+    await writing.fill(database)
+    return clone
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,6 @@
-"""A ledger with rows in every table, some of several events in one commit, and all that it is."""
+"""All that a table of the ledger is."""
 
-from ledger.aggregates.transfer import TransferExecuted
-from ledger.database import Database
-from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import (
-    AUTHOR,
-    claim,
-    hold,
-    open_payment,
-    register,
-    release,
-    reserve,
-    resource_begun,
-    resource_made,
-    revoke,
-    set_policy,
-    transfer_started,
-    write,
-)
 
 LOG = "SELECT ctid::text, xmin::text, * FROM ledger.event_log ORDER BY position"
 # What a table is, past its rows: the table itself, who may what, indexes, checks, rules.
@@ -33,21 +15,6 @@ CATALOG = """
         FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
         WHERE relnamespace = 'ledger'::regnamespace
     ORDER BY 1, 2"""
-
-
-async def fill(database: Database) -> None:
-    await register(database)
-    await set_policy(database)
-    await open_payment(database)
-    await commit_step(database, AUTHOR, claim(), [], hold)
-    await reserve(database, "a-1", 100)
-    await reserve(database, "a-2", 200)
-    await release(database, "a-1", 100)
-    await revoke(database)
-    transferred = TransferExecuted(reference="M-1")
-    await write(database, "transfer/t-1", transfer_started("a-2", 200), transferred)
-    await write(database, "resource/dev/db", resource_begun())
-    await write(database, "resource/dev/db", resource_made(x=None), resource_begun())
 
 
 async def rows(clone: Clone, table: str, columns: str = "*") -> list[tuple[object, ...]]:

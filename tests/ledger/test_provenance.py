@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from ledger.aggregates.aggregate import AggregateType, Event, State
 from ledger.aggregates.registry import AGGREGATE_TYPES
@@ -19,9 +19,9 @@ from ledger.errors import NotFound, StateRefused
 from ledger.read.diff_and_blame import Blame, blame, diff, leaves_of
 from ledger.read.log import Wanted, log
 from ledger.read.point_in_time import Point
-from ledger.sagas.saga_log import begin_compensation, open_saga
+from ledger.sagas.saga_log import open_saga
 from ledger.store.commit import Author, Decision, Ref, commit
-from tests.ledger.test_fold import histories, jsons
+from tests.ledger.test_fold import draw, histories, jsons
 from tests.ledger.writing import AUTHOR, BOT, open_payment, opening, register, revoke, write
 
 DB = "resource/dev/shop-db"
@@ -195,20 +195,10 @@ def test_a_name_that_could_be_a_path_stands_in_quotes() -> None:
 async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
     ledger: Database, aggregate_type: AggregateType
 ) -> None:
-    @settings(
-        max_examples=8,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
-    )
-    @given(history=histories(aggregate_type))
-    def draw(history: list[Event]) -> None:
-        drawn.append(history)
-
-    drawn: list[list[Event]] = []
-    draw()
+    drawn = draw(histories(aggregate_type), 8)
     # Its steps are of a saga that undoes them.
     await open_payment(ledger, "rent")
-    await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
+    await compensate(ledger)
     for number, history in enumerate(drawn):
         aggregate = f"{aggregate_type.name}/{number}"
         await write(ledger, aggregate, *history)

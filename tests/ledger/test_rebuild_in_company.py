@@ -18,15 +18,8 @@ from ledger.database import Database
 from ledger.errors import DatabaseUnavailable, TableBusy
 from ledger.store.event_log import event_hash
 from tests.ledger.conftest import Clone
-from tests.ledger.filling import fill, rows, state_of
+from tests.ledger.filling import rows, state_of
 from tests.ledger.writing import register, release, reserve
-
-
-@pytest.fixture
-async def filled(clone: Clone, database: Database) -> Clone:
-    """A ledger with rows in every table, some of several events in one commit."""
-    await fill(database)
-    return clone
 
 
 async def more(database: Database) -> None:
@@ -61,14 +54,18 @@ def before(
 BETWEEN = ("_gather again", "_begin_alone")
 
 
+async def rebuild_finds_nothing(clone: Clone, table: str) -> None:
+    rebuilt = await rebuild(clone.owner, table)
+    assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("step", BETWEEN)
 @pytest.mark.parametrize("table", ["agents", "authorizations", "spend_windows"])
 async def test_what_is_written_between_the_passes_is_not_lost(
     filled: Clone, database: Database, monkeypatch: pytest.MonkeyPatch, table: str, step: str
 ) -> None:
     before(monkeypatch, step, partial(more, database))
-    rebuilt = await rebuild(filled.owner, table)
-    assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+    await rebuild_finds_nothing(filled, table)
     assert (await filled.verify()).findings == []
 
 
@@ -116,8 +113,7 @@ async def test_what_was_open_at_the_first_pass_and_commits_after_others_is_told_
     async with open_revocation(filled) as connection:
         await more(database)
         before(monkeypatch, step, connection.commit)
-        rebuilt = await rebuild(filled.owner, table)
-    assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+        await rebuild_finds_nothing(filled, table)
     assert ("revoked",) in await filled.fetch(
         "SELECT state FROM ledger.agents WHERE aggregate = 'agent/fresh'"
     )
@@ -134,8 +130,7 @@ async def test_running_writers_lose_nothing(filled: Clone, ledger: Database, tab
     writing = asyncio.gather(*(writer(number) for number in range(4)))
     rebuilds = 0
     while not writing.done():
-        rebuilt = await rebuild(filled.owner, table)
-        assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+        await rebuild_finds_nothing(filled, table)
         rebuilds += 1
     await writing
     assert rebuilds > 1
@@ -168,33 +163,26 @@ async def test_transactions_of_before_a_restore_are_counted_once(
     )
     before(monkeypatch, "_gather again", partial(more, database))
     for table in ("spend_windows", "agents"):
-        rebuilt = await rebuild(filled.owner, table)
-        assert (rebuilt.wrong, rebuilt.missing, rebuilt.strays) == (0, 0, 0)
+        await rebuild_finds_nothing(filled, table)
 
 
-async def test_two_rebuilds_exclude_each_other(
-    filled: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def another() -> None:
-        with pytest.raises(TableBusy, match="another rebuild runs"):
-            await rebuild(filled.owner, "sagas")
-
-    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
-    before(monkeypatch, "_gather", another)
-    assert (await rebuild(filled.owner, "agents")).rows == 1
-
-
-async def test_a_rebuild_that_has_ended_holds_up_no_other(
+async def test_two_rebuilds_exclude_each_other_until_the_first_has_ended(
     filled: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connections may live on for a moment; its lock does not."""
     original, locks = rebuild_module._rebuild, "SELECT FROM pg_locks WHERE locktype = 'advisory'"
+
+    async def another() -> None:
+        with pytest.raises(TableBusy, match="another rebuild runs"):
+            await rebuild(filled.owner, "sagas")
 
     async def looked_at(*arguments: Any) -> Any:
         counts = await original(*arguments)
         assert await filled.fetch(locks) == []
         return counts
 
+    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
+    before(monkeypatch, "_gather", another)
     monkeypatch.setattr(rebuild_module, "_rebuild", looked_at)
     assert (await rebuild(filled.owner, "agents")).rows == 1
 

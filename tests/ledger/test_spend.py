@@ -15,17 +15,15 @@ from tests.ledger.writing import AUTHOR, LIMIT, release, requested, reserve, spe
 WINDOWS = "SELECT amount_minor, count FROM ledger.spend_windows"
 
 
-async def test_equal_to_the_limit_is_allowed(clone: Clone, ledger: Database) -> None:
+async def test_equal_to_the_limit_is_allowed_and_released_spend_can_be_spent_again(
+    clone: Clone, ledger: Database
+) -> None:
     assert await reserve(ledger, "a-1", LIMIT) == "approved"
     assert await reserve(ledger, "a-2", 1) == "denied"
     assert await clone.fetch(WINDOWS) == [(LIMIT, 1)]
-
-
-async def test_released_spend_can_be_spent_again(clone: Clone, ledger: Database) -> None:
-    await reserve(ledger, "a-1", LIMIT)
     await release(ledger, "a-1", LIMIT)
     assert await clone.fetch(WINDOWS) == [(0, 0)]
-    assert await reserve(ledger, "a-2", LIMIT) == "approved"
+    assert await reserve(ledger, "a-3", LIMIT) == "approved"
 
 
 @pytest.mark.parametrize("already", [0, 60_000])
@@ -40,15 +38,12 @@ async def test_a_decision_that_forgot_to_look_can_t_pass_the_limit(
     amount = LIMIT - already + 1
     approved = AuthorizationApproved(automatic=True, spend=spend(amount), binding="b")
     events = [(aggregate, requested("a-2", amount)), (aggregate, approved)]
+    decision = Decision(None, events, {window(): LIMIT})
     with pytest.raises(TooMuchContention):
-        await commit(
-            ledger, AUTHOR, [Ref(aggregate)], lambda _: Decision(None, events, {window(): LIMIT})
-        )
+        await commit(ledger, AUTHOR, [Ref(aggregate)], lambda _: decision)
     assert await clone.fetch(WINDOWS) == before
-    assert (
-        await clone.fetch("SELECT FROM ledger.authorizations WHERE aggregate = 'authorization/a-2'")
-        == []
-    )
+    row = f"SELECT FROM ledger.authorizations WHERE aggregate = '{aggregate}'"
+    assert await clone.fetch(row) == []
 
 
 async def test_many_that_reserve_and_release_at_once_end_at_nothing(

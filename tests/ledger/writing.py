@@ -18,11 +18,11 @@ from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
-from ledger.aggregates.transfer import TransferStarted
+from ledger.aggregates.transfer import TransferExecuted, TransferStarted
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.sagas.saga_log import Compensation, Opened, Opening, Run, begin_compensation, open_saga
-from ledger.sagas.step_log import StepClaim
+from ledger.sagas.step_log import StepClaim, commit_step
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
@@ -194,6 +194,22 @@ async def release(database: Database, authorization_id: str, amount_minor: int) 
     """Void it, and give the amount back to the window it came from."""
     voided = AuthorizationVoided(spend=spend(-amount_minor, -1), reason="cancelled")
     await write(database, authorization_name(authorization_id), voided)
+
+
+async def fill(database: Database) -> None:
+    """Rows in every table, some of several events in one commit."""
+    await register(database)
+    await set_policy(database)
+    await open_payment(database)
+    await commit_step(database, AUTHOR, claim(), [], hold)
+    await reserve(database, "a-1", 100)
+    await reserve(database, "a-2", 200)
+    await release(database, "a-1", 100)
+    await revoke(database)
+    transferred = TransferExecuted(reference="M-1")
+    await write(database, "transfer/t-1", transfer_started("a-2", 200), transferred)
+    await write(database, "resource/dev/db", resource_begun())
+    await write(database, "resource/dev/db", resource_made(x=None), resource_begun())
 
 
 def sqlstate(error: BaseException) -> str | None:
