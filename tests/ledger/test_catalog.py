@@ -8,6 +8,7 @@ from ledger.audit.schema_check import RECORDED, rules_of
 from ledger.database import open_database
 from tests.ledger.conftest import Clone
 from tests.ledger.record_rules import text_of
+from tests.ledger.rules.world import event
 from tests.ledger.writing import sqlstate
 
 # In PostgreSQL's own words: name, function, deferrable, initially deferred, and when it fires.
@@ -50,18 +51,12 @@ async def _triggers(clone: Clone, table: str) -> set[tuple[object, ...]]:
     return set(found)
 
 
-async def test_every_state_table_has_its_rules(clone: Clone) -> None:
-    aggregate_types = {
-        f"ledger.{aggregate_type.table.name}": name
-        for name, aggregate_type in AGGREGATE_TYPES.items()
-    }
-    assert await _tables_with_a_head(clone) == set(aggregate_types)
-    for table, aggregate_type in aggregate_types.items():
+async def test_every_state_table_has_its_rules_and_one_without_them_is_seen(clone: Clone) -> None:
+    tables = {f"ledger.{kind.table.name}": name for name, kind in AGGREGATE_TYPES.items()}
+    assert await _tables_with_a_head(clone) == set(tables)
+    for table, aggregate_type in tables.items():
         rules = {(name, rule.format(table, aggregate_type)) for name, rule in RULES}
         assert await _triggers(clone, table) == rules
-
-
-async def test_a_state_table_without_its_rules_is_seen(clone: Clone) -> None:
     copy = "CREATE TABLE ledger.invoices (LIKE ledger.agents INCLUDING ALL)"
     await clone.execute(clone.owner, copy, "GRANT SELECT ON ledger.invoices TO amends_auditor")
     assert "ledger.invoices" in await _tables_with_a_head(clone)
@@ -82,17 +77,13 @@ async def test_the_database_finds_the_row_of_every_aggregate_type(clone: Clone) 
     for name in AGGREGATE_TYPES:
         # An unknown aggregate type is another error than an unknown aggregate of a known one.
         with pytest.raises(psycopg.Error) as refused:
-            await clone.execute(
-                clone.worker,
-                "INSERT INTO ledger.event_log (event_id, aggregate_id, aggregate, version, "
-                'event_type, schema_version, "timestamp", user_id, payload, metadata, hash) '
-                f"VALUES (gen_random_uuid(), gen_random_uuid(), '{name}/x', 1, 'X', 1, now(), "
-                "'user:x', '{}', '{}', decode(repeat('00', 32), 'hex'))",
-            )
+            await clone.execute(clone.worker, event(1, f"{name}/x"))
         assert sqlstate(refused.value) == "ZA005", name
 
 
-async def test_only_these_functions_may_be_called_and_none_by_all(clone: Clone) -> None:
+async def test_only_these_functions_may_be_called_and_each_pins_its_search_path(
+    clone: Clone,
+) -> None:
     callable_by = await clone.fetch(
         "SELECT proname::text, has_function_privilege('amends_worker', oid, 'EXECUTE'), "
         "has_function_privilege('amends_auditor', oid, 'EXECUTE') FROM pg_proc "
@@ -108,9 +99,6 @@ async def test_only_these_functions_may_be_called_and_none_by_all(clone: Clone) 
         ("record_incarnation", True, False),
         ("require_unmoved", True, False),
     ]
-
-
-async def test_every_function_pins_its_search_path(clone: Clone) -> None:
     # Names in a body of standard SQL are resolved when it is created.
     loose = await clone.fetch(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace "

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import uuid4
 
 import pytest
@@ -25,6 +25,7 @@ from ledger.read.current_state import state_of
 from ledger.read.show import show
 from tests.ledger.writing import compensate, open_payment, write
 
+T = TypeVar("T")
 FIRST: dict[str, tuple[type[Event], ...]] = {
     "saga": (SagaStarted,),
     "step": (StepCommitted, StepStarted),
@@ -91,7 +92,7 @@ def histories(aggregate_type: AggregateType) -> st.SearchStrategy[list[Event]]:
     return st.builds(lambda event, rest: [_fresh(event), *rest], begin, following)
 
 
-def draw[T](values: st.SearchStrategy[T], number: int) -> list[T]:
+def draw(values: st.SearchStrategy[T], number: int) -> list[T]:
     """So many of them. The loop of the ledger's connections can't run inside the drawing."""
     drawn: list[T] = []
     slow = [HealthCheck.too_slow, HealthCheck.nested_given]
@@ -148,7 +149,8 @@ def test_no_other_event_begins_an_aggregate_and_one_of_another_type_or_version_i
     class SomethingElseHappened(Event):
         pass
 
-    for event in {*aggregate_type.events, SomethingElseHappened} - {*FIRST[aggregate_type.name]}:
+    events: set[type[Event]] = {*aggregate_type.events, SomethingElseHappened}
+    for event in events - {*FIRST[aggregate_type.name]}:
         with pytest.raises(UnknownEvent):
             aggregate_type.evolve(None, event.model_construct())
     unknown = [(event.__name__, event.schema_version + 1) for event in aggregate_type.events]

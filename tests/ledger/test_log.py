@@ -52,18 +52,27 @@ async def test_events_come_in_their_order(ledger: Database) -> None:
     assert newest == list(reversed(events))
 
 
-@pytest.mark.parametrize("newest_first", [False, True])
-async def test_pages_joined_are_the_log(ledger: Database, newest_first: bool) -> None:
+async def test_pages_joined_are_the_log_and_times_that_follow_one_another_share_no_event(
+    ledger: Database,
+) -> None:
     for _ in range(7):
         await register(ledger)
-    everything = await log(ledger, limit=100, newest_first=newest_first)
-    paged: list[LoggedEvent] = []
-    after = None
-    while page := await log(ledger, limit=3, after=after, newest_first=newest_first):
-        paged += page
-        after = place(page[-1])
-    assert paged == everything
-    assert len(paged) == 7
+    for newest_first in (False, True):
+        everything = await log(ledger, limit=100, newest_first=newest_first)
+        paged: list[LoggedEvent] = []
+        after = None
+        while page := await log(ledger, limit=3, after=after, newest_first=newest_first):
+            paged += page
+            after = place(page[-1])
+        assert paged == everything
+        assert len(paged) == 7
+    events = everything[::-1]
+    borders: list[datetime | None] = [None, *(event.timestamp for event in events), None]
+    tiles = [
+        await log(ledger, Wanted(since=since, until=until), limit=9)
+        for since, until in pairwise(borders)
+    ]
+    assert [event for tile in tiles for event in tile] == events
 
 
 async def test_of_one_aggregate_or_of_one_saga(ledger: Database) -> None:
@@ -107,18 +116,6 @@ async def test_filters_hold_together(ledger: Database) -> None:
     }
     found = {wanted: len(await log(ledger, wanted, limit=99)) for wanted in cases}
     assert found == cases
-
-
-async def test_times_that_follow_one_another_share_no_event_and_miss_none(ledger: Database) -> None:
-    for _ in range(5):
-        await register(ledger)
-    events = await log(ledger, limit=9)
-    borders: list[datetime | None] = [None, *(event.timestamp for event in events), None]
-    tiles = [
-        await log(ledger, Wanted(since=since, until=until), limit=9)
-        for since, until in pairwise(borders)
-    ]
-    assert [event for tile in tiles for event in tile] == events
 
 
 async def test_an_event_has_no_token_while_another_may_still_come_before_it(
@@ -179,8 +176,14 @@ async def test_a_stream_left_early_gives_its_connection_back(ledger: Database) -
             assert (await anext(events)).aggregate == BOT
 
 
-async def test_a_token_of_another_ledger_is_refused(ledger: Database) -> None:
+async def test_the_log_reaches_its_last_position_and_a_token_of_another_ledger_is_refused(
+    ledger: Database,
+) -> None:
+    assert not await reaches(ledger, 1)
     await register(ledger)
+    [event] = await log(ledger, limit=1)
+    assert await reaches(ledger, event.position)
+    assert not await reaches(ledger, event.position + 1)
     for unknown in (Token(1, 10**15, 1), Token(2, 0, 0)):
         with pytest.raises(StateRefused, match="has not seen"):
             await log(ledger, after=unknown, limit=9)
@@ -198,11 +201,3 @@ def test_a_token_is_read_as_it_was_printed(parts: tuple[int, int, int]) -> None:
 def test_another_text_is_no_token(text: str) -> None:
     with pytest.raises(ValueError, match="is needed"):
         Token.parse(text)
-
-
-async def test_the_log_reaches_as_far_as_its_last_position(ledger: Database) -> None:
-    assert not await reaches(ledger, 1)
-    await register(ledger)
-    [event] = await log(ledger, limit=1)
-    assert await reaches(ledger, event.position)
-    assert not await reaches(ledger, event.position + 1)

@@ -9,7 +9,6 @@ from ledger.aggregates.aggregate import AggregateType, Event, State
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import (
     ResourceChangeDropped,
-    ResourceChangeStarted,
     ResourceCreated,
     ResourceDeleted,
     ResourceUpdated,
@@ -22,7 +21,16 @@ from ledger.read.point_in_time import Point
 from ledger.sagas.saga_log import open_saga
 from ledger.store.commit import Author, Decision, Ref, commit
 from tests.ledger.test_fold import draw, histories, jsons
-from tests.ledger.writing import AUTHOR, BOT, open_payment, opening, register, revoke, write
+from tests.ledger.writing import (
+    BOT,
+    compensate,
+    open_payment,
+    opening,
+    register,
+    resource_begun,
+    revoke,
+    write,
+)
 
 DB = "resource/dev/shop-db"
 RUN = {"workflow_id": "payment/rent", "run_id": "run-1", "activity": "apply_resource"}
@@ -34,9 +42,7 @@ async def change(ledger: Database, event: Event, saga_id: str = "payment/rent") 
 
 
 def started(change: str = "change/1") -> Event:
-    return ResourceChangeStarted(
-        environment="dev", name="shop-db", kind="postgres.database", change=change, action="create"
-    )
+    return resource_begun("shop-db", change=change)
 
 
 def applied(event: type[ResourceCreated | ResourceUpdated], **spec: Any) -> Event:
@@ -69,6 +75,10 @@ class TestDiff:
         assert found.before is not None
         assert (found.before.version, found.after.version) == (2, 3)
         assert [event.event_type for event in found.events] == ["ResourceUpdated"]
+        # They are those of the log.
+        found = await diff(created, DB, at(0), at(6))
+        logged = await log(created, Wanted(aggregate=DB), limit=10)
+        assert found.events == [event.model_copy(update={"token": None}) for event in logged]
 
     async def test_tells_what_is_below_a_field_that_came_or_went(self, created: Database) -> None:
         came = await diff(created, DB, at(2), at(4))
@@ -84,24 +94,22 @@ class TestDiff:
             "state": ("changed", "present"),
         }
 
-    async def test_from_before_the_first_event_on_everything_is_new(
+    async def test_from_before_the_first_event_on_everything_is_new_and_of_the_same_is_nothing(
         self, created: Database
     ) -> None:
         found = await diff(created, DB, at(1), at(2))
         assert found.before is None
         assert {each.change for each in found.fields} == {"added"}
         assert [event.version for event in found.events] == [1]
+        same = await diff(created, DB, at(4), at(4))
+        assert (same.fields, same.events) == ([], [])
 
-    async def test_of_one_and_the_same_is_nothing(self, created: Database) -> None:
-        found = await diff(created, DB, at(4), at(4))
-        assert (found.fields, found.events) == ([], [])
-
-    @pytest.mark.parametrize("before", [2, 4, 6])
-    async def test_in_the_wrong_order_is_refused(self, created: Database, before: int) -> None:
-        with pytest.raises(StateRefused, match="exchange them"):
-            await diff(created, DB, at(before), at(before - 1))
-
-    async def test_before_both_points_there_was_nothing(self, created: Database) -> None:
+    async def test_in_the_wrong_order_or_before_both_points_is_refused(
+        self, created: Database
+    ) -> None:
+        for before in (2, 4, 6):
+            with pytest.raises(StateRefused, match="exchange them"):
+                await diff(created, DB, at(before), at(before - 1))
         with pytest.raises(NotFound, match="did not exist at 1"):
             await diff(created, DB, at(0), at(1))
 
@@ -143,18 +151,18 @@ class TestBlame:
             "reason": "the shop needs it",
         }
 
-    async def test_prefers_the_reason_of_the_event_itself(self, created: Database) -> None:
+    async def test_gives_the_reason_of_the_event_itself_first_and_none_where_there_is_none(
+        self, created: Database
+    ) -> None:
         await change(created, started("change/3"))
         await change(created, ResourceChangeDropped(change="change/3", reason="refused"))
         [found] = await blame(created, DB, "claimed_by")
         assert (found.value, found.reason) == (None, "refused")
-
-    async def test_gives_no_reason_where_there_is_none(self, ledger: Database) -> None:
-        await register(ledger)
-        [found] = await blame(ledger, BOT, "user")
+        await register(created)
+        [found] = await blame(created, BOT, "user")
         assert (found.reason, found.saga_id, found.run_id) == (None, None, None)
-        await revoke(ledger, reason="left")
-        [found] = await blame(ledger, BOT, "state")
+        await revoke(created, reason="left")
+        [found] = await blame(created, BOT, "state")
         assert (found.event_type, found.reason) == ("AgentRevoked", "left")
 
     async def test_of_a_field_names_those_below_it(self, created: Database) -> None:
@@ -219,9 +227,3 @@ def _states(aggregate_type: AggregateType, history: list[Event]) -> list[State]:
     for event in history:
         states.append(aggregate_type.evolve(states[-1] if states else None, event))
     return states
-
-
-async def test_the_events_between_are_those_of_the_log(created: Database) -> None:
-    found = await diff(created, DB, at(0), at(6))
-    logged = await log(created, Wanted(aggregate=DB), limit=10)
-    assert found.events == [event.model_copy(update={"token": None}) for event in logged]

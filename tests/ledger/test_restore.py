@@ -135,7 +135,12 @@ async def _check_pages(database: Database, everything: list[LoggedEvent]) -> Non
     assert [event.version for event in bot] == [1, 2]
 
 
-async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation(
+async def record(ledger: Database) -> None:
+    async with ledger.connection() as connection:
+        await record_incarnation(connection)
+
+
+async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation_and_they_are_only_added(
     clone: Clone, ledger: Database
 ) -> None:
     await register(ledger)
@@ -145,9 +150,6 @@ async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation(
     for _ in range(2):
         await asyncio.to_thread(migrate.upgrade, clone.owner)
         assert await clone.fetch(_LIVES) == [(1, 0), (2, 1)]
-
-
-async def test_incarnations_are_only_added(clone: Clone) -> None:
     for change in (_FROM_ELSEWHERE, "DELETE FROM ledger.incarnations"):
         with pytest.raises(psycopg.Error) as refused:
             await clone.execute(clone.owner, change)
@@ -157,12 +159,7 @@ async def test_incarnations_are_only_added(clone: Clone) -> None:
 async def test_many_that_come_at_once_begin_one_incarnation(clone: Clone, ledger: Database) -> None:
     await register(ledger)
     await clone.damage(_FROM_ELSEWHERE)
-
-    async def record() -> None:
-        async with ledger.connection() as connection:
-            await record_incarnation(connection)
-
-    await asyncio.gather(*(record() for _ in range(8)))
+    await asyncio.gather(*(record(ledger) for _ in range(8)))
     assert await clone.fetch(_LIVES) == [(1, 0), (2, 1)]
 
 
@@ -176,12 +173,7 @@ async def test_the_border_is_drawn_after_whatever_is_being_written(
         await gate.close(BOT)
         group.create_task(register(ledger))
         await gate.waited_at_by(1)
-
-        async def record() -> None:
-            async with ledger.connection() as connection:
-                await record_incarnation(connection)
-
-        group.create_task(record())
+        group.create_task(record(ledger))
         async with asyncio.timeout(30):
             while True:
                 if await clone.fetch(waiting) == [(1,)]:

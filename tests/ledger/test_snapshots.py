@@ -50,7 +50,7 @@ async def folded(database: Database, version: int | None = None) -> Folded:
 
 async def make(database: Database) -> Made:
     """Snapshots of every second version."""
-    return await make(database)
+    return await SnapshotMaker(database, every=2).make()
 
 
 class TestAReader:
@@ -69,28 +69,25 @@ class TestAReader:
         assert isinstance(with_them[2].state, AgentState)
         assert with_them[2].state.user == f"u-{EVERY + 20}"
 
-    @pytest.mark.parametrize(
-        "damage",
-        ["hash = sha256('x')", "fold = 'x'", "state = '{\"user\": 7}'", EARLIER],
-    )
     async def test_folds_from_the_beginning_where_log_and_fold_do_not_bear_a_snapshot_out(
-        self, clone: Clone, database: Database, damage: str
+        self, clone: Clone, database: Database
     ) -> None:
-        await register_often(database, EVERY + 1)
-        await SnapshotMaker(database).make()
-        assert (await folded(database)).read == 1
-        await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
-        found = await folded(database)
-        assert (found.read, found.version) == (EVERY + 1, EVERY + 1)
+        await register_often(database, 3)
+        for damage in ("hash = sha256('x')", "fold = 'x'", "state = '{\"user\": 7}'", EARLIER):
+            await made_again(clone, database)
+            assert (await folded(database)).read == 1
+            await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
+            found = await folded(database)
+            assert (found.read, found.version) == (3, 3), damage
 
     async def test_of_an_older_event_in_the_log_takes_no_snapshot_of_it(
         self, clone: Clone, database: Database
     ) -> None:
         """The last events were cut off past the rules: what is left of the log is what counts."""
-        await register_often(database, EVERY)
-        await SnapshotMaker(database).make()
-        await clone.damage(f"DELETE FROM ledger.event_log WHERE version = {EVERY}")
-        assert (await folded(database)).version == EVERY - 1
+        await register_often(database, 2)
+        await make(database)
+        await clone.damage("DELETE FROM ledger.event_log WHERE version = 2")
+        assert (await folded(database)).version == 1
 
 
 class TestTheMaker:
@@ -185,57 +182,48 @@ def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes_of(below)
 
 
-@pytest.mark.parametrize(
-    ("damage", "wrong"),
-    [
-        ("made_at = '2020-01-01'", []),
-        ("state = '{}'", ["state"]),
-        # What another fold made says nothing about this one.
-        ("state = '{}', fold = 'old'", []),
-        ("hash = sha256('x')", ["hash"]),
-        ("\"timestamp\" = '2020-01-01'", ["timestamp"]),
-        ("aggregate = 'agent/x'", ["aggregate"]),
-    ],
-)
-async def test_a_snapshot_that_is_wrong_differs(
-    clone: Clone, database: Database, damage: str, wrong: list[str]
-) -> None:
+async def made_again(clone: Clone, database: Database, *damage: str) -> None:
+    """All snapshots made, and then damaged."""
+    await clone.damage("DELETE FROM ledger.snapshots")
+    await make(database)
+    await clone.damage(*damage)
+
+
+async def test_a_snapshot_that_is_wrong_differs(clone: Clone, database: Database) -> None:
     await register_often(database, 2)
-    await make(database)
-    await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
-    async with reading(database) as connection:
-        [snapshot] = await (await connection.execute("SELECT * FROM ledger.snapshots")).fetchall()
-        [_, event] = [row async for row in events_of(connection, BOT)]
-    assert differing(snapshot, event, (await folded(database)).state) == wrong
+    for damage, wrong in {
+        "made_at = '2020-01-01'": [],
+        "state = '{}'": ["state"],
+        # What another fold made says nothing about this one.
+        "state = '{}', fold = 'old'": [],
+        "hash = sha256('x')": ["hash"],
+        "\"timestamp\" = '2020-01-01'": ["timestamp"],
+        "aggregate = 'agent/x'": ["aggregate"],
+    }.items():
+        await made_again(clone, database, f"UPDATE ledger.snapshots SET {damage}")
+        async with reading(database) as connection:
+            found = await connection.execute("SELECT * FROM ledger.snapshots")
+            [snapshot] = await found.fetchall()
+            [_, event] = [row async for row in events_of(connection, BOT)]
+        assert differing(snapshot, event, (await folded(database)).state) == wrong, damage
 
 
-@pytest.mark.parametrize(
-    ("damage", "wrong"),
-    [
-        ("SELECT", []),
-        ("UPDATE ledger.snapshots SET state = '{}' WHERE version = 2", [(BOT, 2, ("state",))]),
-        (
-            "UPDATE ledger.snapshots SET hash = sha256('x')",
-            [(BOT, 2, ("hash",)), (BOT, 4, ("hash",))],
-        ),
-        ("UPDATE ledger.snapshots SET version = 5 WHERE version = 4", [(BOT, 5, ())]),
-        (
-            "UPDATE ledger.snapshots SET aggregate = 'agent/x' WHERE version = 2",
-            [("agent/x", 2, ("aggregate_id",))],
-        ),
-        # What can't be replayed is a finding of its own.
-        ("UPDATE ledger.event_log SET schema_version = 99 WHERE version = 1", []),
-    ],
-)
-async def test_every_wrong_snapshot_is_found_and_no_other(
-    clone: Clone, database: Database, damage: str, wrong: list[tuple[object, ...]]
-) -> None:
+async def test_every_wrong_snapshot_is_found_and_no_other(clone: Clone, database: Database) -> None:
     await register_often(database, 4)
-    await make(database)
-    await clone.damage(damage)
-    async with reading(database) as connection:
-        found = [astuple(each) async for each in wrong_snapshots(connection)]
-    assert found == wrong
+    change = "UPDATE ledger.snapshots SET"
+    found: dict[str, list[tuple[object, ...]]] = {
+        "SELECT": [],
+        f"{change} state = '{{}}' WHERE version = 2": [(BOT, 2, ("state",))],
+        f"{change} hash = sha256('x')": [(BOT, 2, ("hash",)), (BOT, 4, ("hash",))],
+        f"{change} version = 5 WHERE version = 4": [(BOT, 5, ())],
+        f"{change} aggregate = 'agent/x' WHERE version = 2": [("agent/x", 2, ("aggregate_id",))],
+        # What can't be replayed is a finding of its own.
+        "UPDATE ledger.event_log SET schema_version = 99 WHERE version = 1": [],
+    }
+    for damage, wrong in found.items():
+        await made_again(clone, database, damage)
+        async with reading(database) as connection:
+            assert [astuple(each) async for each in wrong_snapshots(connection)] == wrong, damage
 
 
 def test_another_state_or_another_file_is_another_fold() -> None:

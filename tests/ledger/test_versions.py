@@ -13,18 +13,13 @@ import pytest
 from ledger.aggregates.agent import AGENT, AgentRevoked, AgentState
 from ledger.aggregates.aggregate import AggregateType, Event, Payload, UnknownEvent, Upcaster
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.resource import (
-    RESOURCE,
-    ResourceChangeStarted,
-    ResourceCreated,
-    resource_name,
-)
+from ledger.aggregates.resource import RESOURCE, ResourceChangeStarted, ResourceCreated
 from ledger.database import Database
 from ledger.read import environments as resource_history
 from ledger.read.environments import resources_at
 from ledger.read.show import show
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import BOT, register, revoke, write
+from tests.ledger.writing import BOT, register, resource_begun, resource_made, revoke, write
 
 
 def owner_for_user(payload: Payload) -> Payload:
@@ -72,39 +67,41 @@ def test_a_version_is_one_more_than_the_upcasters_that_lead_to_it() -> None:
     assert (Released.schema_version, Expired.schema_version, Voided.schema_version) == (2, 2, 3)
 
 
+NEWEST = {"agent_id": "bot", "owner": "u-17", "channel": "command line"}
+
+
 @pytest.mark.parametrize(
     ("version", "payload"),
     [
         (1, {"agent_id": "bot", "user": "u-17"}),
         (2, {"agent_id": "bot", "owner": "u-17"}),
-        (3, {"agent_id": "bot", "owner": "u-17", "channel": "command line"}),
+        (3, NEWEST),
     ],
 )
 def test_every_version_is_read_as_the_newest(version: int, payload: dict[str, Any]) -> None:
     before = dict(payload)
-    event = later_agent().event("AgentRegistered", version, payload)
-    assert event.model_dump() == {"agent_id": "bot", "owner": "u-17", "channel": "command line"}
+    assert later_agent().event("AgentRegistered", version, payload).model_dump() == NEWEST
     assert payload == before
 
 
-def test_a_newer_version_is_refused_with_both_versions_and_what_to_do() -> None:
-    with pytest.raises(
-        UnknownEvent, match=r"AgentRegistered version 4 .* newest is version 3: .* upgrade before"
-    ):
-        later_agent().event("AgentRegistered", 4, {})
-
-
-def test_an_unknown_type_is_refused_with_its_aggregate_type_and_what_to_do() -> None:
-    with pytest.raises(
-        UnknownEvent, match=r"AgentPromoted version 1 is no agent event .* upgrade before"
-    ):
-        later_agent().event("AgentPromoted", 1, {})
-
-
-@pytest.mark.parametrize("version", [0, -1])
-def test_a_version_before_the_first_is_refused(version: int) -> None:
-    with pytest.raises(UnknownEvent):
-        later_agent().event("AgentRegistered", version, {"agent_id": "bot", "user": "u-17"})
+@pytest.mark.parametrize(
+    ("name", "version", "match"),
+    [
+        (
+            "AgentRegistered",
+            4,
+            "AgentRegistered version 4 .* newest is version 3: .* upgrade before",
+        ),
+        ("AgentPromoted", 1, "AgentPromoted version 1 is no agent event .* upgrade before"),
+        ("AgentRegistered", 0, None),
+        ("AgentRegistered", -1, None),
+    ],
+)
+def test_another_version_or_type_is_refused_with_what_is_known_and_what_to_do(
+    name: str, version: int, match: str | None
+) -> None:
+    with pytest.raises(UnknownEvent, match=match):
+        later_agent().event(name, version, {"agent_id": "bot", "user": "u-17"})
 
 
 @pytest.mark.parametrize("payload", [{}, [], None, 7, {"owner": "u-17"}])
@@ -152,13 +149,8 @@ async def test_an_earlier_program_refuses_what_a_later_one_wrote(
 async def test_a_rollback_reads_old_versions_too(
     ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = ResourceChangeStarted(
-        environment="dev", name="db", kind="postgres.role", change="change/a", action="create"
-    )
-    created = ResourceCreated(
-        change="change/a", kind="postgres.role", spec={"login": True}, depends_on=[], outputs={}
-    )
-    await write(ledger, resource_name("dev", "db"), first, created)
+    first = resource_begun(kind="postgres.role")
+    await write(ledger, "resource/dev/db", first, resource_made("postgres.role", login=True))
 
     def without_login(payload: Payload) -> Payload:
         return {**payload, "spec": {}}
@@ -166,7 +158,7 @@ async def test_a_rollback_reads_old_versions_too(
     later = type("ResourceCreated", (ResourceCreated,), {"upcasters": (without_login,)})
     aggregate_type = replace(RESOURCE, events=(ResourceChangeStarted, later))
     monkeypatch.setattr(resource_history, "RESOURCE", aggregate_type)
-    await write(ledger, resource_name("dev", "db"), first)
+    await write(ledger, "resource/dev/db", first)
     [past] = (await resources_at(ledger, "dev", "2")).past
     assert past.was is not None
     assert past.was.spec == {}
