@@ -12,7 +12,6 @@ from psycopg import AsyncConnection, sql
 from ledger.audit.verify import Verified, verify
 from ledger.database import Database, open_database
 from ledger.migrations import upgrade as migrate
-from ledger.sagas.step_log import commit_step, start_step
 from tests.conftest import CloneDatabase
 from tests.ledger import writing
 from worker.embedded.servers import EmbeddedServers
@@ -150,15 +149,8 @@ async def _a_bit_of_everything(database: Database) -> None:
     await writing.set_policy(database)
     await writing.register(database, "other-bot")
     await writing.open_payment(database)
-    await commit_step(database, writing.AUTHOR, writing.claim("hold"), [], writing.hold)
-    await start_step(
-        database,
-        writing.AUTHOR,
-        writing.claim("send", ordinal=2),
-        [],
-        writing.facts,
-        within=writing.WITHIN,
-    )
+    await writing.take_step(database)
+    await writing.begin_step(database, writing.claim("send", ordinal=2))
     await writing.reserve(database, "a-1", 30_000)
     await writing.reserve(database, "a-2", 40_000)
     await writing.release(database, "a-2", 40_000)

@@ -8,7 +8,7 @@ from ledger.errors import Fenced
 from ledger.sagas.saga_log import close_saga, take_over
 from ledger.sagas.step_log import commit_step, note_step, undo_step
 from ledger.store.commit import Decision
-from tests.ledger.writing import AUTHOR, changed, claim, compensate, hold, open_payment, run
+from tests.ledger.writing import AUTHOR, changed, claim, compensate, open_payment, run, take_step
 
 SAGA = "payment/rent"
 RELEASED = StepUndone(note="released")
@@ -18,7 +18,7 @@ async def test_a_step_of_a_saga_that_is_completed_has_its_result_and_is_not_undo
     ledger: Database,
 ) -> None:
     await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, claim(), [], hold)
+    await take_step(ledger)
     await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
     assert await commit_step(ledger, AUTHOR, claim(), [], changed) == {"held": 1}
     with pytest.raises(Fenced):
@@ -29,7 +29,7 @@ async def test_of_a_saga_that_is_compensated_an_undo_stays_done_and_a_new_step_i
     ledger: Database,
 ) -> None:
     await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, claim(), [], hold)
+    await take_step(ledger)
     await compensate(ledger)
     await undo_step(ledger, AUTHOR, claim(epoch=2), [], lambda _: Decision(RELEASED))
     await close_saga(ledger, AUTHOR, SAGA, 2, "compensated", {})
@@ -40,12 +40,12 @@ async def test_of_a_saga_that_is_compensated_an_undo_stays_done_and_a_new_step_i
     assert step.state == "undone"
     for epoch in (1, 2):
         with pytest.raises(Fenced):
-            await commit_step(ledger, AUTHOR, claim("another", epoch=epoch), [], hold)
+            await take_step(ledger, claim("another", epoch=epoch))
 
 
 async def test_a_run_that_was_taken_over_is_refused_after_the_end(ledger: Database) -> None:
     await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, claim(), [], hold)
+    await take_step(ledger)
     await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
     await close_saga(ledger, AUTHOR, SAGA, 2, "completed", {})
     with pytest.raises(Fenced):

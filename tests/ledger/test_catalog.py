@@ -1,15 +1,10 @@
 """What the catalog says about the rules: no state table goes without them, and none is off."""
 
-import psycopg
-import pytest
-
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.schema_check import RECORDED, rules_of
 from ledger.database import open_database
 from tests.ledger.conftest import Clone
 from tests.ledger.record_rules import text_of
-from tests.ledger.rules.world import event
-from tests.ledger.writing import sqlstate
 
 # In PostgreSQL's own words: name, function, deferrable, initially deferred, and when it fires.
 RULES = {
@@ -71,14 +66,6 @@ async def test_the_log_and_all_its_partitions_have_their_rules(clone: Clone) -> 
     for (table,) in tables:
         names = {name for name, _ in await _triggers(clone, str(table))}
         assert names == {"require_row", "refuse_change", "refuse_truncate"}, table
-
-
-async def test_the_database_finds_the_row_of_every_aggregate_type(clone: Clone) -> None:
-    for name in AGGREGATE_TYPES:
-        # An unknown aggregate type is another error than an unknown aggregate of a known one.
-        with pytest.raises(psycopg.Error) as refused:
-            await clone.execute(clone.worker, event(1, f"{name}/x"))
-        assert sqlstate(refused.value) == "ZA005", name
 
 
 async def test_only_these_functions_may_be_called_and_each_pins_its_search_path(

@@ -29,11 +29,11 @@ from tests.ledger.writing import (
     BOT,
     claim,
     compensate,
-    hold,
     open_payment,
     opening,
     register,
     revoke,
+    take_step,
     write,
 )
 
@@ -162,7 +162,7 @@ async def test_no_step_lands_between_the_look_at_the_pivot_and_the_record_of_a_l
     async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
         await other.execute("SELECT FROM ledger.sagas FOR UPDATE")
         # Waits for the saga's row, in the write of the first try or with its locks.
-        settle = asyncio.create_task(commit_step(ledger, AUTHOR, claim("settle"), [], hold))
+        settle = asyncio.create_task(take_step(ledger, claim("settle")))
         await clone.until_waiting()
         loss = asyncio.create_task(
             declare_lost(ledger, AUTHOR, "payment/rent", 1, "terminated", None, "settle")
@@ -184,7 +184,7 @@ async def test_who_waited_for_a_row_dates_his_events_after_those_that_held_it(
         turn = asyncio.create_task(compensate(ledger))
         await clone.until_waiting()
         # It holds the row for share, which is allowed, and ends before the other has it.
-        await commit_step(ledger, AUTHOR, claim(), [], hold)
+        await take_step(ledger)
         await other.rollback()
         await turn
     rows = await clone.fetch(
@@ -246,7 +246,7 @@ async def test_a_step_of_many_callers_at_once_is_done_once(clone: Clone, ledger:
 async def test_of_two_inputs_of_one_step_one_is_refused(clone: Clone, ledger: Database) -> None:
     await open_payment(ledger)
     claims = [claim(input_hash=f"hash-{number % 2}") for number in range(12)]
-    work = (commit_step(ledger, AUTHOR, each, [], hold) for each in claims)
+    work = (take_step(ledger, each) for each in claims)
     answers = await asyncio.gather(*work, return_exceptions=True)
     assert Counter(type(answer) for answer in answers) == {dict: 6, InputChanged: 6}
     assert len(await clone.fetch("SELECT FROM ledger.saga_steps")) == 1
@@ -285,7 +285,7 @@ async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
     async with traced(clone, messages) as database:
 
         async def step(number: int) -> None:
-            await commit_step(database, AUTHOR, claim(f"step-{number}"), [], hold)
+            await take_step(database, claim(f"step-{number}"))
 
         async def new(number: int) -> None:
             name = agent_name(f"new-{number}")

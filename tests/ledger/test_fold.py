@@ -23,7 +23,7 @@ from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
 from ledger.read.current_state import state_of
 from ledger.read.show import show
-from tests.ledger.writing import compensate, open_payment, write
+from tests.ledger.writing import open_undoing_payment, write
 
 T = TypeVar("T")
 FIRST: dict[str, tuple[type[Event], ...]] = {
@@ -126,9 +126,7 @@ async def test_the_fold_of_the_events_is_the_row(
     ledger: Database, aggregate_type: AggregateType
 ) -> None:
     drawn = draw(st.tuples(histories(aggregate_type), st.integers(0, 6)), 25)
-    await open_payment(ledger, "rent")
-    # A saga in which any step may stand, or be undone.
-    await compensate(ledger)
+    await open_undoing_payment(ledger)
     for history, cut in drawn:
         aggregate = f"{aggregate_type.name}/{uuid4()}"
         for part in (history[:cut], history[cut:]):

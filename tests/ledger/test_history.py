@@ -6,14 +6,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import Select
 
+from ledger.aggregates import authorization
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.authorization import (
-    AuthorizationApproved,
-    AuthorizationDenied,
-    AuthorizationPhase,
-    AuthorizationRequested,
-    authorization_name,
-)
 from ledger.aggregates.resource import ResourceDeleted, resource_name
 from ledger.database import Database, compiled
 from ledger.read.queries import (
@@ -29,15 +23,17 @@ from tests.ledger.writing import requested, resource_begun, resource_made, write
 DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-async def ask(ledger: Database, day: int, agent_id: str, state: AuthorizationPhase) -> str:
+async def ask(
+    ledger: Database, day: int, agent_id: str, state: authorization.AuthorizationPhase
+) -> str:
     name = f"a-{day}-{agent_id}"
-    first: AuthorizationRequested = requested(name, 100).model_copy(
+    first: authorization.AuthorizationRequested = requested(name, 100).model_copy(
         update={"agent_id": agent_id, "requested_at": DAY + timedelta(days=day)}
     )
-    verdict: Event = AuthorizationDenied(reason="no_policy")
+    verdict: Event = authorization.AuthorizationDenied(reason="no_policy")
     if state == "approved":
-        verdict = AuthorizationApproved(automatic=True, spend=[], binding="b")
-    await write(ledger, authorization_name(name), first, verdict)
+        verdict = authorization.AuthorizationApproved(automatic=True, spend=[], binding="b")
+    await write(ledger, authorization.authorization_name(name), first, verdict)
     return name
 
 

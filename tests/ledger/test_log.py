@@ -16,19 +16,9 @@ from ledger.errors import StateRefused
 from ledger.read import cursors as reading
 from ledger.read.global_order import START, Token, reaches
 from ledger.read.log import LoggedEvent, Wanted, log, stream
-from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Author
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import (
-    BOT,
-    claim,
-    hold,
-    open_payment,
-    register,
-    reserve,
-    revoke,
-    set_policy,
-)
+from tests.ledger.writing import BOT, open_payment, register, reserve, revoke, set_policy, take_step
 from tests.support.commit_gate import commit_gate
 
 _PARTS = st.integers(0, 10**18 - 1)
@@ -80,7 +70,7 @@ async def test_of_one_aggregate_or_of_one_saga(ledger: Database) -> None:
     await register(ledger, "other-bot")
     await open_payment(ledger)
     author = Author("user:u-17", "payment/rent", "hold")
-    await commit_step(ledger, author, claim("hold"), [], hold)
+    await take_step(ledger, author=author)
     assert [event.aggregate for event in await log(ledger, Wanted(BOT), limit=9)] == [BOT]
     # Also what was written about it from outside: here, that it started.
     story = await log(ledger, Wanted(saga_id="payment/rent"), limit=9)

@@ -7,9 +7,8 @@ from ledger.database import Database
 from ledger.errors import Fenced, NotFound
 from ledger.sagas.orphans import declare_lost, find_open, open_sagas, still_open
 from ledger.sagas.saga_log import close_saga, take_over
-from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, claim, compensate, hold, open_payment, run
+from tests.ledger.writing import AUTHOR, claim, compensate, open_payment, run, take_step
 
 SAGA = "payment/rent"
 
@@ -27,7 +26,7 @@ async def test_before_its_pivot_it_is_compensated_in_the_same_commit(ledger: Dat
 
 async def test_past_its_pivot_it_stays_as_it_is_for_whoever_takes_it_over(ledger: Database) -> None:
     await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
+    await take_step(ledger, claim("hold"))
     lost = await lose(ledger, pivot="hold")
     assert (lost.state, lost.epoch, lost.lost) == ("running", 2, "terminated")
     taken = await take_over(ledger, AUTHOR, SAGA, "run-1", 2, run("run-2"))
@@ -38,7 +37,7 @@ async def test_the_lost_run_is_fenced_should_it_live_after_all(ledger: Database)
     await open_payment(ledger)
     await lose(ledger)
     with pytest.raises(Fenced):
-        await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
+        await take_step(ledger, claim("hold"))
     for epoch in (1, 2):
         with pytest.raises(Fenced):
             await compensate(ledger, epoch)

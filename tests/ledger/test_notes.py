@@ -6,9 +6,9 @@ from ledger.aggregates.aggregate import Event
 from ledger.aggregates.saga_step import StepAttentionRequested, StepRetryRequested
 from ledger.database import Database
 from ledger.sagas.saga_log import take_over
-from ledger.sagas.step_log import note_step, start_step
+from ledger.sagas.step_log import note_step
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, WITHIN, claim, facts, open_payment, run
+from tests.ledger.writing import AUTHOR, begin_step, claim, open_payment, run
 
 STEP_EVENTS = (
     "SELECT array_agg(event_type || ' ' || (payload->>'epoch') || '/' || (payload->>'tries')"
@@ -29,7 +29,7 @@ async def test_a_question_and_its_answer_that_come_again_are_written_once(
 ) -> None:
     """Two workers had the same task, and one of them was slower than the person."""
     await open_payment(ledger)
-    await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
+    await begin_step(ledger)
     for event in (asked(1), asked(1), retried(1), asked(1), retried(1), asked(2), retried(1)):
         step = await note_step(ledger, AUTHOR, claim(), "running", event)
     assert (step.attention, step.tries) == ("unknown", 2)

@@ -5,14 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from ledger.aggregates import resource
 from ledger.aggregates.aggregate import AggregateType, Event, State
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.resource import (
-    ResourceChangeDropped,
-    ResourceCreated,
-    ResourceDeleted,
-    ResourceUpdated,
-)
 from ledger.database import Database
 from ledger.errors import NotFound, StateRefused
 from ledger.read.diff_and_blame import Blame, blame, diff, leaves_of
@@ -23,8 +18,7 @@ from ledger.store.commit import Author, Decision, Ref, commit
 from tests.ledger.test_fold import draw, histories, jsons
 from tests.ledger.writing import (
     BOT,
-    compensate,
-    open_payment,
+    open_undoing_payment,
     opening,
     register,
     resource_begun,
@@ -45,7 +39,7 @@ def started(change: str = "change/1") -> Event:
     return resource_begun("shop-db", change=change)
 
 
-def applied(event: type[ResourceCreated | ResourceUpdated], **spec: Any) -> Event:
+def applied(event: type[resource.ResourceCreated | resource.ResourceUpdated], **spec: Any) -> Event:
     return event(change="change/1", kind="postgres.database", spec=spec, depends_on=[], outputs={})
 
 
@@ -55,10 +49,10 @@ async def created(ledger: Database) -> Database:
     asked = opening("rent").model_copy(update={"input": {"reason": "the shop needs it"}})
     await open_saga(ledger, Author("user:ana"), asked)
     await change(ledger, started())
-    await change(ledger, applied(ResourceCreated, owner="app", limits={"connections": 5}))
-    await change(ledger, applied(ResourceUpdated, owner="app", limits={"connections": 9}))
+    await change(ledger, applied(resource.ResourceCreated, owner="app", limits={"connections": 5}))
+    await change(ledger, applied(resource.ResourceUpdated, owner="app", limits={"connections": 9}))
     await change(ledger, started("change/2"))
-    await change(ledger, ResourceDeleted(change="change/2"))
+    await change(ledger, resource.ResourceDeleted(change="change/2"))
     return ledger
 
 
@@ -155,7 +149,7 @@ class TestBlame:
         self, created: Database
     ) -> None:
         await change(created, started("change/3"))
-        await change(created, ResourceChangeDropped(change="change/3", reason="refused"))
+        await change(created, resource.ResourceChangeDropped(change="change/3", reason="refused"))
         [found] = await blame(created, DB, "claimed_by")
         assert (found.value, found.reason) == (None, "refused")
         await register(created)
@@ -169,7 +163,7 @@ class TestBlame:
         assert short(await blame(created, DB, "spec.limits")) == {
             "spec.limits.connections": ("gone", 5)
         }
-        await change(created, applied(ResourceCreated, owner="app"))
+        await change(created, applied(resource.ResourceCreated, owner="app"))
         # What has fields below it again is no field of its own.
         assert short(await blame(created, DB, "spec")) == {
             "spec.limits.connections": ("gone", 5),
@@ -204,9 +198,7 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
     ledger: Database, aggregate_type: AggregateType
 ) -> None:
     drawn = draw(histories(aggregate_type), 8)
-    # Its steps are of a saga that undoes them.
-    await open_payment(ledger, "rent")
-    await compensate(ledger)
+    await open_undoing_payment(ledger)
     for number, history in enumerate(drawn):
         aggregate = f"{aggregate_type.name}/{number}"
         await write(ledger, aggregate, *history)

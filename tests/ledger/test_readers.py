@@ -7,19 +7,18 @@ from ledger.database import Database
 from ledger.errors import Ambiguous, LogDamaged, NotFound
 from ledger.read.show import agents, policy, resolve_id, saga, sagas, show
 from ledger.sagas.saga_log import close_saga
-from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,
     BOT,
     claim,
-    hold,
     open_payment,
     register,
     reserve,
     resource_begun,
     revoke,
     set_policy,
+    take_step,
     write,
 )
 
@@ -80,8 +79,8 @@ class TestSagas:
 
     async def test_a_saga_is_told_with_its_steps_and_events(self, ledger: Database) -> None:
         await open_payment(ledger)
-        await commit_step(ledger, AUTHOR, claim("second", ordinal=2), [], hold)
-        await commit_step(ledger, AUTHOR, claim("first", ordinal=1), [], hold)
+        await take_step(ledger, claim("second", ordinal=2))
+        await take_step(ledger, claim("first", ordinal=1))
         await close_saga(ledger, AUTHOR, "payment/rent", 1, "completed", {"state": "captured"})
         await register(ledger)
         story = await saga(ledger, "payment/rent")
@@ -95,7 +94,7 @@ class TestNames:
         await register(ledger)
         await set_policy(ledger)
         await open_payment(ledger)
-        await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
+        await take_step(ledger, claim("hold"))
         await write(ledger, "resource/dev/shop-db", resource_begun("shop-db"))
         await reserve(ledger, "a-1", 1)
         meant = {

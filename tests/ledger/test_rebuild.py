@@ -54,7 +54,6 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...], tuple[int, int, int]]] = {
     "a forged transaction": ("agents", ("SET xid = '3'",), (1, 0, 0)),
     "another name": ("agents", ("SET aggregate = 'agent/x'",), (1, 0, 0)),
     "another id": ("agents", ("SET aggregate_id = gen_random_uuid()",), (0, 1, 1)),
-    "a row deleted": ("agents", ("DELETE FROM ledger.agents",), (0, 1, 0)),
     "a row without events": ("agents", (STRAY,), (0, 0, 1)),
     "a stray and a changed row": ("agents", (STRAY, "SET state = 'active'"), (1, 0, 1)),
     "ids of operations exchanged": (
@@ -68,7 +67,6 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...], tuple[int, int, int]]] = {
     "changed JSON": ("resources", ("SET spec = '{\"y\": 1}', outputs = 'null'",), (1, 0, 0)),
     "JSON where there was none": ("saga_steps", ("SET facts = 'null'",), (1, 0, 0)),
     "a window that is off": ("spend_windows", ("SET count = 7",), (1, 0, 0)),
-    "a window deleted": ("spend_windows", ("DELETE FROM ledger.spend_windows",), (0, 1, 0)),
     "a window of nobody": ("spend_windows", (OF_NOBODY,), (0, 0, 1)),
 }
 

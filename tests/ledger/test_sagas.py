@@ -17,16 +17,16 @@ from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,
     WITHIN,
+    begin_step,
     changed,
     claim,
     compensate,
-    facts,
-    hold,
     open_payment,
     opening,
     refuse,
     register,
     run,
+    take_step,
 )
 
 SAGA = "payment/rent"
@@ -148,7 +148,7 @@ class TestStep:
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
-        assert await commit_step(ledger, AUTHOR, claim(), [], hold) == {"held": 1}
+        assert await take_step(ledger) == {"held": 1}
         assert await commit_step(ledger, AUTHOR, claim(), [], changed) == {"held": 1}
         with pytest.raises(InputChanged):
             await commit_step(ledger, AUTHOR, claim(input_hash="other"), [], changed)
@@ -163,13 +163,13 @@ class TestStep:
         with pytest.raises(StateRefused):
             await commit_step(ledger, AUTHOR, claim(), [], refuse)
         assert await clone.fetch(STEPS) == []
-        assert await commit_step(ledger, AUTHOR, claim(), [], hold) == {"held": 1}
+        assert await take_step(ledger) == {"held": 1}
 
     async def test_a_second_start_finds_the_first_and_an_outcome_stands(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
-        first = await start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN)
+        first = await begin_step(ledger)
         second = await start_step(ledger, AUTHOR, claim(), [], changed, within=WITHIN)
         assert (first.again, second.again) == (False, True)
         assert first.step == second.step
@@ -185,7 +185,7 @@ class TestStep:
     ) -> None:
         await register(ledger)
         with pytest.raises(NotFound):
-            await commit_step(ledger, AUTHOR, claim(), [], hold)
+            await take_step(ledger)
         with pytest.raises(NotFound):
             await compensate(ledger)
         await open_payment(ledger)
@@ -195,8 +195,8 @@ class TestStep:
 
 Attempt = Callable[[Database], Awaitable[object]]
 TOO_LATE: dict[str, Attempt] = {
-    "step": lambda ledger: commit_step(ledger, AUTHOR, claim(), [], hold),
-    "start": lambda ledger: start_step(ledger, AUTHOR, claim(), [], facts, within=WITHIN),
+    "step": lambda ledger: take_step(ledger),
+    "start": lambda ledger: begin_step(ledger),
     "outcome of a slow call": lambda ledger: finish_step(
         ledger, AUTHOR, claim("slow", ordinal=2), [], done
     ),
@@ -210,7 +210,7 @@ class TestFence:
     ) -> None:
         await open_payment(ledger)
         slow = claim("slow", ordinal=2)
-        await start_step(ledger, AUTHOR, slow, [], facts, within=WITHIN)
+        await begin_step(ledger, slow)
         await compensate(ledger)
         with pytest.raises(Fenced):
             await attempt(ledger)
@@ -223,15 +223,15 @@ class TestFence:
         await open_payment(ledger)
         await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
         with pytest.raises(Fenced):
-            await commit_step(ledger, AUTHOR, claim(epoch=1), [], hold)
-        assert await commit_step(ledger, AUTHOR, claim(epoch=2), [], hold) == {"held": 1}
+            await take_step(ledger, claim(epoch=1))
+        assert await take_step(ledger, claim(epoch=2)) == {"held": 1}
         assert await told(clone) == ["SagaStarted", "SagaTakenOver", "SagaCommitRefused"]
 
     async def test_refuses_an_undo_before_the_saga_compensates(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
-        await commit_step(ledger, AUTHOR, claim(), [], hold)
+        await take_step(ledger)
         with pytest.raises(Fenced):
             await undo_step(ledger, AUTHOR, claim(), [], undone)
         assert await told(clone) == ["SagaStarted", "SagaCommitRefused"]
@@ -240,7 +240,7 @@ class TestFence:
         await open_payment(ledger)
         claims = [claim(f"hold-{number}", ordinal=number) for number in range(12)]
         *landed, compensation = await asyncio.gather(
-            *(commit_step(ledger, AUTHOR, each, [], hold) for each in claims),
+            *(take_step(ledger, each) for each in claims),
             compensate(ledger),
             return_exceptions=True,
         )
@@ -252,9 +252,9 @@ class TestFence:
 
 async def test_compensation_lists_what_had_an_effect_the_last_first(ledger: Database) -> None:
     await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, claim("a", ordinal=1), [], hold)
-    await start_step(ledger, AUTHOR, claim("b", ordinal=2), [], facts, within=WITHIN)
-    await start_step(ledger, AUTHOR, claim("c", ordinal=3), [], facts, within=WITHIN)
+    await take_step(ledger, claim("a", ordinal=1))
+    await begin_step(ledger, claim("b", ordinal=2))
+    await begin_step(ledger, claim("c", ordinal=3))
     await finish_step(ledger, AUTHOR, claim("b", ordinal=2), [], refused)
     compensation = await compensate(ledger, cause="refused", reason="no")
     assert [step.name for step in compensation.steps] == ["c", "a"]

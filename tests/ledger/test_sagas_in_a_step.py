@@ -11,7 +11,16 @@ from ledger.errors import Fenced, StateRefused
 from ledger.sagas.saga_log import take_over
 from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, claim, compensate, hold, open_payment, opening, refuse, run
+from tests.ledger.writing import (
+    AUTHOR,
+    claim,
+    compensate,
+    open_payment,
+    opening,
+    refuse,
+    run,
+    take_step,
+)
 
 FIRST = replace(claim(), opening=opening("rent"))
 LAST = replace(claim(), ending={"state": "held"})
@@ -23,7 +32,7 @@ async def test_all_of_it_is_one_commit_and_of_many_attempts_of_one_run_one_is_ca
     clone: Clone, ledger: Database
 ) -> None:
     only = replace(FIRST, ending={"state": "held"})
-    asked = (commit_step(ledger, AUTHOR, only, [], hold) for _ in range(12))
+    asked = (take_step(ledger, only) for _ in range(12))
     assert await asyncio.gather(*asked) == [{"held": 1}] * 12
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted", "SagaCompleted"],)]
     assert await clone.fetch("SELECT count(DISTINCT xid) FROM ledger.event_log") == [(1,)]
@@ -32,7 +41,7 @@ async def test_all_of_it_is_one_commit_and_of_many_attempts_of_one_run_one_is_ca
 
 async def test_of_two_runs_at_once_one_opens_it(clone: Clone, ledger: Database) -> None:
     first = [replace(claim(), opening=opening("rent", f"run-{n}")) for n in range(8)]
-    asked = (commit_step(ledger, AUTHOR, each, [], hold) for each in first)
+    asked = (take_step(ledger, each) for each in first)
     made = await asyncio.gather(*asked, return_exceptions=True)
     reasons = Counter(getattr(each, "reason", "done") for each in made)
     assert reasons == {"done": 1, "saga_known": 7}
@@ -40,10 +49,10 @@ async def test_of_two_runs_at_once_one_opens_it(clone: Clone, ledger: Database) 
 
 
 async def test_one_that_was_taken_over_is_known(ledger: Database) -> None:
-    await commit_step(ledger, AUTHOR, FIRST, [], hold)
+    await take_step(ledger, FIRST)
     await take_over(ledger, AUTHOR, "payment/rent", "run-1", 1, run("run-2"))
     with pytest.raises(StateRefused, match="was opened before"):
-        await commit_step(ledger, AUTHOR, FIRST, [], hold)
+        await take_step(ledger, FIRST)
 
 
 async def test_what_compensates_is_not_closed_by_a_step_nor_opened_by_a_late_attempt(
@@ -52,11 +61,11 @@ async def test_what_compensates_is_not_closed_by_a_step_nor_opened_by_a_late_att
     await open_payment(ledger)
     await compensate(ledger)
     with pytest.raises(Fenced):
-        await commit_step(ledger, AUTHOR, FIRST, [], hold)
+        await take_step(ledger, FIRST)
     told = ["SagaStarted", "SagaCompensating", "SagaCommitRefused"]
     assert await clone.fetch(OF_SAGA) == [(told,)]
     with pytest.raises(Fenced):
-        await commit_step(ledger, AUTHOR, LAST, [], hold)
+        await take_step(ledger, LAST)
     assert await clone.fetch("SELECT state, epoch FROM ledger.sagas") == [("compensating", 2)]
 
 
@@ -65,7 +74,7 @@ async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger
     other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
     theirs = replace(claim(), saga_id=other.saga_id, opening=other)
     with pytest.raises(StateRefused) as refused:
-        await commit_step(ledger, AUTHOR, theirs, [], hold)
+        await take_step(ledger, theirs)
     assert refused.value.reason == "saga_known"
     assert await clone.fetch("SELECT count(*) FROM ledger.saga_steps") == [(0,)]
 
@@ -78,8 +87,8 @@ async def test_a_refused_step_opens_nothing(clone: Clone, ledger: Database) -> N
 
 async def test_one_that_another_step_closed_takes_no_more(ledger: Database) -> None:
     await open_payment(ledger)
-    await commit_step(ledger, AUTHOR, LAST, [], hold)
+    await take_step(ledger, LAST)
     for late in ({"state": "held"}, {"state": "other"}):
         another = replace(claim("pay", ordinal=2), ending=late)
         with pytest.raises(Fenced):
-            await commit_step(ledger, AUTHOR, another, [], hold)
+            await take_step(ledger, another)

@@ -133,19 +133,6 @@ async def test_what_was_stored_before_is_shown_and_verified_and_stays(
     assert [version for version, *_ in after] == [1, 3, 1]
 
 
-async def test_an_earlier_program_refuses_what_a_later_one_wrote(
-    clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as later_program:
-        later_program.setitem(AGGREGATE_TYPES, "agent", later := later_agent())
-        newest = {"agent_id": "expense-bot", "owner": "u-18", "channel": "web"}
-        await write(database, BOT, later.event("AgentRegistered", 3, newest))
-    with pytest.raises(UnknownEvent, match="AgentRegistered version 3"):
-        await show(database, BOT)
-    [found] = (await clone.verify()).findings
-    assert found.kind == "unreadable_event"
-
-
 async def test_a_rollback_reads_old_versions_too(
     ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

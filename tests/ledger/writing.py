@@ -5,15 +5,9 @@ from typing import Any
 
 import psycopg
 
+from ledger.aggregates import authorization
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.authorization import (
-    AuthorizationApproved,
-    AuthorizationDenied,
-    AuthorizationRequested,
-    AuthorizationVoided,
-    authorization_name,
-)
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
@@ -22,7 +16,7 @@ from ledger.aggregates.transfer import TransferExecuted, TransferStarted
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.sagas.saga_log import Compensation, Opened, Opening, Run, begin_compensation, open_saga
-from ledger.sagas.step_log import StepClaim, commit_step
+from ledger.sagas.step_log import Started, StepClaim, commit_step, start_step
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
@@ -99,6 +93,18 @@ def facts(_: Loaded) -> Decision[dict[str, object] | None]:
     return Decision({"seen": "nothing"})
 
 
+async def take_step(
+    database: Database, step: StepClaim | None = None, author: Author = AUTHOR
+) -> dict[str, object]:
+    """Carry out a step that only touches our database: it holds 1."""
+    return await commit_step(database, author, step or claim(), [], hold)
+
+
+async def begin_step(database: Database, step: StepClaim | None = None) -> Started:
+    """Begin a step that calls the outside, and has seen nothing there."""
+    return await start_step(database, AUTHOR, step or claim(), [], facts, within=WITHIN)
+
+
 def changed(_: Loaded) -> Decision[Any]:
     """What a step that was done may not be asked for."""
     raise AssertionError("what is done is not decided again")
@@ -118,6 +124,12 @@ async def compensate(
 ) -> Compensation:
     """Begin to undo payment/rent."""
     return await begin_compensation(database, AUTHOR, "payment/rent", epoch, run_id, cause, reason)
+
+
+async def open_undoing_payment(database: Database) -> None:
+    """payment/rent as a saga in which any step may stand, or be undone."""
+    await open_payment(database)
+    await compensate(database)
 
 
 def resource_begun(
@@ -158,8 +170,8 @@ def spend(amount_minor: int, count: int = 1) -> list[SpendChange]:
     return [SpendChange(window=window(), amount_minor=amount_minor, count=count)]
 
 
-def requested(authorization_id: str, amount_minor: int) -> AuthorizationRequested:
-    return AuthorizationRequested(
+def requested(authorization_id: str, amount_minor: int) -> authorization.AuthorizationRequested:
+    return authorization.AuthorizationRequested(
         authorization_id=authorization_id,
         saga_id="payment/rent",
         agent_id="expense-bot",
@@ -175,15 +187,17 @@ def requested(authorization_id: str, amount_minor: int) -> AuthorizationRequeste
 
 async def reserve(database: Database, authorization_id: str, amount_minor: int) -> str:
     """Ask for an amount within the daily LIMIT: `approved` or `denied`."""
-    aggregate = authorization_name(authorization_id)
+    aggregate = authorization.authorization_name(authorization_id)
 
     def decide(loaded: Loaded) -> Decision[str]:
         first = requested(authorization_id, amount_minor)
         total = loaded.spent(window()).amount_minor + amount_minor
         if total > LIMIT:
-            denied = AuthorizationDenied(reason="exceeded_daily_limit")
+            denied = authorization.AuthorizationDenied(reason="exceeded_daily_limit")
             return Decision("denied", [(aggregate, first), (aggregate, denied)])
-        approved = AuthorizationApproved(automatic=True, spend=spend(amount_minor), binding="b")
+        approved = authorization.AuthorizationApproved(
+            automatic=True, spend=spend(amount_minor), binding="b"
+        )
         events: list[tuple[str, Event]] = [(aggregate, first), (aggregate, approved)]
         return Decision("approved", events, {window(): LIMIT})
 
@@ -192,8 +206,8 @@ async def reserve(database: Database, authorization_id: str, amount_minor: int) 
 
 async def release(database: Database, authorization_id: str, amount_minor: int) -> None:
     """Void it, and give the amount back to the window it came from."""
-    voided = AuthorizationVoided(spend=spend(-amount_minor, -1), reason="cancelled")
-    await write(database, authorization_name(authorization_id), voided)
+    voided = authorization.AuthorizationVoided(spend=spend(-amount_minor, -1), reason="cancelled")
+    await write(database, authorization.authorization_name(authorization_id), voided)
 
 
 async def fill(database: Database) -> None:
@@ -201,7 +215,7 @@ async def fill(database: Database) -> None:
     await register(database)
     await set_policy(database)
     await open_payment(database)
-    await commit_step(database, AUTHOR, claim(), [], hold)
+    await take_step(database)
     await reserve(database, "a-1", 100)
     await reserve(database, "a-2", 200)
     await release(database, "a-1", 100)

@@ -25,26 +25,18 @@ CLOSED = ("UPDATE ledger.closed_past SET until = 'infinity'",)
 A_SCHEMA, GRANTED = "CREATE SCHEMA mine", "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker"
 A_SCHEMA_OF_ONES_OWN = (A_SCHEMA, GRANTED)
 A_TIME = "RETURNS timestamptz"
-COMPARISONS = (
-    ("integer", "integer", "<="),
-    ("integer", "integer", ">"),
-    ("bigint", "integer", "<>"),
-    ("text", "text", "<>"),
-    ("xid8", "xid8", "<>"),
-    ("timestamptz", "timestamptz", "<>"),
-)
+COMPARISONS = ["integer <= integer", "integer > integer", "bigint <> integer"]
+COMPARISONS += [f"{kind} <> {kind}" for kind in ("text", "xid8", "timestamptz")]
 FALSE_OPERATORS = (
     *(
-        statement
-        for left, right, operator in COMPARISONS
-        for statement in (
-            f"CREATE FUNCTION mine.never(a {left}, b {right}) RETURNS boolean "
-            "LANGUAGE sql IMMUTABLE RETURN false",
-            f"CREATE OPERATOR mine.{operator} "
-            f"(leftarg = {left}, rightarg = {right}, function = mine.never)",
-        )
-        # Two operators may share one function.
-        if not (statement.startswith("CREATE FUNCTION") and operator == ">")
+        f"CREATE OR REPLACE FUNCTION mine.never(a {left}, b {right}) RETURNS boolean "
+        "LANGUAGE sql IMMUTABLE RETURN false"
+        for left, _, right in map(str.split, COMPARISONS)
+    ),
+    *(
+        f"CREATE OPERATOR mine.{operator} "
+        f"(leftarg = {left}, rightarg = {right}, function = mine.never)"
+        for left, operator, right in map(str.split, COMPARISONS)
     ),
     "SET LOCAL search_path = mine, pg_catalog",
 )

@@ -10,19 +10,7 @@ from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import Database
-from ledger.sagas.step_log import commit_step
-from tests.ledger.writing import (
-    AUTHOR,
-    claim,
-    hold,
-    open_payment,
-    register,
-    reserve,
-    resource_begun,
-    set_policy,
-    transfer_started,
-    write,
-)
+from tests.ledger import writing
 
 
 @dataclass(frozen=True)
@@ -63,13 +51,13 @@ NO_HASH = "decode(repeat('00', 32), 'hex')"
 
 async def fill(database: Database) -> None:
     """Write the world, by the one way to write."""
-    await register(database)
-    await set_policy(database)
-    await open_payment(database)
-    await commit_step(database, AUTHOR, claim("hold"), [], hold)
-    await reserve(database, "a-1", 100)
-    await write(database, "transfer/t-1", transfer_started("a-1", 100))
-    await write(database, "resource/dev/shop-db", resource_begun("shop-db"))
+    await writing.register(database)
+    await writing.set_policy(database)
+    await writing.open_payment(database)
+    await writing.take_step(database)
+    await writing.reserve(database, "a-1", 100)
+    await writing.write(database, "transfer/t-1", writing.transfer_started("a-1", 100))
+    await writing.write(database, "resource/dev/shop-db", writing.resource_begun("shop-db"))
 
 
 def event(
