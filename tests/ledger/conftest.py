@@ -1,7 +1,7 @@
 """A migrated ledger for every test: cloned from one template, verified after each writer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from tests.ledger import writing
 from worker.embedded.servers import EmbeddedServers
 
 TEMPLATE = "ledger_template"
+WrittenTemplate = Callable[[Callable[[Database], Awaitable[None]]], Awaitable[str]]
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +98,17 @@ async def dropped_afterwards(servers: EmbeddedServers, name: str) -> AsyncIterat
 
 
 @pytest.fixture
+def template(ledger_template: str) -> str:
+    """What is cloned for a test: an empty ledger, where a module has no other fixture."""
+    return ledger_template
+
+
+@pytest.fixture
 async def clone(
-    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
+    servers: EmbeddedServers, template: str, clone_database: CloneDatabase
 ) -> AsyncIterator[Clone]:
-    """An empty ledger that only this test sees."""
-    async with dropped_afterwards(servers, await clone_database(ledger_template)) as made:
+    """A ledger that only this test sees."""
+    async with dropped_afterwards(servers, await clone_database(template)) as made:
         yield made
 
 
@@ -120,23 +127,32 @@ async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
     assert verified.findings == []
 
 
-@pytest.fixture
-async def filled(clone: Clone, database: Database) -> Clone:
-    """A ledger with rows in every table, some of several events in one commit."""
-    await writing.fill(database)
-    return clone
+@pytest.fixture(scope="session")
+async def written_template(
+    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
+) -> WrittenTemplate:
+    """`await written_template(write)` gives the name of a ledger in which this was written."""
+
+    async def make(write: Callable[[Database], Awaitable[None]]) -> str:
+        name = await clone_database(ledger_template)
+        async with open_database(servers.ledger_url("amends_worker", name), size=1) as database:
+            await write(database)
+        return name
+
+    return make
 
 
 @pytest.fixture(scope="session")
-async def intact_template(
-    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
-) -> str:
-    """The name of a ledger with a bit of everything, in which `verify` finds nothing, to clone."""
-    name = await clone_database(ledger_template)
-    made = urls_of(servers, name)
-    async with open_database(made.worker, size=1) as database:
-        await _a_bit_of_everything(database)
-    verified = await made.verify()
+async def filled_template(written_template: WrittenTemplate) -> str:
+    """A ledger with rows in every table, some of several events in one commit, to clone."""
+    return await written_template(writing.fill)
+
+
+@pytest.fixture(scope="session")
+async def intact_template(servers: EmbeddedServers, written_template: WrittenTemplate) -> str:
+    """A ledger with a bit of everything, in which `verify` finds nothing, to clone."""
+    name = await written_template(_a_bit_of_everything)
+    verified = await urls_of(servers, name).verify()
     assert (verified.events, verified.aggregates) == (15, 8)
     assert verified.findings == []
     return name
@@ -155,19 +171,3 @@ async def _a_bit_of_everything(database: Database) -> None:
     await writing.reserve(database, "a-2", 40_000)
     await writing.release(database, "a-2", 40_000)
     await writing.revoke(database, "other-bot")
-
-
-@pytest.fixture
-async def intact(
-    servers: EmbeddedServers, intact_template: str, clone_database: CloneDatabase
-) -> AsyncIterator[Clone]:
-    """A ledger with a bit of everything that only this test sees, to be damaged."""
-    async with dropped_afterwards(servers, await clone_database(intact_template)) as made:
-        yield made
-
-
-@pytest.fixture
-async def intact_database(intact: Clone) -> AsyncIterator[Database]:
-    """The worker's connections to it."""
-    async with open_database(intact.worker, size=2) as opened:
-        yield opened

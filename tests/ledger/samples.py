@@ -66,34 +66,11 @@ def _asked(policy_version: int | None) -> authorization.AuthorizationRequested:
     )
 
 
-def _committed(undo: saga_step.UndoPlan | None) -> saga_step.StepCommitted:
-    return saga_step.StepCommitted(
-        saga_id=SAGA,
-        name="authorize",
-        ordinal=1,
-        epoch=1,
-        activity="authorize",
-        input_hash=HASH,
-        undo=undo,
-        result={"state": "approved", "authorization_id": AUTHORIZATION},
-    )
-
-
-def _started(
-    undo: saga_step.UndoPlan | None, facts: dict[str, object] | None
-) -> saga_step.StepStarted:
-    return saga_step.StepStarted(
-        saga_id=SAGA,
-        name="execute transfer",
-        ordinal=2,
-        epoch=1,
-        activity="execute_transfer",
-        input_hash=HASH,
-        undo=undo,
-        deadline=NOON,
-        facts=facts,
-    )
-
+STEP = {"saga_id": SAGA, "epoch": 1, "input_hash": HASH}
+COMMITTED = STEP | {"name": "authorize", "ordinal": 1, "activity": "authorize"}
+COMMITTED |= {"result": {"state": "approved", "authorization_id": AUTHORIZATION}}
+STARTED = STEP | {"name": "execute transfer", "ordinal": 2, "activity": "execute_transfer"}
+STARTED |= {"deadline": NOON}
 
 SAMPLES: tuple[Event, ...] = (
     saga.SagaStarted(
@@ -126,10 +103,10 @@ SAMPLES: tuple[Event, ...] = (
     saga.SagaCompleted(result={"state": "captured", "residuals": []}, ended_at=NOON),
     saga.SagaCompensated(result={"state": "voided", "residuals": ["a role"]}, ended_at=NOON),
     saga.SagaFailed(result={"state": "failed", "reason": "provider_failed"}, ended_at=NOON),
-    _committed(UNDO),
-    _committed(None),
-    _started(UNDO, {"existed": False}),
-    _started(None, None),
+    saga_step.StepCommitted.model_validate(COMMITTED | {"undo": UNDO}),
+    saga_step.StepCommitted.model_validate(COMMITTED | {"undo": None}),
+    saga_step.StepStarted.model_validate(STARTED | {"undo": UNDO, "facts": {"existed": False}}),
+    saga_step.StepStarted.model_validate(STARTED | {"undo": None, "facts": None}),
     saga_step.StepDone(result={"reference": "M-1042"}),
     saga_step.StepRefused(reason="account_closed"),
     saga_step.StepFailed(reason="provider_failed"),

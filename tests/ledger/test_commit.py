@@ -1,4 +1,4 @@
-"""The one way to write: all of a commit happens, or nothing."""
+"""The one way to write: all of a commit happens, or nothing, and never beyond a limit."""
 
 import asyncio
 
@@ -7,13 +7,26 @@ import pytest
 
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked
 from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import AuthorizationApproved, authorization_name
 from ledger.database import Database
-from ledger.errors import DatabaseUnavailable
+from ledger.errors import DatabaseUnavailable, TooMuchContention
 from ledger.store import commit as write_path
 from ledger.store.commit import Decision, Loaded, Ref, commit
 from ledger.store.decision import NotLoaded
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import AUTHOR, BOT, register, reserve, revoke, write
+from tests.ledger.writing import (
+    AUTHOR,
+    BOT,
+    LIMIT,
+    register,
+    release,
+    requested,
+    reserve,
+    revoke,
+    spend,
+    window,
+    write,
+)
 
 
 async def test_writes_the_row_and_its_event(clone: Clone, ledger: Database) -> None:
@@ -151,9 +164,53 @@ _UNTIL_NOBODY_HOLDS = """
     ) LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$"""
 
 
+WINDOWS = "SELECT amount_minor, count FROM ledger.spend_windows"
+
+
+async def test_equal_to_the_limit_is_allowed_and_released_spend_can_be_spent_again(
+    clone: Clone, ledger: Database
+) -> None:
+    assert await reserve(ledger, "a-1", LIMIT) == "approved"
+    assert await reserve(ledger, "a-2", 1) == "denied"
+    assert await clone.fetch(WINDOWS) == [(LIMIT, 1)]
+    await release(ledger, "a-1", LIMIT)
+    assert await clone.fetch(WINDOWS) == [(0, 0)]
+    assert await reserve(ledger, "a-3", LIMIT) == "approved"
+
+
+@pytest.mark.parametrize("already", [0, 60_000])
+async def test_a_decision_that_forgot_to_look_can_t_pass_the_limit(
+    clone: Clone, ledger: Database, monkeypatch: pytest.MonkeyPatch, already: int
+) -> None:
+    monkeypatch.setattr(write_path, "MAX_TRIES", 2)
+    if already:
+        await reserve(ledger, "a-1", already)
+    before = await clone.fetch(WINDOWS)
+    aggregate = authorization_name("a-2")
+    amount = LIMIT - already + 1
+    approved = AuthorizationApproved(automatic=True, spend=spend(amount), binding="b")
+    events = [(aggregate, requested("a-2", amount)), (aggregate, approved)]
+    decision = Decision(None, events, {window(): LIMIT})
+    with pytest.raises(TooMuchContention):
+        await commit(ledger, AUTHOR, [Ref(aggregate)], lambda _: decision)
+    assert await clone.fetch(WINDOWS) == before
+    row = f"SELECT FROM ledger.authorizations WHERE aggregate = '{aggregate}'"
+    assert await clone.fetch(row) == []
+
+
+async def test_many_that_reserve_and_release_at_once_end_at_nothing(
+    clone: Clone, ledger: Database
+) -> None:
+    async def there_and_back(number: int) -> None:
+        if await reserve(ledger, f"a-{number}", 40_000) == "approved":
+            await release(ledger, f"a-{number}", 40_000)
+
+    await asyncio.gather(*(there_and_back(number) for number in range(16)))
+    assert await clone.fetch(WINDOWS) == [(0, 0)]
+
+
 async def test_spend_raced_by_many_never_passes_the_limit(clone: Clone, ledger: Database) -> None:
     asked = [reserve(ledger, f"a-{number}", 30_000) for number in range(20)]
     answers = await asyncio.gather(*asked)
     assert sorted(answers) == ["approved"] * 3 + ["denied"] * 17
-    windows = await clone.fetch("SELECT amount_minor, count FROM ledger.spend_windows")
-    assert windows == [(90_000, 3)]
+    assert await clone.fetch(WINDOWS) == [(90_000, 3)]

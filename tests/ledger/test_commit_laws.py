@@ -116,42 +116,29 @@ async def test_a_session_that_dies_in_its_write_writes_nothing(
     assert await versions(clone) == [(BOT, 1), (BOT, 2)]
 
 
-async def test_who_was_overtaken_decides_again_on_what_is_there_now(
-    clone: Clone, ledger: Database
-) -> None:
-    await register(ledger)
-    seen: list[int] = []
-
-    def decide(loaded: Loaded) -> Decision[str]:
-        seen.append(loaded.version(BOT))
-        if len(seen) == 1:
-            elsewhere(clone, revoke)
-        return Decision(loaded[BOT].state, REVOKING.events)
-
-    assert await commit(ledger, AUTHOR, [Ref(BOT)], decide) == "revoked"
-    assert seen == [1, 2]
-    assert await versions(clone) == [(BOT, 1), (BOT, 2), (BOT, 3)]
-
-
 @pytest.mark.parametrize("is_there", [True, False])
-async def test_what_a_decision_stands_on_or_found_absent_must_not_change_before_its_write(
-    clone: Clone, ledger: Database, is_there: bool
+@pytest.mark.parametrize("writes", [BOT, "agent/zed"])
+async def test_who_was_overtaken_decides_again_on_what_he_writes_or_stands_on_or_found_absent(
+    clone: Clone, ledger: Database, writes: str, is_there: bool
 ) -> None:
     if is_there:
         await register(ledger)
-    seen: list[object] = []
+    seen: list[str | None] = []
 
-    def decide(loaded: Loaded) -> Decision[None]:
+    def decide(loaded: Loaded) -> Decision[int]:
         seen.append(loaded[BOT] and loaded[BOT].state)
         if len(seen) == 1:
             elsewhere(clone, revoke if is_there else register)
-        other = AgentRegistered(agent_id="zed", user=f"user:{seen[-1]}")
-        return Decision(None, [("agent/zed", other)])
+        written = AgentRegistered(agent_id=writes.removeprefix("agent/"), user=f"user:{seen[-1]}")
+        return Decision(loaded.version(BOT), [(writes, written)])
 
-    await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref("agent/zed")], decide)
+    refs = [Ref(BOT)] if writes == BOT else [Ref(BOT, "share"), Ref(writes)]
+    version = await commit(ledger, AUTHOR, refs, decide)
     assert seen == (["active", "revoked"] if is_there else [None, "active"])
-    users = await clone.fetch("""SELECT "user" FROM ledger.agents WHERE agent_id = 'zed'""")
-    assert users == [(f"user:{seen[-1]}",)]
+    assert version == (2 if is_there else 1)
+    of_it = "SELECT version, payload->>'user' FROM ledger.event_log WHERE aggregate = %s"
+    written = await clone.fetch(f"{of_it} ORDER BY version DESC LIMIT 1", writes)
+    assert written == [(version + 1 if writes == BOT else 1, f"user:{seen[-1]}")]
 
 
 async def test_no_step_lands_between_the_look_at_the_pivot_and_the_record_of_a_loss(
@@ -232,7 +219,9 @@ async def test_what_was_taken_for_new_and_is_not_is_loaded_and_nobody_is_refused
     assert await versions(clone) == [(BOT, 1), (BOT, 2)]
 
 
-async def test_a_step_of_many_callers_at_once_is_done_once(clone: Clone, ledger: Database) -> None:
+async def test_a_step_of_many_callers_is_done_once_and_of_two_inputs_one_is_refused(
+    clone: Clone, ledger: Database
+) -> None:
     await open_payment(ledger)
 
     async def call(number: int) -> dict[str, Any]:
@@ -240,16 +229,12 @@ async def test_a_step_of_many_callers_at_once_is_done_once(clone: Clone, ledger:
 
     results = await asyncio.gather(*map(call, range(12)))
     assert len({result["by"] for result in results}) == 1
-    assert await clone.fetch("SELECT version, state FROM ledger.saga_steps") == [(1, "done")]
-
-
-async def test_of_two_inputs_of_one_step_one_is_refused(clone: Clone, ledger: Database) -> None:
-    await open_payment(ledger)
-    claims = [claim(input_hash=f"hash-{number % 2}") for number in range(12)]
+    claims = [claim("pay", ordinal=2, input_hash=f"hash-{number % 2}") for number in range(12)]
     work = (take_step(ledger, each) for each in claims)
     answers = await asyncio.gather(*work, return_exceptions=True)
     assert Counter(type(answer) for answer in answers) == {dict: 6, InputChanged: 6}
-    assert len(await clone.fetch("SELECT FROM ledger.saga_steps")) == 1
+    steps = "SELECT version, state FROM ledger.saga_steps"
+    assert await clone.fetch(steps) == [(1, "done"), (1, "done")]
 
 
 @asynccontextmanager
@@ -288,10 +273,9 @@ async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
             await take_step(database, claim(f"step-{number}"))
 
         async def new(number: int) -> None:
-            name = agent_name(f"new-{number}")
-            event = AgentRegistered(agent_id=f"new-{number}", user="user:u")
-            ref = Ref(name, new=True)
-            await commit(database, AUTHOR, [ref], lambda _: Decision(None, [(name, event)]))
+            name, event = f"agent/{number}", AgentRegistered(agent_id=f"{number}", user="user:u")
+            decision = Decision(None, [(name, event)])
+            await commit(database, AUTHOR, [Ref(name, new=True)], lambda _: decision)
 
         # The first of each kind also prepares its statements.
         for first in (step(0), new(0), register(database), revoke(database)):
@@ -302,12 +286,11 @@ async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
 
 
 STEPS, AGENTS = 4, 2
+ONE_LEDGER = [HealthCheck.function_scoped_fixture]
 calls = st.lists(st.tuples(st.integers(0, STEPS - 1), st.booleans()), min_size=2, max_size=14)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, deadline=None, suppress_health_check=ONE_LEDGER)
 @given(calls=calls, kills=st.integers(0, 6))
 async def test_every_step_has_its_effect_once_whatever_dies(
     ledger: Database, clone: Clone, calls: list[tuple[int, bool]], kills: int
@@ -348,10 +331,9 @@ async def test_n_committers_on_one_aggregate_all_land_in_one_order(
     clone: Clone, ledger: Database
 ) -> None:
     await register(ledger)
-    decisions = [(BOT, AgentRegistered(agent_id="expense-bot", user=f"u-{n}")) for n in range(24)]
-    await asyncio.gather(*(write(ledger, name, event) for name, event in decisions))
-    rows = await clone.fetch(
-        "SELECT version, payload->>'user' FROM ledger.event_log ORDER BY position"
-    )
+    events = [AgentRegistered(agent_id="expense-bot", user=f"u-{n}") for n in range(24)]
+    await asyncio.gather(*(write(ledger, BOT, event) for event in events))
+    said = "SELECT version, payload->>'user' FROM ledger.event_log ORDER BY position"
+    rows = await clone.fetch(said)
     assert [version for version, _ in rows] == list(range(1, 26))
     assert {user for _, user in rows[1:]} == {f"u-{n}" for n in range(24)}

@@ -57,24 +57,20 @@ class Listener(list[str]):
         self.told.set()
 
 
-async def test_what_was_written_comes_first_and_then_what_is_written(ledger: Database) -> None:
+async def test_what_was_written_comes_first_and_without_a_token_only_what_is_written_from_now_on(
+    ledger: Database,
+) -> None:
     await register(ledger)
-    follower = Follower(ledger, after=START)
-    async with aclosing(follower.events()) as events:
-        given = [await anext(events)]
-        await revoke(ledger)
-        given.append(await anext(events))
-    assert given == await log(ledger, limit=9)
-
-
-async def test_without_a_token_it_begins_now(ledger: Database) -> None:
-    await register(ledger)
-    follower = Follower(ledger)
+    everything, since_now = Follower(ledger, after=START), Follower(ledger)
     async with asyncio.TaskGroup() as group:
-        given = group.create_task(take(follower, 1))
-        await moved(follower, None)
-        await revoke(ledger)
-    assert [event.event_type for event in given.result()] == ["AgentRevoked"]
+        newest = group.create_task(take(since_now, 1))
+        await moved(since_now, None)
+        async with aclosing(everything.events()) as events:
+            given = [await anext(events)]
+            await revoke(ledger)
+            given.append(await anext(events))
+    assert given == await log(ledger, limit=9)
+    assert newest.result() == given[1:]
 
 
 async def test_events_wait_for_an_older_transaction_and_come_after_what_it_wrote(

@@ -18,7 +18,7 @@ from ledger.read.global_order import START, Token, reaches
 from ledger.read.log import LoggedEvent, Wanted, log, stream
 from ledger.store.commit import Author
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import BOT, open_payment, register, reserve, revoke, set_policy, take_step
+from tests.ledger.writing import BOT, open_payment, register, reserve, set_policy, take_step
 from tests.support.commit_gate import commit_gate
 
 _PARTS = st.integers(0, 10**18 - 1)
@@ -27,19 +27,6 @@ _PARTS = st.integers(0, 10**18 - 1)
 def place(event: LoggedEvent) -> Token:
     assert event.token is not None
     return Token.parse(event.token)
-
-
-async def test_events_come_in_their_order(ledger: Database) -> None:
-    await register(ledger)
-    await set_policy(ledger)
-    await revoke(ledger)
-    events = await log(ledger, limit=10)
-    types = [event.event_type for event in events]
-    assert types == ["AgentRegistered", "PolicySet", "AgentRevoked"]
-    assert [event.version for event in events] == [1, 1, 2]
-    assert events[0].metadata == {"ip": "203.0.113.7"}
-    newest = await log(ledger, limit=10, newest_first=True)
-    assert newest == list(reversed(events))
 
 
 async def test_pages_joined_are_the_log_and_times_that_follow_one_another_share_no_event(
@@ -82,13 +69,19 @@ async def test_of_one_aggregate_or_of_one_saga(ledger: Database) -> None:
     assert await log(ledger, Wanted(saga_id="payment/none"), limit=9) == []
 
 
-async def test_filters_hold_together(ledger: Database) -> None:
+async def test_events_come_in_their_order_and_filters_hold_together(ledger: Database) -> None:
     await register(ledger)
     await set_policy(ledger)
     await reserve(ledger, "a-1", 10)
     await reserve(ledger, "a-2", 200_000)
     await register(ledger, "other-bot")
     events = await log(ledger, limit=99)
+    assert [(event.aggregate, event.version) for event in events[:4]] == [
+        *((BOT, 1), ("policy/expense-bot", 1)),
+        *(("authorization/a-1", 1), ("authorization/a-1", 2)),
+    ]
+    assert events[0].metadata == {"ip": "203.0.113.7"}
+    assert await log(ledger, limit=99, newest_first=True) == events[::-1]
     cases = {
         Wanted(): 7,
         Wanted(user_id="user:u-17"): 7,
@@ -143,7 +136,7 @@ async def test_an_event_that_is_seen_late_is_not_missed_by_paging(
     assert await log(ledger, after=place(both[0]), limit=9) == both[1:]
 
 
-async def test_a_stream_is_the_log_as_of_one_moment(
+async def test_a_stream_is_the_log_as_of_one_moment_and_left_early_gives_its_connection_back(
     ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "STRETCH", 2)
@@ -157,10 +150,6 @@ async def test_a_stream_is_the_log_as_of_one_moment(
             await register(ledger, "while-it-streams")
     assert streamed == before
     assert len(await log(ledger, limit=100)) == 10
-
-
-async def test_a_stream_left_early_gives_its_connection_back(ledger: Database) -> None:
-    await register(ledger)
     for _ in range(40):
         async with aclosing(stream(ledger)) as events:
             assert (await anext(events)).aggregate == BOT

@@ -17,7 +17,11 @@ async def lose(ledger: Database, epoch: int = 1, pivot: str | None = None) -> Sa
     return await declare_lost(ledger, AUTHOR, SAGA, epoch, "terminated", None, pivot)
 
 
-async def test_before_its_pivot_it_is_compensated_in_the_same_commit(ledger: Database) -> None:
+async def test_what_never_was_is_not_lost_and_before_its_pivot_it_is_compensated_in_the_same_commit(
+    ledger: Database,
+) -> None:
+    with pytest.raises(NotFound):
+        await lose(ledger)
     await open_payment(ledger)
     lost = await lose(ledger, pivot="hold")
     found = (lost.state, lost.epoch, lost.lost, lost.cause)
@@ -69,11 +73,6 @@ async def test_of_a_saga_that_moved_on_nothing_is_written(
     before = await clone.fetch("SELECT event_id FROM ledger.event_log")
     assert (await lose(ledger)).lost == ("terminated" if meanwhile == "lost" else None)
     assert await clone.fetch("SELECT event_id FROM ledger.event_log") == before
-
-
-async def test_nobody_loses_what_never_was(ledger: Database) -> None:
-    with pytest.raises(NotFound):
-        await lose(ledger)
 
 
 async def test_the_open_sagas_are_read_in_pages_until_the_last(ledger: Database) -> None:

@@ -96,7 +96,7 @@ def _ours(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool
     return not (kind == "table" and reflected and database_only)
 
 
-async def test_partitions_made_by_many_at_once_are_those_of_the_months_ahead_with_all_rules(
+async def test_partitions_made_by_many_at_once_are_those_of_the_months_of_utc_ahead_with_all_rules(
     clone: Clone, ledger: Database
 ) -> None:
     before = await clone.fetch(PARTITIONS)
@@ -115,12 +115,16 @@ async def test_partitions_made_by_many_at_once_are_those_of_the_months_ahead_wit
         "WHERE inhparent = 'ledger.event_log'::regclass GROUP BY tgrelid"
     )
     assert len(await clone.fetch(triggers)) == 1
-    # A month is one in UTC.
-    [(bounds,)] = await clone.fetch(
+    for ahead, zone in ((16, "<UTC>+5"), (18, "<UTC>-5"), (20, "Asia/Kolkata")):
+        here = ("SET LOCAL DateStyle = 'SQL'", f"SET LOCAL TimeZone = '{zone}'")
+        await clone.execute(clone.worker, *here, f"SELECT ledger.create_partitions({ahead})")
+    bounds = await clone.fetch(
         "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relispartition "
-        "AND relname = 'event_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')"
+        "AND relkind = 'r' ORDER BY relname"
     )
-    assert f"FROM ('{now:%Y-%m}-01 00:00:00+00')" in str(bounds)
+    # A month is one in UTC, whatever zone the caller is in.
+    assert f"FROM ('{now:%Y-%m}-01 00:00:00+00')" in str(bounds[0])
+    assert [str(bound).count("-01 00:00:00+00") for bound in bounds] == [2] * 21
     with pytest.raises(psycopg.Error) as refused:
         await create_partitions(ledger, 25)
     assert sqlstate(refused.value) == "ZA010"

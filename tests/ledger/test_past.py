@@ -146,15 +146,7 @@ async def test_a_transaction_that_commits_late_is_refused_even_if_it_wrote_in_ti
 
 
 class TestTheClockStepsBack:
-    """What it does, in words.
-
-    At q somebody was answered for T. Then the clock is set back by D, and a commit takes its times
-    from q - D on. T is before q - N, so a step of at most N reaches no T that was served: nothing
-    is refused, nothing changes. A larger step would put an event at or before T. The rule at commit
-    knows up to when the past was answered for, and refuses it (ZA007), whatever the clock says, so
-    the answer stands; the writer tries again until the clock is past T. What nobody was answered
-    for is not protected: there times may run against positions, as `log` shows. A superuser who
-    writes past the rules changes the past, as everything else.
+    """What it does is told in docs/time-travel.md.
 
     A test can't set the clock back. But a transaction that began before T, and may commit however
     late, sees what a commit sees after a step: a time of its own that lies before T.
@@ -229,12 +221,6 @@ class TestAMoment:
         assert refused.value.reason == "in_the_future"
         assert await held.fetch("SELECT until::text FROM ledger.closed_past") == [("-infinity",)]
 
-    async def test_before_the_first_event_knows_no_aggregate(
-        self, held: Clone, database: Database
-    ) -> None:
-        with pytest.raises(NotFound, match=r"its first event is of .* \(position 1\)"):
-            await show(database, BOT, Point(moment=datetime(2020, 1, 1, tzinfo=UTC)))
-
 
 class TestAPosition:
     async def test_waits_for_who_may_still_show_a_lower_one(
@@ -256,6 +242,9 @@ class TestAPosition:
         assert await version(database, Point(position=1)) == 1
         with pytest.raises(StateRefused, match="the log has not reached it"):
             await wait_until_past(database, Point(position=2))
+        # Before the first event no aggregate is known.
+        with pytest.raises(NotFound, match=r"its first event is of .* \(position 1\)"):
+            await show(database, BOT, Point(moment=datetime(2020, 1, 1, tzinfo=UTC)))
 
 
 @pytest.mark.parametrize(

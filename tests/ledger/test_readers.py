@@ -37,28 +37,26 @@ class TestShow:
         self, clone: Clone, database: Database
     ) -> None:
         await register(database)
-        await clone.damage("UPDATE ledger.event_log SET schema_version = 2")
+        change = "UPDATE ledger.event_log SET schema_version ="
+        await clone.damage(f"{change} 2")
         with pytest.raises(UnknownEvent, match="upgrade"):
             await show(database, BOT)
-        await clone.damage(
-            "UPDATE ledger.event_log SET schema_version = 1, payload = "
-            """'{"agent_id": 4, "iban": "AR1"}'"""
-        )
+        await clone.damage(f"""{change} 1, payload = '{{"agent_id": 4, "iban": "AR1"}}'""")
         damaged = "version 1 of agent/expense-bot is no AgentReg"
         with pytest.raises(LogDamaged, match=damaged) as refused:
             await show(database, BOT)
         assert "AR1" not in str(refused.value)
         assert refused.value.__cause__ is None
 
-    async def test_a_policy_carries_the_version_that_decisions_name(self, ledger: Database) -> None:
+    async def test_a_policy_carries_its_version_and_agents_are_listed_by_name(
+        self, ledger: Database
+    ) -> None:
         await set_policy(ledger)
         await set_policy(ledger)
         shown = await policy(ledger, "expense-bot")
         assert (shown.version, shown.state["daily_limit_minor"]) == (2, 100_000)
         with pytest.raises(NotFound):
             await policy(ledger, "nobody")
-
-    async def test_agents_are_listed_by_name(self, ledger: Database) -> None:
         for name in ("b", "a"):
             await register(ledger, name)
         await revoke(ledger, "a")

@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 
-from ledger.aggregates.saga_step import StepDone, StepRefused, StepUndone
+from ledger.aggregates import saga_step
+from ledger.aggregates.aggregate import Event
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.saga_log import Compensation, close_saga, open_saga, record_repeat, take_over
-from ledger.sagas.step_log import StepOutcome, commit_step, finish_step, start_step, undo_step
+from ledger.sagas.step_log import (
+    StepOutcome,
+    commit_step,
+    finish_step,
+    note_step,
+    start_step,
+    undo_step,
+)
 from ledger.store.commit import Decision, Loaded
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
@@ -32,7 +40,7 @@ from tests.ledger.writing import (
 SAGA = "payment/rent"
 STATE = "SELECT state, epoch FROM ledger.sagas"
 STEPS = "SELECT version, state FROM ledger.saga_steps"
-RELEASED = StepUndone(note="released", residual="a fee")
+RELEASED = saga_step.StepUndone(note="released", residual="a fee")
 
 
 async def told(clone: Clone) -> Any:
@@ -45,14 +53,14 @@ async def told(clone: Clone) -> Any:
 
 
 def done(_: Loaded) -> Decision[StepOutcome]:
-    return Decision(StepDone(result={"reference": "r-1"}))
+    return Decision(saga_step.StepDone(result={"reference": "r-1"}))
 
 
 def refused(_: Loaded) -> Decision[StepOutcome]:
-    return Decision(StepRefused(reason="no funds"))
+    return Decision(saga_step.StepRefused(reason="no funds"))
 
 
-def undone(_: Loaded) -> Decision[StepUndone]:
+def undone(_: Loaded) -> Decision[saga_step.StepUndone]:
     return Decision(RELEASED)
 
 
@@ -70,7 +78,7 @@ class TestOperationId:
         with pytest.raises(InputChanged, match="belongs to another payment"):
             await open_saga(ledger, AUTHOR, other)
 
-    async def test_another_request_is_refused_and_recorded_once(
+    async def test_another_request_or_a_repeat_while_it_runs_is_recorded_once(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
@@ -78,6 +86,10 @@ class TestOperationId:
             again = await open_payment(ledger, run_id="run-2", input_hash="other")
             assert again.how == "reused"
         assert await told(clone) == ["SagaStarted", "SagaReuseRefused"]
+        same = await record_repeat(ledger, AUTHOR, SAGA, "first", "update-1")
+        other = await record_repeat(ledger, AUTHOR, SAGA, "other", "update-2")
+        assert (same.how, other.how) == ("duplicate", "reused")
+        assert (await told(clone))[2:] == ["SagaDuplicateReceived", "SagaReuseRefused"]
 
     async def test_after_the_end_a_repeat_gets_the_first_result(
         self, clone: Clone, ledger: Database
@@ -88,13 +100,6 @@ class TestOperationId:
             again = await open_payment(ledger, run_id="run-2")
             assert (again.how, again.result) == ("duplicate", {"state": "captured"})
         assert await told(clone) == ["SagaStarted", "SagaCompleted", "SagaDuplicateReceived"]
-
-    async def test_a_repeat_while_it_runs_is_recorded(self, clone: Clone, ledger: Database) -> None:
-        await open_payment(ledger)
-        same = await record_repeat(ledger, AUTHOR, SAGA, "first", "update-1")
-        other = await record_repeat(ledger, AUTHOR, SAGA, "other", "update-2")
-        assert (same.how, other.how) == ("duplicate", "reused")
-        assert await told(clone) == ["SagaStarted", "SagaDuplicateReceived", "SagaReuseRefused"]
 
     async def test_of_two_that_take_it_over_one_carries_it(
         self, clone: Clone, ledger: Database
@@ -144,19 +149,7 @@ class TestEnd:
 
 
 class TestStep:
-    async def test_a_repeat_gets_the_stored_result_and_another_input_is_refused(
-        self, clone: Clone, ledger: Database
-    ) -> None:
-        await open_payment(ledger)
-        assert await take_step(ledger) == {"held": 1}
-        assert await commit_step(ledger, AUTHOR, claim(), [], changed) == {"held": 1}
-        with pytest.raises(InputChanged):
-            await commit_step(ledger, AUTHOR, claim(input_hash="other"), [], changed)
-        with pytest.raises(InputChanged):
-            await start_step(ledger, AUTHOR, claim(input_hash="other"), [], changed, within=WITHIN)
-        assert await clone.fetch(STEPS) == [(1, "done")]
-
-    async def test_a_decision_that_raises_leaves_it_unclaimed(
+    async def test_a_decision_that_raises_leaves_it_unclaimed_and_the_first_result_stands(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
@@ -164,6 +157,13 @@ class TestStep:
             await commit_step(ledger, AUTHOR, claim(), [], refuse)
         assert await clone.fetch(STEPS) == []
         assert await take_step(ledger) == {"held": 1}
+        assert await commit_step(ledger, AUTHOR, claim(), [], changed) == {"held": 1}
+        # Another input is another question.
+        with pytest.raises(InputChanged):
+            await commit_step(ledger, AUTHOR, claim(input_hash="other"), [], changed)
+        with pytest.raises(InputChanged):
+            await start_step(ledger, AUTHOR, claim(input_hash="other"), [], changed, within=WITHIN)
+        assert await clone.fetch(STEPS) == [(1, "done")]
 
     async def test_a_second_start_finds_the_first_and_an_outcome_stands(
         self, clone: Clone, ledger: Database
@@ -217,7 +217,7 @@ class TestFence:
         assert await clone.fetch(STEPS) == [(1, "started")]
         assert await told(clone) == ["SagaStarted", "SagaCompensating", "SagaCommitRefused"]
 
-    async def test_refuses_an_older_run_after_a_takeover(
+    async def test_refuses_an_older_run_after_a_takeover_and_after_the_end(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
@@ -226,8 +226,11 @@ class TestFence:
             await take_step(ledger, claim(epoch=1))
         assert await take_step(ledger, claim(epoch=2)) == {"held": 1}
         assert await told(clone) == ["SagaStarted", "SagaTakenOver", "SagaCommitRefused"]
+        await close_saga(ledger, AUTHOR, SAGA, 2, "completed", {})
+        with pytest.raises(Fenced):
+            await commit_step(ledger, AUTHOR, claim(epoch=1), [], changed)
 
-    async def test_refuses_an_undo_before_the_saga_compensates(
+    async def test_refuses_an_undo_of_a_saga_that_runs_or_is_completed_where_a_step_has_its_result(
         self, clone: Clone, ledger: Database
     ) -> None:
         await open_payment(ledger)
@@ -235,6 +238,11 @@ class TestFence:
         with pytest.raises(Fenced):
             await undo_step(ledger, AUTHOR, claim(), [], undone)
         assert await told(clone) == ["SagaStarted", "SagaCommitRefused"]
+        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
+        # A run whose workflow task was lost asks again for what it did.
+        assert await commit_step(ledger, AUTHOR, claim(), [], changed) == {"held": 1}
+        with pytest.raises(Fenced):
+            await undo_step(ledger, AUTHOR, claim(), [], changed)
 
     async def test_a_racing_step_is_either_in_the_list_or_refused(self, ledger: Database) -> None:
         await open_payment(ledger)
@@ -265,3 +273,61 @@ async def test_compensation_lists_what_had_an_effect_the_last_first(ledger: Data
         assert await undo_step(ledger, AUTHOR, undo, [], undone) == RELEASED
         assert await undo_step(ledger, AUTHOR, undo, [], changed) == RELEASED
     assert (await compensate(ledger, 2)).steps == []
+
+
+async def test_of_a_saga_that_is_compensated_an_undo_stays_done_and_a_new_step_is_refused(
+    ledger: Database,
+) -> None:
+    await open_payment(ledger)
+    await take_step(ledger)
+    await compensate(ledger)
+    await undo_step(ledger, AUTHOR, claim(epoch=2), [], undone)
+    await close_saga(ledger, AUTHOR, SAGA, 2, "compensated", {})
+    assert await undo_step(ledger, AUTHOR, claim(epoch=2), [], changed) == RELEASED
+    # Nor is it given up any more.
+    skipped = saga_step.StepSkipped(residual="a fee", tries=1)
+    step = await note_step(ledger, AUTHOR, claim(epoch=2), "compensating", skipped)
+    assert step.state == "undone"
+    for epoch in (1, 2):
+        with pytest.raises(Fenced):
+            await take_step(ledger, claim("another", epoch=epoch))
+
+
+STEP_EVENTS = (
+    "SELECT event_type || ' ' || (payload->>'epoch') || '/' || (payload->>'tries') "
+    "FROM ledger.event_log WHERE aggregate LIKE 'step/%%' AND version > 1 ORDER BY version"
+)
+
+
+def asked(tries: int, epoch: int = 1) -> Event:
+    return saga_step.StepAttentionRequested(
+        reason="unknown", epoch=epoch, tries=tries, undoing=False
+    )
+
+
+def retried(tries: int, epoch: int = 1) -> Event:
+    return saga_step.StepRetryRequested(reason=None, epoch=epoch, tries=tries, undoing=False)
+
+
+async def test_a_question_and_its_answer_that_come_again_are_written_once(
+    clone: Clone, ledger: Database
+) -> None:
+    """Two workers had the same task, and one of them was slower than the person."""
+    await open_payment(ledger)
+    await begin_step(ledger)
+    for event in (asked(1), asked(1), retried(1), asked(1), retried(1), asked(2), retried(1)):
+        step = await note_step(ledger, AUTHOR, claim(), "running", event)
+    assert (step.attention, step.tries) == ("unknown", 2)
+    # Whoever takes the saga over counts his own tries.
+    await take_over(ledger, AUTHOR, "payment/rent", "run-1", 1, run("run-2"))
+    theirs = claim(epoch=2)
+    for event in (retried(2, epoch=2), asked(1, epoch=2), asked(3, epoch=2)):
+        step = await note_step(ledger, AUTHOR, theirs, "running", event)
+    assert (step.attention, step.tries) == ("unknown", 3)
+    assert await clone.fetch(STEP_EVENTS) == [
+        ("StepAttentionRequested 1/1",),
+        ("StepRetryRequested 1/1",),
+        ("StepAttentionRequested 1/2",),
+        ("StepRetryRequested 2/2",),
+        ("StepAttentionRequested 2/3",),
+    ]

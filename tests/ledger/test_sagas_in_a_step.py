@@ -28,9 +28,12 @@ OF_SAGA = """SELECT array_agg(event_type ORDER BY position) FROM ledger.event_lo
     WHERE aggregate = 'saga/payment/rent'"""
 
 
-async def test_all_of_it_is_one_commit_and_of_many_attempts_of_one_run_one_is_carried_out(
+async def test_all_or_nothing_of_it_is_one_commit_and_of_many_attempts_one_is_carried_out(
     clone: Clone, ledger: Database
 ) -> None:
+    with pytest.raises(StateRefused, match="agent revoked"):
+        await commit_step(ledger, AUTHOR, FIRST, [], refuse)
+    assert await clone.fetch("SELECT count(*) FROM ledger.event_log") == [(0,)]
     only = replace(FIRST, ending={"state": "held"})
     asked = (take_step(ledger, only) for _ in range(12))
     assert await asyncio.gather(*asked) == [{"held": 1}] * 12
@@ -77,12 +80,6 @@ async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger
         await take_step(ledger, theirs)
     assert refused.value.reason == "saga_known"
     assert await clone.fetch("SELECT count(*) FROM ledger.saga_steps") == [(0,)]
-
-
-async def test_a_refused_step_opens_nothing(clone: Clone, ledger: Database) -> None:
-    with pytest.raises(StateRefused, match="agent revoked"):
-        await commit_step(ledger, AUTHOR, FIRST, [], refuse)
-    assert await clone.fetch("SELECT count(*) FROM ledger.event_log") == [(0,)]
 
 
 async def test_one_that_another_step_closed_takes_no_more(ledger: Database) -> None:

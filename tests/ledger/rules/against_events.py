@@ -7,6 +7,30 @@ from tests.ledger.rules.attempt import Copy, Tries, attempts_of
 from tests.ledger.rules.world import AGENT, BOT, NOBODY, POLICY, event, moved, new_row, row
 
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
+SOON = "now() + interval '1 second'"
+COLUMNS = """event_id, aggregate_id, aggregate, version, event_type, schema_version, "timestamp",
+    user_id, payload, metadata, hash"""
+
+# The values of those columns, for COPY.
+COPIED = (
+    AGENT.id,
+    AGENT.id,
+    BOT,
+    2,
+    "AgentRevoked",
+    1,
+    "now",
+    "user:x",
+    "{}",
+    "{}",
+    r"\x" + "00" * 32,
+)
+
+
+def named(aggregate: str) -> str:
+    """An event of the agent under another name."""
+    return event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{aggregate}'")
+
 
 EVENT_WITHOUT_ITS_ROW: Tries = {
     "an event and no row": event(),
@@ -14,59 +38,23 @@ EVENT_WITHOUT_ITS_ROW: Tries = {
     "an old version in a legal commit": (row(), event(2), event(1)),
     "an old version after the check": (*moved(AGENT), CHECK_NOW, event(1)),
     "a version beyond the row": (event(3), row(), event(2)),
-    "one version at two times": (row(), event(2), event(2, at="now() + interval '1 second'")),
-    "a forged time in a legal commit": (
-        event(3, at="now() + interval '1 second'"),
-        event(2),
-        row(3),
-    ),
+    "one version at two times": (row(), event(2), event(2, at=SOON)),
+    "a forged time in a legal commit": (event(3, at=SOON), event(2), row(3)),
     "a time in the past": event(2, at="date_trunc('month', now(), 'UTC')"),
-    "a name that is not of its row": (
-        event(aggregate_id=f"'{AGENT.id}'", aggregate="'agent/x'"),
-        row(),
-    ),
-    "a name in other letters": (
-        event(aggregate_id=f"'{AGENT.id}'", aggregate="'agent/Expense-Bot'"),
-        row(),
-    ),
+    "a name that is not of its row": (named("agent/x"), row()),
+    "a name in other letters": (named("agent/Expense-Bot"), row()),
     "a name in another normal form": (
         new_row("agent/café"),
         event(1, "agent/café", aggregate="'agent/cafe\u0301'"),
     ),
-    "a name with a space behind it": (
-        event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{BOT} '"),
-        row(),
-    ),
-    "the id of another aggregate type": (
-        event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{POLICY.aggregate}'"),
-        row(),
-    ),
+    "a name with a space behind it": (named(f"{BOT} "), row()),
+    "the id of another aggregate type": (named(f"{POLICY.aggregate}"), row()),
     "an event on conflict do nothing": event() + " ON CONFLICT DO NOTHING",
     "a copy of all events": (
-        "INSERT INTO ledger.event_log (event_id, aggregate_id, aggregate, version, event_type, "
-        'schema_version, "timestamp", user_id, payload, metadata, hash) '
-        "SELECT event_id, aggregate_id, aggregate, version, event_type, schema_version, now(), "
-        "user_id, payload, metadata, hash FROM ledger.event_log"
+        f"INSERT INTO ledger.event_log ({COLUMNS}) "
+        "SELECT " + COLUMNS.replace('"timestamp"', "now()") + " FROM ledger.event_log"
     ),
-    "an event by COPY": Copy(
-        "COPY ledger.event_log (event_id, aggregate_id, aggregate, version, event_type, "
-        'schema_version, "timestamp", user_id, payload, metadata, hash) FROM STDIN',
-        (
-            (
-                AGENT.id,
-                AGENT.id,
-                BOT,
-                2,
-                "AgentRevoked",
-                1,
-                "now",
-                "user:x",
-                "{}",
-                "{}",
-                r"\x" + "00" * 32,
-            ),
-        ),
-    ),
+    "an event by COPY": Copy(f"COPY ledger.event_log ({COLUMNS}) FROM STDIN", (COPIED,)),
     "an event behind a view": (
         "CREATE TEMP VIEW event_log AS SELECT * FROM ledger.event_log",
         event().replace("ledger.event_log", "pg_temp.event_log"),

@@ -8,7 +8,7 @@ from ledger.aggregates.aggregate import aggregate_id
 from tests.ledger.rules.attempt import Tries, attempts_of
 from tests.ledger.rules.world import AGENT, BOT, NOBODY, POLICY, event, moved, new_row, row
 
-STEP_BACK = "now() - interval '1 microsecond'"
+AHEAD, STEP_BACK = "now() + interval '1 hour'", "now() - interval '1 microsecond'"
 NOBODY_ID = aggregate_id(NOBODY)
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 
@@ -97,11 +97,8 @@ ROW_AGAINST_ITS_HEAD: Tries = {
     "a new row at version 0": new_row(NOBODY, 0),
     "a time before the transaction": (row(at=STEP_BACK), event(at=STEP_BACK)),
     "a new row before the transaction": (new_row(at=STEP_BACK), event(1, NOBODY, at=STEP_BACK)),
-    "a time to come": (row(at="now() + interval '1 hour'"), event(at="now() + interval '1 hour'")),
-    "a new row at a time to come": (
-        new_row(at="now() + interval '1 hour'"),
-        event(1, NOBODY, at="now() + interval '1 hour'"),
-    ),
+    "a time to come": (row(at=AHEAD), event(at=AHEAD)),
+    "a new row at a time to come": (new_row(at=AHEAD), event(1, NOBODY, at=AHEAD)),
     "a time of another zone": (
         "SET LOCAL TimeZone = '<UTC>-9'",
         row(at="(now() + interval '9 hours')::timestamp AT TIME ZONE 'GMT'"),
@@ -147,8 +144,8 @@ CLAIMED: Tries = {
     "a second claim of the operation id": (
         f"INSERT INTO ledger.sagas SELECT '{NOBODY_ID}', 'saga/payment/other', 1, 0, now(), "
         "head_hash, xid, kind, operation_id, state, epoch, input_hash, input, namespace, "
-        "namespace_id, task_queue, "
-        "workflow_id, run_id, lost, cause, cause_reason, result, started_at FROM ledger.sagas",
+        "namespace_id, task_queue, workflow_id, run_id, lost, cause, cause_reason, result, "
+        "started_at FROM ledger.sagas",
         event(1, "saga/payment/other", aggregate_id=f"'{NOBODY_ID}'"),
     )
 }

@@ -2,12 +2,23 @@
 
 from collections.abc import Iterator
 
+from tests.ledger.rules.against_events import COLUMNS, COPIED
 from tests.ledger.rules.against_grants import LOG
 from tests.ledger.rules.attempt import Attempt, Copy, Tries, attempts_of
-from tests.ledger.rules.world import AGENT, BOT, WORLD, event, moved, row
+from tests.ledger.rules.world import AGENT, WORLD, event, moved, row
 
-ROW = (1, "3", AGENT.id, AGENT.id, BOT, 2, "AgentRevoked", 1, "now", "user:x", "{}", "{}",
-       r"\x" + "00" * 32)  # fmt: skip
+
+def by_a_foreign_key(action: str, change: str) -> tuple[str, ...]:
+    """The id of the agent, changed with that of a row it refers to."""
+    return (
+        "CREATE TABLE ledger.mine (id uuid PRIMARY KEY)",
+        "INSERT INTO ledger.mine SELECT aggregate_id FROM ledger.agents",
+        "ALTER TABLE ledger.agents ADD FOREIGN KEY (aggregate_id) "
+        f"REFERENCES ledger.mine ON {action} CASCADE",
+        change,
+    )
+
+
 TAKEN_AWAY: Tries = {
     "merge a row away": (
         "MERGE INTO ledger.agents a USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
@@ -26,13 +37,7 @@ TAKEN_AWAY: Tries = {
         "CREATE TEMP VIEW mine AS SELECT * FROM ledger.event_log",
         "UPDATE mine SET payload = '{}'",
     ),
-    "delete a row by a foreign key": (
-        "CREATE TABLE ledger.mine (id uuid PRIMARY KEY)",
-        "INSERT INTO ledger.mine SELECT aggregate_id FROM ledger.agents",
-        "ALTER TABLE ledger.agents ADD FOREIGN KEY (aggregate_id) "
-        "REFERENCES ledger.mine ON DELETE CASCADE",
-        "DELETE FROM ledger.mine",
-    ),
+    "delete a row by a foreign key": by_a_foreign_key("DELETE", "DELETE FROM ledger.mine"),
     "truncate everything": "TRUNCATE ledger.agents CASCADE",
     "truncate a new partition": (
         "SELECT ledger.create_partition('2031-01-15')",
@@ -41,12 +46,8 @@ TAKEN_AWAY: Tries = {
 }
 
 BY_A_FOREIGN_KEY: Tries = {
-    "update an event by a foreign key": (
-        "CREATE TABLE ledger.mine (id uuid PRIMARY KEY)",
-        "INSERT INTO ledger.mine SELECT aggregate_id FROM ledger.agents",
-        "ALTER TABLE ledger.agents ADD FOREIGN KEY (aggregate_id) "
-        "REFERENCES ledger.mine ON UPDATE CASCADE",
-        "UPDATE ledger.mine SET id = gen_random_uuid()",
+    "update an event by a foreign key": by_a_foreign_key(
+        "UPDATE", "UPDATE ledger.mine SET id = gen_random_uuid()"
     )
 }
 
@@ -54,10 +55,7 @@ WITHOUT_ITS_ROW: Tries = {
     "an event with another transaction id": (event(xid="'3'"), row()),
     "an event with the id of an old transaction": event(xid="(SELECT xid FROM ledger.agents)"),
     "an event by COPY with position and transaction id": Copy(
-        "COPY ledger.event_log (position, xid, event_id, aggregate_id, aggregate, version, "
-        'event_type, schema_version, "timestamp", user_id, payload, metadata, hash) '
-        "FROM STDIN",
-        (ROW,),
+        f"COPY ledger.event_log (position, xid, {COLUMNS}) FROM STDIN", ((1, "3", *COPIED),)
     ),
     "an event straight into a partition": event(table="{partition}"),
     "an event with a position, and no row": event(position="7"),

@@ -37,6 +37,10 @@ class Attempt:
     role: Role = "worker"
     given: tuple[str, ...] = ()
 
+    @property
+    def texts(self) -> list[str]:
+        return [each if isinstance(each, str) else each.statement for each in self.statements]
+
 
 # name: what is tried, in one statement or several.
 Tries = dict[str, str | Copy | tuple[str | Copy, ...]]

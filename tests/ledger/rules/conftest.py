@@ -6,23 +6,17 @@ from dataclasses import asdict
 
 import pytest
 
-from ledger.database import open_database
 from tests.conftest import CloneDatabase
-from tests.ledger.conftest import dropped_afterwards
+from tests.ledger.conftest import WrittenTemplate, dropped_afterwards
 from tests.ledger.rules.attempt import Attacked
 from tests.ledger.rules.world import fill
 from worker.embedded.servers import EmbeddedServers
 
 
 @pytest.fixture(scope="session")
-async def world_template(
-    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
-) -> str:
-    """The name of a ledger with the world in it, to clone."""
-    name = await clone_database(ledger_template)
-    async with open_database(servers.ledger_url("amends_worker", name), size=1) as database:
-        await fill(database)
-    return name
+async def world_template(written_template: WrittenTemplate) -> str:
+    """A ledger with the world in it, to clone."""
+    return await written_template(fill)
 
 
 @asynccontextmanager

@@ -32,18 +32,10 @@ class Known:
 BOT = agent_name("expense-bot")
 AGENT = Known(BOT, 1)
 POLICY = Known("policy/expense-bot", 1)
-WORLD = {
-    known.table: known
-    for known in (
-        AGENT,
-        POLICY,
-        Known("saga/payment/rent", 1),
-        Known("step/payment/rent/hold", 1),
-        Known("authorization/a-1", 2),
-        Known("transfer/t-1", 1),
-        Known("resource/dev/shop-db", 1),
-    )
-}
+OTHERS = {"saga/payment/rent": 1, "step/payment/rent/hold": 1, "authorization/a-1": 2}
+OTHERS |= {"transfer/t-1": 1, "resource/dev/shop-db": 1}
+_KNOWN = (AGENT, POLICY, *(Known(name, version) for name, version in OTHERS.items()))
+WORLD = {known.table: known for known in _KNOWN}
 NOBODY = "agent/nobody"
 COUNTED = "ledger.count_events(gen_random_uuid(), now(), '3', 0, 1)"
 NO_HASH = "decode(repeat('00', 32), 'hex')"
