@@ -22,7 +22,10 @@ from ledger.aggregates.spend_window import SpendChange
 from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
 from ledger.read.current_state import state_of
+from ledger.read.log import Wanted, log
+from ledger.read.point_in_time import Point
 from ledger.read.show import show
+from ledger.read.snapshot_writer import SnapshotMaker
 from tests.ledger.writing import open_undoing_payment, write
 
 T = TypeVar("T")
@@ -121,19 +124,28 @@ def test_every_aggregate_type_is_drawn_from() -> None:
     assert FIRST.keys() == AGGREGATE_TYPES.keys()
 
 
+WITH_SNAPSHOTS = 6
+
+
 @pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
-async def test_the_fold_of_the_events_is_the_row(
+async def test_the_fold_of_the_events_is_the_row_and_that_of_each_prefix_the_answer_at_its_version(
     ledger: Database, aggregate_type: AggregateType
 ) -> None:
-    drawn = draw(st.tuples(histories(aggregate_type), st.integers(0, 6)), 25)
+    drawn = draw(st.tuples(histories(aggregate_type), st.integers(0, 6), st.integers(1, 3)), 25)
     await open_undoing_payment(ledger)
-    for history, cut in drawn:
-        aggregate = f"{aggregate_type.name}/{uuid4()}"
+    for number, (history, cut, every) in enumerate(drawn):
+        aggregate = f"{aggregate_type.name}/{number}"
         for part in (history[:cut], history[cut:]):
             await write(ledger, aggregate, *part)
+            if number < WITH_SNAPSHOTS:
+                await SnapshotMaker(ledger, every).make()
+        logged = await log(ledger, Wanted(aggregate), limit=99)
         state = None
-        for event in history:
+        for event, place in zip(history, logged, strict=True):
             state = aggregate_type.evolve(state, event)
+            if number < WITH_SNAPSHOTS:
+                past = await show(ledger, aggregate, Point(position=place.position))
+                assert aggregate_type.state.model_validate(past.state) == state
         shown = await show(ledger, aggregate)
         assert await state_of(ledger, aggregate) == state
         assert aggregate_type.state.model_validate(shown.state) == state

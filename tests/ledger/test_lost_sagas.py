@@ -63,13 +63,12 @@ async def test_of_a_saga_that_moved_on_nothing_is_written(
     clone: Clone, ledger: Database, meanwhile: str
 ) -> None:
     await open_payment(ledger)
-    match meanwhile:
-        case "taken over":
-            await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
-        case "closed":
-            await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
-        case "lost":
-            await lose(ledger)
+    if meanwhile == "taken over":
+        await take_over(ledger, AUTHOR, SAGA, "run-1", 1, run("run-2"))
+    elif meanwhile == "closed":
+        await close_saga(ledger, AUTHOR, SAGA, 1, "completed", {})
+    else:
+        await lose(ledger)
     before = await clone.fetch("SELECT event_id FROM ledger.event_log")
     assert (await lose(ledger)).lost == ("terminated" if meanwhile == "lost" else None)
     assert await clone.fetch("SELECT event_id FROM ledger.event_log") == before

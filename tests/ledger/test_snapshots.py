@@ -5,27 +5,20 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 from typing import Any
 
-import pytest
-from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
 from ledger.aggregates.agent import AGENT, AgentRegistered, AgentState
-from ledger.aggregates.aggregate import AggregateType
 from ledger.aggregates.policy import POLICY
-from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.cross_checks import wrong_snapshots
 from ledger.database import Database
 from ledger.read.cursors import reading
 from ledger.read.fold import Folded, fold
-from ledger.read.log import Wanted, log
 from ledger.read.point_in_time import Point
-from ledger.read.show import show
 from ledger.read.snapshot_writer import _DUE as DUE
 from ledger.read.snapshot_writer import Made, SnapshotMaker
 from ledger.read.snapshots import EVERY, fingerprint
 from tests.ledger.conftest import Clone
-from tests.ledger.test_fold import draw, histories
-from tests.ledger.writing import BOT, open_undoing_payment, write
+from tests.ledger.writing import BOT, write
 
 ALL = 2 * EVERY + 50
 EARLIER = "\"timestamp\" = now() - interval '1 day'"
@@ -213,23 +206,3 @@ def test_another_state_or_another_file_is_another_fold() -> None:
 
     others = [replace(AGENT, state=Moody), replace(AGENT, evolve=POLICY.evolve), POLICY]
     assert len({fingerprint(aggregate_type) for aggregate_type in (AGENT, *others)}) == 4
-
-
-@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
-async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
-    ledger: Database, aggregate_type: AggregateType
-) -> None:
-    drawn = draw(st.tuples(histories(aggregate_type), st.integers(0, 6), st.integers(1, 3)), 6)
-    await open_undoing_payment(ledger)
-    for number, (history, cut, every) in enumerate(drawn):
-        aggregate = f"{aggregate_type.name}/{number}"
-        for part in (history[:cut], history[cut:]):
-            if part:
-                await write(ledger, aggregate, *part)
-            await SnapshotMaker(ledger, every).make()
-        logged = await log(ledger, Wanted(aggregate), limit=99)
-        state = None
-        for event, place in zip(history, logged, strict=True):
-            state = aggregate_type.evolve(state, event)
-            shown = await show(ledger, aggregate, Point(position=place.position))
-            assert aggregate_type.state.model_validate(shown.state) == state

@@ -1,13 +1,12 @@
 """The world to attack."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 import pytest
 
 from tests.conftest import CloneDatabase
-from tests.ledger.conftest import WrittenTemplate, dropped_afterwards
+from tests.ledger.conftest import Clone, WrittenTemplate, dropped_afterwards
 from tests.ledger.rules.attempt import Attacked
 from tests.ledger.rules.world import fill
 from worker.embedded.servers import EmbeddedServers
@@ -19,10 +18,9 @@ async def world_template(written_template: WrittenTemplate) -> str:
     return await written_template(fill)
 
 
-@asynccontextmanager
-async def a_world(servers: EmbeddedServers, name: str) -> AsyncIterator[Attacked]:
-    async with dropped_afterwards(servers, name) as clone, Attacked(asdict(clone)) as attacked:
-        yield attacked
+@pytest.fixture
+def template(world_template: str) -> str:
+    return world_template
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +28,13 @@ async def attacked(
     servers: EmbeddedServers, world_template: str, clone_database: CloneDatabase
 ) -> AsyncIterator[Attacked]:
     """One world for all attempts: each is refused and leaves it as it was."""
-    async with a_world(servers, await clone_database(world_template)) as world:
+    name = await clone_database(world_template)
+    async with dropped_afterwards(servers, name) as clone, Attacked(asdict(clone)) as world:
         yield world
 
 
 @pytest.fixture
-async def stage(
-    servers: EmbeddedServers, world_template: str, clone_database: CloneDatabase
-) -> AsyncIterator[Attacked]:
+async def stage(clone: Clone) -> AsyncIterator[Attacked]:
     """A world of its own for one test."""
-    async with a_world(servers, await clone_database(world_template)) as world:
+    async with Attacked(asdict(clone)) as world:
         yield world
