@@ -101,9 +101,8 @@ async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Data
         assert isinstance(stored, bytes)
         heads[own_id] = stored
     for table in ("agents", "sagas", "resources"):
-        [(own_id, head_hash)] = await clone.fetch(
-            f"SELECT aggregate_id, head_hash FROM ledger.{table}"
-        )
+        ends = f"SELECT aggregate_id, head_hash FROM ledger.{table}"
+        [(own_id, head_hash)] = await clone.fetch(ends)
         assert heads[own_id] == head_hash
 
 

@@ -42,13 +42,21 @@ async def test_all_or_nothing_of_it_is_one_commit_and_of_many_attempts_one_is_ca
     assert await clone.fetch("SELECT result FROM ledger.sagas") == [({"state": "held"},)]
 
 
-async def test_of_two_runs_at_once_one_opens_it(clone: Clone, ledger: Database) -> None:
+async def test_of_runs_at_once_one_opens_it_and_its_operation_id_is_not_taken_by_another_saga(
+    clone: Clone, ledger: Database
+) -> None:
     first = [replace(claim(), opening=opening("rent", f"run-{n}")) for n in range(8)]
     asked = (take_step(ledger, each) for each in first)
     made = await asyncio.gather(*asked, return_exceptions=True)
     reasons = Counter(getattr(each, "reason", "done") for each in made)
     assert reasons == {"done": 1, "saga_known": 7}
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted"],)]
+    # Nor does a saga of another name take the operation id.
+    other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
+    with pytest.raises(StateRefused) as refused:
+        await take_step(ledger, replace(claim(), saga_id=other.saga_id, opening=other))
+    assert refused.value.reason == "saga_known"
+    assert await clone.fetch("SELECT count(*) FROM ledger.saga_steps") == [(1,)]
 
 
 async def test_one_that_was_taken_over_is_known(ledger: Database) -> None:
@@ -70,16 +78,6 @@ async def test_what_compensates_is_not_closed_by_a_step_nor_opened_by_a_late_att
     with pytest.raises(Fenced):
         await take_step(ledger, LAST)
     assert await clone.fetch("SELECT state, epoch FROM ledger.sagas") == [("compensating", 2)]
-
-
-async def test_an_operation_id_of_another_saga_is_not_taken(clone: Clone, ledger: Database) -> None:
-    await open_payment(ledger)
-    other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
-    theirs = replace(claim(), saga_id=other.saga_id, opening=other)
-    with pytest.raises(StateRefused) as refused:
-        await take_step(ledger, theirs)
-    assert refused.value.reason == "saga_known"
-    assert await clone.fetch("SELECT count(*) FROM ledger.saga_steps") == [(0,)]
 
 
 async def test_one_that_another_step_closed_takes_no_more(ledger: Database) -> None:
