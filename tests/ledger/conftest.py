@@ -1,7 +1,7 @@
 """A migrated ledger for every test: cloned from one template, verified after each writer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from psycopg import AsyncConnection, sql
 from ledger.audit.verify import Verified, verify
 from ledger.database import Database, open_database
 from ledger.migrations import upgrade as migrate
-from ledger.sagas.step_log import commit_step, start_step
 from tests.conftest import CloneDatabase
 from tests.ledger import writing
 from worker.embedded.servers import EmbeddedServers
 
 TEMPLATE = "ledger_template"
+WrittenTemplate = Callable[[Callable[[Database], Awaitable[None]]], Awaitable[str]]
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +65,15 @@ class Clone:
             cursor = await connection.execute(statement.encode(), values)
             return await cursor.fetchall()
 
+    async def until_waiting(self, sessions: int = 1) -> None:
+        """Until so many sessions wait for a lock of another."""
+        await self.execute(
+            self.superuser,
+            "SET LOCAL statement_timeout = '10s'",
+            "DO $$ BEGIN WHILE (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted) < "
+            f"{sessions} LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
+        )
+
     async def verify(self) -> Verified:
         """As the auditor, who only reads."""
         async with open_database(self.auditor, size=1) as database:
@@ -89,11 +98,17 @@ async def dropped_afterwards(servers: EmbeddedServers, name: str) -> AsyncIterat
 
 
 @pytest.fixture
+def template(ledger_template: str) -> str:
+    """What is cloned for a test: an empty ledger, where a module has no other fixture."""
+    return ledger_template
+
+
+@pytest.fixture
 async def clone(
-    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
+    servers: EmbeddedServers, template: str, clone_database: CloneDatabase
 ) -> AsyncIterator[Clone]:
-    """An empty ledger that only this test sees."""
-    async with dropped_afterwards(servers, await clone_database(ledger_template)) as made:
+    """A ledger that only this test sees."""
+    async with dropped_afterwards(servers, await clone_database(template)) as made:
         yield made
 
 
@@ -113,15 +128,31 @@ async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-async def intact_template(
+async def written_template(
     servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
-) -> str:
-    """The name of a ledger with a bit of everything, in which `verify` finds nothing, to clone."""
-    name = await clone_database(ledger_template)
-    made = urls_of(servers, name)
-    async with open_database(made.worker, size=1) as database:
-        await _a_bit_of_everything(database)
-    verified = await made.verify()
+) -> WrittenTemplate:
+    """`await written_template(write)` gives the name of a ledger in which this was written."""
+
+    async def make(write: Callable[[Database], Awaitable[None]]) -> str:
+        name = await clone_database(ledger_template)
+        async with open_database(servers.ledger_url("amends_worker", name), size=1) as database:
+            await write(database)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+async def filled_template(written_template: WrittenTemplate) -> str:
+    """A ledger with rows in every table, some of several events in one commit, to clone."""
+    return await written_template(writing.fill)
+
+
+@pytest.fixture(scope="session")
+async def intact_template(servers: EmbeddedServers, written_template: WrittenTemplate) -> str:
+    """A ledger with a bit of everything, in which `verify` finds nothing, to clone."""
+    name = await written_template(_a_bit_of_everything)
+    verified = await urls_of(servers, name).verify()
     assert (verified.events, verified.aggregates) == (15, 8)
     assert verified.findings == []
     return name
@@ -134,32 +165,9 @@ async def _a_bit_of_everything(database: Database) -> None:
     await writing.set_policy(database)
     await writing.register(database, "other-bot")
     await writing.open_payment(database)
-    await commit_step(database, writing.AUTHOR, writing.claim("hold"), [], writing.hold)
-    await start_step(
-        database,
-        writing.AUTHOR,
-        writing.claim("send", ordinal=2),
-        [],
-        writing.facts,
-        within=writing.WITHIN,
-    )
+    await writing.take_step(database)
+    await writing.begin_step(database, writing.claim("send", ordinal=2))
     await writing.reserve(database, "a-1", 30_000)
     await writing.reserve(database, "a-2", 40_000)
     await writing.release(database, "a-2", 40_000)
     await writing.revoke(database, "other-bot")
-
-
-@pytest.fixture
-async def intact(
-    servers: EmbeddedServers, intact_template: str, clone_database: CloneDatabase
-) -> AsyncIterator[Clone]:
-    """A ledger with a bit of everything that only this test sees, to be damaged."""
-    async with dropped_afterwards(servers, await clone_database(intact_template)) as made:
-        yield made
-
-
-@pytest.fixture
-async def intact_database(intact: Clone) -> AsyncIterator[Database]:
-    """The worker's connections to it."""
-    async with open_database(intact.worker, size=2) as opened:
-        yield opened

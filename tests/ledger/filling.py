@@ -1,22 +1,6 @@
-"""A ledger with rows in every table, some of several events in one commit, and all that it is."""
+"""All that a table of the ledger is."""
 
-from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated, resource_name
-from ledger.aggregates.transfer import TransferExecuted, TransferStarted, transfer_name
-from ledger.database import Database
-from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import (
-    AUTHOR,
-    claim,
-    hold,
-    open_payment,
-    register,
-    release,
-    reserve,
-    revoke,
-    set_policy,
-    write,
-)
 
 LOG = "SELECT ctid::text, xmin::text, * FROM ledger.event_log ORDER BY position"
 # What a table is, past its rows: the table itself, who may what, indexes, checks, rules.
@@ -31,45 +15,6 @@ CATALOG = """
         FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
         WHERE relnamespace = 'ledger'::regnamespace
     ORDER BY 1, 2"""
-
-
-async def fill(database: Database) -> None:
-    await register(database)
-    await set_policy(database)
-    await open_payment(database)
-    await commit_step(database, AUTHOR, claim(), [], hold)
-    await reserve(database, "a-1", 100)
-    await reserve(database, "a-2", 200)
-    await release(database, "a-1", 100)
-    await revoke(database)
-    await _transfer(database)
-    await _resource(database)
-
-
-async def _transfer(database: Database) -> None:
-    started = TransferStarted(
-        transfer_id="t-1",
-        authorization_id="a-2",
-        saga_id="payment/rent",
-        adapter="mock",
-        key="payment/rent",
-        amount_minor=200,
-        currency="ARS",
-        destination="2850590940090418135201",
-    )
-    await write(database, transfer_name("t-1"), started, TransferExecuted(reference="M-1"))
-
-
-async def _resource(database: Database) -> None:
-    started = ResourceChangeStarted(
-        environment="dev", name="db", kind="postgres.database", change="change/a", action="create"
-    )
-    created = ResourceCreated(
-        change="change/a", kind="postgres.database", spec={"x": None}, depends_on=[], outputs={}
-    )
-    aggregate = resource_name("dev", "db")
-    await write(database, aggregate, started)
-    await write(database, aggregate, created, started)
 
 
 async def rows(clone: Clone, table: str, columns: str = "*") -> list[tuple[object, ...]]:

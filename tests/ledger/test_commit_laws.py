@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.database import Connection, Database, open_database
 from ledger.errors import DatabaseUnavailable, InputChanged
 from ledger.sagas.orphans import declare_lost
-from ledger.sagas.saga_log import begin_compensation, open_saga
+from ledger.sagas.saga_log import open_saga
 from ledger.sagas.step_log import StepClaim, commit_step
 from ledger.store.commit import Decision, Loaded, Ref, commit
 from tests.ledger.conftest import Clone
@@ -28,11 +28,12 @@ from tests.ledger.writing import (
     AUTHOR,
     BOT,
     claim,
-    hold,
+    compensate,
     open_payment,
     opening,
     register,
     revoke,
+    take_step,
     write,
 )
 
@@ -46,30 +47,20 @@ def kill_all(clone: Clone) -> None:
         connection.execute(KILL)
 
 
-def elsewhere(work: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end in another thread, while ours stands still."""
-    thread = Thread(target=asyncio.run, args=(work,))
+def elsewhere(clone: Clone, act: Callable[[Database], Awaitable[None]]) -> None:
+    """Let another worker act, in another thread, while ours stands still."""
+
+    async def work() -> None:
+        async with open_database(clone.worker, size=1) as database:
+            await act(database)
+
+    thread = Thread(target=asyncio.run, args=(work(),))
     thread.start()
     thread.join()
 
 
-async def revoke_elsewhere(clone: Clone) -> None:
-    async with open_database(clone.worker, size=1) as database:
-        await revoke(database)
-
-
 async def versions(clone: Clone) -> list[tuple[object, ...]]:
     return await clone.fetch("SELECT aggregate, version FROM ledger.event_log ORDER BY 1, 2")
-
-
-async def until_waiting(clone: Clone, sessions: int) -> None:
-    """Until so many sessions wait for a lock of another."""
-    await clone.execute(
-        clone.superuser,
-        "SET LOCAL statement_timeout = '10s'",
-        "DO $$ BEGIN WHILE (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted) < "
-        f"{sessions} LOOP PERFORM pg_sleep(0.01); END LOOP; END $$",
-    )
 
 
 async def repeated(work: Any) -> Any:
@@ -82,20 +73,31 @@ async def repeated(work: Any) -> Any:
     raise AssertionError("no answer after 100 tries")
 
 
-async def test_a_session_that_dies_between_load_and_write_writes_nothing(
-    clone: Clone, ledger: Database
+REVOKING = Decision(None, [(BOT, AgentRevoked())])
+
+
+@pytest.mark.parametrize("was_overtaken", [False, True])
+async def test_a_session_that_dies_between_load_and_write_or_with_its_locks_writes_nothing(
+    clone: Clone, ledger: Database, was_overtaken: bool
 ) -> None:
     await register(ledger)
+    seen: list[int] = []
 
-    def decide(_: Loaded) -> Decision[None]:
-        kill_all(clone)
-        return Decision(None, [(BOT, AgentRevoked())])
+    def decide(loaded: Loaded) -> Decision[None]:
+        seen.append(loaded.version(BOT))
+        if was_overtaken and len(seen) == 1:
+            elsewhere(clone, revoke)
+        else:
+            kill_all(clone)
+        return REVOKING
 
     with pytest.raises(DatabaseUnavailable):
         await commit(ledger, AUTHOR, [Ref(BOT)], decide)
-    assert await versions(clone) == [(BOT, 1)]
+    assert seen == ([1, 2] if was_overtaken else [1])
+    there = [(BOT, version) for version in seen]
+    assert await versions(clone) == there
     await repeated(lambda: revoke(ledger))
-    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
+    assert await versions(clone) == [*there, (BOT, len(there) + 1)]
 
 
 async def test_a_session_that_dies_in_its_write_writes_nothing(
@@ -105,7 +107,7 @@ async def test_a_session_that_dies_in_its_write_writes_nothing(
     async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
         await other.execute("SELECT FROM ledger.agents FOR UPDATE")
         work = asyncio.create_task(revoke(ledger))
-        await until_waiting(clone, 1)
+        await clone.until_waiting()
         await asyncio.to_thread(kill_all, clone)
         with pytest.raises(DatabaseUnavailable):
             await work
@@ -114,77 +116,29 @@ async def test_a_session_that_dies_in_its_write_writes_nothing(
     assert await versions(clone) == [(BOT, 1), (BOT, 2)]
 
 
-async def test_who_was_overtaken_decides_again_on_what_is_there_now(
-    clone: Clone, ledger: Database
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("writes", [BOT, "agent/zed"])
+async def test_who_was_overtaken_decides_again_on_what_he_writes_or_stands_on_or_found_absent(
+    clone: Clone, ledger: Database, writes: str, is_there: bool
 ) -> None:
-    await register(ledger)
-    seen: list[int] = []
+    if is_there:
+        await register(ledger)
+    seen: list[str | None] = []
 
-    def decide(loaded: Loaded) -> Decision[str]:
-        seen.append(loaded.version(BOT))
-        if len(seen) == 1:
-            elsewhere(revoke_elsewhere(clone))
-        return Decision(loaded[BOT].state, [(BOT, AgentRevoked())])
-
-    assert await commit(ledger, AUTHOR, [Ref(BOT)], decide) == "revoked"
-    assert seen == [1, 2]
-    assert await versions(clone) == [(BOT, 1), (BOT, 2), (BOT, 3)]
-
-
-async def test_a_session_that_dies_with_its_locks_writes_nothing(
-    clone: Clone, ledger: Database
-) -> None:
-    await register(ledger)
-    seen: list[int] = []
-
-    def decide(loaded: Loaded) -> Decision[None]:
-        seen.append(loaded.version(BOT))
-        elsewhere(revoke_elsewhere(clone)) if len(seen) == 1 else kill_all(clone)
-        return Decision(None, [(BOT, AgentRevoked())])
-
-    with pytest.raises(DatabaseUnavailable):
-        await commit(ledger, AUTHOR, [Ref(BOT)], decide)
-    assert seen == [1, 2]
-    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
-
-
-async def test_what_a_decision_stands_on_must_not_change_before_its_write(
-    clone: Clone, ledger: Database
-) -> None:
-    await register(ledger)
-    seen: list[str] = []
-
-    def decide(loaded: Loaded) -> Decision[None]:
-        seen.append(loaded[BOT].state)
-        if len(seen) == 1:
-            elsewhere(revoke_elsewhere(clone))
-        other = AgentRegistered(agent_id="zed", user=f"user:{loaded[BOT].state}")
-        return Decision(None, [("agent/zed", other)])
-
-    await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref("agent/zed")], decide)
-    assert seen == ["active", "revoked"]
-    assert await clone.fetch("""SELECT "user" FROM ledger.agents WHERE agent_id = 'zed'""") == [
-        ("user:revoked",)
-    ]
-
-
-async def test_what_a_decision_found_absent_must_not_exist_when_it_is_written(
-    clone: Clone, ledger: Database
-) -> None:
-    seen: list[object] = []
-
-    async def appear() -> None:
-        async with open_database(clone.worker, size=1) as database:
-            await register(database)
-
-    def decide(loaded: Loaded) -> Decision[None]:
+    def decide(loaded: Loaded) -> Decision[int]:
         seen.append(loaded[BOT] and loaded[BOT].state)
         if len(seen) == 1:
-            elsewhere(appear())
-        return Decision(None, [("agent/zed", AgentRegistered(agent_id="zed", user=f"{seen[-1]}"))])
+            elsewhere(clone, revoke if is_there else register)
+        written = AgentRegistered(agent_id=writes.removeprefix("agent/"), user=f"user:{seen[-1]}")
+        return Decision(loaded.version(BOT), [(writes, written)])
 
-    await commit(ledger, AUTHOR, [Ref(BOT, "share"), Ref("agent/zed")], decide)
-    assert seen == [None, "active"]
+    refs = [Ref(BOT)] if writes == BOT else [Ref(BOT, "share"), Ref(writes)]
+    version = await commit(ledger, AUTHOR, refs, decide)
+    assert seen == (["active", "revoked"] if is_there else [None, "active"])
+    assert version == (2 if is_there else 1)
+    of_it = "SELECT version, payload->>'user' FROM ledger.event_log WHERE aggregate = %s"
+    written = await clone.fetch(f"{of_it} ORDER BY version DESC LIMIT 1", writes)
+    assert written == [(version + 1 if writes == BOT else 1, f"user:{seen[-1]}")]
 
 
 async def test_no_step_lands_between_the_look_at_the_pivot_and_the_record_of_a_loss(
@@ -195,12 +149,12 @@ async def test_no_step_lands_between_the_look_at_the_pivot_and_the_record_of_a_l
     async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
         await other.execute("SELECT FROM ledger.sagas FOR UPDATE")
         # Waits for the saga's row, in the write of the first try or with its locks.
-        settle = asyncio.create_task(commit_step(ledger, AUTHOR, claim("settle"), [], hold))
-        await until_waiting(clone, 1)
+        settle = asyncio.create_task(take_step(ledger, claim("settle")))
+        await clone.until_waiting()
         loss = asyncio.create_task(
             declare_lost(ledger, AUTHOR, "payment/rent", 1, "terminated", None, "settle")
         )
-        await until_waiting(clone, 2)
+        await clone.until_waiting(2)
         await other.rollback()
         await settle
         await loss
@@ -214,12 +168,10 @@ async def test_who_waited_for_a_row_dates_his_events_after_those_that_held_it(
     await open_payment(ledger)
     async with await psycopg.AsyncConnection.connect(clone.superuser) as other:
         await other.execute("SELECT FROM ledger.sagas FOR SHARE")
-        turn = asyncio.create_task(
-            begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
-        )
-        await until_waiting(clone, 1)
+        turn = asyncio.create_task(compensate(ledger))
+        await clone.until_waiting()
         # It holds the row for share, which is allowed, and ends before the other has it.
-        await commit_step(ledger, AUTHOR, claim(), [], hold)
+        await take_step(ledger)
         await other.rollback()
         await turn
     rows = await clone.fetch(
@@ -238,37 +190,38 @@ async def test_a_decision_that_was_frozen_before_its_write_is_made_again(ledger:
         if len(seen) == 1:
             # As if the worker had slept since it loaded.
             loaded._now = loaded.now - timedelta(seconds=6)
-        return Decision(None, [(BOT, AgentRevoked())])
+        return REVOKING
 
     await commit(ledger, AUTHOR, [Ref(BOT)], decide)
     assert len(seen) == 2
 
 
-async def test_what_was_taken_for_new_and_is_not_is_loaded(clone: Clone, ledger: Database) -> None:
+async def test_what_was_taken_for_new_and_is_not_is_loaded_and_nobody_is_refused_on_it(
+    clone: Clone, ledger: Database
+) -> None:
     await register(ledger)
     seen: list[object] = []
 
-    def decide(loaded: Loaded) -> Decision[None]:
-        seen.append(loaded[BOT] and loaded[BOT].state)
-        return Decision(None, [(BOT, AgentRegistered(agent_id="expense-bot", user="user:2"))])
-
-    await commit(ledger, AUTHOR, [Ref(BOT, new=True)], decide)
-    assert seen == [None, "active"]
-    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
-
-
-async def test_nobody_is_refused_on_what_was_only_assumed(ledger: Database) -> None:
-    await register(ledger)
-
     def decide(loaded: Loaded) -> Decision[str]:
+        seen.append(loaded[BOT] and loaded[BOT].state)
+        again = AgentRegistered(agent_id="expense-bot", user="user:2")
+        return Decision("written", [(BOT, again)])
+
+    def refuse_without(loaded: Loaded) -> Decision[str]:
         if loaded[BOT] is None:
             raise LookupError("it is not there")
         return Decision("it is there")
 
-    assert await commit(ledger, AUTHOR, [Ref(BOT, new=True)], decide) == "it is there"
+    new = [Ref(BOT, new=True)]
+    assert await commit(ledger, AUTHOR, new, refuse_without) == "it is there"
+    assert await commit(ledger, AUTHOR, new, decide) == "written"
+    assert seen == [None, "active"]
+    assert await versions(clone) == [(BOT, 1), (BOT, 2)]
 
 
-async def test_a_step_of_many_callers_at_once_is_done_once(clone: Clone, ledger: Database) -> None:
+async def test_a_step_of_many_callers_is_done_once_and_of_two_inputs_one_is_refused(
+    clone: Clone, ledger: Database
+) -> None:
     await open_payment(ledger)
 
     async def call(number: int) -> dict[str, Any]:
@@ -276,18 +229,12 @@ async def test_a_step_of_many_callers_at_once_is_done_once(clone: Clone, ledger:
 
     results = await asyncio.gather(*map(call, range(12)))
     assert len({result["by"] for result in results}) == 1
-    assert len(await clone.fetch("SELECT FROM ledger.saga_steps")) == 1
-
-
-async def test_of_two_inputs_of_one_step_one_is_refused(clone: Clone, ledger: Database) -> None:
-    await open_payment(ledger)
-    work = [
-        commit_step(ledger, AUTHOR, claim(input_hash=f"hash-{number % 2}"), [], hold)
-        for number in range(12)
-    ]
+    claims = [claim("pay", ordinal=2, input_hash=f"hash-{number % 2}") for number in range(12)]
+    work = (take_step(ledger, each) for each in claims)
     answers = await asyncio.gather(*work, return_exceptions=True)
     assert Counter(type(answer) for answer in answers) == {dict: 6, InputChanged: 6}
-    assert len(await clone.fetch("SELECT FROM ledger.saga_steps")) == 1
+    steps = "SELECT version, state FROM ledger.saga_steps"
+    assert await clone.fetch(steps) == [(1, "done"), (1, "done")]
 
 
 @asynccontextmanager
@@ -323,13 +270,12 @@ async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
     async with traced(clone, messages) as database:
 
         async def step(number: int) -> None:
-            await commit_step(database, AUTHOR, claim(f"step-{number}"), [], hold)
+            await take_step(database, claim(f"step-{number}"))
 
         async def new(number: int) -> None:
-            name = agent_name(f"new-{number}")
-            event = AgentRegistered(agent_id=f"new-{number}", user="user:u")
-            ref = Ref(name, new=True)
-            await commit(database, AUTHOR, [ref], lambda _: Decision(None, [(name, event)]))
+            name, event = f"agent/{number}", AgentRegistered(agent_id=f"{number}", user="user:u")
+            decision = Decision(None, [(name, event)])
+            await commit(database, AUTHOR, [Ref(name, new=True)], lambda _: decision)
 
         # The first of each kind also prepares its statements.
         for first in (step(0), new(0), register(database), revoke(database)):
@@ -340,12 +286,11 @@ async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
 
 
 STEPS, AGENTS = 4, 2
+ONE_LEDGER = [HealthCheck.function_scoped_fixture]
 calls = st.lists(st.tuples(st.integers(0, STEPS - 1), st.booleans()), min_size=2, max_size=14)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, deadline=None, suppress_health_check=ONE_LEDGER)
 @given(calls=calls, kills=st.integers(0, 6))
 async def test_every_step_has_its_effect_once_whatever_dies(
     ledger: Database, clone: Clone, calls: list[tuple[int, bool]], kills: int
@@ -386,10 +331,9 @@ async def test_n_committers_on_one_aggregate_all_land_in_one_order(
     clone: Clone, ledger: Database
 ) -> None:
     await register(ledger)
-    decisions = [(BOT, AgentRegistered(agent_id="expense-bot", user=f"u-{n}")) for n in range(24)]
-    await asyncio.gather(*(write(ledger, name, event) for name, event in decisions))
-    rows = await clone.fetch(
-        "SELECT version, payload->>'user' FROM ledger.event_log ORDER BY position"
-    )
+    events = [AgentRegistered(agent_id="expense-bot", user=f"u-{n}") for n in range(24)]
+    await asyncio.gather(*(write(ledger, BOT, event) for event in events))
+    said = "SELECT version, payload->>'user' FROM ledger.event_log ORDER BY position"
+    rows = await clone.fetch(said)
     assert [version for version, _ in rows] == list(range(1, 26))
     assert {user for _, user in rows[1:]} == {f"u-{n}" for n in range(24)}

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 from psycopg import AsyncConnection
@@ -21,6 +21,7 @@ from tests.ledger.writing import BOT, open_payment, register, revoke
 from tests.support.commit_gate import Gate, commit_gate
 
 LONG_S = 3600.0
+FOLLOWER = "application_name=follower"
 
 
 @pytest.fixture(autouse=True)
@@ -45,36 +46,31 @@ async def moved(follower: Follower, token: Token | None) -> None:
             await asyncio.sleep(0.005)
 
 
-class Listener:
+class Listener(list[str]):
     """What a follower tells a person."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
         self.told = asyncio.Event()
 
     def __call__(self, line: str) -> None:
-        self.lines.append(line)
+        self.append(line)
         self.told.set()
 
 
-async def test_what_was_written_comes_first_and_then_what_is_written(ledger: Database) -> None:
+async def test_what_was_written_comes_first_and_without_a_token_only_what_is_written_from_now_on(
+    ledger: Database,
+) -> None:
     await register(ledger)
-    follower = Follower(ledger, after=START)
-    async with aclosing(follower.events()) as events:
-        given = [await anext(events)]
-        await revoke(ledger)
-        given.append(await anext(events))
-    assert given == await log(ledger, limit=9)
-
-
-async def test_without_a_token_it_begins_now(ledger: Database) -> None:
-    await register(ledger)
-    follower = Follower(ledger)
+    everything, since_now = Follower(ledger, after=START), Follower(ledger)
     async with asyncio.TaskGroup() as group:
-        given = group.create_task(take(follower, 1))
-        await moved(follower, None)
-        await revoke(ledger)
-    assert [event.event_type for event in given.result()] == ["AgentRevoked"]
+        newest = group.create_task(take(since_now, 1))
+        await moved(since_now, None)
+        async with aclosing(everything.events()) as events:
+            given = [await anext(events)]
+            await revoke(ledger)
+            given.append(await anext(events))
+    assert given == await log(ledger, limit=9)
+    assert newest.result() == given[1:]
 
 
 async def test_events_wait_for_an_older_transaction_and_come_after_what_it_wrote(
@@ -125,11 +121,11 @@ async def test_it_says_who_holds_it_up_also_from_another_database(
             await listener.told.wait()
             await older.rollback()
             await given
-    assert len(listener.lines) == 1
-    assert listener.lines[0].endswith(f"an older transaction: {who}")
+    assert len(listener) == 1
+    assert listener[0].endswith(f"an older transaction: {who}")
 
 
-async def test_it_is_woken_by_the_writers_process(
+async def test_it_is_woken_by_the_writers_process_and_seldom_by_many_commits(
     ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "LOOK_EVERY_S", LONG_S)
@@ -139,11 +135,6 @@ async def test_it_is_woken_by_the_writers_process(
         for number in range(3):
             await register(ledger, f"bot-{number}")
             assert (await anext(events)).aggregate == f"agent/bot-{number}"
-    announcing.cancel()
-
-
-async def test_many_commits_wake_it_seldom(ledger: Database) -> None:
-    announcing = asyncio.create_task(announce(ledger))
     async with ledger.connection() as connection:
         await connection.execute("LISTEN amends_events")
         for _ in range(20):
@@ -156,26 +147,23 @@ async def test_many_commits_wake_it_seldom(ledger: Database) -> None:
     assert len(woken) < 19
 
 
-async def test_it_goes_on_where_it_was_stopped(ledger: Database) -> None:
+async def test_it_goes_on_where_it_was_stopped_and_its_connection_listens_no_more(
+    clone: Clone, ledger: Database
+) -> None:
     for number in range(9):
         await register(ledger, f"bot-{number}")
     given: list[LoggedEvent] = []
     token: Token | None = START
-    for number in (1, 3, 2, 3):
-        follower = Follower(ledger, after=token)
-        given += await take(follower, number)
-        token = follower.token
-        assert str(token) == given[-1].token
-    assert given == await log(ledger, limit=99)
-
-
-async def test_a_connection_that_was_given_back_listens_no_more(clone: Clone) -> None:
     async with open_database(clone.worker, size=1) as database:
-        await register(database)
-        await take(Follower(database, after=START), 1)
+        for number in (1, 3, 2, 3):
+            follower = Follower(database, after=token)
+            given += await take(follower, number)
+            token = follower.token
+            assert str(token) == given[-1].token
         async with database.connection() as connection:
             listening = await connection.execute("SELECT pg_listening_channels()")
             assert await listening.fetchall() == []
+    assert given == await log(ledger, limit=99)
 
 
 async def test_only_what_is_wanted_comes_and_the_token_moves_over_the_rest(
@@ -204,15 +192,15 @@ async def test_a_lost_connection_is_made_again_and_nothing_comes_twice(
     clone: Clone, ledger: Database
 ) -> None:
     listener = Listener()
-    async with open_database(f"{clone.auditor}?application_name=follower", size=1) as auditor:
+    async with open_database(f"{clone.auditor}?{FOLLOWER}", size=1) as auditor:
         follower = Follower(auditor, after=START, tell=listener)
         async with asyncio.timeout(60), aclosing(follower.events()) as events:
             for number in range(3):
                 await register(ledger, f"bot-{number}")
                 assert (await anext(events)).aggregate == f"agent/bot-{number}"
                 await clone.execute(clone.superuser, _CUT_OFF)
-    assert len(listener.lines) == 2
-    assert "the connection was lost" in listener.lines[0]
+    assert len(listener) == 2
+    assert "the connection was lost" in listener[0]
 
 
 _CUT_OFF = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -256,17 +244,13 @@ async def _follow(clone: Clone, chance: random.Random) -> list[LoggedEvent]:
     """Stopped and begun again at any point."""
     given: list[LoggedEvent] = []
     token: Token | None = START
-    url = f"{clone.auditor}?application_name=follower"
-    while len(given) < WRITERS * COMMITS:
-        number = min(chance.randint(1, 15), WRITERS * COMMITS - len(given))
-        async with open_database(url, size=1) as auditor:
-            try:
+    while (left := WRITERS * COMMITS - len(given)) > 0:
+        async with open_database(f"{clone.auditor}?{FOLLOWER}", size=1) as auditor:
+            # Cut off while it connects for the first time, it begins anew.
+            with suppress(DatabaseUnavailable):
                 follower = Follower(auditor, after=token)
-                given += await take(follower, number)
+                given += await take(follower, min(chance.randint(1, 15), left))
                 token = follower.token
-            except DatabaseUnavailable:
-                # Cut off while it connected for the first time.
-                continue
     return given
 
 

@@ -16,19 +16,9 @@ from ledger.errors import StateRefused
 from ledger.read import cursors as reading
 from ledger.read.global_order import START, Token, reaches
 from ledger.read.log import LoggedEvent, Wanted, log, stream
-from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Author
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import (
-    BOT,
-    claim,
-    hold,
-    open_payment,
-    register,
-    reserve,
-    revoke,
-    set_policy,
-)
+from tests.ledger.writing import BOT, open_payment, register, reserve, set_policy, take_step
 from tests.support.commit_gate import commit_gate
 
 _PARTS = st.integers(0, 10**18 - 1)
@@ -39,31 +29,27 @@ def place(event: LoggedEvent) -> Token:
     return Token.parse(event.token)
 
 
-async def test_events_come_in_their_order(ledger: Database) -> None:
-    await register(ledger)
-    await set_policy(ledger)
-    await revoke(ledger)
-    events = await log(ledger, limit=10)
-    types = [event.event_type for event in events]
-    assert types == ["AgentRegistered", "PolicySet", "AgentRevoked"]
-    assert [event.version for event in events] == [1, 1, 2]
-    assert events[0].metadata == {"ip": "203.0.113.7"}
-    newest = await log(ledger, limit=10, newest_first=True)
-    assert newest == list(reversed(events))
-
-
-@pytest.mark.parametrize("newest_first", [False, True])
-async def test_pages_joined_are_the_log(ledger: Database, newest_first: bool) -> None:
+async def test_pages_joined_are_the_log_and_times_that_follow_one_another_share_no_event(
+    ledger: Database,
+) -> None:
     for _ in range(7):
         await register(ledger)
-    everything = await log(ledger, limit=100, newest_first=newest_first)
-    paged: list[LoggedEvent] = []
-    after = None
-    while page := await log(ledger, limit=3, after=after, newest_first=newest_first):
-        paged += page
-        after = place(page[-1])
-    assert paged == everything
-    assert len(paged) == 7
+    for newest_first in (False, True):
+        everything = await log(ledger, limit=100, newest_first=newest_first)
+        paged: list[LoggedEvent] = []
+        after = None
+        while page := await log(ledger, limit=3, after=after, newest_first=newest_first):
+            paged += page
+            after = place(page[-1])
+        assert paged == everything
+        assert len(paged) == 7
+    events = everything[::-1]
+    borders: list[datetime | None] = [None, *(event.timestamp for event in events), None]
+    tiles = [
+        await log(ledger, Wanted(since=since, until=until), limit=9)
+        for since, until in pairwise(borders)
+    ]
+    assert [event for tile in tiles for event in tile] == events
 
 
 async def test_of_one_aggregate_or_of_one_saga(ledger: Database) -> None:
@@ -71,7 +57,7 @@ async def test_of_one_aggregate_or_of_one_saga(ledger: Database) -> None:
     await register(ledger, "other-bot")
     await open_payment(ledger)
     author = Author("user:u-17", "payment/rent", "hold")
-    await commit_step(ledger, author, claim("hold"), [], hold)
+    await take_step(ledger, author=author)
     assert [event.aggregate for event in await log(ledger, Wanted(BOT), limit=9)] == [BOT]
     # Also what was written about it from outside: here, that it started.
     story = await log(ledger, Wanted(saga_id="payment/rent"), limit=9)
@@ -83,13 +69,19 @@ async def test_of_one_aggregate_or_of_one_saga(ledger: Database) -> None:
     assert await log(ledger, Wanted(saga_id="payment/none"), limit=9) == []
 
 
-async def test_filters_hold_together(ledger: Database) -> None:
+async def test_events_come_in_their_order_and_filters_hold_together(ledger: Database) -> None:
     await register(ledger)
     await set_policy(ledger)
     await reserve(ledger, "a-1", 10)
     await reserve(ledger, "a-2", 200_000)
     await register(ledger, "other-bot")
     events = await log(ledger, limit=99)
+    assert [(event.aggregate, event.version) for event in events[:4]] == [
+        *((BOT, 1), ("policy/expense-bot", 1)),
+        *(("authorization/a-1", 1), ("authorization/a-1", 2)),
+    ]
+    assert events[0].metadata == {"ip": "203.0.113.7"}
+    assert await log(ledger, limit=99, newest_first=True) == events[::-1]
     cases = {
         Wanted(): 7,
         Wanted(user_id="user:u-17"): 7,
@@ -107,18 +99,6 @@ async def test_filters_hold_together(ledger: Database) -> None:
     }
     found = {wanted: len(await log(ledger, wanted, limit=99)) for wanted in cases}
     assert found == cases
-
-
-async def test_times_that_follow_one_another_share_no_event_and_miss_none(ledger: Database) -> None:
-    for _ in range(5):
-        await register(ledger)
-    events = await log(ledger, limit=9)
-    borders: list[datetime | None] = [None, *(event.timestamp for event in events), None]
-    tiles = [
-        await log(ledger, Wanted(since=since, until=until), limit=9)
-        for since, until in pairwise(borders)
-    ]
-    assert [event for tile in tiles for event in tile] == events
 
 
 async def test_an_event_has_no_token_while_another_may_still_come_before_it(
@@ -156,7 +136,7 @@ async def test_an_event_that_is_seen_late_is_not_missed_by_paging(
     assert await log(ledger, after=place(both[0]), limit=9) == both[1:]
 
 
-async def test_a_stream_is_the_log_as_of_one_moment(
+async def test_a_stream_is_the_log_as_of_one_moment_and_left_early_gives_its_connection_back(
     ledger: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "STRETCH", 2)
@@ -170,17 +150,19 @@ async def test_a_stream_is_the_log_as_of_one_moment(
             await register(ledger, "while-it-streams")
     assert streamed == before
     assert len(await log(ledger, limit=100)) == 10
-
-
-async def test_a_stream_left_early_gives_its_connection_back(ledger: Database) -> None:
-    await register(ledger)
     for _ in range(40):
         async with aclosing(stream(ledger)) as events:
             assert (await anext(events)).aggregate == BOT
 
 
-async def test_a_token_of_another_ledger_is_refused(ledger: Database) -> None:
+async def test_the_log_reaches_its_last_position_and_a_token_of_another_ledger_is_refused(
+    ledger: Database,
+) -> None:
+    assert not await reaches(ledger, 1)
     await register(ledger)
+    [event] = await log(ledger, limit=1)
+    assert await reaches(ledger, event.position)
+    assert not await reaches(ledger, event.position + 1)
     for unknown in (Token(1, 10**15, 1), Token(2, 0, 0)):
         with pytest.raises(StateRefused, match="has not seen"):
             await log(ledger, after=unknown, limit=9)
@@ -198,11 +180,3 @@ def test_a_token_is_read_as_it_was_printed(parts: tuple[int, int, int]) -> None:
 def test_another_text_is_no_token(text: str) -> None:
     with pytest.raises(ValueError, match="is needed"):
         Token.parse(text)
-
-
-async def test_the_log_reaches_as_far_as_its_last_position(ledger: Database) -> None:
-    assert not await reaches(ledger, 1)
-    await register(ledger)
-    [event] = await log(ledger, limit=1)
-    assert await reaches(ledger, event.position)
-    assert not await reaches(ledger, event.position + 1)

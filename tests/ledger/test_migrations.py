@@ -47,32 +47,27 @@ async def test_migrating_again_changes_nothing(clone: Clone) -> None:
     assert set(await clone.fetch(tables)) == set(before)
 
 
-async def test_two_migrations_at_once_make_one_schema(empty: str) -> None:
-    revisions = await asyncio.gather(*(asyncio.to_thread(migrate.upgrade, empty) for _ in range(2)))
-    assert len(set(revisions)) == 1
-    async with await AsyncConnection.connect(empty) as connection:
-        cursor = await connection.execute("SELECT version_num FROM ledger.alembic_version")
-        assert await cursor.fetchall() == [(revisions[0],)]
+async def test_only_the_owner_migrates_and_two_at_once_make_one_schema(
+    empty: str, servers: EmbeddedServers
+) -> None:
+    async def answer(question: str) -> list[tuple[object, ...]]:
+        async with await AsyncConnection.connect(empty) as connection:
+            return await (await connection.execute(question.encode())).fetchall()
 
-
-async def test_only_the_owner_migrates(empty: str, servers: EmbeddedServers) -> None:
     worker = servers.ledger_url("amends_worker", "never_migrated")
     with pytest.raises(Exception, match="permission denied"):
         await asyncio.to_thread(migrate.upgrade, worker)
-    async with await AsyncConnection.connect(empty) as connection:
-        cursor = await connection.execute("SELECT to_regnamespace('ledger')")
-        assert await cursor.fetchone() == (None,)
+    assert await answer("SELECT to_regnamespace('ledger')") == [(None,)]
+    revisions = await asyncio.gather(*(asyncio.to_thread(migrate.upgrade, empty) for _ in range(2)))
+    assert len(set(revisions)) == 1
+    assert await answer("SELECT version_num FROM ledger.alembic_version") == [(revisions[0],)]
 
 
-async def test_tables_are_what_the_code_expects(clone: Clone) -> None:
-    differences = await asyncio.to_thread(_differences, clone.owner)
-    assert differences == []
+async def test_tables_are_what_the_code_expects_and_a_column_too_many_is_seen(clone: Clone) -> None:
+    assert await asyncio.to_thread(_differences, clone.owner) == []
     assert set(metadata.tables) >= {
-        f"ledger.{aggregate_type.table.name}" for aggregate_type in AGGREGATE_TYPES.values()
+        f"ledger.{kind.table.name}" for kind in AGGREGATE_TYPES.values()
     }
-
-
-async def test_a_column_too_many_is_seen(clone: Clone) -> None:
     await clone.execute(clone.owner, "ALTER TABLE ledger.agents ADD COLUMN mood text")
     [(kind, *_)] = await asyncio.to_thread(_differences, clone.owner)
     assert kind == "remove_column"
@@ -83,13 +78,8 @@ def _differences(url: str) -> list[Any]:
     # SQLAlchemy reads this type of PostgreSQL only when it is told what it is.
     known = patch.dict(ischema_names, {"xid8": Xid8})
     with known, engine.connect() as connection:
-        options = {
-            "include_schemas": True,
-            "include_name": _in_ledger,
-            "include_object": _ours,
-            "version_table_schema": "ledger",
-            "compare_type": True,
-        }
+        ours = {"include_name": _in_ledger, "include_object": _ours, "include_schemas": True}
+        options = {**ours, "version_table_schema": "ledger", "compare_type": True}
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, metadata))
 
@@ -106,10 +96,12 @@ def _ours(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool
     return not (kind == "table" and reflected and database_only)
 
 
-async def test_the_worker_makes_partitions_ahead(clone: Clone, ledger: Database) -> None:
+async def test_partitions_made_by_many_at_once_are_those_of_the_months_of_utc_ahead_with_all_rules(
+    clone: Clone, ledger: Database
+) -> None:
     before = await clone.fetch(PARTITIONS)
-    await create_partitions(ledger, 14)
-    await create_partitions(ledger, 14)
+    for _ in range(2):
+        await asyncio.gather(*(create_partitions(ledger, 14) for _ in range(6)))
     after = await clone.fetch(PARTITIONS)
     now = datetime.now(UTC)
     months = [now.year * 12 + now.month - 1 + ahead for ahead in range(15)]
@@ -117,33 +109,22 @@ async def test_the_worker_makes_partitions_ahead(clone: Clone, ledger: Database)
         f"ledger.event_log_{month // 12}_{month % 12 + 1:02d}" for month in months
     ]
     assert set(before) <= set(after)
-
-
-async def test_a_new_partition_has_the_rules_of_the_others(clone: Clone, ledger: Database) -> None:
     triggers = (
         "SELECT DISTINCT array_agg(tgname ORDER BY tgname) FROM pg_trigger t "
         "JOIN pg_inherits ON tgrelid = inhrelid "
         "WHERE inhparent = 'ledger.event_log'::regclass GROUP BY tgrelid"
     )
-    await create_partitions(ledger, 6)
     assert len(await clone.fetch(triggers)) == 1
-
-
-async def test_partitions_made_by_many_at_once(clone: Clone, ledger: Database) -> None:
-    await asyncio.gather(*(create_partitions(ledger, 8) for _ in range(6)))
-    assert len(await clone.fetch(PARTITIONS)) == 9
-
-
-async def test_an_event_goes_to_the_partition_of_its_month_in_utc(clone: Clone) -> None:
+    for ahead, zone in ((16, "<UTC>+5"), (18, "<UTC>-5"), (20, "Asia/Kolkata")):
+        here = ("SET LOCAL DateStyle = 'SQL'", f"SET LOCAL TimeZone = '{zone}'")
+        await clone.execute(clone.worker, *here, f"SELECT ledger.create_partitions({ahead})")
     bounds = await clone.fetch(
         "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relispartition "
-        "AND relname = 'event_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')"
+        "AND relkind = 'r' ORDER BY relname"
     )
-    now = datetime.now(UTC)
-    assert f"FROM ('{now:%Y-%m}-01 00:00:00+00')" in str(bounds[0][0])
-
-
-async def test_the_number_of_months_is_bounded(ledger: Database) -> None:
+    # A month is one in UTC, whatever zone the caller is in.
+    assert f"FROM ('{now:%Y-%m}-01 00:00:00+00')" in str(bounds[0])
+    assert [str(bound).count("-01 00:00:00+00") for bound in bounds] == [2] * 21
     with pytest.raises(psycopg.Error) as refused:
         await create_partitions(ledger, 25)
     assert sqlstate(refused.value) == "ZA010"

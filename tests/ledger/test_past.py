@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from ledger.database import Database, open_database
 from ledger.errors import ClockSetBack, NotFound, StateRefused, StillOpen
 from ledger.read.point_in_time import Point, wait_until_past
-from ledger.read.show import show
+from ledger.read.show import Shown, show
 from tests.ledger.conftest import Clone
 from tests.ledger.rules.world import event, row
 from tests.ledger.writing import BOT, register, revoke, sqlstate
@@ -41,9 +41,8 @@ async def version(database: Database, at: Point) -> int:
 @asynccontextmanager
 async def transaction(clone: Clone, *statements: str) -> AsyncIterator[AsyncConnection]:
     """An open transaction of the worker that has carried out the statements."""
-    async with await AsyncConnection.connect(
-        clone.worker, application_name="month-end"
-    ) as connection:
+    url = f"{clone.worker}?application_name=month-end"
+    async with await AsyncConnection.connect(url) as connection:
         await carry_out(connection, *statements)
         yield connection
         await connection.rollback()
@@ -65,6 +64,22 @@ async def held(clone: Clone, database: Database) -> Clone:
     return clone
 
 
+async def present(clone: Clone) -> Point:
+    """The present moment, in a ledger whose past closes at once from now on."""
+    moment = Point(moment=await now(clone))
+    await commits_are_late_after(clone, "0")
+    return moment
+
+
+async def ask(database: Database, at: Point) -> tuple[asyncio.Task[Shown], str]:
+    """A question that has to wait, and whom for."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    answer = show(database, BOT, at, patience_s=PATIENCE_S, explain=told.put_nowait)
+    asked = asyncio.create_task(answer)
+    async with asyncio.timeout(PATIENCE_S):
+        return asked, await told.get()
+
+
 class TestATransactionHeldOpenAcrossTheMoment:
     """It passed the rules in time, its event is of before the moment, and nobody sees it yet."""
 
@@ -73,14 +88,8 @@ class TestATransactionHeldOpenAcrossTheMoment:
         self, held: Clone, database: Database, end: str, expected: int
     ) -> None:
         async with transaction(held, *WRITE) as writer:
-            moment = Point(moment=await now(held))
-            await commits_are_late_after(held, "0")
-            told: asyncio.Queue[str] = asyncio.Queue()
-            asked = asyncio.create_task(
-                show(database, BOT, moment, patience_s=PATIENCE_S, explain=told.put_nowait)
-            )
-            async with asyncio.timeout(PATIENCE_S):
-                why = await told.get()
+            moment = await present(held)
+            asked, why = await ask(database, moment)
             assert f"process {writer.info.backend_pid} (month-end) of amends_worker" in why
             assert not asked.done()
             await writer.execute(end.encode())
@@ -91,34 +100,24 @@ class TestATransactionHeldOpenAcrossTheMoment:
         await commits_are_late_after(held, "0")
         assert await show(database, BOT, moment, patience_s=PATIENCE_S) == first
 
-    async def test_is_named_to_whoever_has_no_patience(
+    async def test_is_named_to_whoever_has_no_patience_and_to_the_auditor_too(
         self, held: Clone, database: Database
     ) -> None:
-        async with transaction(held, *WRITE) as writer:
-            moment = Point(moment=await now(held))
-            await commits_are_late_after(held, "0")
-            with pytest.raises(StillOpen, match=f"process {writer.info.backend_pid} "):
-                await wait_until_past(database, moment, patience_s=0)
-
-    async def test_is_named_to_the_auditor_too(self, held: Clone) -> None:
-        async with transaction(held, *WRITE), open_database(held.auditor, size=1) as auditor:
-            moment = Point(moment=await now(held))
-            await commits_are_late_after(held, "0")
-            with pytest.raises(StillOpen, match="month-end"):
-                await wait_until_past(auditor, moment, patience_s=0)
+        async with (
+            transaction(held, *WRITE) as writer,
+            open_database(held.auditor, size=1) as auditor,
+        ):
+            moment = await present(held)
+            for reader in (database, auditor):
+                who = rf"process {writer.info.backend_pid} \(month-end\)"
+                with pytest.raises(StillOpen, match=who):
+                    await wait_until_past(reader, moment, patience_s=0)
 
     async def test_and_began_after_the_look_is_not_waited_for(
         self, held: Clone, database: Database
     ) -> None:
         async with transaction(held, *WRITE) as first:
-            moment = Point(moment=await now(held))
-            await commits_are_late_after(held, "0")
-            told: asyncio.Queue[str] = asyncio.Queue()
-            asked = asyncio.create_task(
-                show(database, BOT, moment, patience_s=PATIENCE_S, explain=told.put_nowait)
-            )
-            async with asyncio.timeout(PATIENCE_S):
-                await told.get()
+            asked, _ = await ask(database, await present(held))
             async with transaction(held, event(1, "agent/other")):
                 await first.commit()
                 assert (await asked).version == 2
@@ -126,43 +125,28 @@ class TestATransactionHeldOpenAcrossTheMoment:
     async def test_of_a_session_that_only_reads_holds_nothing_up(
         self, held: Clone, database: Database
     ) -> None:
-        await commits_are_late_after(held, "0")
         async with transaction(held, "SELECT count(*) FROM ledger.event_log"):
-            await wait_until_past(database, Point(moment=await now(held)), patience_s=PATIENCE_S)
+            await wait_until_past(database, await present(held), patience_s=PATIENCE_S)
 
 
-class TestATransactionThatCommitsLate:
-    async def test_is_refused_and_the_answer_stands(self, held: Clone, database: Database) -> None:
-        async with transaction(held, "SELECT") as slow:
-            moment = Point(moment=await now(held))
-            await commits_are_late_after(held, "0")
-            assert await version(database, moment) == 1
-            # Its time is when it began, which is before the moment that was answered for.
-            with pytest.raises(psycopg.Error) as refused:
-                await carry_out(slow, row(), event(), "COMMIT")
+async def test_a_transaction_that_commits_late_is_refused_even_if_it_wrote_in_time(
+    held: Clone, database: Database
+) -> None:
+    async with transaction(held, "SELECT") as slow, transaction(held, row(), event()) as in_time:
+        moment = await present(held)
+        with pytest.raises(psycopg.Error) as refused:
+            await in_time.execute("COMMIT")
         assert sqlstate(refused.value) == "ZA006"
         assert await version(database, moment) == 1
-
-    async def test_is_refused_also_if_it_wrote_in_time(
-        self, held: Clone, database: Database
-    ) -> None:
-        async with transaction(held, row(), event()) as slow:
-            await commits_are_late_after(held, "0")
-            with pytest.raises(psycopg.Error) as refused:
-                await slow.execute("COMMIT")
-        assert sqlstate(refused.value) == "ZA006"
+        # Its time is when it began, which is before the moment that was answered for.
+        with pytest.raises(psycopg.Error) as refused:
+            await carry_out(slow, row(), event(), "COMMIT")
+    assert sqlstate(refused.value) == "ZA006"
+    assert await version(database, moment) == 1
 
 
 class TestTheClockStepsBack:
-    """What it does, in words.
-
-    At q somebody was answered for T. Then the clock is set back by D, and a commit takes its times
-    from q - D on. T is before q - N, so a step of at most N reaches no T that was served: nothing
-    is refused, nothing changes. A larger step would put an event at or before T. The rule at commit
-    knows up to when the past was answered for, and refuses it (ZA007), whatever the clock says, so
-    the answer stands; the writer tries again until the clock is past T. What nobody was answered
-    for is not protected: there times may run against positions, as `log` shows. A superuser who
-    writes past the rules changes the past, as everything else.
+    """What it does is told in docs/time-travel.md.
 
     A test can't set the clock back. But a transaction that began before T, and may commit however
     late, sees what a commit sees after a step: a time of its own that lies before T.
@@ -172,8 +156,7 @@ class TestTheClockStepsBack:
         self, held: Clone, database: Database
     ) -> None:
         async with transaction(held, "SELECT") as stepped:
-            moment = Point(moment=await now(held))
-            await commits_are_late_after(held, "0")
+            moment = await present(held)
             assert await version(database, moment) == 1
             await commits_are_late_after(held, "1 hour")
             with pytest.raises(psycopg.Error) as refused:
@@ -185,9 +168,8 @@ class TestTheClockStepsBack:
     async def test_one_after_all_that_was_answered_for_is_taken(
         self, held: Clone, database: Database
     ) -> None:
-        moment = Point(moment=await now(held))
+        moment = await present(held)
         async with transaction(held, "SELECT") as stepped:
-            await commits_are_late_after(held, "0")
             assert await version(database, moment) == 1
             await commits_are_late_after(held, "1 hour")
             await carry_out(stepped, row(), event(), "COMMIT")
@@ -198,29 +180,22 @@ class TestTheClockStepsBack:
     async def test_a_commit_says_that_it_is_the_clock(
         self, held: Clone, database: Database
     ) -> None:
-        ahead = "UPDATE ledger.closed_past SET until = now() + interval '1 hour'"
-        await held.damage(ahead)
+        await held.damage("UPDATE ledger.closed_past SET until = now() + interval '1 hour'")
         with pytest.raises(ClockSetBack, match="set it right"):
             await revoke(database)
         assert await held.fetch("SELECT version FROM ledger.agents") == [(1,)]
 
-    async def test_who_writes_past_the_rules_changes_the_past(
+    async def test_the_past_stays_closed_where_it_was_closed_further_but_for_who_writes_past_rules(
         self, held: Clone, database: Database
     ) -> None:
-        await commits_are_late_after(held, "0")
-        moment = Point(moment=await now(held))
-        assert await version(database, moment) == 1
+        later = await present(held)
+        assert later.moment is not None
+        for moment in (later, Point(moment=later.moment - timedelta(hours=1))):
+            await wait_until_past(database, moment, patience_s=PATIENCE_S)
+        assert await held.fetch("SELECT until FROM ledger.closed_past") == [(later.moment,)]
+        assert await version(database, later) == 1
         await held.damage(row(), event(at=BEGIN_OF_MONTH, xid="'3'"))
-        assert await version(database, moment) == 2
-
-    async def test_the_past_stays_closed_where_it_was_closed_further(
-        self, held: Clone, database: Database
-    ) -> None:
-        later = await now(held)
-        await commits_are_late_after(held, "0")
-        for moment in (later, later - timedelta(hours=1)):
-            await wait_until_past(database, Point(moment=moment), patience_s=PATIENCE_S)
-        assert await held.fetch("SELECT until FROM ledger.closed_past") == [(later,)]
+        assert await version(database, later) == 2
 
 
 class TestAMoment:
@@ -232,25 +207,19 @@ class TestAMoment:
         await wait_until_past(database, Point(moment=asked), patience_s=PATIENCE_S)
         assert await now(held) - asked > timedelta(milliseconds=300)
 
-    async def test_too_young_for_the_patience_is_refused_with_the_time_it_takes(
+    async def test_too_young_for_the_patience_or_to_come_is_refused(
         self, held: Clone, database: Database
     ) -> None:
         await commits_are_late_after(held, "1 hour")
+        young = Point(moment=await now(held))
+        # And it says how long it takes.
         with pytest.raises(StillOpen, match=r"closes in 3\d{3}\.\d s"):
-            await wait_until_past(database, Point(moment=await now(held)), patience_s=1)
-        assert await held.fetch("SELECT until::text FROM ledger.closed_past") == [("-infinity",)]
-
-    async def test_to_come_is_refused(self, held: Clone, database: Database) -> None:
+            await wait_until_past(database, young, patience_s=1)
         tomorrow = Point(moment=await now(held) + timedelta(days=1))
         with pytest.raises(StateRefused, match="still to come") as refused:
             await wait_until_past(database, tomorrow)
         assert refused.value.reason == "in_the_future"
-
-    async def test_before_the_first_event_knows_no_aggregate(
-        self, held: Clone, database: Database
-    ) -> None:
-        with pytest.raises(NotFound, match=r"its first event is of .* \(position 1\)"):
-            await show(database, BOT, Point(moment=datetime(2020, 1, 1, tzinfo=UTC)))
+        assert await held.fetch("SELECT until::text FROM ledger.closed_past") == [("-infinity",)]
 
 
 class TestAPosition:
@@ -261,30 +230,21 @@ class TestAPosition:
         async with transaction(held, *WRITE) as writer:
             await register(database, "other-bot")
             assert await held.fetch("SELECT max(position) FROM ledger.event_log") == [(3,)]
-            told: asyncio.Queue[str] = asyncio.Queue()
-            asked = asyncio.create_task(
-                show(
-                    database,
-                    BOT,
-                    Point(position=3),
-                    patience_s=PATIENCE_S,
-                    explain=told.put_nowait,
-                )
-            )
-            async with asyncio.timeout(PATIENCE_S):
-                assert "may still add events: process" in await told.get()
+            asked, why = await ask(database, Point(position=3))
+            assert "may still add events: process" in why
             await writer.commit()
             assert (await asked).version == 2
 
-    async def test_beyond_the_end_of_the_log_is_refused(
+    async def test_is_answered_at_once_however_young_and_refused_beyond_the_end_of_the_log(
         self, held: Clone, database: Database
     ) -> None:
-        with pytest.raises(StateRefused, match="the log has not reached it"):
-            await wait_until_past(database, Point(position=2))
-
-    async def test_is_answered_at_once_however_young(self, held: Clone, database: Database) -> None:
         await wait_until_past(database, Point(position=1), patience_s=PATIENCE_S)
         assert await version(database, Point(position=1)) == 1
+        with pytest.raises(StateRefused, match="the log has not reached it"):
+            await wait_until_past(database, Point(position=2))
+        # Before the first event no aggregate is known.
+        with pytest.raises(NotFound, match=r"its first event is of .* \(position 1\)"):
+            await show(database, BOT, Point(moment=datetime(2020, 1, 1, tzinfo=UTC)))
 
 
 @pytest.mark.parametrize(

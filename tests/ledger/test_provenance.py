@@ -3,26 +3,28 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
+from ledger.aggregates import resource
 from ledger.aggregates.aggregate import AggregateType, Event, State
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.resource import (
-    ResourceChangeDropped,
-    ResourceChangeStarted,
-    ResourceCreated,
-    ResourceDeleted,
-    ResourceUpdated,
-)
 from ledger.database import Database
 from ledger.errors import NotFound, StateRefused
 from ledger.read.diff_and_blame import Blame, blame, diff, leaves_of
 from ledger.read.log import Wanted, log
 from ledger.read.point_in_time import Point
-from ledger.sagas.saga_log import begin_compensation, open_saga
+from ledger.sagas.saga_log import open_saga
 from ledger.store.commit import Author, Decision, Ref, commit
-from tests.ledger.test_fold import histories, jsons
-from tests.ledger.writing import AUTHOR, BOT, open_payment, opening, register, revoke, write
+from tests.ledger.test_fold import draw, histories, jsons
+from tests.ledger.writing import (
+    BOT,
+    open_undoing_payment,
+    opening,
+    register,
+    resource_begun,
+    revoke,
+    write,
+)
 
 DB = "resource/dev/shop-db"
 RUN = {"workflow_id": "payment/rent", "run_id": "run-1", "activity": "apply_resource"}
@@ -34,12 +36,10 @@ async def change(ledger: Database, event: Event, saga_id: str = "payment/rent") 
 
 
 def started(change: str = "change/1") -> Event:
-    return ResourceChangeStarted(
-        environment="dev", name="shop-db", kind="postgres.database", change=change, action="create"
-    )
+    return resource_begun("shop-db", change=change)
 
 
-def applied(event: type[ResourceCreated | ResourceUpdated], **spec: Any) -> Event:
+def applied(event: type[resource.ResourceCreated | resource.ResourceUpdated], **spec: Any) -> Event:
     return event(change="change/1", kind="postgres.database", spec=spec, depends_on=[], outputs={})
 
 
@@ -49,10 +49,10 @@ async def created(ledger: Database) -> Database:
     asked = opening("rent").model_copy(update={"input": {"reason": "the shop needs it"}})
     await open_saga(ledger, Author("user:ana"), asked)
     await change(ledger, started())
-    await change(ledger, applied(ResourceCreated, owner="app", limits={"connections": 5}))
-    await change(ledger, applied(ResourceUpdated, owner="app", limits={"connections": 9}))
+    await change(ledger, applied(resource.ResourceCreated, owner="app", limits={"connections": 5}))
+    await change(ledger, applied(resource.ResourceUpdated, owner="app", limits={"connections": 9}))
     await change(ledger, started("change/2"))
-    await change(ledger, ResourceDeleted(change="change/2"))
+    await change(ledger, resource.ResourceDeleted(change="change/2"))
     return ledger
 
 
@@ -69,13 +69,17 @@ class TestDiff:
         assert found.before is not None
         assert (found.before.version, found.after.version) == (2, 3)
         assert [event.event_type for event in found.events] == ["ResourceUpdated"]
+        # They are those of the log.
+        found = await diff(created, DB, at(0), at(6))
+        logged = await log(created, Wanted(aggregate=DB), limit=10)
+        assert found.events == [event.model_copy(update={"token": None}) for event in logged]
 
-    async def test_tells_what_is_below_a_field_that_came_or_went(self, created: Database) -> None:
+    async def test_tells_what_is_below_a_field_that_came_or_went_and_at_first_all_is_new(
+        self, created: Database
+    ) -> None:
         came = await diff(created, DB, at(2), at(4))
-        assert {each.field: each.change for each in came.fields if "spec" in each.field} == {
-            "spec.owner": "added",
-            "spec.limits.connections": "added",
-        }
+        added = {each.field: each.change for each in came.fields if "spec" in each.field}
+        assert added == dict.fromkeys(("spec.owner", "spec.limits.connections"), "added")
         went = await diff(created, DB, at(4), at(6))
         assert {each.field: (each.change, each.old) for each in went.fields if each.old} == {
             "changed_by": ("changed", "change/1"),
@@ -83,25 +87,19 @@ class TestDiff:
             "spec.owner": ("removed", "app"),
             "state": ("changed", "present"),
         }
+        first = await diff(created, DB, at(1), at(2))
+        assert first.before is None
+        assert {each.change for each in first.fields} == {"added"}
+        assert [event.version for event in first.events] == [1]
+        same = await diff(created, DB, at(4), at(4))
+        assert (same.fields, same.events) == ([], [])
 
-    async def test_from_before_the_first_event_on_everything_is_new(
+    async def test_in_the_wrong_order_or_before_both_points_is_refused(
         self, created: Database
     ) -> None:
-        found = await diff(created, DB, at(1), at(2))
-        assert found.before is None
-        assert {each.change for each in found.fields} == {"added"}
-        assert [event.version for event in found.events] == [1]
-
-    async def test_of_one_and_the_same_is_nothing(self, created: Database) -> None:
-        found = await diff(created, DB, at(4), at(4))
-        assert (found.fields, found.events) == ([], [])
-
-    @pytest.mark.parametrize("before", [2, 4, 6])
-    async def test_in_the_wrong_order_is_refused(self, created: Database, before: int) -> None:
-        with pytest.raises(StateRefused, match="exchange them"):
-            await diff(created, DB, at(before), at(before - 1))
-
-    async def test_before_both_points_there_was_nothing(self, created: Database) -> None:
+        for before in (2, 4, 6):
+            with pytest.raises(StateRefused, match="exchange them"):
+                await diff(created, DB, at(before), at(before - 1))
         with pytest.raises(NotFound, match="did not exist at 1"):
             await diff(created, DB, at(0), at(1))
 
@@ -111,7 +109,9 @@ def short(found: list[Blame]) -> dict[str, tuple[Any, int]]:
 
 
 class TestBlame:
-    async def test_names_the_event_that_last_changed_each_field(self, created: Database) -> None:
+    async def test_names_the_event_that_last_changed_each_field_and_who_by_which_run_and_why(
+        self, created: Database
+    ) -> None:
         assert short(await blame(created, DB)) == {
             "changed_by": ("change/2", 5),
             "claimed_by": (None, 5),
@@ -125,8 +125,6 @@ class TestBlame:
             "spec.owner": ("gone", 5),
             "state": ("absent", 5),
         }
-
-    async def test_says_who_in_which_saga_by_which_run_and_why(self, created: Database) -> None:
         [found] = await blame(created, DB, "changed_by")
         assert found.model_dump(exclude={"timestamp"}) == {
             "field": "changed_by",
@@ -143,25 +141,25 @@ class TestBlame:
             "reason": "the shop needs it",
         }
 
-    async def test_prefers_the_reason_of_the_event_itself(self, created: Database) -> None:
+    async def test_gives_the_reason_of_the_event_itself_first_and_none_where_there_is_none(
+        self, created: Database
+    ) -> None:
         await change(created, started("change/3"))
-        await change(created, ResourceChangeDropped(change="change/3", reason="refused"))
+        await change(created, resource.ResourceChangeDropped(change="change/3", reason="refused"))
         [found] = await blame(created, DB, "claimed_by")
         assert (found.value, found.reason) == (None, "refused")
-
-    async def test_gives_no_reason_where_there_is_none(self, ledger: Database) -> None:
-        await register(ledger)
-        [found] = await blame(ledger, BOT, "user")
+        await register(created)
+        [found] = await blame(created, BOT, "user")
         assert (found.reason, found.saga_id, found.run_id) == (None, None, None)
-        await revoke(ledger, reason="left")
-        [found] = await blame(ledger, BOT, "state")
+        await revoke(created, reason="left")
+        [found] = await blame(created, BOT, "state")
         assert (found.event_type, found.reason) == ("AgentRevoked", "left")
 
     async def test_of_a_field_names_those_below_it(self, created: Database) -> None:
         assert short(await blame(created, DB, "spec.limits")) == {
             "spec.limits.connections": ("gone", 5)
         }
-        await change(created, applied(ResourceCreated, owner="app"))
+        await change(created, applied(resource.ResourceCreated, owner="app"))
         # What has fields below it again is no field of its own.
         assert short(await blame(created, DB, "spec")) == {
             "spec.limits.connections": ("gone", 5),
@@ -188,32 +186,15 @@ def test_different_values_have_different_leaves(one: Any, other: Any) -> None:
 
 def test_a_name_that_could_be_a_path_stands_in_quotes() -> None:
     leaves = leaves_of(Any_(value={"a.b": 1, "a": {"b": 2}, "": 3, 'say "x"': 4}))
-    assert leaves == {
-        'value."a.b"': 1,
-        "value.a.b": 2,
-        'value.""': 3,
-        'value."say \\"x\\""': 4,
-    }
+    assert leaves == {'value."a.b"': 1, "value.a.b": 2, 'value.""': 3, 'value."say \\"x\\""': 4}
 
 
 @pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
 async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
     ledger: Database, aggregate_type: AggregateType
 ) -> None:
-    @settings(
-        max_examples=8,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
-    )
-    @given(history=histories(aggregate_type))
-    def draw(history: list[Event]) -> None:
-        drawn.append(history)
-
-    drawn: list[list[Event]] = []
-    draw()
-    # Its steps are of a saga that undoes them.
-    await open_payment(ledger, "rent")
-    await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
+    drawn = draw(histories(aggregate_type), 8)
+    await open_undoing_payment(ledger)
     for number, history in enumerate(drawn):
         aggregate = f"{aggregate_type.name}/{number}"
         await write(ledger, aggregate, *history)
@@ -234,9 +215,3 @@ def _states(aggregate_type: AggregateType, history: list[Event]) -> list[State]:
     for event in history:
         states.append(aggregate_type.evolve(states[-1] if states else None, event))
     return states
-
-
-async def test_the_events_between_are_those_of_the_log(created: Database) -> None:
-    found = await diff(created, DB, at(0), at(6))
-    logged = await log(created, Wanted(aggregate=DB), limit=10)
-    assert found.events == [event.model_copy(update={"token": None}) for event in logged]

@@ -3,32 +3,24 @@
 import pytest
 
 from ledger.aggregates.aggregate import UnknownEvent
-from ledger.aggregates.resource import ResourceChangeStarted, resource_name
 from ledger.database import Database
 from ledger.errors import Ambiguous, LogDamaged, NotFound
 from ledger.read.show import agents, policy, resolve_id, saga, sagas, show
 from ledger.sagas.saga_log import close_saga
-from ledger.sagas.step_log import commit_step
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
     AUTHOR,
     BOT,
     claim,
-    hold,
     open_payment,
     register,
     reserve,
+    resource_begun,
     revoke,
     set_policy,
+    take_step,
     write,
 )
-
-
-async def claim_resource(ledger: Database, environment: str, name: str) -> None:
-    started = ResourceChangeStarted(
-        environment=environment, name=name, kind="postgres.role", change="c", action="create"
-    )
-    await write(ledger, resource_name(environment, name), started)
 
 
 class TestShow:
@@ -41,36 +33,35 @@ class TestShow:
         assert (shown.aggregate, shown.version) == (BOT, 2)
         assert [(shown.head_at,)] == await clone.fetch("SELECT head_at FROM ledger.agents")
 
-    @pytest.mark.parametrize("name", ["agent/nobody", "nobody", "invoice/1", ""])
-    async def test_of_what_does_not_exist_is_not_found(self, ledger: Database, name: str) -> None:
-        with pytest.raises(NotFound):
-            await show(ledger, name)
-
-    async def test_never_skips_an_event_it_does_not_know(
+    async def test_never_skips_an_event_it_does_not_know_and_names_no_value_of_a_damaged_one(
         self, clone: Clone, database: Database
     ) -> None:
         await register(database)
-        await clone.damage("UPDATE ledger.event_log SET schema_version = 2")
+        change = "UPDATE ledger.event_log SET schema_version ="
+        await clone.damage(f"{change} 2")
         with pytest.raises(UnknownEvent, match="upgrade"):
             await show(database, BOT)
+        await clone.damage(f"""{change} 1, payload = '{{"agent_id": 4, "iban": "AR1"}}'""")
+        damaged = "version 1 of agent/expense-bot is not a valid AgentReg"
+        with pytest.raises(LogDamaged, match=damaged) as refused:
+            await show(database, BOT)
+        assert "AR1" not in str(refused.value)
+        assert refused.value.__cause__ is None
 
-    async def test_a_policy_carries_the_version_that_decisions_name(self, ledger: Database) -> None:
+    async def test_a_policy_carries_its_version_and_agents_are_listed_by_name(
+        self, ledger: Database
+    ) -> None:
         await set_policy(ledger)
         await set_policy(ledger)
         shown = await policy(ledger, "expense-bot")
         assert (shown.version, shown.state["daily_limit_minor"]) == (2, 100_000)
         with pytest.raises(NotFound):
             await policy(ledger, "nobody")
-
-    async def test_agents_are_listed_by_name(self, ledger: Database) -> None:
         for name in ("b", "a"):
             await register(ledger, name)
         await revoke(ledger, "a")
-        listed = await agents(ledger)
-        assert [(agent.agent_id, agent.state) for agent in listed] == [
-            ("a", "revoked"),
-            ("b", "active"),
-        ]
+        listed = [(agent.agent_id, agent.state) for agent in await agents(ledger)]
+        assert listed == [("a", "revoked"), ("b", "active")]
 
 
 class TestSagas:
@@ -86,8 +77,8 @@ class TestSagas:
 
     async def test_a_saga_is_told_with_its_steps_and_events(self, ledger: Database) -> None:
         await open_payment(ledger)
-        await commit_step(ledger, AUTHOR, claim("second", ordinal=2), [], hold)
-        await commit_step(ledger, AUTHOR, claim("first", ordinal=1), [], hold)
+        await take_step(ledger, claim("second", ordinal=2))
+        await take_step(ledger, claim("first", ordinal=1))
         await close_saga(ledger, AUTHOR, "payment/rent", 1, "completed", {"state": "captured"})
         await register(ledger)
         story = await saga(ledger, "payment/rent")
@@ -95,61 +86,43 @@ class TestSagas:
         assert [step.name for step in story.steps] == ["first", "second"]
         assert [event.event_type for event in story.events] == ["SagaStarted", "SagaCompleted"]
 
-    async def test_an_unknown_saga_is_not_found(self, ledger: Database) -> None:
-        with pytest.raises(NotFound):
-            await saga(ledger, "payment/none")
-
 
 class TestNames:
-    @pytest.mark.parametrize(
-        ("text", "meant"),
-        [
-            ("agent/expense-bot", "agent/expense-bot"),
-            ("expense-bot", "agent/expense-bot"),
-            ("policy/expense-bot", "policy/expense-bot"),
-            ("saga/payment/rent", "saga/payment/rent"),
-            ("payment/rent", "saga/payment/rent"),
-            ("rent", "saga/payment/rent"),
-            ("payment/rent/hold", "step/payment/rent/hold"),
-            ("dev/shop-db", "resource/dev/shop-db"),
-            ("shop-db", "resource/dev/shop-db"),
-            ("a-1", "authorization/a-1"),
-        ],
-    )
-    async def test_a_name_means(self, ledger: Database, text: str, meant: str) -> None:
+    async def test_of_what_exists_is_found_and_no_other(self, ledger: Database) -> None:
         await register(ledger)
         await set_policy(ledger)
         await open_payment(ledger)
-        await commit_step(ledger, AUTHOR, claim("hold"), [], hold)
-        await claim_resource(ledger, "dev", "shop-db")
+        await take_step(ledger, claim("hold"))
+        await write(ledger, "resource/dev/shop-db", resource_begun("shop-db"))
         await reserve(ledger, "a-1", 1)
-        assert await resolve_id(ledger, text) == meant
+        meant = {
+            "agent/expense-bot": "agent/expense-bot",
+            "expense-bot": "agent/expense-bot",
+            "policy/expense-bot": "policy/expense-bot",
+            "saga/payment/rent": "saga/payment/rent",
+            "payment/rent": "saga/payment/rent",
+            "rent": "saga/payment/rent",
+            "payment/rent/hold": "step/payment/rent/hold",
+            "dev/shop-db": "resource/dev/shop-db",
+            "shop-db": "resource/dev/shop-db",
+            "a-1": "authorization/a-1",
+        }
+        assert {text: await resolve_id(ledger, text) for text in meant} == meant
+        for text in ("nobody", "", "agent/", "%", "expense"):
+            with pytest.raises(NotFound):
+                await resolve_id(ledger, text)
+        for name in ("agent/nobody", "nobody", "invoice/1", ""):
+            with pytest.raises(NotFound):
+                await show(ledger, name)
+        with pytest.raises(NotFound):
+            await saga(ledger, "payment/none")
 
     async def test_an_ambiguous_name_lists_what_it_may_mean(self, ledger: Database) -> None:
         await open_payment(ledger, "shop")
         await register(ledger, "shop")
-        for environment in ("dev", "live"):
-            await claim_resource(ledger, environment, "shop")
+        for place in ("dev", "live"):
+            await write(ledger, f"resource/{place}/shop", resource_begun("shop", place))
         with pytest.raises(Ambiguous) as refused:
             await resolve_id(ledger, "shop")
         names = "agent/shop, resource/dev/shop, resource/live/shop, saga/payment/shop"
         assert names in str(refused.value)
-
-    async def test_an_unknown_name_is_not_found(self, ledger: Database) -> None:
-        await register(ledger)
-        for text in ("nobody", "", "agent/", "%", "expense"):
-            with pytest.raises(NotFound):
-                await resolve_id(ledger, text)
-
-
-async def test_a_damaged_event_is_named_without_its_values(
-    clone: Clone, database: Database
-) -> None:
-    await register(database)
-    await clone.damage("""UPDATE ledger.event_log SET payload = '{"agent_id": 4, "iban": "AR1"}'""")
-    with pytest.raises(
-        LogDamaged, match="version 1 of agent/expense-bot is not a valid AgentReg"
-    ) as refused:
-        await show(database, BOT)
-    assert "AR1" not in str(refused.value)
-    assert refused.value.__cause__ is None

@@ -19,6 +19,7 @@ from ledger.read.global_order import START, Token, record_incarnation
 from ledger.read.log import LoggedEvent, Wanted, log
 from ledger.read.subscription import Follower
 from tests.ledger.conftest import Clone
+from tests.ledger.test_log import place
 from tests.ledger.writing import BOT, register, revoke, sqlstate
 from tests.support.commit_gate import commit_gate
 from worker.embedded import databases
@@ -86,11 +87,6 @@ async def take(database: Database, after: Token, number: int) -> list[LoggedEven
         return [await anext(events) for _ in range(number)]
 
 
-def place(event: LoggedEvent) -> Token:
-    assert event.token is not None
-    return Token.parse(event.token)
-
-
 async def test_a_restored_ledger_goes_on_and_its_readers_with_it(restored: Restored) -> None:
     """One story, since a dump and restore takes its time."""
     async with open_database(restored.auditor, size=2) as auditor:
@@ -135,7 +131,12 @@ async def _check_pages(database: Database, everything: list[LoggedEvent]) -> Non
     assert [event.version for event in bot] == [1, 2]
 
 
-async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation(
+async def record(ledger: Database) -> None:
+    async with ledger.connection() as connection:
+        await record_incarnation(connection)
+
+
+async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation_and_they_are_only_added(
     clone: Clone, ledger: Database
 ) -> None:
     await register(ledger)
@@ -145,25 +146,14 @@ async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation(
     for _ in range(2):
         await asyncio.to_thread(migrate.upgrade, clone.owner)
         assert await clone.fetch(_LIVES) == [(1, 0), (2, 1)]
-
-
-async def test_incarnations_are_only_added(clone: Clone) -> None:
+    await clone.damage(_FROM_ELSEWHERE)
+    # Of many that come at once one is written.
+    await asyncio.gather(*(record(ledger) for _ in range(8)))
+    assert await clone.fetch(_LIVES) == [(1, 0), (2, 1), (3, 1)]
     for change in (_FROM_ELSEWHERE, "DELETE FROM ledger.incarnations"):
         with pytest.raises(psycopg.Error) as refused:
             await clone.execute(clone.owner, change)
         assert sqlstate(refused.value) == "ZA002"
-
-
-async def test_many_that_come_at_once_begin_one_incarnation(clone: Clone, ledger: Database) -> None:
-    await register(ledger)
-    await clone.damage(_FROM_ELSEWHERE)
-
-    async def record() -> None:
-        async with ledger.connection() as connection:
-            await record_incarnation(connection)
-
-    await asyncio.gather(*(record() for _ in range(8)))
-    assert await clone.fetch(_LIVES) == [(1, 0), (2, 1)]
 
 
 async def test_the_border_is_drawn_after_whatever_is_being_written(
@@ -176,12 +166,7 @@ async def test_the_border_is_drawn_after_whatever_is_being_written(
         await gate.close(BOT)
         group.create_task(register(ledger))
         await gate.waited_at_by(1)
-
-        async def record() -> None:
-            async with ledger.connection() as connection:
-                await record_incarnation(connection)
-
-        group.create_task(record())
+        group.create_task(record(ledger))
         async with asyncio.timeout(30):
             while True:
                 if await clone.fetch(waiting) == [(1,)]:

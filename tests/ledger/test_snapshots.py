@@ -5,30 +5,23 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
 from ledger.aggregates.agent import AGENT, AgentRegistered, AgentState
-from ledger.aggregates.aggregate import AggregateType, Event, aggregate_id
 from ledger.aggregates.policy import POLICY
-from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.cross_checks import wrong_snapshots
 from ledger.database import Database
 from ledger.read.cursors import reading
-from ledger.read.fold import Folded, events_of, fold
+from ledger.read.fold import Folded, fold
 from ledger.read.point_in_time import Point
-from ledger.read.show import show
 from ledger.read.snapshot_writer import _DUE as DUE
 from ledger.read.snapshot_writer import Made, SnapshotMaker
-from ledger.read.snapshots import EVERY, differing, fingerprint
-from ledger.sagas.saga_log import begin_compensation
+from ledger.read.snapshots import EVERY, fingerprint
 from tests.ledger.conftest import Clone
-from tests.ledger.test_fold import histories
-from tests.ledger.writing import AUTHOR, BOT, open_payment, write
+from tests.ledger.writing import BOT, write
 
 ALL = 2 * EVERY + 50
+EARLIER = "\"timestamp\" = now() - interval '1 day'"
 VERSIONS = "SELECT version FROM ledger.snapshots ORDER BY version"
 
 
@@ -48,55 +41,46 @@ async def folded(database: Database, version: int | None = None) -> Folded:
     return found
 
 
-async def rows_of(clone: Clone, table: str) -> list[dict[str, Any]]:
-    found = await clone.fetch(f"SELECT to_jsonb(t) FROM {table} AS t ORDER BY t.version")
-    return [row for (row,) in found if isinstance(row, dict)]
+async def make(database: Database) -> Made:
+    """Snapshots of every second version."""
+    return await SnapshotMaker(database, every=2).make()
 
 
 class TestAReader:
     async def test_reads_only_what_came_after_the_newest_snapshot(self, ledger: Database) -> None:
         await register_often(ledger, ALL)
-        without = [await folded(ledger, version) for version in (EVERY - 1, EVERY, EVERY + 20, ALL)]
+        versions = (EVERY - 1, EVERY, EVERY + 20, ALL)
+        without = [await folded(ledger, version) for version in versions]
         assert await SnapshotMaker(ledger).make() == Made(written=2)
-        with_them = [
-            await folded(ledger, version) for version in (EVERY - 1, EVERY, EVERY + 20, ALL)
-        ]
-        assert [each.read for each in without] == [EVERY - 1, EVERY, EVERY + 20, ALL]
+        with_them = [await folded(ledger, version) for version in versions]
+        assert [each.read for each in without] == list(versions)
         assert [each.read for each in with_them] == [EVERY - 1, 0, 20, 50]
-        assert with_them == [
-            replace(each, read=other.read) for each, other in zip(without, with_them, strict=True)
+        assert [replace(each, read=0) for each in with_them] == [
+            replace(each, read=0) for each in without
         ]
         assert (await folded(ledger)).read == 50
         assert isinstance(with_them[2].state, AgentState)
         assert with_them[2].state.user == f"u-{EVERY + 20}"
 
-    @pytest.mark.parametrize(
-        "damage",
-        [
-            "hash = sha256('another event')",
-            "fold = 'of yesterday'",
-            "state = '{\"user\": 7}'",
-            "\"timestamp\" = now() - interval '1 day'",
-        ],
-    )
     async def test_folds_from_the_beginning_where_log_and_fold_do_not_bear_a_snapshot_out(
-        self, clone: Clone, database: Database, damage: str
+        self, clone: Clone, database: Database
     ) -> None:
-        await register_often(database, EVERY + 1)
-        await SnapshotMaker(database).make()
-        assert (await folded(database)).read == 1
-        await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
-        found = await folded(database)
-        assert (found.read, found.version) == (EVERY + 1, EVERY + 1)
+        await register_often(database, 3)
+        for damage in ("hash = sha256('x')", "fold = 'x'", "state = '{\"user\": 7}'", EARLIER):
+            await made_again(clone, database)
+            assert (await folded(database)).read == 1
+            await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
+            found = await folded(database)
+            assert (found.read, found.version) == (3, 3), damage
 
     async def test_of_an_older_event_in_the_log_takes_no_snapshot_of_it(
         self, clone: Clone, database: Database
     ) -> None:
         """The last events were cut off past the rules: what is left of the log is what counts."""
-        await register_often(database, EVERY)
-        await SnapshotMaker(database).make()
-        await clone.damage(f"DELETE FROM ledger.event_log WHERE version = {EVERY}")
-        assert (await folded(database)).version == EVERY - 1
+        await register_often(database, 2)
+        await make(database)
+        await clone.damage("DELETE FROM ledger.event_log WHERE version = 2")
+        assert (await folded(database)).version == 1
 
 
 class TestTheMaker:
@@ -114,28 +98,25 @@ class TestTheMaker:
             agent_id="expense-bot", user=f"u-{2 * EVERY}", state="active"
         )
 
-    async def test_puts_right_what_it_finds_wrong_on_its_way(
+    async def test_puts_right_what_it_finds_wrong_on_its_way_and_makes_those_of_an_older_fold_anew(
         self, clone: Clone, database: Database
     ) -> None:
+        states = "SELECT aggregate, state, state->>'user' FROM ledger.snapshots ORDER BY version"
         await register_often(database, 4)
-        assert await SnapshotMaker(database, every=2).make() == Made(written=2)
-        right = await rows_of(clone, "ledger.snapshots")
-        await clone.damage('UPDATE ledger.snapshots SET state = state || \'{"user": "eve"}\'')
+        assert await make(database) == Made(written=2)
+        right = await clone.fetch(states)
+        await clone.damage(
+            'UPDATE ledger.snapshots SET state = \'{"user": "eve"}\' WHERE version = 2',
+            "UPDATE ledger.snapshots SET aggregate = 'agent/x' WHERE version = 4",
+        )
         await register_often(database, 2, 5)
-        assert await SnapshotMaker(database, every=2).make() == Made(written=3, corrected=2)
-        states = [row["state"] for row in await rows_of(clone, "ledger.snapshots")]
-        assert states == [*(row["state"] for row in right), states[-1]]
-        assert states[-1]["user"] == "u-6"
-
-    async def test_makes_those_of_an_older_fold_anew(
-        self, clone: Clone, database: Database
-    ) -> None:
-        await register_often(database, 4)
-        await SnapshotMaker(database, every=2).make()
+        assert await make(database) == Made(written=3, corrected=2)
+        *before, (_, _, newest) = await clone.fetch(states)
+        assert (before, newest) == (right, "u-6")
         await clone.damage("UPDATE ledger.snapshots SET fold = 'old', state = '{}'")
-        assert await SnapshotMaker(database, every=2).make() == Made(written=2)
-        [(folds,)] = await clone.fetch("SELECT array_agg(DISTINCT fold) FROM ledger.snapshots")
-        assert folds == [fingerprint(AGENT)]
+        assert await make(database) == Made(written=3)
+        folds = await clone.fetch("SELECT DISTINCT fold FROM ledger.snapshots")
+        assert folds == [(fingerprint(AGENT),)]
 
     async def test_leaves_what_it_can_not_read_and_makes_the_others(
         self, clone: Clone, database: Database
@@ -143,17 +124,15 @@ class TestTheMaker:
         await register_often(database, 2)
         other = AgentRegistered(agent_id="z-bot", user="u")
         await write(database, "agent/z-bot", other, other)
-        await clone.damage(
-            f"UPDATE ledger.event_log SET schema_version = 99 WHERE aggregate = '{BOT}'"
-        )
+        newer = "UPDATE ledger.event_log SET schema_version = 99 WHERE aggregate = "
+        await clone.damage(f"{newer} '{BOT}'")
         maker = SnapshotMaker(database, every=2)
-        assert await maker.make() == Made(written=1)
-        assert await maker.make() == Made()
+        assert [await maker.make(), await maker.make()] == [Made(written=1), Made()]
         assert await clone.fetch("SELECT aggregate FROM ledger.snapshots") == [("agent/z-bot",)]
 
     async def test_several_at_once_make_the_same(self, clone: Clone, ledger: Database) -> None:
         await register_often(ledger, 40)
-        made = await asyncio.gather(*(SnapshotMaker(ledger, every=2).make() for _ in range(4)))
+        made = await asyncio.gather(*(make(ledger) for _ in range(4)))
         assert sum(each.written for each in made) == 20
         assert await clone.fetch(VERSIONS) == [(version,) for version in range(2, 41, 2)]
 
@@ -193,58 +172,32 @@ def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes_of(below)
 
 
-@pytest.mark.parametrize(
-    ("damage", "wrong"),
-    [
-        ("made_at = '2020-01-01'", []),
-        ("state = '{}'", ["state"]),
-        # What another fold made says nothing about this one.
-        ("state = '{}', fold = 'old'", []),
-        ("hash = sha256('x')", ["hash"]),
-        ("\"timestamp\" = '2020-01-01'", ["timestamp"]),
-        ("aggregate = 'agent/x'", ["aggregate"]),
-    ],
-)
-async def test_a_snapshot_that_is_wrong_differs(
-    clone: Clone, database: Database, damage: str, wrong: list[str]
-) -> None:
-    await register_often(database, 2)
-    await SnapshotMaker(database, every=2).make()
-    await clone.damage(f"UPDATE ledger.snapshots SET {damage}")
-    async with database.connection() as connection:
-        [snapshot] = await (await connection.execute("SELECT * FROM ledger.snapshots")).fetchall()
-    async with reading(database) as connection:
-        [_, event] = [row async for row in events_of(connection, BOT)]
-    assert differing(snapshot, event, (await folded(database)).state) == wrong
+async def made_again(clone: Clone, database: Database, *damage: str) -> None:
+    """All snapshots made, and then damaged."""
+    await clone.damage("DELETE FROM ledger.snapshots")
+    await make(database)
+    await clone.damage(*damage)
 
 
-@pytest.mark.parametrize(
-    ("damage", "wrong"),
-    [
-        ("SELECT", []),
-        ("UPDATE ledger.snapshots SET state = '{}' WHERE version = 2", [(BOT, 2, ("state",))]),
-        (
-            "UPDATE ledger.snapshots SET hash = sha256('x')",
-            [(BOT, 2, ("hash",)), (BOT, 4, ("hash",))],
-        ),
-        ("UPDATE ledger.snapshots SET version = 5 WHERE version = 4", [(BOT, 5, ())]),
-        (
-            "UPDATE ledger.snapshots SET aggregate = 'agent/x' WHERE version = 2",
-            [("agent/x", 2, ("aggregate_id",))],
-        ),
-        # What can't be replayed is a finding of its own.
-        ("UPDATE ledger.event_log SET schema_version = 99 WHERE version = 1", []),
-    ],
-)
-async def test_every_wrong_snapshot_is_found_and_no_other(
-    clone: Clone, database: Database, damage: str, wrong: list[tuple[object, ...]]
-) -> None:
+async def test_every_wrong_snapshot_is_found_and_no_other(clone: Clone, database: Database) -> None:
     await register_often(database, 4)
-    await SnapshotMaker(database, every=2).make()
-    await clone.damage(damage)
-    async with reading(database) as connection:
-        found = [astuple(each) async for each in wrong_snapshots(connection)]
-    assert found == wrong
+    change = "UPDATE ledger.snapshots SET"
+    found: dict[str, list[tuple[object, ...]]] = {
+        f"{change} made_at = '2020-01-01'": [],
+        # What another fold made says nothing about this one.
+        f"{change} state = '{{}}', fold = 'old'": [],
+        f"{change} \"timestamp\" = '2020-01-01' WHERE version = 4": [(BOT, 4, ("timestamp",))],
+        f"{change} state = '{{}}' WHERE version = 2": [(BOT, 2, ("state",))],
+        f"{change} hash = sha256('x')": [(BOT, 2, ("hash",)), (BOT, 4, ("hash",))],
+        f"{change} version = 5 WHERE version = 4": [(BOT, 5, ())],
+        f"{change} aggregate = 'agent/x' WHERE version = 2": [("agent/x", 2, ("aggregate_id",))],
+        # What can't be replayed is a finding of its own.
+        "UPDATE ledger.event_log SET schema_version = 99 WHERE version = 1": [],
+    }
+    for damage, wrong in found.items():
+        await made_again(clone, database, damage)
+        async with reading(database) as connection:
+            assert [astuple(each) async for each in wrong_snapshots(connection)] == wrong, damage
 
 
 def test_another_state_or_another_file_is_another_fold() -> None:
@@ -253,43 +206,3 @@ def test_another_state_or_another_file_is_another_fold() -> None:
 
     others = [replace(AGENT, state=Moody), replace(AGENT, evolve=POLICY.evolve), POLICY]
     assert len({fingerprint(aggregate_type) for aggregate_type in (AGENT, *others)}) == 4
-
-
-@pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
-async def test_at_every_version_the_answer_is_the_fold_of_the_prefix(
-    ledger: Database, aggregate_type: AggregateType
-) -> None:
-    @settings(
-        max_examples=6,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.nested_given],
-    )
-    @given(history=histories(aggregate_type), cut=st.integers(0, 6), every=st.integers(1, 3))
-    def draw(history: list[Event], cut: int, every: int) -> None:
-        drawn.append((history, cut, every))
-
-    drawn: list[tuple[list[Event], int, int]] = []
-    draw()
-    await open_payment(ledger, "rent")
-    await begin_compensation(ledger, AUTHOR, "payment/rent", 1, "run-1", "cancelled", None)
-    for number, (history, cut, every) in enumerate(drawn):
-        aggregate = f"{aggregate_type.name}/{number}"
-        for part in (history[:cut], history[cut:]):
-            if part:
-                await write(ledger, aggregate, *part)
-            await SnapshotMaker(ledger, every).make()
-        positions = await _positions(ledger, aggregate)
-        state = None
-        for event, position in zip(history, positions, strict=True):
-            state = aggregate_type.evolve(state, event)
-            shown = await show(ledger, aggregate, Point(position=position))
-            assert aggregate_type.state.model_validate(shown.state) == state
-
-
-async def _positions(ledger: Database, aggregate: str) -> list[int]:
-    async with ledger.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT position FROM ledger.event_log WHERE aggregate_id = %(id)s ORDER BY version",
-            {"id": aggregate_id(aggregate)},
-        )
-        return [row["position"] for row in await cursor.fetchall()]

@@ -20,6 +20,11 @@ CHANGED_BOT = f"UPDATE ledger.agents SET \"user\" = 'x' WHERE aggregate = '{BOT}
 WINDOW = "UPDATE ledger.spend_windows SET"
 
 
+@pytest.fixture
+def template(intact_template: str) -> str:
+    return intact_template
+
+
 async def test_running_writers_do_no_harm(clone: Clone, database: Database) -> None:
     looked = asyncio.Event()
 
@@ -38,29 +43,27 @@ async def test_running_writers_do_no_harm(clone: Clone, database: Database) -> N
                 assert (await verify(auditor)).findings == []
             looked.set()
         turns = sum(writer.result() for writer in writers)
-        assert (await verify(auditor)).events == 3 * turns
+        assert (await verify(auditor)).events == 15 + 3 * turns
 
 
-async def test_several_processes_find_what_one_finds(intact: Clone) -> None:
-    await intact.damage(CHANGED_BOT, "DELETE FROM ledger.sagas", WINDOW + " count = 7")
-    async with open_database(intact.auditor, size=2) as auditor:
+async def test_several_processes_find_what_one_finds_and_one_killed_is_an_error_and_never_clean(
+    clone: Clone,
+) -> None:
+    async with open_database(clone.auditor, size=2) as auditor:
+        verifying = asyncio.create_task(verify(auditor, processes=2))
+        while not (children := multiprocessing.active_children()):
+            assert not verifying.done()
+            await clone.fetch("SELECT")
+        children[0].kill()
+        with pytest.raises(ShareLost, match="was killed"):
+            await verifying
+        await clone.damage(CHANGED_BOT, "DELETE FROM ledger.sagas", WINDOW + " count = 7")
         alone = await verify(auditor)
         for processes in (2, 3):
             shared = await verify(auditor, processes=processes)
             # Meanwhile more may have settled.
             assert shared == alone.model_copy(update={"settled": shared.settled})
     assert len(alone.findings) == 3
-
-
-async def test_a_killed_process_is_an_error_and_never_clean(intact: Clone) -> None:
-    async with open_database(intact.auditor, size=2) as auditor:
-        verifying = asyncio.create_task(verify(auditor, processes=2))
-        while not (children := multiprocessing.active_children()):
-            assert not verifying.done()
-            await intact.fetch("SELECT")
-        children[0].kill()
-        with pytest.raises(ShareLost, match="was killed"):
-            await verifying
 
 
 async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
@@ -85,25 +88,25 @@ async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
 
 
 async def test_since_a_position_only_what_was_touched_is_read(
-    intact: Clone, intact_database: Database
+    clone: Clone, database: Database
 ) -> None:
-    before = await intact.verify()
-    [(last, now)] = await intact.fetch(
+    before = await clone.verify()
+    [(last, now)] = await clone.fetch(
         "SELECT max(position), clock_timestamp() FROM ledger.event_log"
     )
     assert isinstance(last, int)
     assert isinstance(now, datetime)
     # Older damage elsewhere is what such a run does not see, and it says so.
-    await intact.damage("UPDATE ledger.agents SET agent_id = 'x' WHERE agent_id = 'other-bot'")
-    await register(intact_database)
-    await reserve(intact_database, "a-3", 10)
-    async with open_database(intact.auditor, size=2) as auditor:
+    await clone.damage("UPDATE ledger.agents SET agent_id = 'x' WHERE agent_id = 'other-bot'")
+    await register(database)
+    await reserve(database, "a-3", 10)
+    async with open_database(clone.auditor, size=2) as auditor:
         for since in (last, now):
             found = await verify(auditor, since=since)
             assert (found.aggregates, found.events, found.since) == (2, 5 + 2, last)
             assert found.clean
             assert len(found.cannot_detect) > len(before.cannot_detect)
-        await intact.damage(CHANGED_BOT, WINDOW + " count = 7")
+        await clone.damage(CHANGED_BOT, WINDOW + " count = 7")
         kinds = [each.kind for each in (await verify(auditor, since=last, processes=2)).findings]
         assert kinds == ["state", "spend_window"]
         with pytest.raises(StateRefused, match="has not reached"):
@@ -111,13 +114,13 @@ async def test_since_a_position_only_what_was_touched_is_read(
 
 
 async def test_what_is_settled_waits_for_whoever_may_still_add_to_it(
-    intact: Clone, monkeypatch: pytest.MonkeyPatch
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [(last,)] = await intact.fetch("SELECT max(position) FROM ledger.event_log")
-    assert (await intact.verify()).settled == last
+    [(last,)] = await clone.fetch("SELECT max(position) FROM ledger.event_log")
+    assert (await clone.verify()).settled == last
     monkeypatch.setattr("ledger.audit.verify.PATIENCE_S", 0.1)
-    async with await psycopg.AsyncConnection.connect(intact.owner) as other:
+    async with await psycopg.AsyncConnection.connect(clone.owner) as other:
         # As a commit that has its position and does not end.
         await other.execute("LOCK TABLE ledger.event_log IN ROW EXCLUSIVE MODE")
-        found = await intact.verify()
+        found = await clone.verify()
     assert (found.settled, found.clean) == (None, True)

@@ -1,24 +1,22 @@
 """What the tests write: agents, payment sagas with their steps, and reserved spend."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 
+from ledger.aggregates import authorization
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.authorization import (
-    AuthorizationApproved,
-    AuthorizationDenied,
-    AuthorizationRequested,
-    AuthorizationVoided,
-    authorization_name,
-)
 from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transfer import TransferExecuted, TransferStarted
 from ledger.database import Database
-from ledger.sagas.saga_log import Opened, Opening, Run, open_saga
-from ledger.sagas.step_log import StepClaim
+from ledger.errors import StateRefused
+from ledger.sagas.saga_log import Compensation, Opened, Opening, Run, begin_compensation, open_saga
+from ledger.sagas.step_log import Started, StepClaim, commit_step, start_step
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 AUTHOR = Author("user:u-17", metadata={"ip": "203.0.113.7"})
@@ -95,6 +93,73 @@ def facts(_: Loaded) -> Decision[dict[str, object] | None]:
     return Decision({"seen": "nothing"})
 
 
+async def take_step(
+    database: Database, step: StepClaim | None = None, author: Author = AUTHOR
+) -> dict[str, object]:
+    """Carry out a step that only touches our database: it holds 1."""
+    return await commit_step(database, author, step or claim(), [], hold)
+
+
+async def begin_step(database: Database, step: StepClaim | None = None) -> Started:
+    """Begin a step that calls the outside, and has seen nothing there."""
+    return await start_step(database, AUTHOR, step or claim(), [], facts, within=WITHIN)
+
+
+def changed(_: Loaded) -> Decision[Any]:
+    """What a step that was done may not be asked for."""
+    raise AssertionError("what is done is not decided again")
+
+
+def refuse(_: Loaded) -> Decision[dict[str, object]]:
+    """What a step decides that refuses."""
+    raise StateRefused("agent revoked", "agent_revoked")
+
+
+async def compensate(
+    database: Database,
+    epoch: int = 1,
+    run_id: str = "run-1",
+    cause: str = "cancelled",
+    reason: str | None = None,
+) -> Compensation:
+    """Begin to undo payment/rent."""
+    return await begin_compensation(database, AUTHOR, "payment/rent", epoch, run_id, cause, reason)
+
+
+async def open_undoing_payment(database: Database) -> None:
+    """payment/rent as a saga in which any step may stand, or be undone."""
+    await open_payment(database)
+    await compensate(database)
+
+
+def resource_begun(
+    name: str = "db", environment: str = "dev", kind: str = "postgres.database", change: str = "c"
+) -> ResourceChangeStarted:
+    return ResourceChangeStarted(
+        environment=environment, name=name, kind=kind, change=change, action="create"
+    )
+
+
+def resource_made(
+    kind: str = "postgres.database", change: str = "c", **spec: object
+) -> ResourceCreated:
+    return ResourceCreated(change=change, kind=kind, spec=spec, depends_on=[], outputs={})
+
+
+def transfer_started(authorization_id: str, amount_minor: int) -> TransferStarted:
+    """transfer/t-1, of payment/rent."""
+    return TransferStarted(
+        transfer_id="t-1",
+        authorization_id=authorization_id,
+        saga_id="payment/rent",
+        adapter="mock",
+        key="payment/rent",
+        amount_minor=amount_minor,
+        currency="ARS",
+        destination="2850590940090418135201",
+    )
+
+
 def window(agent_id: str = "expense-bot") -> SpendWindow:
     """Today's spend of an agent."""
     today: date = datetime.now(UTC).date()
@@ -105,8 +170,8 @@ def spend(amount_minor: int, count: int = 1) -> list[SpendChange]:
     return [SpendChange(window=window(), amount_minor=amount_minor, count=count)]
 
 
-def requested(authorization_id: str, amount_minor: int) -> AuthorizationRequested:
-    return AuthorizationRequested(
+def requested(authorization_id: str, amount_minor: int) -> authorization.AuthorizationRequested:
+    return authorization.AuthorizationRequested(
         authorization_id=authorization_id,
         saga_id="payment/rent",
         agent_id="expense-bot",
@@ -122,15 +187,17 @@ def requested(authorization_id: str, amount_minor: int) -> AuthorizationRequeste
 
 async def reserve(database: Database, authorization_id: str, amount_minor: int) -> str:
     """Ask for an amount within the daily LIMIT: `approved` or `denied`."""
-    aggregate = authorization_name(authorization_id)
+    aggregate = authorization.authorization_name(authorization_id)
 
     def decide(loaded: Loaded) -> Decision[str]:
         first = requested(authorization_id, amount_minor)
         total = loaded.spent(window()).amount_minor + amount_minor
         if total > LIMIT:
-            denied = AuthorizationDenied(reason="exceeded_daily_limit")
+            denied = authorization.AuthorizationDenied(reason="exceeded_daily_limit")
             return Decision("denied", [(aggregate, first), (aggregate, denied)])
-        approved = AuthorizationApproved(automatic=True, spend=spend(amount_minor), binding="b")
+        approved = authorization.AuthorizationApproved(
+            automatic=True, spend=spend(amount_minor), binding="b"
+        )
         events: list[tuple[str, Event]] = [(aggregate, first), (aggregate, approved)]
         return Decision("approved", events, {window(): LIMIT})
 
@@ -139,8 +206,24 @@ async def reserve(database: Database, authorization_id: str, amount_minor: int) 
 
 async def release(database: Database, authorization_id: str, amount_minor: int) -> None:
     """Void it, and give the amount back to the window it came from."""
-    voided = AuthorizationVoided(spend=spend(-amount_minor, -1), reason="cancelled")
-    await write(database, authorization_name(authorization_id), voided)
+    voided = authorization.AuthorizationVoided(spend=spend(-amount_minor, -1), reason="cancelled")
+    await write(database, authorization.authorization_name(authorization_id), voided)
+
+
+async def fill(database: Database) -> None:
+    """Rows in every table, some of several events in one commit."""
+    await register(database)
+    await set_policy(database)
+    await open_payment(database)
+    await take_step(database)
+    await reserve(database, "a-1", 100)
+    await reserve(database, "a-2", 200)
+    await release(database, "a-1", 100)
+    await revoke(database)
+    transferred = TransferExecuted(reference="M-1")
+    await write(database, "transfer/t-1", transfer_started("a-2", 200), transferred)
+    await write(database, "resource/dev/db", resource_begun())
+    await write(database, "resource/dev/db", resource_made(x=None), resource_begun())
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -5,283 +5,158 @@ attempts too.
 """
 
 from ledger.aggregates.aggregate import aggregate_id
-from tests.ledger.rules.attempt import Told, attempts_of
+from tests.ledger.rules.attempt import Tries, attempts_of
 from tests.ledger.rules.world import AGENT, BOT, NOBODY, POLICY, event, moved, new_row, row
 
-STEP_BACK = "now() - interval '1 microsecond'"
+AHEAD, STEP_BACK = "now() + interval '1 hour'", "now() - interval '1 microsecond'"
 NOBODY_ID = aggregate_id(NOBODY)
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 
-STATE_WITHOUT_EVENT: Told = {
-    "a row and no event": ("ZA004", "require_events", (row(),)),
-    "a new row and no event": ("ZA004", "require_events", (new_row(),)),
-    "two versions and the last event": ("ZA004", "require_events", (row(3), event(3))),
-    "two versions and the first event": ("ZA004", "require_events", (row(3), event(2))),
-    "a new row that begins at version 2": (
-        "ZA004",
-        "require_events",
-        (new_row(NOBODY, 2), event(2, NOBODY)),
-    ),
-    "an event of another aggregate": (
-        "ZA004",
-        "require_events",
-        (row(), *moved(POLICY)),
-    ),
-    "a new row with a forged base": (
-        "ZA004",
-        "require_events",
-        (new_row(NOBODY, 2, base="1"), event(2, NOBODY)),
-    ),
-    "an event a microsecond away": (
-        "ZA004",
-        "require_events",
-        (row(at="clock_timestamp()"), event()),
-    ),
-    "a forged base and transaction id": (
-        "ZA004",
-        "require_events",
-        (row(3, xid="'3'", base="2"), event(3)),
-    ),
+STATE_WITHOUT_EVENT: Tries = {
+    "a row and no event": row(),
+    "a new row and no event": new_row(),
+    "two versions and the last event": (row(3), event(3)),
+    "two versions and the first event": (row(3), event(2)),
+    "a new row that begins at version 2": (new_row(NOBODY, 2), event(2, NOBODY)),
+    "an event of another aggregate": (row(), *moved(POLICY)),
+    "a new row with a forged base": (new_row(NOBODY, 2, base="1"), event(2, NOBODY)),
+    "an event a microsecond away": (row(at="clock_timestamp()"), event()),
+    "a forged base and transaction id": (row(3, xid="'3'", base="2"), event(3)),
     "an upsert of a row": (
-        "ZA004",
-        "require_events",
-        (
-            new_row(BOT)
-            + " ON CONFLICT (aggregate_id) DO UPDATE SET version = 2, head_at = now()",
-        ),
+        new_row(BOT) + " ON CONFLICT (aggregate_id) DO UPDATE SET version = 2, head_at = now()"
     ),
     "a merge into a row": (
-        "ZA004",
-        "require_events",
-        (
-            f"MERGE INTO ledger.agents a USING (SELECT 1) s ON a.aggregate_id = '{AGENT.id}' "
-            "WHEN MATCHED THEN UPDATE SET version = 2, head_at = now()",
-        ),
+        f"MERGE INTO ledger.agents a USING (SELECT 1) s ON a.aggregate_id = '{AGENT.id}' "
+        "WHEN MATCHED THEN UPDATE SET version = 2, head_at = now()"
     ),
     "a row behind a view": (
-        "ZA004",
-        "require_events",
-        (
-            "CREATE TEMP VIEW agents AS SELECT * FROM ledger.agents",
-            row().replace("ledger.agents", "pg_temp.agents"),
-        ),
+        "CREATE TEMP VIEW agents AS SELECT * FROM ledger.agents",
+        row().replace("ledger.agents", "pg_temp.agents"),
     ),
     "a row behind a view with a rule": (
-        "ZA004",
-        "require_events",
-        (
-            "CREATE TEMP VIEW agents AS SELECT * FROM ledger.agents",
-            f"CREATE RULE instead AS ON INSERT TO pg_temp.agents DO INSTEAD {row()}",
-            new_row().replace("ledger.agents", "pg_temp.agents"),
-        ),
+        "CREATE TEMP VIEW agents AS SELECT * FROM ledger.agents",
+        f"CREATE RULE instead AS ON INSERT TO pg_temp.agents DO INSTEAD {row()}",
+        new_row().replace("ledger.agents", "pg_temp.agents"),
     ),
     "a row behind a trigger of one's own": (
-        "ZA004",
-        "require_events",
-        (
-            "CREATE TEMP TABLE mine (x integer)",
-            "CREATE FUNCTION pg_temp.move() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-            f"AS $$ BEGIN {row()}; RETURN NEW; END $$",
-            "CREATE TRIGGER move BEFORE INSERT ON mine "
-            "FOR EACH ROW EXECUTE FUNCTION pg_temp.move()",
-            "INSERT INTO mine VALUES (1)",
-        ),
+        "CREATE TEMP TABLE mine (x integer)",
+        "CREATE FUNCTION pg_temp.move() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"AS $$ BEGIN {row()}; RETURN NEW; END $$",
+        "CREATE TRIGGER move BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION pg_temp.move()",
+        "INSERT INTO mine VALUES (1)",
     ),
     "a row behind a function of one's own": (
-        "ZA004",
-        "require_events",
-        (
-            "CREATE FUNCTION pg_temp.move() RETURNS void LANGUAGE sql SECURITY DEFINER "
-            f"SET search_path = pg_temp AS $$ {row()} $$",
-            "SELECT pg_temp.move()",
-        ),
+        "CREATE FUNCTION pg_temp.move() RETURNS void LANGUAGE sql SECURITY DEFINER "
+        f"SET search_path = pg_temp AS $$ {row()} $$",
+        "SELECT pg_temp.move()",
     ),
     "a row under a cursor": (
-        "ZA004",
-        "require_events",
-        (
-            "DECLARE one CURSOR FOR SELECT * FROM ledger.agents FOR UPDATE",
-            "FETCH one",
-            "UPDATE ledger.agents SET version = 2, head_at = now() WHERE CURRENT OF one",
-        ),
+        "DECLARE one CURSOR FOR SELECT * FROM ledger.agents FOR UPDATE",
+        "FETCH one",
+        "UPDATE ledger.agents SET version = 2, head_at = now() WHERE CURRENT OF one",
     ),
-    "a prepared statement": (
-        "ZA004",
-        "require_events",
-        (f"PREPARE move AS {row()}", "EXECUTE move", "DEALLOCATE move"),
-    ),
-    "constraints set immediate first": ("ZA004", "require_events", (CHECK_NOW, row())),
-    "constraints set deferred": (
-        "ZA004",
-        "require_events",
-        (row(), "SET CONSTRAINTS ALL DEFERRED"),
-    ),
+    "a prepared statement": (f"PREPARE move AS {row()}", "EXECUTE move", "DEALLOCATE move"),
+    "constraints set immediate first": (CHECK_NOW, row()),
+    "constraints set deferred": (row(), "SET CONSTRAINTS ALL DEFERRED"),
     "the refusal caught in a block": (
-        "ZA004",
-        "require_events",
-        (
-            row(),
-            f"DO $$ BEGIN {CHECK_NOW}; EXCEPTION WHEN OTHERS THEN NULL; END $$",
-        ),
+        row(),
+        f"DO $$ BEGIN {CHECK_NOW}; EXCEPTION WHEN OTHERS THEN NULL; END $$",
     ),
-    "the row in a savepoint": (
-        "ZA004",
-        "require_events",
-        ("SAVEPOINT one", row(), "RELEASE one"),
-    ),
-    "its event rolled back to a savepoint": (
-        "ZA004",
-        "require_events",
-        (row(), "SAVEPOINT one", event(), "ROLLBACK TO one"),
-    ),
+    "the row in a savepoint": ("SAVEPOINT one", row(), "RELEASE one"),
+    "its event rolled back to a savepoint": (row(), "SAVEPOINT one", event(), "ROLLBACK TO one"),
     "its event checked and rolled back": (
-        "ZA004",
-        "require_events",
-        (row(), "SAVEPOINT one", event(), CHECK_NOW, "ROLLBACK TO one"),
+        row(),
+        "SAVEPOINT one",
+        event(),
+        CHECK_NOW,
+        "ROLLBACK TO one",
     ),
     "its event raised away": (
-        "ZA004",
-        "require_events",
-        (
-            row(),
-            f"DO $$ BEGIN {event()}; RAISE EXCEPTION 'away'; EXCEPTION WHEN OTHERS THEN NULL; "
-            "END $$",
-        ),
+        row(),
+        f"DO $$ BEGIN {event()}; RAISE EXCEPTION 'away'; EXCEPTION WHEN OTHERS THEN NULL; END $$",
     ),
     "an event in a log of one's own": (
-        "ZA004",
-        "require_events",
-        (
-            "CREATE TEMP TABLE event_log AS TABLE ledger.event_log",
-            "SET LOCAL search_path = pg_temp, ledger, pg_catalog",
-            row(),
-            "UPDATE event_log SET version = 2, \"timestamp\" = now(), "
-            "xid = (SELECT xid FROM agents)",
-        ),
+        "CREATE TEMP TABLE event_log AS TABLE ledger.event_log",
+        "SET LOCAL search_path = pg_temp, ledger, pg_catalog",
+        row(),
+        'UPDATE event_log SET version = 2, "timestamp" = now(), xid = (SELECT xid FROM agents)',
     ),
-    "under repeatable read": (
-        "ZA004",
-        "require_events",
-        ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", row()),
-    ),
-    "under serializable": (
-        "ZA004",
-        "require_events",
-        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", row()),
-    ),
-}  # fmt: skip
-
-ROW_AGAINST_ITS_HEAD: Told = {
-    "the same version": ("ZA003", "stamp_row", (row(1),)),
-    "a lower version": ("ZA003", "stamp_row", (row(0),)),
-    "a negative version": ("ZA003", "stamp_row", (new_row(NOBODY, -1),)),
-    "a change without a version": (
-        "ZA003",
-        "stamp_row",
-        ("UPDATE ledger.agents SET state = 'revoked', head_at = now()",),
-    ),
-    "the same version with its event in place": (
-        "ZA003",
-        "stamp_row",
-        ("UPDATE ledger.agents SET version = version, head_at = now()",),
-    ),
-    "a new row at version 0": ("ZA003", "stamp_row", (new_row(NOBODY, 0),)),
-    "a time before the transaction": (
-        "ZA003",
-        "stamp_row",
-        (row(at=STEP_BACK), event(at=STEP_BACK)),
-    ),
-    "a new row before the transaction": (
-        "ZA003",
-        "stamp_row",
-        (new_row(at=STEP_BACK), event(1, NOBODY, at=STEP_BACK)),
-    ),
-    "a time to come": (
-        "ZA003",
-        "stamp_row",
-        (row(at="now() + interval '1 hour'"), event(at="now() + interval '1 hour'")),
-    ),
-    "a new row at a time to come": (
-        "ZA003",
-        "stamp_row",
-        (
-            new_row(at="now() + interval '1 hour'"),
-            event(1, NOBODY, at="now() + interval '1 hour'"),
-        ),
-    ),
-    "a time of another zone": (
-        "ZA003",
-        "stamp_row",
-        (
-            "SET LOCAL TimeZone = '<UTC>-9'",
-            row(at="(now() + interval '9 hours')::timestamp AT TIME ZONE 'GMT'"),
-        ),
-    ),
-    "infinity": ("ZA003", "stamp_row", moved(AGENT, head_at="'infinity'")),
-    "minus infinity": ("ZA003", "stamp_row", moved(AGENT, head_at="'-infinity'")),
-    "a row written twice": ("ZA003", "stamp_row", (row(), row(3), event(2), event(3))),
-    "a row in a second table with the same event": (
-        "ZA003",
-        "stamp_row",
-        (
-            new_row(),
-            f"INSERT INTO ledger.policies SELECT '{NOBODY_ID}', '{NOBODY}', 1, 0, now(), "
-            "head_hash, xid, agent_id, currency, 1, 1, 1, time_zone FROM ledger.policies",
-            event(1, NOBODY),
-        ),
-    ),
-    "a row made and then changed": (
-        "ZA003",
-        "stamp_row",
-        (
-            new_row(),
-            f"UPDATE ledger.agents SET version = 2 WHERE aggregate_id = '{NOBODY_ID}'",
-            event(1, NOBODY),
-            event(2, NOBODY),
-        ),
-    ),
-    "a row written again after its check": (
-        "ZA003",
-        "stamp_row",
-        (*moved(AGENT), CHECK_NOW, "SET CONSTRAINTS ALL DEFERRED", row(3), event(3)),
-    ),
-    "a row written again in a savepoint": (
-        "ZA003",
-        "stamp_row",
-        (*moved(AGENT), "SAVEPOINT one", row(3, xid="'3'"), event(3)),
-    ),
-    "another name": ("ZA003", "stamp_row", (row(aggregate=f"'{NOBODY}'"), event())),
-    "another name, as its event": (
-        "ZA003",
-        "stamp_row",
-        (
-            row(aggregate=f"'{NOBODY}'"),
-            event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{NOBODY}'"),
-        ),
-    ),
-    "another id": (
-        "ZA003",
-        "stamp_row",
-        (row(aggregate_id=f"'{NOBODY_ID}'"), event(aggregate_id=f"'{NOBODY_ID}'")),
-    ),
-    "a copy of the row": (
-        "ZA003",
-        "stamp_row",
-        ("INSERT INTO ledger.agents SELECT * FROM ledger.agents",),
-    ),
-    "a second claim of the operation id": (
-        "23505",
-        "key",
-        (
-            f"INSERT INTO ledger.sagas SELECT '{NOBODY_ID}', 'saga/payment/other', 1, 0, now(), "
-            "head_hash, xid, kind, operation_id, state, epoch, input_hash, input, namespace, "
-            "namespace_id, task_queue, "
-            "workflow_id, run_id, lost, cause, cause_reason, result, started_at FROM ledger.sagas",
-            event(1, "saga/payment/other", aggregate_id=f"'{NOBODY_ID}'"),
-        ),
-    ),
-    "a version beyond all integers": ("22003", "type", (row(2**31),)),
-    "a time that is none": ("22007", "type", (row(at="'NaN'"),)),
+    "under repeatable read": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", row()),
+    "under serializable": ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", row()),
 }
 
-AGAINST_ROWS = [*attempts_of(STATE_WITHOUT_EVENT), *attempts_of(ROW_AGAINST_ITS_HEAD)]
+
+ROW_AGAINST_ITS_HEAD: Tries = {
+    "the same version": row(1),
+    "a lower version": row(0),
+    "a negative version": new_row(NOBODY, -1),
+    "a change without a version": "UPDATE ledger.agents SET state = 'revoked', head_at = now()",
+    "the same version with its event in place": (
+        "UPDATE ledger.agents SET version = version, head_at = now()",
+    ),
+    "a new row at version 0": new_row(NOBODY, 0),
+    "a time before the transaction": (row(at=STEP_BACK), event(at=STEP_BACK)),
+    "a new row before the transaction": (new_row(at=STEP_BACK), event(1, NOBODY, at=STEP_BACK)),
+    "a time to come": (row(at=AHEAD), event(at=AHEAD)),
+    "a new row at a time to come": (new_row(at=AHEAD), event(1, NOBODY, at=AHEAD)),
+    "a time of another zone": (
+        "SET LOCAL TimeZone = '<UTC>-9'",
+        row(at="(now() + interval '9 hours')::timestamp AT TIME ZONE 'GMT'"),
+    ),
+    "infinity": moved(AGENT, head_at="'infinity'"),
+    "minus infinity": moved(AGENT, head_at="'-infinity'"),
+    "a row written twice": (row(), row(3), event(2), event(3)),
+    "a row in a second table with the same event": (
+        new_row(),
+        f"INSERT INTO ledger.policies SELECT '{NOBODY_ID}', '{NOBODY}', 1, 0, now(), "
+        "head_hash, xid, agent_id, currency, 1, 1, 1, time_zone FROM ledger.policies",
+        event(1, NOBODY),
+    ),
+    "a row made and then changed": (
+        new_row(),
+        f"UPDATE ledger.agents SET version = 2 WHERE aggregate_id = '{NOBODY_ID}'",
+        event(1, NOBODY),
+        event(2, NOBODY),
+    ),
+    "a row written again after its check": (
+        *moved(AGENT),
+        CHECK_NOW,
+        "SET CONSTRAINTS ALL DEFERRED",
+        row(3),
+        event(3),
+    ),
+    "a row written again in a savepoint": (
+        *moved(AGENT),
+        "SAVEPOINT one",
+        row(3, xid="'3'"),
+        event(3),
+    ),
+    "another name": (row(aggregate=f"'{NOBODY}'"), event()),
+    "another name, as its event": (
+        row(aggregate=f"'{NOBODY}'"),
+        event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{NOBODY}'"),
+    ),
+    "another id": (row(aggregate_id=f"'{NOBODY_ID}'"), event(aggregate_id=f"'{NOBODY_ID}'")),
+    "a copy of the row": "INSERT INTO ledger.agents SELECT * FROM ledger.agents",
+}
+
+CLAIMED: Tries = {
+    "a second claim of the operation id": (
+        f"INSERT INTO ledger.sagas SELECT '{NOBODY_ID}', 'saga/payment/other', 1, 0, now(), "
+        "head_hash, xid, kind, operation_id, state, epoch, input_hash, input, namespace, "
+        "namespace_id, task_queue, workflow_id, run_id, lost, cause, cause_reason, result, "
+        "started_at FROM ledger.sagas",
+        event(1, "saga/payment/other", aggregate_id=f"'{NOBODY_ID}'"),
+    )
+}
+
+
+AGAINST_ROWS = attempts_of(
+    {
+        "ZA004 require_events": STATE_WITHOUT_EVENT,
+        "ZA003 stamp_row": ROW_AGAINST_ITS_HEAD,
+        "23505 key": CLAIMED,
+        "22003 type": {"a version beyond all integers": row(2**31)},
+        "22007 type": {"a time that is none": row(at="'NaN'")},
+    }
+)

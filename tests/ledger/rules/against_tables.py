@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Column
-
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import spend_windows
@@ -31,44 +29,30 @@ BAD_VALUES = {
 
 def _on_a_state_table(known: Known) -> Iterator[Attempt]:
     name, version = known.table, known.version + 1
-    yield Attempt(
-        f"{name}: a row and no event", "ZA004", "require_events", (row(version, known=known),)
-    )
-    stray = event(version, known.aggregate)
+    unsaid, stray = row(version, known=known), event(version, known.aggregate)
+    yield Attempt(f"{name}: a row and no event", "ZA004", "require_events", (unsaid,))
     yield Attempt(f"{name}: an event and no row", "ZA005", "require_row", (stray,))
     unmoved = row(known.version, known=known, base=str(known.version))
     yield Attempt(f"{name}: a base that asks for no event", "ZA003", "stamp_row", (unmoved,))
-    columns = AGGREGATE_TYPES[known.aggregate.split("/", 1)[0]].table.c
-    for column in columns:
+    for column in AGGREGATE_TYPES[known.aggregate.split("/", 1)[0]].table.c:
         if not column.nullable and column.name not in STAMPED:
-            yield _without(known, column)
+            without = moved(known, **{column.name: "NULL"})
+            rule = f"NOT NULL {name}.{column.name}"
+            yield Attempt(f"{name}: no {column.name}", "23502", rule, without)
     for column_name, value in BAD_VALUES[name].items():
         wrong = moved(known, **{column_name: value})
         yield Attempt(f"{name}: {column_name} {value}", "23514", "check", wrong)
-
-
-def _without(known: Known, column: Column[object]) -> Attempt:
-    statements = moved(known, **{column.name: "NULL"})
-    rule = f"NOT NULL {known.table}.{column.name}"
-    return Attempt(f"{known.table}: no {column.name}", "23502", rule, statements)
 
 
 def _on_the_log() -> Iterator[Attempt]:
     for column in event_log.c:
         # Of these two the worker may not even say that there is none.
         if not column.nullable and column.name not in {"position", "xid"}:
-            quoted = '"timestamp"' if column.name == "timestamp" else column.name
-            statements = (row(), event(**{quoted: "NULL"}))
-            yield Attempt(f"event_log: no {column.name}", *_of_none(column), statements)
-
-
-def _of_none(column: Column[object]) -> tuple[str, str]:
-    # No partition takes an event without a time, and that is found out first.
-    return (
-        ("23514", "partition")
-        if column.name == "timestamp"
-        else ("23502", f"NOT NULL event_log.{column.name}")
-    )
+            no_time = column.name == "timestamp"
+            statements = (row(), event(**{'"timestamp"' if no_time else column.name: "NULL"}))
+            # No partition takes an event without a time, and that is found out first.
+            refused = ("23514", "partition") if no_time else ("23502", f"NOT NULL {column}")
+            yield Attempt(f"event_log: no {column.name}", *refused, statements)
 
 
 def _on_spend_windows() -> Iterator[Attempt]:
@@ -87,11 +71,8 @@ def _two_rows(known: Known) -> Attempt:
     """Two rows of one id, both with all their events: what a key alone keeps out."""
     aggregate_type = known.aggregate.split("/", 1)[0]
     new = f"{aggregate_type}/twice"
-    statements = (
-        _copied(known, aggregate_type, new, 1),
-        _copied(known, aggregate_type, new, 2),
-        event(1, new),
-    )
+    copies = (_copied(known, aggregate_type, new, number) for number in (1, 2))
+    statements = (*copies, event(1, new))
     return Attempt(f"{known.table}: two rows of one id", "23505", "key", statements)
 
 

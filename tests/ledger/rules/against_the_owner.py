@@ -2,175 +2,85 @@
 
 from collections.abc import Iterator
 
+from tests.ledger.rules.against_events import COLUMNS, COPIED
 from tests.ledger.rules.against_grants import LOG
-from tests.ledger.rules.attempt import Attempt, Copy, Told, attempts_of
-from tests.ledger.rules.world import AGENT, BOT, WORLD, event, moved, row
+from tests.ledger.rules.attempt import Attempt, Copy, Tries, attempts_of
+from tests.ledger.rules.world import AGENT, WORLD, event, moved, row
 
-ROW = (1, "3", AGENT.id, AGENT.id, BOT, 2, "AgentRevoked", 1, "now", "user:x", "{}", "{}",
-       r"\x" + "00" * 32)  # fmt: skip
-REFUSED: Told = {
+
+def by_a_foreign_key(action: str, change: str) -> tuple[str, ...]:
+    """The id of the agent, changed with that of a row it refers to."""
+    return (
+        "CREATE TABLE ledger.mine (id uuid PRIMARY KEY)",
+        "INSERT INTO ledger.mine SELECT aggregate_id FROM ledger.agents",
+        "ALTER TABLE ledger.agents ADD FOREIGN KEY (aggregate_id) "
+        f"REFERENCES ledger.mine ON {action} CASCADE",
+        change,
+    )
+
+
+TAKEN_AWAY: Tries = {
     "merge a row away": (
-        "ZA002",
-        "refuse_change",
-        ("MERGE INTO ledger.agents a USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",),
+        "MERGE INTO ledger.agents a USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
     ),
     "merge the log away": (
-        "ZA002",
-        "refuse_change",
-        ("MERGE INTO ledger.event_log USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",),
+        "MERGE INTO ledger.event_log USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
     ),
     "upsert an event": (
-        "ZA002",
-        "refuse_change",
-        (
-            "INSERT INTO ledger.event_log OVERRIDING SYSTEM VALUE SELECT * FROM ledger.event_log "
-            "ON CONFLICT (aggregate_id, version, \"timestamp\") DO UPDATE SET payload = '{}'",
-        ),
+        "INSERT INTO ledger.event_log OVERRIDING SYSTEM VALUE SELECT * FROM ledger.event_log "
+        "ON CONFLICT (aggregate_id, version, \"timestamp\") DO UPDATE SET payload = '{}'"
     ),
     "an event to another partition": (
-        "ZA002",
-        "refuse_change",
-        ('UPDATE ledger.event_log SET "timestamp" = "timestamp" + interval \'1 month\'',),
+        'UPDATE ledger.event_log SET "timestamp" = "timestamp" + interval \'1 month\'',
     ),
     "update an event behind a view": (
-        "ZA002",
-        "refuse_change",
-        (
-            "CREATE TEMP VIEW mine AS SELECT * FROM ledger.event_log",
-            "UPDATE mine SET payload = '{}'",
-        ),
+        "CREATE TEMP VIEW mine AS SELECT * FROM ledger.event_log",
+        "UPDATE mine SET payload = '{}'",
     ),
-    "update an event by a foreign key": (
-        "ZA003",
-        "stamp_row",
-        (
-            "CREATE TABLE ledger.mine (id uuid PRIMARY KEY)",
-            "INSERT INTO ledger.mine SELECT aggregate_id FROM ledger.agents",
-            "ALTER TABLE ledger.agents ADD FOREIGN KEY (aggregate_id) "
-            "REFERENCES ledger.mine ON UPDATE CASCADE",
-            "UPDATE ledger.mine SET id = gen_random_uuid()",
-        ),
-    ),
-    "delete a row by a foreign key": (
-        "ZA002",
-        "refuse_change",
-        (
-            "CREATE TABLE ledger.mine (id uuid PRIMARY KEY)",
-            "INSERT INTO ledger.mine SELECT aggregate_id FROM ledger.agents",
-            "ALTER TABLE ledger.agents ADD FOREIGN KEY (aggregate_id) "
-            "REFERENCES ledger.mine ON DELETE CASCADE",
-            "DELETE FROM ledger.mine",
-        ),
-    ),
-    "truncate everything": ("ZA002", "refuse_change", ("TRUNCATE ledger.agents CASCADE",)),
-    "an event with another transaction id": (
-        "ZA005",
-        "require_row",
-        (event(xid="'3'"), row()),
-    ),
-    "a row for an event with another transaction id": (
-        "ZA004",
-        "require_events",
-        (row(), event(xid="'3'")),
-    ),
-    "an event with the id of an old transaction": (
-        "ZA005",
-        "require_row",
-        (event(xid="(SELECT xid FROM ledger.agents)"),),
-    ),
-    "an event by COPY with position and transaction id": (
-        "ZA005",
-        "require_row",
-        (
-            Copy(
-                "COPY ledger.event_log (position, xid, event_id, aggregate_id, aggregate, version, "
-                'event_type, schema_version, "timestamp", user_id, payload, metadata, hash) '
-                "FROM STDIN",
-                (ROW,),
-            ),
-        ),
-    ),
-    "an event straight into a partition": (
-        "ZA005",
-        "require_row",
-        (event(table="{partition}"),),
-    ),
-    "an event with a position, and no row": ("ZA005", "require_row", (event(position="7"),)),
-    "a position in the place of the next": (
-        "428C9",
-        "identity",
-        (row(), event(position="7").replace("OVERRIDING SYSTEM VALUE ", "")),
-    ),
+    "delete a row by a foreign key": by_a_foreign_key("DELETE", "DELETE FROM ledger.mine"),
+    "truncate everything": "TRUNCATE ledger.agents CASCADE",
     "truncate a new partition": (
-        "ZA002",
-        "refuse_change",
-        ("SELECT ledger.create_partition('2031-01-15')", "TRUNCATE ledger.event_log_2031_01"),
+        "SELECT ledger.create_partition('2031-01-15')",
+        "TRUNCATE ledger.event_log_2031_01",
     ),
+}
+
+BY_A_FOREIGN_KEY: Tries = {
+    "update an event by a foreign key": by_a_foreign_key(
+        "UPDATE", "UPDATE ledger.mine SET id = gen_random_uuid()"
+    )
+}
+
+WITHOUT_ITS_ROW: Tries = {
+    "an event with another transaction id": (event(xid="'3'"), row()),
+    "an event with the id of an old transaction": event(xid="(SELECT xid FROM ledger.agents)"),
+    "an event by COPY with position and transaction id": Copy(
+        f"COPY ledger.event_log (position, xid, {COLUMNS}) FROM STDIN", ((1, "3", *COPIED),)
+    ),
+    "an event straight into a partition": event(table="{partition}"),
+    "an event with a position, and no row": event(position="7"),
+}
+
+PARTITIONS: Tries = {
     "a partition in the hours that another zone leaves": (
-        "42P17",
-        "partition",
-        (
-            "SET LOCAL TimeZone = '<UTC>+5'",
-            "SELECT ledger.create_partition('2031-01-15')",
-            "SET LOCAL TimeZone = 'GMT'",
-            "CREATE TABLE ledger.mine PARTITION OF ledger.event_log "
-            "FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2031-01-01 05:00+00')",
-        ),
-    ),
-    "an event without a position": (
-        "23502",
-        "NOT NULL event_log.position",
-        (event(position="NULL"), row()),
-    ),
-    "an event without a transaction id": (
-        "23502",
-        "NOT NULL event_log.xid",
-        (event(xid="NULL"), row()),
-    ),
-    "an event with no partition for it": (
-        "23514",
-        "partition",
-        (
-            "ALTER TABLE ledger.event_log DETACH PARTITION ledger.{partition}",
-            *moved(AGENT),
-        ),
+        "SET LOCAL TimeZone = '<UTC>+5'",
+        "SELECT ledger.create_partition('2031-01-15')",
+        "SET LOCAL TimeZone = 'GMT'",
+        "CREATE TABLE ledger.mine PARTITION OF ledger.event_log "
+        "FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2031-01-01 05:00+00')",
     ),
     "an overlapping partition": (
-        "42P17",
-        "partition",
-        (
-            "CREATE TABLE ledger.mine PARTITION OF ledger.event_log "
-            "FOR VALUES FROM (now() - interval '1 second') TO (now() + interval '1 second')",
-        ),
+        "CREATE TABLE ledger.mine PARTITION OF ledger.event_log "
+        "FOR VALUES FROM (now() - interval '1 second') TO (now() + interval '1 second')"
     ),
-    "a prepared transaction": (
-        "55000",
-        "setting",
-        (*moved(AGENT), "PREPARE TRANSACTION 'later'"),
-    ),
-    "partitions for more than two years": (
-        "ZA010",
-        "create_partitions",
-        ("SELECT ledger.create_partitions(25)",),
-    ),
-    "partitions of the past": (
-        "ZA010",
-        "create_partitions",
-        ("SELECT ledger.create_partitions(-1)",),
-    ),
-    "disable the triggers of the session": (
-        "42501",
-        "grant",
-        ("SET session_replication_role = replica",),
-    ),
-    "become a superuser": ("42501", "grant", ("ALTER ROLE CURRENT_USER SUPERUSER",)),
-    "run a program": ("42501", "grant", ("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'",)),
-    "write the catalog": (
-        "42501",
-        "grant",
-        ("UPDATE pg_catalog.pg_trigger SET tgenabled = 'D'",),
-    ),
-    "become the worker": ("42501", "grant", ("SET ROLE amends_worker",)),
+}
+
+NOT_GRANTED: Tries = {
+    "disable the triggers of the session": "SET session_replication_role = replica",
+    "become a superuser": "ALTER ROLE CURRENT_USER SUPERUSER",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'",
+    "write the catalog": "UPDATE pg_catalog.pg_trigger SET tgenabled = 'D'",
+    "become the worker": "SET ROLE amends_worker",
 }
 
 
@@ -185,4 +95,39 @@ def _taken_away() -> Iterator[Attempt]:
         yield Attempt(changed, "ZA002", "refuse_change", (changed,), "owner")
 
 
-AGAINST_THE_OWNER = [*attempts_of(REFUSED, "owner"), *_taken_away()]
+AGAINST_THE_OWNER = attempts_of(
+    {
+        "ZA002 refuse_change": TAKEN_AWAY,
+        "ZA003 stamp_row": BY_A_FOREIGN_KEY,
+        "ZA005 require_row": WITHOUT_ITS_ROW,
+        "ZA004 require_events": {
+            "a row for an event with another transaction id": (row(), event(xid="'3'"))
+        },
+        "428C9 identity": {
+            "a position in the place of the next": (
+                row(),
+                event(position="7").replace("OVERRIDING SYSTEM VALUE ", ""),
+            )
+        },
+        "42P17 partition": PARTITIONS,
+        "23502 NOT NULL event_log.position": {
+            "an event without a position": (event(position="NULL"), row())
+        },
+        "23502 NOT NULL event_log.xid": {
+            "an event without a transaction id": (event(xid="NULL"), row())
+        },
+        "23514 partition": {
+            "an event with no partition for it": (
+                "ALTER TABLE ledger.event_log DETACH PARTITION ledger.{partition}",
+                *moved(AGENT),
+            )
+        },
+        "55000 setting": {"a prepared transaction": (*moved(AGENT), "PREPARE TRANSACTION 'later'")},
+        "ZA010 create_partitions": {
+            "partitions for more than two years": "SELECT ledger.create_partitions(25)",
+            "partitions of the past": "SELECT ledger.create_partitions(-1)",
+        },
+        "42501 grant": NOT_GRANTED,
+    },
+    "owner",
+) + list(_taken_away())

@@ -37,14 +37,22 @@ class Attempt:
     role: Role = "worker"
     given: tuple[str, ...] = ()
 
+    @property
+    def texts(self) -> list[str]:
+        return [each if isinstance(each, str) else each.statement for each in self.statements]
 
-# name: (SQLSTATE, what refuses, statements)
-Told = Mapping[str, tuple[str, str, tuple[str | Copy, ...]]]
+
+# name: what is tried, in one statement or several.
+Tries = dict[str, str | Copy | tuple[str | Copy, ...]]
 
 
-def attempts_of(told: Told, role: Role = "worker") -> list[Attempt]:
-    """The attempts of a table of them."""
-    return [Attempt(name, *what, role=role) for name, what in told.items()]
+def attempts_of(told: Mapping[str, Tries], role: Role = "worker") -> list[Attempt]:
+    """The attempts of tables of them, by the SQLSTATE and the rule that refuse them."""
+    return [
+        Attempt(name, refusal, rule, tried if isinstance(tried, tuple) else (tried,), role)
+        for (refusal, _, rule), tries in ((key.partition(" "), told[key]) for key in told)
+        for name, tried in tries.items()
+    ]
 
 
 # The functions that refuse; any other `rule` is PostgreSQL's.

@@ -1,40 +1,26 @@
 """The world to attack."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import asdict
 
-import psycopg
 import pytest
-from psycopg import AsyncConnection, sql
 
-from ledger.database import open_database
 from tests.conftest import CloneDatabase
+from tests.ledger.conftest import Clone, WrittenTemplate, dropped_afterwards
 from tests.ledger.rules.attempt import Attacked
 from tests.ledger.rules.world import fill
 from worker.embedded.servers import EmbeddedServers
 
 
 @pytest.fixture(scope="session")
-async def world_template(
-    servers: EmbeddedServers, ledger_template: str, clone_database: CloneDatabase
-) -> str:
-    """The name of a ledger with the world in it, to clone."""
-    name = await clone_database(ledger_template)
-    async with open_database(servers.ledger_url("amends_worker", name), size=1) as database:
-        await fill(database)
-    return name
+async def world_template(written_template: WrittenTemplate) -> str:
+    """A ledger with the world in it, to clone."""
+    return await written_template(fill)
 
 
-@asynccontextmanager
-async def a_world(servers: EmbeddedServers, name: str) -> AsyncIterator[Attacked]:
-    urls = {
-        role: servers.ledger_url(f"amends_{role}", name) for role in ("worker", "auditor", "owner")
-    }
-    urls["superuser"] = psycopg.conninfo.make_conninfo(servers.main.url(), dbname=name)
-    async with Attacked(urls) as attacked:
-        yield attacked
-    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
-        await connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+@pytest.fixture
+def template(world_template: str) -> str:
+    return world_template
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +28,13 @@ async def attacked(
     servers: EmbeddedServers, world_template: str, clone_database: CloneDatabase
 ) -> AsyncIterator[Attacked]:
     """One world for all attempts: each is refused and leaves it as it was."""
-    async with a_world(servers, await clone_database(world_template)) as world:
+    name = await clone_database(world_template)
+    async with dropped_afterwards(servers, name) as clone, Attacked(asdict(clone)) as world:
         yield world
 
 
 @pytest.fixture
-async def stage(
-    servers: EmbeddedServers, world_template: str, clone_database: CloneDatabase
-) -> AsyncIterator[Attacked]:
+async def stage(clone: Clone) -> AsyncIterator[Attacked]:
     """A world of its own for one test."""
-    async with a_world(servers, await clone_database(world_template)) as world:
+    async with Attacked(asdict(clone)) as world:
         yield world

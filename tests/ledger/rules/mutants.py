@@ -66,6 +66,18 @@ _REFUSAL = re.compile(r"RAISE EXCEPTION .*?USING ERRCODE = '\w+';", re.DOTALL)
 _GLUE = re.compile(r"\b(IF|OR|AND|WHERE|THEN)\b|[;')]")
 
 
+def _texts(replaced: str | tuple[str, str]) -> tuple[str, str]:
+    """A text of a rule and what stands in its place."""
+    if isinstance(replaced, tuple):
+        return replaced
+    return replaced, "IF false THEN" if replaced.startswith("IF ") else ""
+
+
+TEXTS = {
+    file: {what: _texts(text) for what, text in rules.items()} for file, rules in REPLACED.items()
+}
+
+
 def _function(file: str, old: str, new: str) -> str:
     text = read_sql(REVISION, file)
     assert text.count(old) == 1, f"{file}.sql has no longer, or more than once: {old}"
@@ -74,8 +86,8 @@ def _function(file: str, old: str, new: str) -> str:
 
 def in_functions() -> Iterator[Mutant]:
     """One per condition, assignment and branch."""
-    for file, replaced in REPLACED.items():
-        for old, new, what in replaced:
+    for file, replaced in TEXTS.items():
+        for what, (old, new) in replaced.items():
             name = f"{file}: {what}"
             # A value that is no longer set may let any attempt through.
             rules = set() if ":=" in old else {WHO_REFUSES.get(file, file)}
@@ -88,17 +100,8 @@ def in_functions() -> Iterator[Mutant]:
 
 def unmutated() -> dict[str, list[str]]:
     """The lines of the rules that no mutant touches, by file: there shall be none."""
-    return {
-        file: lines
-        for file in (
-            "stamp_row",
-            "require_events",
-            "write_count_events",
-            "require_row",
-            "refuse_change",
-        )
-        if (lines := _untouched(file))
-    }
+    files = ("stamp_row", "require_events", "write_count_events", "require_row", "refuse_change")
+    return {file: lines for file in files if (lines := _untouched(file))}
 
 
 def _untouched(file: str) -> list[str]:
@@ -106,15 +109,13 @@ def _untouched(file: str) -> list[str]:
     spans = [found.span() for found in _BRANCH.finditer(body)]
     # A refusal is part of the condition before it.
     spans += [found.span() for found in (*_REFUSAL.finditer(body), *_WRITING.finditer(body))]
-    for old, _, _ in REPLACED[file]:
+    for old, _ in TEXTS[file].values():
         begins = body.index(old)
         spans.append((begins, begins + len(old)))
-    kept = list(body)
     for begins, ends in spans:
-        kept[begins:ends] = (
-            character if character == "\n" else " " for character in body[begins:ends]
-        )
-    lines = (line.strip() for line in "".join(kept).splitlines())
+        # Nothing but the ends of its lines.
+        body = body[:begins] + re.sub(".", " ", body[begins:ends]) + body[ends:]
+    lines = (line.strip() for line in body.splitlines())
     return [line for line in lines if not _FRAME.fullmatch(line) and _GLUE.sub("", line).strip()]
 
 
@@ -164,16 +165,10 @@ async def constraints(connection: Connection) -> list[Mutant]:
         "AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid) ORDER BY 1, 2",
         (tables,),
     )
-    return found + [
-        Mutant(
-            f"unique index {index}",
-            f"unique index {index}",
-            (f"DROP INDEX ledger.{index}",),
-            frozenset({"key"}),
-            table,
-        )
-        for table, index in await cursor.fetchall()
-    ]
+    for table, index in await cursor.fetchall():
+        name, dropped = f"unique index {index}", f"DROP INDEX ledger.{index}"
+        found.append(Mutant(name, name, (dropped,), frozenset({"key"}), table))
+    return found
 
 
 def _constraint(table: str, name: str, kind: str, column: str | None) -> Mutant:
@@ -206,48 +201,40 @@ def on_tables(partition: str) -> Iterator[Mutant]:
     """One per table and privilege that a role has not."""
     for role in ("worker", "auditor"):
         for table, privilege in privileges_not_held(role):
+            name = f"{role} has no {privilege}"
             named = "a partition" if table == "{partition}" else table
-            grant = f"GRANT {privilege} ON ledger.{table} TO amends_{role}"
-            yield Mutant(
-                f"{role} has no {privilege} on {named}",
-                f"{role} has no {privilege}",
-                (grant.replace("{partition}", partition),),
-                frozenset({"grant"}),
-                table.replace("{partition}", partition),
-                role,
-            )
+            place = table.replace("{partition}", partition)
+            grant = f"GRANT {privilege} ON ledger.{place} TO amends_{role}"
+            yield Mutant(f"{name} on {named}", name, (grant,), frozenset({"grant"}), place, role)
 
 
-# What else a role has not: name, role, SQL that gives it.
+_ALL = "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ledger TO PUBLIC"
+# What else a role has not: (role, name, SQL that gives it).
 GIVEN = (
-    ("worker may not set a position", "worker",
-     "GRANT INSERT (position) ON ledger.event_log TO amends_worker"),
-    ("worker may not set a transaction id", "worker",
-     "GRANT INSERT (xid) ON ledger.event_log TO amends_worker"),
-    ("worker may not use the sequence", "worker",
-     "GRANT ALL ON SEQUENCE ledger.event_log_position_seq TO amends_worker"),
-    ("worker may not create in the schema", "worker",
-     "GRANT CREATE ON SCHEMA ledger TO amends_worker"),
-    ("worker may not create a schema", "worker",
-     "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO amends_worker', "
-     "current_database()); END $$"),
-    ("nobody may use all functions", "worker",
-     "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ledger TO PUBLIC"),
-    ("nobody may use all functions, the auditor too", "auditor",
-     "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ledger TO PUBLIC"),
-    ("worker is not the owner", "worker", "GRANT amends_owner TO amends_worker"),
-    ("worker is not the auditor", "worker", "GRANT amends_auditor TO amends_worker"),
-    ("auditor is not the worker", "auditor", "GRANT amends_worker TO amends_auditor"),
-    ("worker is no superuser", "worker", "ALTER ROLE amends_worker SUPERUSER"),
-    ("auditor is no superuser", "auditor", "ALTER ROLE amends_auditor SUPERUSER"),
-    ("worker makes no roles", "worker", "ALTER ROLE amends_worker CREATEROLE"),
-    ("owner is no superuser", "owner", "ALTER ROLE amends_owner SUPERUSER"),
+    ("worker", "may not set a position", "GRANT INSERT (position) ON ledger.event_log TO {}"),
+    ("worker", "may not set a transaction id", "GRANT INSERT (xid) ON ledger.event_log TO {}"),
+    ("worker", "may not use the sequence",
+     "GRANT ALL ON SEQUENCE ledger.event_log_position_seq TO {}"),
+    ("worker", "may not create in the schema", "GRANT CREATE ON SCHEMA ledger TO {}"),
+    ("worker", "may not create a schema",
+     "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {}', current_database()); END $$"),
+    ("worker", "nobody may use all functions", _ALL),
+    ("auditor", "nobody may use all functions, the auditor too", _ALL),
+    ("worker", "is not the owner", "GRANT amends_owner TO {}"),
+    ("worker", "is not the auditor", "GRANT amends_auditor TO {}"),
+    ("auditor", "is not the worker", "GRANT amends_worker TO {}"),
+    ("worker", "is no superuser", "ALTER ROLE {} SUPERUSER"),
+    ("auditor", "is no superuser", "ALTER ROLE {} SUPERUSER"),
+    ("worker", "makes no roles", "ALTER ROLE {} CREATEROLE"),
+    ("owner", "is no superuser", "ALTER ROLE {} SUPERUSER"),
 )  # fmt: skip
 
 
 def given() -> Iterator[Mutant]:
-    for name, role, statement in GIVEN:
-        yield Mutant(name, name, (statement,), frozenset({"grant"}), "", role)
+    for role, what, statement in GIVEN:
+        name = what if what.startswith("nobody") else f"{role} {what}"
+        gift = statement.replace("{}", f"amends_{role}")
+        yield Mutant(name, name, (gift,), frozenset({"grant"}), "", role)
 
 
 async def settings(connection: Connection) -> list[Mutant]:
@@ -257,19 +244,14 @@ async def settings(connection: Connection) -> list[Mutant]:
         "FROM pg_proc p, unnest(proconfig) setting "
         "WHERE pronamespace = 'ledger'::regnamespace ORDER BY 1, 4"
     )
-    pinned = [
-        Mutant(
-            f"{setting} of {name}",
-            f"{setting} of {name}",
-            (f"ALTER {'PROCEDURE' if kind == 'p' else 'FUNCTION'} {signature} RESET {setting}",),
-            setting=True,
-        )
-        for name, signature, kind, setting in await cursor.fetchall()
-    ]
+    found = []
+    for name, signature, kind, setting in await cursor.fetchall():
+        reset = f"ALTER {'PROCEDURE' if kind == 'p' else 'FUNCTION'} {signature} RESET {setting}"
+        found.append(Mutant(f"{setting} of {name}", f"{setting} of {name}", (reset,), setting=True))
     default = "ALTER TABLE ledger.event_log ALTER xid DROP DEFAULT"
     always = "ALTER TABLE ledger.event_log ALTER position SET GENERATED BY DEFAULT"
     return [
-        *pinned,
+        *found,
         Mutant("default of xid", "the event carries its transaction", (default,)),
         Mutant("identity of position", "position is GENERATED ALWAYS", (always,)),
     ]

@@ -79,10 +79,7 @@ class Outcome:
 
 
 def fits_a_savepoint(attempt: Attempt) -> bool:
-    return not any(
-        isinstance(statement, str) and statement.startswith(_OF_THE_TRANSACTION)
-        for statement in attempt.statements
-    )
+    return not any(text.startswith(_OF_THE_TRANSACTION) for text in attempt.texts)
 
 
 async def outcome_of(connection: Connection, attempt: Attempt, partition: str) -> str:
@@ -136,21 +133,13 @@ def suitable(mutant: Mutant, attempts: Sequence[Attempt], partition: str) -> Ite
             continue
         if mutant.rules and attempt.rule not in mutant.rules:
             continue
-        text = _text(attempt, partition)
+        text = " ".join(attempt.texts).replace("{partition}", partition)
         if mutant.setting and "SET LOCAL" not in text:
             continue
         if not mutant.rules and attempt.rule == "grant" and not attempt.given:
             continue
         if not mutant.table or f"ledger.{mutant.table}" in text:
             yield attempt
-
-
-def _text(attempt: Attempt, partition: str) -> str:
-    texts = (
-        statement if isinstance(statement, str) else statement.statement
-        for statement in attempt.statements
-    )
-    return " ".join(texts).replace("{partition}", partition)
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -175,9 +164,8 @@ def _line(family: str, told: Sequence[Outcome]) -> str:
     strict = [name for outcome in told for name in outcome.too_strict]
     if through:
         # One that is about this very privilege, if there is one.
-        example = max(through, key=lambda name: name.split()[0] in family).replace(
-            "{partition}", "a partition"
-        )
+        example = max(through, key=lambda name: name.split()[0] in family)
+        example = example.replace("{partition}", "a partition")
     elif strict:
         example = f"refused though legal: {strict[0]}"
     else:

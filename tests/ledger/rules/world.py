@@ -9,20 +9,8 @@ from dataclasses import dataclass
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.resource import ResourceChangeStarted
-from ledger.aggregates.transfer import TransferStarted
 from ledger.database import Database
-from ledger.sagas.step_log import commit_step
-from tests.ledger.writing import (
-    AUTHOR,
-    claim,
-    hold,
-    open_payment,
-    register,
-    reserve,
-    set_policy,
-    write,
-)
+from tests.ledger import writing
 
 
 @dataclass(frozen=True)
@@ -44,18 +32,10 @@ class Known:
 BOT = agent_name("expense-bot")
 AGENT = Known(BOT, 1)
 POLICY = Known("policy/expense-bot", 1)
-WORLD = {
-    known.table: known
-    for known in (
-        AGENT,
-        POLICY,
-        Known("saga/payment/rent", 1),
-        Known("step/payment/rent/hold", 1),
-        Known("authorization/a-1", 2),
-        Known("transfer/t-1", 1),
-        Known("resource/dev/shop-db", 1),
-    )
-}
+OTHERS = {"saga/payment/rent": 1, "step/payment/rent/hold": 1, "authorization/a-1": 2}
+OTHERS |= {"transfer/t-1": 1, "resource/dev/shop-db": 1}
+_KNOWN = (AGENT, POLICY, *(Known(name, version) for name, version in OTHERS.items()))
+WORLD = {known.table: known for known in _KNOWN}
 NOBODY = "agent/nobody"
 COUNTED = "ledger.count_events(gen_random_uuid(), now(), '3', 0, 1)"
 NO_HASH = "decode(repeat('00', 32), 'hex')"
@@ -63,26 +43,13 @@ NO_HASH = "decode(repeat('00', 32), 'hex')"
 
 async def fill(database: Database) -> None:
     """Write the world, by the one way to write."""
-    await register(database)
-    await set_policy(database)
-    await open_payment(database)
-    await commit_step(database, AUTHOR, claim("hold"), [], hold)
-    await reserve(database, "a-1", 100)
-    transfer = TransferStarted(
-        transfer_id="t-1",
-        authorization_id="a-1",
-        saga_id="payment/rent",
-        adapter="mock",
-        key="payment/rent",
-        amount_minor=100,
-        currency="ARS",
-        destination="2850590940090418135201",
-    )
-    await write(database, "transfer/t-1", transfer)
-    resource = ResourceChangeStarted(
-        environment="dev", name="shop-db", kind="postgres.database", change="c-1", action="create"
-    )
-    await write(database, "resource/dev/shop-db", resource)
+    await writing.register(database)
+    await writing.set_policy(database)
+    await writing.open_payment(database)
+    await writing.take_step(database)
+    await writing.reserve(database, "a-1", 100)
+    await writing.write(database, "transfer/t-1", writing.transfer_started("a-1", 100))
+    await writing.write(database, "resource/dev/shop-db", writing.resource_begun("shop-db"))
 
 
 def event(
