@@ -78,11 +78,7 @@ async def test_what_was_not_sent_in_time_is_never_sent(
 
 
 async def test_what_landed_counts_even_if_we_hear_of_it_after_the_time_to_send(
-    driver: Driver,
-    probe: Probe,
-    agent: str,
-    inject: Inject,
-    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_after", delay_ms=500)

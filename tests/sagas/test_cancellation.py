@@ -198,12 +198,7 @@ async def test_a_payment_that_is_cancelled_at_any_await_is_undone_or_captured(
 
 
 async def test_a_decision_and_a_cancel_in_one_task_end_in_an_undo(
-    client: Client,
-    place: Place,
-    probe: Probe,
-    stops: Stops,
-    inject: Inject,
-    new_agent: NewAgent,
+    client: Client, place: Place, probe: Probe, stops: Stops, inject: Inject, new_agent: NewAgent
 ) -> None:
     """Nobody works while both arrive: the worker that comes back gets them in the same task."""
     payments = Payments(Driver(client, "cancelled-at-once"), probe, stops, inject, new_agent)

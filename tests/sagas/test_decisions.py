@@ -8,15 +8,7 @@ from temporalio.client import RPCError, WorkflowUpdateFailedError
 
 from starter import Amends
 from tests.sagas.conftest import QUEUE, Inject
-from tests.support.driver import (
-    USER,
-    Driver,
-    payment,
-    raw,
-    registration,
-    saga_of,
-    until_history,
-)
+from tests.support.driver import USER, Driver, payment, raw, registration, saga_of, until_history
 from tests.support.probe import Probe
 from tests.support.until import until
 
@@ -81,8 +73,7 @@ async def test_of_two_approvals_at_once_one_counts(
     request = payment(agent, 55_000, capture="manual")
     await driver.submit(request)
     answers = await asyncio.gather(
-        *(driver.tell(request, "approve", by) for by in (USER, OTHER_USER)),
-        return_exceptions=True,
+        *(driver.tell(request, "approve", by) for by in (USER, OTHER_USER)), return_exceptions=True
     )
     refused = [answer for answer in answers if isinstance(answer, WorkflowUpdateFailedError)]
     assert len(refused) == 1

@@ -192,13 +192,7 @@ async def test_a_retry_that_is_in_vain_asks_again(
     ],
 )
 async def test_a_cancel_while_nobody_can_tell_prevents_the_payment_or_brings_it_back(
-    driver: Driver,
-    probe: Probe,
-    agent: str,
-    inject: Inject,
-    fault: str,
-    end: str,
-    event_type: str,
+    driver: Driver, probe: Probe, agent: str, inject: Inject, fault: str, end: str, event_type: str
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, fault)

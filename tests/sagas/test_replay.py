@@ -13,15 +13,7 @@ from tests.sagas.conftest import Inject, NewAgent
 from tests.sagas.scenarios import SCENARIOS, Stage
 from tests.support.driver import Driver
 from tests.support.probe import Probe
-from tests.support.replaying import (
-    RECORD,
-    DoesNotReplay,
-    history_of,
-    names,
-    record,
-    replay,
-    saved,
-)
+from tests.support.replaying import RECORD, DoesNotReplay, history_of, names, record, replay, saved
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -135,11 +135,7 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
 
 
 async def test_many_at_once_stop_it_until_a_person_says_go_on(
-    driver: Driver,
-    probe: Probe,
-    sweeper: Sweeper,
-    agent: str,
-    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lost_sagas, "LOST_WITHOUT_A_PERSON", 2)
     requests = await asyncio.gather(*(lost(driver, agent, "capture") for _ in range(3)))

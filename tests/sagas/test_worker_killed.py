@@ -73,11 +73,7 @@ async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_tw
 
 @pytest.mark.usefixtures("quick_heartbeat")
 async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
-    driver: Driver,
-    probe: Probe,
-    agent: str,
-    inject: Inject,
-    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfers, "heartbeat", nullcontext)
     wakes_ms = 4_000  # long after somebody else has done its work
