@@ -19,10 +19,12 @@ from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
 from ledger.store.commit import Author, Decision, Ref, commit
 from tests.conftest import CloneDatabase
+from tests.infrastructure.driver import Target
 from tests.sagas.cancellation import Stops
+from tests.sagas.sweeping import Sweeper
 from tests.support.activity_gates import Gates, standstill
 from tests.support.closing import until_the_core_has_left
-from tests.support.driver import Driver, Json, new_id, payment, policy, saga_of
+from tests.support.driver import Driver, Handle, Json, new_id, payment, policy, saga_of
 from tests.support.probe import Probe
 from tests.support.tcp_gate import Gate, tcp_gate
 from tests.support.until import until
@@ -41,6 +43,7 @@ SWEEP_QUEUE = "sagas-sweep"
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
+Landed = Callable[..., Awaitable[Handle]]
 Stuck = Callable[..., Awaitable[Json]]
 NewWorker = Callable[..., AbstractAsyncContextManager[WorkerProcess]]
 
@@ -189,6 +192,32 @@ async def inject(bank: MockBank) -> Inject:
 
 
 @pytest.fixture
+def landed(driver: Driver, probe: Probe, inject: Inject) -> Landed:
+    """`await landed(request, "slow_after", delay_ms=500)`: a payment runs, the bank has done the
+    work, and has not said so."""
+
+    async def run(request: Json, fault: FaultName, **more: Any) -> Handle:
+        await inject(request, fault, **more)
+        handle = await driver.start(request)
+        await probe.until_booked(request)
+        return handle
+
+    return run
+
+
+@pytest.fixture
+def sweeper(driver: Driver, probe: Probe) -> Sweeper:
+    return Sweeper(driver.client, SWEEP_QUEUE, probe)
+
+
+@pytest.fixture(scope="module")
+def target(servers: EmbeddedServers) -> Target:
+    """The server on which changes make their roles."""
+    assert servers.target is not None
+    return Target(servers.target.url())
+
+
+@pytest.fixture
 def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts at outside calls show that they live, and hear of a cancel, twice a second."""
     quick = timedelta(seconds=1.5)
@@ -207,14 +236,14 @@ def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def nobody_can_tell(driver: Driver, agent: str, inject: Inject, soon_asked: None) -> Stuck:
     """`await nobody_can_tell("timeout_after")`: a payment of which the bank can't say whether it
-    landed, and which waits for a person."""
+    landed, and which waits for a person, or is in another state."""
 
-    async def stuck(fault: str) -> Json:
+    async def stuck(fault: str, state: str = "needs_attention") -> Json:
         request = payment(agent, 45_000)
         await inject(request, fault)
         await inject(request, "timeout_before", operation="find", remaining=1_000)
         await driver.start(request)
-        await until(lambda: driver.is_in(request, "needs_attention"))
+        await until(lambda: driver.is_in(request, state))
         return request
 
     return stuck
@@ -222,18 +251,15 @@ def nobody_can_tell(driver: Driver, agent: str, inject: Inject, soon_asked: None
 
 @pytest.fixture
 def can_not_be_undone(
-    driver: Driver, probe: Probe, agent: str, inject: Inject, soon_asked: None
+    driver: Driver, agent: str, inject: Inject, landed: Landed, soon_asked: None
 ) -> Stuck:
     """`await can_not_be_undone()`: a payment that was cancelled after the money moved, whose bank
     never answers the reversal, and which waits for a person."""
 
     async def stuck() -> Json:
         request = payment(agent, 45_000)
-        await inject(request, "slow_after", delay_ms=300)
         await inject(request, "timeout_before", operation="reverse", remaining=1_000)
-        handle = await driver.start(request)
-        await probe.until_booked(request)
-        await handle.cancel()
+        await (await landed(request, "slow_after", delay_ms=300)).cancel()
         await until(lambda: driver.is_in(request, "needs_attention"))
         return request
 

@@ -253,7 +253,7 @@ async def test_a_saga_that_another_namespace_carries_is_in_progress(
     driver: Driver, probe: Probe, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    await open_elsewhere(ledger, request)
+    await open_elsewhere(ledger, request, QUEUE)
     assert (await driver.failure(await driver.start(request))).type == "operation_in_progress"
     assert await probe.booked(request) is None
 
@@ -267,7 +267,7 @@ async def test_a_run_under_another_workflow_id_is_invalid_input(
     failure = await driver.failure(handle)
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
-    assert await probe.saga(request) is None
+    assert await probe.saga(request) == {}
 
 
 async def test_a_submit_under_another_workflow_id_is_invalid_input(
@@ -277,4 +277,4 @@ async def test_a_submit_under_another_workflow_id_is_invalid_input(
     failure = await refused(driver.submit(request, id=f"payment/not-{request['operation_id']}"))
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
-    assert await probe.saga(request) is None
+    assert await probe.saga(request) == {}
