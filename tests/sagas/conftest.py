@@ -19,7 +19,7 @@ from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
 from ledger.store.commit import Author, Decision, Ref, commit
 from tests.conftest import CloneDatabase
-from tests.infrastructure.driver import Target
+from tests.infrastructure.driver import Target, role
 from tests.sagas.cancellation import Stops
 from tests.sagas.sweeping import Sweeper
 from tests.support.activity_gates import Gates, standstill
@@ -236,14 +236,14 @@ def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def nobody_can_tell(driver: Driver, agent: str, inject: Inject, soon_asked: None) -> Stuck:
     """`await nobody_can_tell("timeout_after")`: a payment of which the bank can't say whether it
-    landed, and which waits for a person, or is in another state."""
+    landed, and which waits for a person."""
 
-    async def stuck(fault: str, state: str = "needs_attention") -> Json:
+    async def stuck(fault: str) -> Json:
         request = payment(agent, 45_000)
         await inject(request, fault)
         await inject(request, "timeout_before", operation="find", remaining=1_000)
         await driver.start(request)
-        await until(lambda: driver.is_in(request, state))
+        await until(lambda: driver.is_in(request, "needs_attention"))
         return request
 
     return stuck
@@ -304,6 +304,15 @@ async def working_for(
         finally:
             stop.set()
             await task
+
+
+async def start_change(client: Client, name: str, **options: Any) -> Handle:
+    """A change for `gated` that makes a and b side by side, and c after a."""
+    a, b, c = (f"{name}-{letter}" for letter in "abc")
+    present = [role(a), role(b), {**role(c), "depends_on": [a]}]
+    request = {"operation_id": name, "actor": "user:ana", "present": present}
+    options |= {"id": f"change/{name}", "task_queue": f"{GATED}-changes"}
+    return await client.start_workflow("InfrastructureSaga", request, **options)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Whatever happens, the bank moves money once or not at all, and the spend stays r
 known which.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -34,13 +35,11 @@ async def test_what_landed_before_its_answer_was_lost_is_found_and_not_sent_agai
     assert progress["steps"][-1]["detail"].startswith("the bank did not answer")
     assert await probe.spent(agent) == (45_000, 1)
     step = await probe.step(request, STEP)
-    assert step is not None
     assert (step["state"], step["attention"]) == ("unknown", None)
     assert (await handle.result())["state"] == "captured"
     assert await probe.deliveries(request) == 1
-    assert await probe.told(request, f"step/%/{STEP}") == [
-        *("StepStarted", "StepLeftUnknown", "StepDone")
-    ]
+    told = await probe.told(request, f"step/%/{STEP}")
+    assert told == ["StepStarted", "StepLeftUnknown", "StepDone"]
     assert (await probe.event(request, "StepDone"))["payload"]["tries"] == 4
     pauses = [
         event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
@@ -73,17 +72,6 @@ async def test_a_bank_that_never_answers_is_one_that_can_not_tell(
     assert await probe.deliveries(request) == 1
 
 
-async def test_what_never_arrived_is_sent_after_the_bank_has_said_so(
-    driver: Driver, probe: Probe, agent: str, inject: Inject
-) -> None:
-    request = payment(agent, 45_000)
-    await inject(request, "timeout_before")
-    assert (await driver.run(request))["state"] == "captured"
-    assert await probe.deliveries(request) == 1
-    told = await probe.told(request, f"step/%/{STEP}")
-    assert told == ["StepStarted", "StepLeftUnknown", "StepDone"]
-
-
 async def test_what_never_arrived_and_may_no_longer_be_sent_is_undone(
     driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +93,7 @@ async def test_what_never_arrived_and_may_no_longer_be_sent_is_undone(
     assert reports == [("authorize", "done", "undone"), (STEP, "failed", None)]
 
 
-async def test_what_nobody_can_tell_waits_for_a_person_and_stays_reserved(
+async def test_what_nobody_can_tell_stays_reserved_until_a_person_says_and_of_four_one_counts(
     driver: Driver, probe: Probe, agent: str, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
@@ -115,25 +103,25 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_stays_reserved(
     assert (step["state"], step["verbs"]) == ("needs_attention", ["retry", "resolve"])
     asked = await probe.event(request, "StepAttentionRequested")
     assert asked["user_id"] == "system:amends"
-    assert asked["payload"] == {
-        "reason": "the bank did not answer find",
-        "epoch": 1,
-        "tries": asked["payload"]["tries"],
-        "undoing": False,
-    }
+    why, tries = "the bank did not answer find", asked["payload"]["tries"]
+    assert asked["payload"] == {"reason": why, "epoch": 1, "tries": tries, "undoing": False}
     row = await probe.step(request, STEP)
-    assert row is not None
-    assert (row["state"], row["attention"]) == ("unknown", "the bank did not answer find")
+    assert (row["state"], row["attention"]) == ("unknown", why)
     assert await probe.spent(agent) == (45_000, 1)
     reference = (await probe.until_booked(request))["reference"]
-    done = {**ANA, "evidence": reference, "outcome": "done"}
-    assert (await driver.tell(request, "resolve", done))["state"] == "running"
+    done = {"step": STEP, "evidence": reference, "outcome": "done"}
+    sayings = [{**done, "actor": f"user:u-{number}"} for number in range(4)]
+    answers = await asyncio.gather(
+        *(driver.tell(request, "resolve", by) for by in sayings), return_exceptions=True
+    )
+    [(who, answer)] = [(n, each) for n, each in enumerate(answers) if isinstance(each, dict)]
+    assert answer["state"] == "running"
     result = await driver.result(request)
     assert (result["state"], result["provider_reference"]) == ("captured", reference)
     assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (45_000, 1)
     for event_type in ("StepResolved", "TransferExecuted"):
-        assert await probe.told_by(request, event_type) == "user:ana"
+        assert await probe.told_by(request, event_type) == f"user:u-{who}"
     assert (await probe.event(request, "StepResolved"))["payload"]["evidence"] == reference
 
 
@@ -143,8 +131,7 @@ async def test_a_transfer_that_a_person_says_has_failed_gives_the_spend_back(
     request = await nobody_can_tell("timeout_before")
     # On the telephone: they never had it, and will not take it any more.
     await bank.cancel(saga_of(request))
-    failed = {**ANA, "evidence": "ticket 17", "outcome": "failed"}
-    await driver.tell(request, "resolve", failed)
+    await driver.tell(request, "resolve", {**ANA, "evidence": "ticket 17", "outcome": "failed"})
     result = await driver.result(request)
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
     assert await probe.spent(agent) == (0, 0)
@@ -152,23 +139,7 @@ async def test_a_transfer_that_a_person_says_has_failed_gives_the_spend_back(
     assert (await probe.event(request, "TransferCancelled"))["payload"]["reason"] == "ticket 17"
 
 
-async def test_a_retry_looks_again_and_finds_what_the_bank_did(
-    driver: Driver, probe: Probe, agent: str, nobody_can_tell: Stuck
-) -> None:
-    request = await nobody_can_tell("timeout_after")
-    await probe.heal(request)
-    progress = await driver.tell(request, "retry", {**ANA, "reason": "the bank is back"})
-    assert progress["state"] in ("resolving", "running")
-    assert (await driver.result(request))["state"] == "captured"
-    retried = await probe.event(request, "StepRetryRequested")
-    assert (retried["user_id"], retried["payload"]["reason"]) == ("user:ana", "the bank is back")
-    assert await probe.deliveries(request) == 1
-    row = await probe.step(request, STEP)
-    assert row is not None
-    assert row["attention"] is None
-
-
-async def test_a_retry_that_is_in_vain_asks_again(
+async def test_a_doubt_outlives_a_retry_in_vain_and_the_run_until_a_retry_finds_what_landed(
     driver: Driver, probe: Probe, nobody_can_tell: Stuck
 ) -> None:
     request = await nobody_can_tell("timeout_after")
@@ -179,9 +150,18 @@ async def test_a_retry_that_is_in_vain_asks_again(
         return asked and await driver.is_in(request, "needs_attention")
 
     await until(asked_again)
-    await driver.tell(request, "cancel")
+    await driver.handle(request).terminate()
+    await driver.start(request)
+    await until(lambda: driver.is_in(request, "needs_attention"))
     await probe.heal(request)
-    assert (await driver.result(request))["state"] == "compensated"
+    progress = await driver.tell(request, "retry", {**ANA, "reason": "the bank is back"})
+    assert progress["state"] in ("resolving", "running")
+    assert (await driver.result(request))["state"] == "captured"
+    events = await probe.events(request)
+    _, retried = [each for each in events if each["event_type"] == "StepRetryRequested"]
+    assert (retried["user_id"], retried["payload"]["reason"]) == ("user:ana", "the bank is back")
+    assert await probe.deliveries(request) == 1
+    assert (await probe.step(request, STEP))["attention"] is None
 
 
 @pytest.mark.parametrize(
@@ -199,20 +179,15 @@ async def test_a_cancel_while_nobody_can_tell_prevents_the_payment_or_brings_it_
     await inject(request, "timeout_before", operation="find", remaining=1_000)
     handle = await driver.start(request)
     await until(lambda: driver.is_in(request, "resolving"))
-    progress = await driver.tell(request, "cancel")
-    assert progress["state"] == "compensating"
+    assert (await driver.tell(request, "cancel"))["state"] == "compensating"
     await probe.heal(request)
     result = await handle.result()
     assert (result["state"], result["reason"]) == ("compensated", "cancelled")
     assert await probe.is_booked_as(request, end)
     assert await probe.told_by(request, event_type) == USER["actor"]
     assert await probe.spent(agent) == (0, 0)
-    report = result["steps"][-1]
-    assert (report["name"], report["outcome"], report["undo_outcome"]) == (
-        STEP,
-        "unknown",
-        "undone",
-    )
+    undone = {"name": STEP, "outcome": "unknown", "undo_outcome": "undone"}
+    assert result["steps"][-1].items() >= undone.items()
 
 
 async def test_a_cancel_of_what_waits_for_a_person_undoes_it(
@@ -226,9 +201,7 @@ async def test_a_cancel_of_what_waits_for_a_person_undoes_it(
     assert (await driver.result(request))["state"] == "compensated"
     assert await probe.is_booked_as(request, "reversed")
     assert await probe.spent(agent) == (0, 0)
-    row = await probe.step(request, STEP)
-    assert row is not None
-    assert row["attention"] is None
+    assert (await probe.step(request, STEP))["attention"] is None
 
 
 async def test_a_capture_that_nobody_can_tell_is_answered_with_that(
@@ -243,16 +216,3 @@ async def test_a_capture_that_nobody_can_tell_is_answered_with_that(
     await probe.heal(request)
     await driver.tell(request, "retry", ANA)
     assert (await driver.result(request))["state"] == "captured"
-
-
-async def test_a_saga_that_waits_for_a_person_goes_on_waiting_in_another_run(
-    driver: Driver, probe: Probe, nobody_can_tell: Stuck
-) -> None:
-    request = await nobody_can_tell("timeout_after")
-    await driver.handle(request).terminate()
-    handle = await driver.start(request)
-    await until(lambda: driver.is_in(request, "needs_attention"))
-    await probe.heal(request)
-    await driver.tell(request, "retry", ANA)
-    assert (await handle.result())["state"] == "captured"
-    assert await probe.deliveries(request) == 1

@@ -1,8 +1,6 @@
 """What persons may say of a payment that can't get on alone, what is refused, and whose undo they
 mend."""
 
-import asyncio
-
 from activities.adapters.mock import MockBank
 from tests.sagas.conftest import Inject, Stuck
 from tests.support.driver import Driver, Json, payment, saga_of
@@ -57,37 +55,7 @@ async def test_what_does_not_fit_a_doubt_is_refused_and_changes_nothing(
     assert (await driver.result(request))["state"] == "captured"
 
 
-async def test_what_does_not_fit_an_undo_is_refused_and_changes_nothing(
-    driver: Driver, probe: Probe, can_not_be_undone: Stuck
-) -> None:
-    request = await can_not_be_undone()
-    told = await probe.told(request)
-    late = await driver.refusal(request, "cancel", {"actor": "user:ana"})
-    assert late.message == "can't cancel: the saga is being compensated (cancelled)"
-    await refuses(driver, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
-    assert await probe.told(request) == told
-    await probe.heal(request)
-    await driver.tell(request, "retry", ANA)
-    assert (await driver.result(request))["residuals"] == []
-
-
-async def test_of_two_decisions_at_once_one_counts_and_the_other_is_refused(
-    driver: Driver, probe: Probe, nobody_can_tell: Stuck
-) -> None:
-    request = await nobody_can_tell("timeout_after")
-    reference = (await probe.until_booked(request))["reference"]
-    done = {"evidence": reference, "outcome": "done", "step": STEP}
-
-    decisions = [{**done, "actor": f"user:u-{number}"} for number in range(4)]
-    answers = await asyncio.gather(
-        *(driver.tell(request, "resolve", by) for by in decisions), return_exceptions=True
-    )
-    (who,) = [number for number, answer in enumerate(answers) if isinstance(answer, dict)]
-    assert (await driver.result(request))["state"] == "captured"
-    assert await probe.told_by(request, "StepResolved") == f"user:u-{who}"
-
-
-async def test_a_reversal_that_the_bank_never_answers_waits_for_a_person(
+async def test_a_reversal_that_the_bank_never_answers_waits_for_a_person_who_says_what_fits_it(
     driver: Driver, probe: Probe, agent: str, can_not_be_undone: Stuck
 ) -> None:
     request = await can_not_be_undone()
@@ -95,6 +63,11 @@ async def test_a_reversal_that_the_bank_never_answers_waits_for_a_person(
     assert (step["state"], step["tries"]) == ("needs_attention", 2)
     assert step["verbs"] == ["retry", "skip", "resolve"]
     assert await probe.spent(agent) == (45_000, 1)
+    told = await probe.told(request)
+    late = await driver.refusal(request, "cancel", {"actor": "user:ana"})
+    assert late.message == "can't cancel: the saga is being compensated (cancelled)"
+    await refuses(driver, request, NOT_ALLOWED_OF_AN_UNDO, "not_allowed")
+    assert await probe.told(request) == told
     await probe.heal(request)
     await driver.tell(request, "retry", {**ANA, "reason": "the bank is back"})
     result = await driver.result(request)

@@ -94,42 +94,27 @@ async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
     assert await probe.spent(agent) == (45_000, 1)
 
 
-async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
+async def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_one_without_sandbox_goes_on(
     driver: Driver, probe: Probe, agent: str, inject: Inject, new_worker: NewWorker
 ) -> None:
     queue = new_id("stopped")
     driver = replace(driver, queue=queue)
-    request = payment(agent, 45_000)
-    await inject(request, "slow_after", delay_ms=1_000)
+    running, waiting = payment(agent, 45_000), payment(agent, 55_000)
+    await inject(running, "slow_after", delay_ms=1_000)
     async with new_worker(queue) as worker:
         await worker.start()
         await worker.until_health(200)
-        handle = await driver.start(request)
-        await probe.until_booked(request)
+        await driver.submit(waiting)
+        await driver.start(running)
+        await probe.until_booked(running)
         assert await worker.stop() == 0
-        assert "TransferExecuted" in await probe.told(request)
-        await worker.start()
-        assert (await handle.result())["state"] == "captured"
-        assert await worker.stop() == 0
-    assert await probe.deliveries(request) == 1
-
-
-async def test_a_worker_without_the_sandbox_carries_what_one_with_it_began(
-    driver: Driver, probe: Probe, agent: str, new_worker: NewWorker
-) -> None:
-    queue = new_id("unsandboxed")
-    driver = replace(driver, queue=queue)
-    request = payment(agent, 55_000)
-    async with new_worker(queue) as worker:
-        await worker.start()
-        await driver.submit(request)
-        assert await worker.stop() == 0
+    assert "TransferExecuted" in await probe.told(running)
     async with new_worker(queue, AMENDS_WORKFLOW_SANDBOX="off") as worker:
         await worker.start()
-        await driver.tell(request, "approve")
-        assert (await driver.result(request))["state"] == "captured"
+        await driver.tell(waiting, "approve")
+        assert [(await driver.result(it))["state"] for it in (running, waiting)] == ["captured"] * 2
         assert await worker.stop() == 0
-    assert await probe.deliveries(request) == 1
+    assert [await probe.deliveries(it) for it in (running, waiting)] == [1, 1]
 
 
 async def test_a_cancel_between_the_transfer_and_its_settlement_brings_the_money_back(
