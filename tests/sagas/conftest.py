@@ -37,9 +37,8 @@ from workflows.contract.admission import DATA_CONVERTER
 from workflows.contract.agent import PolicyRequest
 
 TEMPLATE = "sagas_template"
-QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
-GATED = "sagas-gated"
-SWEEP_QUEUE = "sagas-sweep"
+QUEUE, GATED = "sagas-payments", "sagas-gated"
+INFRASTRUCTURE_QUEUE, SWEEP_QUEUE = f"{QUEUE}-changes", f"{QUEUE}-sweep"
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
@@ -117,12 +116,8 @@ def quick_bank() -> Iterator[None]:
 @pytest.fixture(scope="module")
 async def working(place: Place, client: Client, quick_bank: None) -> AsyncIterator[None]:
     """The worker, wired as it is in production, in this process."""
-    stop = asyncio.Event()
-    async with wire(place.settings, client) as running:
-        task = asyncio.create_task(work(running.workers, stop))
+    async with working_for(client, place, QUEUE):
         yield
-        stop.set()
-        await task
 
 
 @pytest.fixture(scope="module")

@@ -161,6 +161,8 @@ class Payments:
         captured = end == "captured"
         assert await self.probe.spent(request["agent_id"]) == ((45_000, 1) if captured else (0, 0))
         assert await self.probe.is_booked_as(request, "executed") == captured
+        told = await self.probe.told(request)
+        assert max(told.count(it) for it in ("SagaCompensating", "TransferReversed")) <= 1
         saga = await self.probe.saga(request)
         assert saga["state"] in ("completed" if captured else "compensated", end.split(" ")[0])
         return end

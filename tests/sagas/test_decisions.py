@@ -21,7 +21,6 @@ from tests.support.driver import (
     until_history,
 )
 from tests.support.probe import Probe
-from tests.support.until import until
 
 # The cancel is in the history before the worker sees the start.
 DELAY = timedelta(seconds=1)
@@ -183,31 +182,26 @@ async def test_a_capture_after_the_agent_was_revoked_is_refused_also_in_another_
     assert await probe.booked(request) is None
 
 
+@pytest.mark.parametrize("by", [OTHER_USER, None], ids=["update", "temporal"])
 @pytest.mark.parametrize(("pesos", "waits_for"), [(55_000, "approval"), (45_000, "capture")])
-async def test_a_payment_that_is_cancelled_while_it_waits_is_voided(
-    driver: Driver, probe: Probe, agent: str, pesos: int, waits_for: str
+async def test_a_payment_that_is_cancelled_while_it_waits_is_voided_and_by_temporal_however_often(
+    driver: Driver, probe: Probe, agent: str, pesos: int, waits_for: str, by: Json | None
 ) -> None:
     request = payment(agent, pesos, capture="manual")
     assert (await driver.submit(request))["waits_for"] == waits_for
-    answer = await driver.tell(request, "cancel", OTHER_USER)
-    assert answer["state"] in ("compensating", "compensated")
+    if by:
+        assert (await driver.tell(request, "cancel", by))["state"] in (
+            "compensating",
+            "compensated",
+        )
+    else:
+        for _ in range(3):
+            await driver.handle(request).cancel()
     result = await driver.result(request)
     assert (result["state"], result["reason"]) == ("voided", "cancelled")
     event = await probe.event(request, "AuthorizationVoided")
-    assert (event["user_id"], event["payload"]["reason"]) == ("user:u-18", "too dear")
-    assert await probe.spent(agent) == (0, 0)
-
-
-async def test_temporals_own_cancel_undoes_too_however_often_it_comes(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 55_000)
-    await driver.submit(request)
-    for _ in range(3):
-        await driver.handle(request).cancel()
-    result = await driver.result(request)
-    assert (result["state"], result["reason"]) == ("voided", "cancelled")
-    assert (await probe.event(request, "AuthorizationVoided"))["user_id"] == "system:temporal"
+    assert event["user_id"] == (by or {"actor": "system:temporal"})["actor"]
+    assert by is None or event["payload"]["reason"] == by["reason"]
     assert await probe.spent(agent) == (0, 0)
 
 
@@ -236,35 +230,18 @@ async def test_a_cancel_before_anything_was_held_fails_the_saga(
     assert await probe.told(request) == ["SagaStarted", "SagaCompensating", "SagaFailed"]
 
 
-async def test_a_cancel_past_the_pivot_is_refused_and_the_payment_is_settled(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 45_000)
-    async with probe.refusing(request, "AuthorizationCaptured"):
-        handle = await driver.start(request)
-        # The step that fails leaves the workflow task after a while and waits on a timer.
-        await until_history(handle, "TIMER_STARTED")
-        refusal = await driver.refusal(request, "cancel")
-        await handle.cancel()
-    assert refusal.type == "not_allowed"
-    assert "past its pivot" in refusal.message
-    assert (await driver.result(request))["state"] == "captured"
-
-
-async def test_a_step_past_the_pivot_that_fails_is_shown_and_tried_again(
+async def test_past_the_pivot_a_step_that_fails_is_shown_and_tried_again_and_a_cancel_is_refused(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
     async with probe.refusing(request, "AuthorizationCaptured", sqlstate="22023"):
-        await driver.start(request)
-
-        async def is_shown() -> bool:
-            return bool((await driver.progress(request))["waits_for"] == "settle")
-
-        await until(is_shown)
+        handle = await driver.until_waits(request, "settle")
         step = await driver.step(request, "settle")
         assert (step["state"], step["tries"]) == ("running", 3)
         assert step["detail"].startswith("PostgreSQL: InvalidParameterValue (22023); tried again")
+        refusal = await driver.refusal(request, "cancel")
+        assert (refusal.type, "past its pivot" in refusal.message) == ("not_allowed", True)
+        await handle.cancel()
         assert await probe.is_booked_as(request, "executed")
-    assert (await driver.result(request))["state"] == "captured"
+    assert (await handle.result())["state"] == "captured"
     assert "SagaCompensating" not in await probe.told(request)

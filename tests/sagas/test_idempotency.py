@@ -30,11 +30,9 @@ from worker.embedded.temporal import program
 OTHER_CBU = "0170099220000067797370"
 REJECT = ("--id-reuse-policy", "RejectDuplicate", "--fail-existing")
 # What a client may say about an id that is in use.
-CONFLICT = {
-    policy.name: policy
-    for policy in WorkflowIDConflictPolicy
-    if policy != WorkflowIDConflictPolicy.UNSPECIFIED
-}
+CONFLICT: dict[str, Json] = {
+    policy.name: {"id_conflict_policy": policy} for policy in list(WorkflowIDConflictPolicy)[1:]
+} | {"deprecated": {"id_reuse_policy": WorkflowIDReusePolicy.TERMINATE_IF_RUNNING}}
 
 
 async def official_cli(servers: EmbeddedServers, verb: str, request: Json, *options: str) -> Any:
@@ -94,7 +92,7 @@ async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
     assert await probe.deliveries(request) == 1
 
 
-async def test_the_same_request_after_the_end_gets_the_first_answer_by_any_reuse_policy(
+async def test_the_same_request_after_the_end_also_written_otherwise_gets_the_first_answer(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
@@ -110,6 +108,8 @@ async def test_the_same_request_after_the_end_gets_the_first_answer_by_any_reuse
         again = ["SagaDuplicateReceived"] * repeats
         assert await probe.told(request, "saga/%") == ["SagaStarted", "SagaCompleted", *again]
     assert repeats > 0
+    more = {"capture": "automatic", "approve_within": "PT24H", "metadata": {"session": "s-2"}}
+    assert await driver.run({**dict(reversed(request.items())), **more}) == first
     assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (45_000, 1)
 
@@ -127,7 +127,7 @@ async def test_the_same_request_while_it_runs_has_no_second_effect(
     else:
         await probe.until_booked(request)
     try:
-        again = await driver.start(request, id_conflict_policy=CONFLICT[conflict])
+        again = await driver.start(request, **CONFLICT[conflict])
     except WorkflowAlreadyStartedError:
         assert conflict == "FAIL"
         again = driver.handle(request)
@@ -138,21 +138,10 @@ async def test_the_same_request_while_it_runs_has_no_second_effect(
     assert result["state"] == "captured"
     told = await probe.told(request)
     assert told.count("AuthorizationCaptured") == told.count("TransferExecuted") == 1
-    taken = conflict == "TERMINATE_EXISTING"
+    assert await probe.deliveries(request) == 1
+    taken = conflict in ("TERMINATE_EXISTING", "deprecated")
     assert told.count("SagaTakenOver") == (1 if taken else 0)
     assert (again.result_run_id != first.result_run_id) == (taken or conflict == "FAIL")
-
-
-async def test_the_deprecated_policy_that_terminates_a_running_saga_has_no_second_effect(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 55_000)
-    await driver.submit(request)
-    again = await driver.start(request, id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING)
-    await until_waits_for(again, "approval")
-    await driver.tell(request, "approve")
-    assert (await again.result())["state"] == "captured"
-    assert await probe.deliveries(request) == 1
 
 
 async def test_by_update_with_start_a_running_saga_records_the_repeat_and_answers_both(
@@ -181,19 +170,6 @@ async def test_ten_equal_requests_at_once_are_one_payment(
     assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (45_000, 1)
     assert (await probe.told(request)).count("SagaDuplicateReceived") == 9
-
-
-async def test_what_is_only_written_otherwise_is_the_same_request(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 45_000)
-    first = await driver.run(request)
-    again = {
-        **dict(reversed(request.items())),
-        **{"capture": "automatic", "approve_within": "PT24H", "metadata": {"session": "s-2"}},
-    }
-    assert await driver.run(again) == first
-    assert await probe.deliveries(request) == 1
 
 
 CHANGES: list[Json] = [

@@ -45,14 +45,20 @@ async def test_a_run_that_was_terminated_or_timed_out_or_whose_history_was_delet
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
-async def test_terminated_after_the_bank_did_the_work_and_before_it_answered(
-    probe: Probe, sweeper: Sweeper, agent: str, landed: Landed
+@pytest.mark.parametrize("fault", ["slow_after", "timeout_after"])
+async def test_terminated_after_the_bank_did_the_work_and_before_it_answered_or_was_asked_again(
+    probe: Probe, sweeper: Sweeper, agent: str, inject: Inject, landed: Landed, fault: str
 ) -> None:
     request = payment(agent, 45_000)
-    await end(await landed(request, "slow_after", delay_ms=2_000))
+    await inject(request, "timeout_before", operation="find", remaining=3)
+    handle = await landed(request, fault, delay_ms=2_000 if fault == "slow_after" else 0)
+    if fault == "timeout_after":
+        await until(lambda: probe.has_told(request, "StepLeftUnknown"))
+    await end(handle)
     assert (await sweeper.recover(request))["state"] == "compensated"
     assert await probe.is_booked_as(request, "reversed")
     await probe.told_once(request, "TransferReversed", "AuthorizationCompensated")
+    assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (0, 0)
 
 
@@ -104,20 +110,6 @@ async def test_terminated_during_the_undo_it_goes_on_with_it_and_the_first_cause
     await probe.told_once(request, "SagaLost", "SagaCompensating", "AuthorizationRejected")
 
 
-async def test_terminated_while_its_outcome_was_looked_up(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str, inject: Inject
-) -> None:
-    request = payment(agent, 45_000)
-    await inject(request, "timeout_after")
-    await inject(request, "timeout_before", operation="find", remaining=3)
-    await driver.start(request)
-    await until(lambda: probe.has_told(request, "StepLeftUnknown"))
-    await end(driver.handle(request))
-    assert (await sweeper.recover(request))["state"] == "compensated"
-    assert await probe.is_booked_as(request, "reversed")
-    assert await probe.deliveries(request) == 1
-
-
 async def test_two_sweeps_at_once_recover_it_once(
     driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
@@ -147,7 +139,7 @@ async def test_a_saga_that_lives_or_that_a_client_has_just_started_again_is_left
     assert "SagaLost" not in await probe.told(request)
 
 
-async def test_a_client_that_comes_while_it_is_recovered_is_told_to_follow(
+async def test_a_client_that_comes_while_it_is_recovered_follows_though_the_recovery_is_terminated(
     driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
     request = await lost(driver, agent)
@@ -157,9 +149,10 @@ async def test_a_client_that_comes_while_it_is_recovered_is_told_to_follow(
         submitted = asyncio.create_task(driver.submit(request))
         await until(lambda: probe.has_told(request, "SagaDuplicateReceived"))
         assert await sweeper.leaves(request)
+        await end(sweeper.recovery(saga_of(request)))
     assert (await submitted)["result"]["reason"] == "lost_run"
     assert (await driver.result(request))["state"] == "compensated"
-    await probe.told_once(request, "SagaTakenOver", "AuthorizationCompensated")
+    await probe.told_once(request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")
 
 
 async def test_a_client_that_ends_the_recovering_run_goes_on_with_the_undo(
@@ -208,13 +201,3 @@ async def test_a_recovering_run_that_is_terminated_too_is_found_by_the_next_swee
     assert (await sweeper.recovered(request, epoch))["state"] == "compensated"
     await probe.told_once(request, "SagaCompensating", "AuthorizationCompensated")
     assert (await probe.told(request)).count("SagaLost") == 2
-
-
-async def test_the_saga_goes_on_when_its_recovery_is_terminated(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
-) -> None:
-    request = await lost(driver, agent)
-    async with sweeper.recovering(request):
-        await end(sweeper.recovery(saga_of(request)))
-    assert (await driver.result(request))["state"] == "compensated"
-    await probe.told_once(request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")

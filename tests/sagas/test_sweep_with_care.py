@@ -137,13 +137,17 @@ async def test_many_at_once_stop_it_until_a_person_says_go_on(
     assert await probe.spent(agent) == (0, 0)
 
 
-async def test_what_was_lost_a_moment_ago_is_left_to_its_client(
+async def test_what_was_lost_a_moment_ago_or_has_an_undo_that_nobody_knows_is_left_open(
     driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
     request = await lost(driver, agent, "capture")
-    care = Care(grace=timedelta(hours=1))
-    async with sweeping(sweeper, ledger, care, undos()) as patient:
+    async with sweeping(sweeper, ledger, Care(grace=timedelta(hours=1)), undos()) as patient:
         assert await patient.leaves(request)
+    async with sweeping(sweeper, ledger, Care(timedelta()), set()) as older:
+        await older.sweep()
+        failure = await driver.failure(older.recovery(saga_of(request)))
+    assert failure.type == "unknown_undo"
+    assert "SagaLost" not in await probe.told(request)
     await sweeper.recover(request)
 
 
@@ -169,18 +173,6 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
     recovery = await sweeper.start_recovery(saga_id)
     assert (await driver.failure(recovery)).type == "unknown_kind"
     await close_saga(ledger, author, saga_id, 1, "completed", {})
-
-
-async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
-    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
-) -> None:
-    request = await lost(driver, agent, "capture")
-    async with sweeping(sweeper, ledger, Care(timedelta()), set()) as older:
-        await older.sweep()
-        failure = await driver.failure(older.recovery(saga_of(request)))
-    assert failure.type == "unknown_undo"
-    assert "SagaLost" not in await probe.told(request)
-    await sweeper.recover(request)
 
 
 @pytest.mark.parametrize(

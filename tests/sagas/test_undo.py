@@ -99,21 +99,6 @@ async def test_a_cancel_while_the_spend_is_being_reserved_gives_it_back(
     assert not await probe.is_booked_as(request, "executed")
 
 
-async def test_a_cancel_during_the_undo_changes_nothing(
-    driver: Driver, probe: Probe, agent: str, inject: Inject, landed: Landed
-) -> None:
-    request = payment(agent, 45_000)
-    await inject(request, "slow", operation="reverse", delay_ms=700)
-    handle = await landed(request, "slow_after", delay_ms=700)
-    await driver.tell(request, "cancel", CHANGED_MIND)
-    assert (await driver.refusal(request, "cancel")).type == "not_allowed"
-    await handle.cancel()
-    await handle.cancel()
-    assert (await handle.result())["state"] == "compensated"
-    told = await probe.told(request)
-    assert (told.count("SagaCompensating"), told.count("TransferReversed")) == (1, 1)
-
-
 async def test_an_undo_that_fails_is_tried_again_until_it_is_done(
     probe: Probe, agent: str, inject: Inject, landed: Landed
 ) -> None:

@@ -51,15 +51,11 @@ async def test_what_a_frozen_worker_does_after_the_undo_is_refused_and_on_record
     # Each costs the start of a worker.
     turn = asyncio.Semaphore(2)
 
-    async def freeze_and_wake(zombie: Zombie) -> None:
-        async with turn:
-            await play(zombie)
-
     async def play(zombie: Zombie) -> None:
         queue, marker = new_id("zombie"), tmp_path / zombie.before
         request = payment(await new_agent(), 45_000)
         settings = {"AMENDS_STOPS_BEFORE": zombie.before, "AMENDS_STOPPED": str(marker)}
-        async with new_worker(queue, "tests.sagas.stopping_worker", **settings) as worker:
+        async with turn, new_worker(queue, "tests.sagas.stopping_worker", **settings) as worker:
             await worker.start()
             handle = await Driver(client, queue).start(request, task_timeout=TASK)
             await until(worker.is_stopped)
@@ -80,4 +76,4 @@ async def test_what_a_frozen_worker_does_after_the_undo_is_refused_and_on_record
 
     async with asyncio.TaskGroup() as group:
         for zombie in ZOMBIES:
-            group.create_task(freeze_and_wake(zombie))
+            group.create_task(play(zombie))

@@ -116,7 +116,6 @@ async def until_length(handle: Handle, length: int) -> None:
 
 
 async def until_waits_for(handle: Handle, what: str) -> None:
-    """Wait until a run waits for somebody."""
 
     async def waits() -> bool:
         return bool((await handle.query("progress"))["waits_for"] == what)
@@ -140,13 +139,11 @@ class Driver:
     queue: str
 
     async def start(self, request: Json, **options: Any) -> Handle:
-        """Start the saga of a request by workflow name, as any client may."""
         return await self.start_raw(
             KINDS[kind_of(request)], [request], **{"id": saga_of(request), **options}
         )
 
     async def start_raw(self, workflow: str, arguments: list[Any], **options: Any) -> Handle:
-        """Start a workflow by name, with whatever arguments."""
         return await self.client.start_workflow(
             workflow, args=arguments, **{"task_queue": self.queue, **options}
         )
@@ -158,9 +155,7 @@ class Driver:
         return handle
 
     async def run(self, request: Json, **options: Any) -> Json:
-        """Start a saga and wait for its result."""
-        result: Json = await (await self.start(request, **options)).result()
-        return result
+        return dict(await (await self.start(request, **options)).result())
 
     async def submit(self, request: Json, **options: Any) -> Json:
         """Update-with-start, as the SDK does; returns the progress once the decision is known."""
@@ -186,22 +181,15 @@ class Driver:
         return self.client.get_workflow_handle(saga_of(request), run_id=run_id)
 
     async def result(self, request: Json) -> Json:
-        """Wait for the end of a saga."""
-        result: Json = await self.handle(request).result()
-        return result
+        return dict(await self.handle(request).result())
 
     async def tell(self, request: Json, update: str, by: Any = USER) -> Json:
-        """Send an update; returns the progress."""
-        progress: Json = await self.handle(request).execute_update(update, by)
-        return progress
+        return dict(await self.handle(request).execute_update(update, by))
 
     async def progress(self, request: Json) -> Json:
-        """The query."""
-        progress: Json = await self.handle(request).query("progress")
-        return progress
+        return dict(await self.handle(request).query("progress"))
 
     async def is_in(self, request: Json, state: str) -> bool:
-        """Whether the saga says that it stands so."""
         return bool((await self.progress(request))["state"] == state)
 
     async def step(self, request: Json, name: str) -> Json:
@@ -210,7 +198,6 @@ class Driver:
         return next((step for step in steps if step["name"] == name), {})
 
     async def attempts(self, handle: Handle, count: int) -> bool:
-        """Whether an activity of a run is at this attempt, or beyond."""
         described = await handle.describe()
         return any(it.attempt >= count for it in described.raw_description.pending_activities)
 

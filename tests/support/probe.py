@@ -83,7 +83,6 @@ class Probe:
         )
 
     async def told(self, request: Json, aggregate: str = "%") -> list[str]:
-        """The types of these events."""
         return [event["event_type"] for event in await self.events(request, aggregate)]
 
     async def told_once(self, request: Json, *event_types: str) -> None:
@@ -95,7 +94,6 @@ class Probe:
         return event_type in await self.told(request)
 
     async def event(self, request: Json, event_type: str) -> Json:
-        """The one event of a type that a saga wrote."""
         (event,) = [e for e in await self.events(request) if e["event_type"] == event_type]
         return event
 
@@ -110,7 +108,6 @@ class Probe:
         return (rows[0]["amount_minor"] // 100, rows[0]["count"]) if rows else (0, 0)
 
     async def size(self) -> int:
-        """How many events the ledger has."""
         return int((await self.ledger("SELECT count(*) AS n FROM ledger.event_log"))[0]["n"])
 
     async def someone_waits(self) -> bool:
@@ -164,10 +161,8 @@ class Probe:
                 await take_off_the_log(connection, name)
 
     async def heal(self, request: Json) -> None:
-        """The bank makes no mistakes any more with this payment."""
-        async with await AsyncConnection.connect(self.bank_url, autocommit=True) as connection:
-            heal = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s"
-            await connection.execute(heal, (saga_of(request),))
+        heal: LiteralString = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s RETURNING 1"
+        await self.bank(heal, saga_of(request))
 
     @asynccontextmanager
     async def bank_stands_still(self) -> AsyncIterator[None]:
