@@ -49,9 +49,7 @@ async def test_a_rejected_payment_gives_its_spend_back_and_an_approval_comes_too
     assert (await probe.saga(request))["state"] == "compensated"
 
 
-async def test_a_deadline_that_passes_gives_the_spend_back(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
+async def test_an_expiry_gives_the_spend_back(driver: Driver, probe: Probe, agent: str) -> None:
     request = payment(agent, 55_000, approve_within="PT1S")
     result = await driver.run(request)
     assert (result["state"], result["reason"]) == ("expired", "approval_expired")

@@ -30,9 +30,7 @@ async def test_a_run_of_each_scenario_replays(
 
 @pytest.mark.parametrize("workflow_sandbox", ["on", "off"])
 @pytest.mark.parametrize("name", names())
-async def test_a_history_that_was_recorded_earlier_replays(
-    name: str, workflow_sandbox: str
-) -> None:
+async def test_a_history_that_was_recorded_before_replays(name: str, workflow_sandbox: str) -> None:
     await replay(name, history_of(saved(name)), workflow_sandbox)
     assert not [word for word in ("site-packages", "/usr/", "/home/") if word in saved(name)]
 

@@ -143,9 +143,7 @@ async def test_an_undo_that_is_tried_for_ever_shows_how_often_and_why_and_takes_
 
 
 @pytest.mark.usefixtures("soon_told")
-async def test_a_server_that_is_away_does_not_use_up_the_tries(
-    to_undo: InTrouble, probe: Probe
-) -> None:
+async def test_a_server_that_is_away_uses_up_no_tries(to_undo: InTrouble, probe: Probe) -> None:
     trial_step = await to_undo("away", undo_tries=1)
 
     async def tried_often() -> bool:
@@ -158,9 +156,7 @@ async def test_a_server_that_is_away_does_not_use_up_the_tries(
 
 
 @pytest.mark.usefixtures("soon_told")
-async def test_an_undo_that_fails_by_a_bug_asks_a_person_after_its_tries(
-    to_undo: InTrouble,
-) -> None:
+async def test_an_undo_failing_by_a_bug_asks_a_person_after_its_tries(to_undo: InTrouble) -> None:
     trial_step = await to_undo("bug", undo_tries=1)
     await trial_step.needs_person()
     assert (await trial_step.step())["detail"] == "LookupError"

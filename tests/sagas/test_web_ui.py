@@ -37,10 +37,11 @@ async def current_details(handle: Handle) -> str:
     return metadata.current_details
 
 
-async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
-    driver: Driver, agent: str
+async def test_a_saga_is_found_by_where_it_waits_and_its_page_tells_that_and_summaries_what_it_did(
+    driver: Driver, agent: str, inject: Inject
 ) -> None:
-    request = payment(agent, 55_000)
+    request = payment(agent, 55_000, approve_within="PT1H")
+    await inject(request, "refuse", note="account closed")
     await driver.submit(request)
     subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
     waiting = f"{subject} AND SagaState='running' AND SagaStep='approval'"
@@ -55,38 +56,13 @@ async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
         "SagaSubjects": [f"agent/{agent}"],
         "SagaNeedsAttention": False,
     }
-    await driver.tell(request, "reject")
-    await handle.result()
-    ended = f"{subject} AND SagaState='compensated' AND SagaStep=''"
-    await until(lambda: listed(driver, ended))
-    assert await listed(driver, waiting) == []
-
-
-async def test_the_list_tells_the_states_of_the_ledger_and_not_the_destination(
-    driver: Driver, probe: Probe, agent: str, inject: Inject
-) -> None:
-    captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
-    await inject(refused, "refuse")
-    for request in (captured, denied, refused):
-        await driver.run(request)
-        handle = driver.handle(request)
-        assert (await shows(handle))["SagaState"] == (await probe.saga(request))["state"]
-        described = (await handle.describe()).raw_description
-        assert CBU.encode() not in described.SerializeToString()
-
-
-async def test_the_live_page_says_where_the_saga_stands_and_all_that_it_did_has_a_summary(
-    driver: Driver, agent: str, inject: Inject
-) -> None:
-    request = payment(agent, 55_000, approve_within="PT1H")
-    await inject(request, "refuse", note="account closed")
-    await driver.submit(request)
-    handle = driver.handle(request)
-    waiting = await current_details(handle)
-    assert f"**{saga_of(request)}** is **running**, waits for **approval**" in waiting
-    assert "| 1 | authorize | ✅ done |" in waiting
+    details = await current_details(handle)
+    assert f"**{saga_of(request)}** is **running**, waits for **approval**" in details
+    assert "| 1 | authorize | ✅ done |" in details
     await driver.tell(request, "approve")
     await handle.result()
+    await until(lambda: listed(driver, f"{subject} AND SagaState='compensated' AND SagaStep=''"))
+    assert await listed(driver, waiting) == []
     ended = await current_details(handle)
     assert "is **compensated**" in ended
     assert "provider_refused" in ended
@@ -107,6 +83,19 @@ async def test_the_live_page_says_where_the_saga_stands_and_all_that_it_did_has_
         "EVENT_TYPE_TIMER_STARTED": {"deadline for approval"},
         "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED": {"execute transfer"},
     }
+
+
+async def test_the_list_tells_the_states_of_the_ledger_and_not_the_destination(
+    driver: Driver, probe: Probe, agent: str, inject: Inject
+) -> None:
+    captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
+    await inject(refused, "refuse")
+    for request in (captured, denied, refused):
+        await driver.run(request)
+        handle = driver.handle(request)
+        assert (await shows(handle))["SagaState"] == (await probe.saga(request))["state"]
+        described = (await handle.describe()).raw_description
+        assert CBU.encode() not in described.SerializeToString()
 
 
 async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it_takes(
