@@ -66,9 +66,8 @@ async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_oth
     swept = await astray.sweep()
     assert swept["recovering"] == []
     (alert,) = swept["alerts"]
-    assert alert.startswith(
-        f"2 open sagas belong to another Temporal (namespace default, id {here}"
-    )
+    away = f"2 open sagas belong to another Temporal (namespace default, id {here}"
+    assert alert.startswith(away)
     # Nor does it when it is asked for one by name, or by a client that repeats its request.
     for saga in (alive, ended):
         recovery = await astray.start_recovery(saga_of(saga))
@@ -103,9 +102,8 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     await open_elsewhere(ledger, request, QUEUE)
     assert await sweeper.leaves(request)
     (alert,) = (await sweeper.sweep())["alerts"]
-    assert alert.startswith(
-        "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
-    )
+    away = "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
+    assert alert.startswith(away)
     mine = await lost(driver, agent, "capture")
     # What is lost in our own namespace is recovered all the same.
     await sweeper.recover(mine)

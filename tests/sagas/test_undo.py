@@ -124,9 +124,8 @@ async def test_a_transfer_of_somebody_else_under_our_key_is_never_reversed(
         result = await driver.run(request)
         assert await probe.is_booked_as(request, "executed")
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
-    assert result["residuals"] == [
-        "execute transfer: the provider has another transfer under our key"
-    ]
+    residual = "execute transfer: the provider has another transfer under our key"
+    assert result["residuals"] == [residual]
     assert await probe.spent(agent) == (0, 0)
     assert await probe.told(request, "transfer/%") == ["TransferStarted", "TransferRefused"]
 
