@@ -11,20 +11,21 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.update.v1 import UpdateRef
 from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import Client, RPCError, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCStatusCode
 
-from tests.support.activity_gates import Gates, Held, Manner, Standstill, When
-from tests.support.driver import Handle, Json, new_id
+from tests.support.activity_gates import Gates, Manner, Standstill, When
+from tests.support.driver import Handle, Json, new_id, until_history
+from tests.support.driver import types_of as types_of
 from tests.support.until import until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cancellation.md"
@@ -38,6 +39,10 @@ COLUMNS = BEFORE, RUNNING, LOST, ANSWERS, UNDOING = (
 )
 NONE = "-"
 
+# Where nothing hears of a cancel any more.
+DEAF = (BEFORE, RUNNING, ANSWERS)
+# An activity of ours that runs hears of a cancel after four fifths of this.
+TASK = timedelta(seconds=4)
 # Once, and twice.
 WAYS = (("temporal",), ("update",), ("update", "temporal"))
 UPDATE_ACCEPTED = "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
@@ -63,22 +68,6 @@ class Stand(Protocol):
 
     async def let_go(self) -> None:
         """Let it go on, if the cancel has not."""
-
-
-@dataclass(frozen=True)
-class AtGate:
-    """Before an activity begins, or after it is done."""
-
-    held: Held
-
-    async def reached(self) -> None:
-        await self.held.until_arrived()
-
-    async def hears(self) -> bool:
-        return self.held.met_a_cancel
-
-    async def let_go(self) -> None:
-        self.held.opened.set()
 
 
 @dataclass(frozen=True)
@@ -110,11 +99,7 @@ class Waits:
     is_there: Callable[[], Awaitable[bool]]
 
     async def reached(self) -> None:
-        await until(self._looks)
-
-    async def _looks(self) -> bool:
-        await asyncio.sleep(LOOK_AGAIN_S)
-        return await self.is_there()
+        await until(self.is_there, LOOK_AGAIN_S)
 
     async def hears(self) -> bool:
         return True
@@ -163,7 +148,7 @@ class Stops:
             return InCommit(self.standstill, saga_id, act.event)
         manner: Manner = "answers" if column == ANSWERS else "cancelled"
         when: When = "before" if column in (BEFORE, UNDOING) else "after"
-        return AtGate(self.gates.hold(saga_id, act.place, when, manner))
+        return self.gates.hold(saga_id, act.place, when, manner)
 
 
 class TaskLost(Exception):
@@ -252,20 +237,9 @@ def type_of(cause: BaseException | None) -> str:
     return str(cause.type)
 
 
-async def types_of(handle: Handle) -> list[str]:
-    """The types of the events in a history, in order."""
-    events = (await handle.fetch_history()).events
-    return [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in events]
-
-
 async def until_told(handle: Handle, event_type: str, times: int = 1) -> None:
     """Wait until a history has an event so often; not asked as often as it could be."""
-
-    async def told() -> bool:
-        await asyncio.sleep(LOOK_AGAIN_S)
-        return (await types_of(handle)).count(event_type) >= times
-
-    await until(told)
+    await until_history(handle, event_type, times, LOOK_AGAIN_S)
 
 
 async def cancel_what_hears(handle: Handle, stand: Stand, way: Sequence[str]) -> Canceller:

@@ -19,10 +19,12 @@ from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database, open_database
 from ledger.store.commit import Author, Decision, Ref, commit
 from tests.conftest import CloneDatabase
+from tests.infrastructure.driver import Target, role
 from tests.sagas.cancellation import Stops
+from tests.sagas.sweeping import Sweeper
 from tests.support.activity_gates import Gates, standstill
 from tests.support.closing import until_the_core_has_left
-from tests.support.driver import Driver, Json, new_id, payment, policy, saga_of
+from tests.support.driver import Driver, Handle, Json, new_id, payment, policy, saga_of
 from tests.support.probe import Probe
 from tests.support.tcp_gate import Gate, tcp_gate
 from tests.support.until import until
@@ -35,12 +37,12 @@ from workflows.contract.admission import DATA_CONVERTER
 from workflows.contract.agent import PolicyRequest
 
 TEMPLATE = "sagas_template"
-QUEUE, INFRASTRUCTURE_QUEUE = "sagas-payments", "sagas-infrastructure"
-GATED = "sagas-gated"
-SWEEP_QUEUE = "sagas-sweep"
+QUEUE, GATED = "sagas-payments", "sagas-gated"
+INFRASTRUCTURE_QUEUE, SWEEP_QUEUE = f"{QUEUE}-changes", f"{QUEUE}-sweep"
 
 NewAgent = Callable[..., Awaitable[str]]
 Inject = Callable[..., Awaitable[None]]
+Landed = Callable[..., Awaitable[Handle]]
 Stuck = Callable[..., Awaitable[Json]]
 NewWorker = Callable[..., AbstractAsyncContextManager[WorkerProcess]]
 
@@ -114,12 +116,8 @@ def quick_bank() -> Iterator[None]:
 @pytest.fixture(scope="module")
 async def working(place: Place, client: Client, quick_bank: None) -> AsyncIterator[None]:
     """The worker, wired as it is in production, in this process."""
-    stop = asyncio.Event()
-    async with wire(place.settings, client) as running:
-        task = asyncio.create_task(work(running.workers, stop))
+    async with working_for(client, place, QUEUE):
         yield
-        stop.set()
-        await task
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +187,32 @@ async def inject(bank: MockBank) -> Inject:
 
 
 @pytest.fixture
+def landed(driver: Driver, probe: Probe, inject: Inject) -> Landed:
+    """`await landed(request, "slow_after", delay_ms=500)`: a payment runs, the bank has done the
+    work, and has not said so."""
+
+    async def run(request: Json, fault: FaultName, **more: Any) -> Handle:
+        await inject(request, fault, **more)
+        handle = await driver.start(request)
+        await probe.until_booked(request)
+        return handle
+
+    return run
+
+
+@pytest.fixture
+def sweeper(driver: Driver, probe: Probe) -> Sweeper:
+    return Sweeper(driver.client, SWEEP_QUEUE, probe)
+
+
+@pytest.fixture(scope="module")
+def target(servers: EmbeddedServers) -> Target:
+    """The server on which changes make their roles."""
+    assert servers.target is not None
+    return Target(servers.target.url())
+
+
+@pytest.fixture
 def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts at outside calls show that they live, and hear of a cancel, twice a second."""
     quick = timedelta(seconds=1.5)
@@ -222,18 +246,15 @@ def nobody_can_tell(driver: Driver, agent: str, inject: Inject, soon_asked: None
 
 @pytest.fixture
 def can_not_be_undone(
-    driver: Driver, probe: Probe, agent: str, inject: Inject, soon_asked: None
+    driver: Driver, agent: str, inject: Inject, landed: Landed, soon_asked: None
 ) -> Stuck:
     """`await can_not_be_undone()`: a payment that was cancelled after the money moved, whose bank
     never answers the reversal, and which waits for a person."""
 
     async def stuck() -> Json:
         request = payment(agent, 45_000)
-        await inject(request, "slow_after", delay_ms=300)
         await inject(request, "timeout_before", operation="reverse", remaining=1_000)
-        handle = await driver.start(request)
-        await probe.until_booked(request)
-        await handle.cancel()
+        await (await landed(request, "slow_after", delay_ms=300)).cancel()
         await until(lambda: driver.is_in(request, "needs_attention"))
         return request
 
@@ -278,6 +299,15 @@ async def working_for(
         finally:
             stop.set()
             await task
+
+
+async def start_change(client: Client, name: str, **options: Any) -> Handle:
+    """A change for `gated` that makes a and b side by side, and c after a."""
+    a, b, c = (f"{name}-{letter}" for letter in "abc")
+    present = [role(a), role(b), {**role(c), "depends_on": [a]}]
+    request = {"operation_id": name, "actor": "user:ana", "present": present}
+    options |= {"id": f"change/{name}", "task_queue": f"{GATED}-changes"}
+    return await client.start_workflow("InfrastructureSaga", request, **options)
 
 
 @pytest.fixture

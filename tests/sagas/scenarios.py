@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio.client import WorkflowFailureError
 
@@ -42,6 +43,27 @@ class Stage:
             await handle.result()
         return handle
 
+    async def play(self, request: Json) -> Handle:
+        """A saga from its start to its end."""
+        return await self.ended(await self.driver.start(request))
+
+    async def decide(self, request: Json, update: str, by: Json = USER) -> Handle:
+        """A saga that ends by this update."""
+        await self.driver.submit(request)
+        await self.driver.tell(request, update, by)
+        return await self.ended(self.driver.handle(request))
+
+    async def payment(self, pesos: int, **more: Any) -> Json:
+        """One by an agent of its own."""
+        return payment(await self.new_agent(), pesos, **more)
+
+    async def lost(self) -> Json:
+        """A payment whose run was terminated while it waited."""
+        request = await self.payment(55_000)
+        await self.driver.submit(request)
+        await self.driver.handle(request).terminate()
+        return request
+
 
 Scenario = Callable[[Stage], Awaitable[Handle]]
 SCENARIOS: dict[str, Scenario] = {}
@@ -54,22 +76,19 @@ def scenario(play: Scenario) -> Scenario:
 
 @scenario
 async def payment_captured(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(await stage.payment(45_000))
 
 
 @scenario
 async def payment_submitted_twice(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 55_000)
+    request = await stage.payment(55_000)
     await stage.driver.submit(request)
-    await stage.driver.submit(request)
-    await stage.driver.tell(request, "approve")
-    return await stage.ended(stage.driver.handle(request))
+    return await stage.decide(request, "approve")
 
 
 @scenario
 async def payment_captured_by_its_agent(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 55_000, capture="manual")
+    request = await stage.payment(55_000, capture="manual")
     await stage.driver.submit(request)
     await stage.driver.tell(request, "approve")
     await stage.driver.tell(request, "capture", {"actor": f"agent:{request['agent_id']}"})
@@ -78,65 +97,49 @@ async def payment_captured_by_its_agent(stage: Stage) -> Handle:
 
 @scenario
 async def payment_denied(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 70_000)
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(await stage.payment(70_000))
 
 
 @scenario
 async def payment_rejected(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 55_000)
-    await stage.driver.submit(request)
-    await stage.driver.tell(request, "reject")
-    return await stage.ended(stage.driver.handle(request))
+    return await stage.decide(await stage.payment(55_000), "reject")
 
 
 @scenario
 async def payment_expired(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 55_000, approve_within="PT0.2S")
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(await stage.payment(55_000, approve_within="PT0.2S"))
 
 
 @scenario
 async def payment_voided(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000, capture="manual")
-    await stage.driver.submit(request)
-    await stage.driver.tell(request, "cancel")
-    return await stage.ended(stage.driver.handle(request))
+    return await stage.decide(await stage.payment(45_000, capture="manual"), "cancel")
 
 
 @scenario
 async def payment_refused_by_the_bank(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
+    request = await stage.payment(45_000)
     await stage.inject(request, "refuse")
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(request)
 
 
 @scenario
 async def payment_cancelled_in_its_transfer(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
-    await stage.inject(request, "slow_after", delay_ms=300)
-    handle = await stage.driver.start(request)
-    await stage.probe.until_booked(request)
-    await handle.cancel()
-    return await stage.ended(handle)
+    return await stage.ended(await _cancelled(stage, await stage.payment(45_000)))
 
 
 @scenario
 async def payment_looked_up(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
+    request = await stage.payment(45_000)
     await stage.inject(request, "timeout_after")
     await stage.inject(request, "timeout_before", operation="find")
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(request)
 
 
 @scenario
 async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
-    await stage.inject(request, "slow_after", delay_ms=300)
+    request = await stage.payment(45_000)
     await stage.inject(request, "timeout_before", operation="reverse", remaining=1_000)
-    handle = await stage.driver.start(request)
-    await stage.probe.until_booked(request)
-    await handle.cancel()
+    handle = await _cancelled(stage, request)
 
     async def pauses() -> bool:
         step = await stage.driver.step(request, "execute transfer")
@@ -150,79 +153,70 @@ async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
     return await stage.ended(handle)
 
 
+async def _cancelled(stage: Stage, request: Json) -> Handle:
+    await stage.inject(request, "slow_after", delay_ms=300)
+    handle = await stage.driver.start(request)
+    await stage.probe.until_booked(request)
+    await handle.cancel()
+    return handle
+
+
 @scenario
 async def payment_taken_over(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 55_000)
-    await stage.driver.submit(request)
-    await stage.driver.handle(request).terminate()
-    await stage.driver.submit(request)
-    await stage.driver.tell(request, "approve")
-    return await stage.ended(stage.driver.handle(request))
+    return await stage.decide(await stage.lost(), "approve")
 
 
 @scenario
 async def payment_recovered(stage: Stage) -> Handle:
-    request = await _swept(stage)
+    request = await stage.lost()
+    await stage.sweeper.recover(request)
     return await stage.ended(stage.driver.handle(request))
 
 
 @scenario
 async def recovery(stage: Stage) -> Handle:
-    request = await _swept(stage)
+    request = await stage.lost()
+    await stage.sweeper.recover(request)
     return await stage.ended(stage.sweeper.recovery(saga_of(request)))
 
 
 @scenario
 async def sweep(stage: Stage) -> Handle:
-    request = await _lost(stage)
+    request = await stage.lost()
     handle = await stage.ended(await stage.sweeper.start())
     await stage.ended(stage.sweeper.recovery(saga_of(request)))
     return handle
 
 
-async def _lost(stage: Stage) -> Json:
-    request = payment(await stage.new_agent(), 55_000)
-    await stage.driver.submit(request)
-    await stage.driver.handle(request).terminate()
-    return request
-
-
-async def _swept(stage: Stage) -> Json:
-    request = await _lost(stage)
-    await stage.sweeper.recover(request)
-    return request
-
-
 @scenario
 async def payment_repeated_after_its_end(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
+    request = await stage.payment(45_000)
     await stage.driver.run(request)
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(request)
 
 
 @scenario
 async def payment_under_a_used_id(stage: Stage) -> Handle:
-    request = payment(await stage.new_agent(), 45_000)
+    request = await stage.payment(45_000)
     await stage.driver.run(request)
-    return await stage.ended(await stage.driver.start({**request, "description": "another"}))
+    return await stage.play({**request, "description": "another"})
 
 
 @scenario
 async def payment_with_bad_input(stage: Stage) -> Handle:
-    return await stage.ended(await stage.driver.start({**payment("bot", 45_000), "capture": "?"}))
+    return await stage.play({**payment("bot", 45_000), "capture": "?"})
 
 
 @scenario
 async def agent_registered(stage: Stage) -> Handle:
-    return await stage.ended(await stage.driver.start(registration(new_id("bot"))))
+    return await stage.play(registration(new_id("bot")))
 
 
 @scenario
 async def agent_unknown(stage: Stage) -> Handle:
-    return await stage.ended(await stage.driver.start(registration(new_id("bot"), "revoke")))
+    return await stage.play(registration(new_id("bot"), "revoke"))
 
 
 @scenario
 async def policy_set(stage: Stage) -> Handle:
-    request = {**policy(new_id("bot")), **USER}
-    return await stage.ended(await stage.driver.start(request))
+    return await stage.play(policy(new_id("bot")))

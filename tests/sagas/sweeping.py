@@ -15,8 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from ledger.database import Database
 from ledger.sagas.saga_log import Opening, Run, open_saga
 from ledger.store.commit import Author
-from tests.sagas.conftest import QUEUE
-from tests.support.driver import Driver, Handle, Json, new_id, payment, saga_of, until_waits_for
+from tests.support.driver import Driver, Handle, Json, new_id, payment, saga_of
 from tests.support.probe import Probe
 from tests.support.until import until
 from workflows.contract.payment import PaymentRequest
@@ -35,7 +34,7 @@ async def waiting(driver: Driver, agent: str, what: str = "approval") -> Json:
     """A payment that waits for its approval, or for its capture."""
     is_large = what == "approval"
     request = payment(agent, 55_000) if is_large else payment(agent, 100, capture="manual")
-    await until_waits_for(await driver.start(request), what)
+    await driver.until_waits(request, what)
     return request
 
 
@@ -46,7 +45,7 @@ async def lost(driver: Driver, agent: str, what: str = "approval") -> Json:
     return request
 
 
-async def open_elsewhere(ledger: Database, request: Json) -> None:
+async def open_elsewhere(ledger: Database, request: Json, queue: str) -> None:
     """The payment stands open in the ledger, carried by a run of another namespace."""
     admitted = PaymentRequest.model_validate(request)
     opening = Opening(
@@ -56,10 +55,9 @@ async def open_elsewhere(ledger: Database, request: Json) -> None:
         operation_id=admitted.operation_id,
         input=admitted.model_dump(mode="json"),
         fingerprint=admitted.fingerprint(),
-        run=Run("elsewhere", "an-id", QUEUE, "a-run-there"),
+        run=Run("elsewhere", "an-id", queue, "a-run-there"),
     )
-    author = Author(f"agent:{admitted.agent_id}", saga_of(request))
-    await open_saga(ledger, author, opening)
+    await open_saga(ledger, Author(f"agent:{admitted.agent_id}", saga_of(request)), opening)
 
 
 async def forget(client: Client, saga_id: str) -> None:
@@ -108,6 +106,15 @@ class Sweeper:
         assert found["alerts"] == []
         return found
 
+    async def start_recovery(self, saga_id: str, epoch: int = 1) -> Handle:
+        """As a sweep does, for a saga that may be lost."""
+        return await self.client.start_workflow(
+            "RecoverySaga",
+            {"saga_id": saga_id, "epoch": epoch},
+            id=f"recovery/{saga_id}/{epoch}",
+            task_queue=self.queue,
+        )
+
     def recovery(self, saga_id: str, epoch: int = 1) -> Handle:
         return self.client.get_workflow_handle(f"recovery/{saga_id}/{epoch}")
 
@@ -148,8 +155,6 @@ class Sweeper:
 
     async def leaves(self, request: Json) -> bool:
         """Whether a sweep leaves a saga as it is."""
-        before = await self.probe.told(request)
-        swept = await self.sweep()
-        return (
-            saga_of(request) not in swept["recovering"] and await self.probe.told(request) == before
-        )
+        told = await self.probe.told(request)
+        found = (await self.sweep())["recovering"]
+        return saga_of(request) not in found and await self.probe.told(request) == told

@@ -1,7 +1,11 @@
-"""Input that is no request: the run fails at once with field and reason, and nothing is written."""
+"""Input that is no request: the run fails at once with field and reason, and nothing is written.
+
+And requests made to hurt: too big, too deep, too often, or in somebody else's name.
+"""
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -19,6 +23,7 @@ from tests.support.driver import (
     registration,
 )
 from tests.support.probe import Probe
+from workflows.engine.workflow import MAX_REPEATS
 
 # What stands in each bad value, and must never come out again.
 CANARY = "canary"
@@ -92,18 +97,9 @@ PAYMENTS: dict[str, tuple[list[Any], str, str]] = {
     "a number of 5,000 digits": (written("4500000", "42" * 2_500), "input", "4242"),
     "an unknown currency": (amount(1, "QQQ"), "amount.currency", "QQQ"),
     "a currency in small letters": (amount(1, "ars"), "amount.currency", "ars"),
-    "a wrong check digit": (
-        but(GOOD, destination={"cbu": CBU[:-1] + "9"}),
-        *("destination.cbu", CBU[:-1]),
-    ),
-    "a wrong check digit of the bank": (
-        but(GOOD, destination={"cbu": "9" + CBU[1:]}),
-        *("destination.cbu", CBU[1:]),
-    ),
-    "a CBU with a letter": (
-        but(GOOD, destination={"cbu": CBU[:-1] + "x"}),
-        *("destination.cbu", CBU[:-1]),
-    ),
+    "a wrong check digit": (cbu(CBU[:-1] + "9"), "destination.cbu", CBU[:-1]),
+    "a wrong check digit of the bank": (cbu("9" + CBU[1:]), "destination.cbu", CBU[1:]),
+    "a CBU with a letter": (cbu(CBU[:-1] + "x"), "destination.cbu", CBU[:-1]),
     "a CBU that is a number": (cbu(int(CBU)), "destination.cbu", CBU),
     "no CBU": (but(GOOD, destination={}), "destination.cbu", CBU),
     "a destination of its own form": (but(GOOD, destination=CANARY), "destination", CANARY),
@@ -132,14 +128,8 @@ AGENTS: dict[str, tuple[list[Any], str, str]] = {
     "a reason with a line end": (but(AGENT, reason="canary\n"), "reason", CANARY),
 }
 POLICIES: dict[str, tuple[list[Any], str, str]] = {
-    "a negative limit": (
-        but(POLICY, daily_limit_minor=-NUMBER),
-        *("daily_limit_minor", str(NUMBER)),
-    ),
-    "a limit that is a text": (
-        but(POLICY, daily_limit_minor=CANARY),
-        *("daily_limit_minor", CANARY),
-    ),
+    "a negative limit": (limit(-NUMBER), "daily_limit_minor", str(NUMBER)),
+    "a limit that is a text": (limit(CANARY), "daily_limit_minor", CANARY),
     "an unknown currency": (but(POLICY, currency="QQQ"), "currency", "QQQ"),
     "an unknown time zone": (but(POLICY, time_zone="Mars/Canary"), "time_zone", "Canary"),
     "a time zone of the machine": (but(POLICY, time_zone="localtime"), "time_zone", "localtime"),
@@ -148,10 +138,11 @@ POLICIES: dict[str, tuple[list[Any], str, str]] = {
 }
 CASES = {
     f"{workflow}: {what}": (workflow, *case)
-    for workflow, cases in (
-        *(("PaymentSaga", PAYMENTS), ("AgentSaga", AGENTS)),
-        *(("PolicySaga", POLICIES),),
-    )
+    for workflow, cases in {
+        "PaymentSaga": PAYMENTS,
+        "AgentSaga": AGENTS,
+        "PolicySaga": POLICIES,
+    }.items()
     for what, case in cases.items()
 }
 
@@ -191,39 +182,98 @@ async def test_all_that_is_wrong_is_named_at_once(driver: Driver) -> None:
     await assert_tells_nothing(handle, CANARY)
 
 
-@pytest.mark.parametrize("what", ["a missing field", "a wrong check digit", "a list", "no JSON"])
 async def test_submit_is_refused_with_field_and_reason_and_without_the_value(
-    driver: Driver, probe: Probe, agent: str, what: str
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
-    (argument,), field, value = PAYMENTS[what]
     request = payment(agent, 55_000)
     await driver.submit(request)
     before = await probe.size()
-    failure = await refused(driver.handle(request).execute_update("submit", argument))
-    assert failure.type == "InvalidInput"
-    assert [problem["field"] for problem in failure.details] == [field]
-    assert value not in failure.message + str(failure.details)
+    for what in ("a missing field", "a wrong check digit", "a list", "no JSON"):
+        (argument,), field, value = PAYMENTS[what]
+        failure = await refused(driver.handle(request).execute_update("submit", argument))
+        assert failure.type == "InvalidInput"
+        assert [problem["field"] for problem in failure.details] == [field]
+        assert value not in failure.message + str(failure.details)
     assert await probe.size() == before
     await driver.tell(request, "reject")
     assert (await driver.result(request))["state"] == "rejected"
 
 
-async def test_bad_input_by_update_with_start_is_refused_and_its_run_has_failed(
-    driver: Driver, probe: Probe
-) -> None:
-    request = {**payment("expense-bot", 45_000), "capture": CANARY}
-    before = await probe.size()
-    failure = await refused(driver.submit(request))
-    assert failure.type == "InvalidInput"
-    assert (await driver.failure(driver.handle(request))).type == "InvalidInput"
-    await assert_tells_nothing(driver.handle(request), CANARY)
-    assert await probe.size() == before
-
-
-async def test_the_operation_id_of_bad_input_is_still_free(
+async def test_bad_input_by_update_with_start_is_refused_and_its_operation_id_is_still_free(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    failure = await driver.failure(await driver.start({**request, "capture": CANARY}))
-    assert failure.type == "InvalidInput"
+    bad, before = {**request, "capture": CANARY}, await probe.size()
+    assert (await refused(driver.submit(bad))).type == "InvalidInput"
+    assert (await driver.failure(driver.handle(bad))).type == "InvalidInput"
+    await assert_tells_nothing(driver.handle(bad), CANARY)
+    assert (await driver.failure(await driver.start(bad))).type == "InvalidInput"
+    assert await probe.size() == before
     assert (await driver.run(request))["state"] == "captured"
+
+
+def nested(depth: int) -> Json:
+    inner: Json = {}
+    for _ in range(depth):
+        inner = {"a": inner}
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({f"field_{number}": 1 for number in range(2_000)}, "field_"),
+        ({f"field_{number}": "x" * 100 for number in range(4_000)}, "input"),
+        ({"metadata": nested(17)}, "metadata"),
+        ({"metadata": nested(198)}, "metadata"),
+        ({"metadata": {"a": "\0"}}, "metadata"),
+        ({"metadata": {"a": float("nan")}}, "metadata"),
+    ],
+    ids=["2,000 fields", "half a megabyte", "deep", "very deep", "NUL", "NaN"],
+)
+async def test_it_fails_at_once_and_writes_nothing(
+    driver: Driver, probe: Probe, more: Json, field: str
+) -> None:
+    before = await probe.size()
+    request = payment("expense-bot", 100, **more)
+    failure = await driver.failure(await driver.start(request))
+    assert failure.type == "InvalidInput"
+    assert len(failure.details) <= 21
+    assert failure.details[0]["field"].startswith(field)
+    assert await probe.size() == before
+
+
+async def test_text_that_only_looks_like_nul_is_welcome(driver: Driver, agent: str) -> None:
+    request = payment(agent, 100, metadata={"path": "C:\\u0000"})
+    assert (await driver.run(request))["state"] == "captured"
+
+
+async def test_the_name_of_an_unknown_field_is_not_repeated(driver: Driver) -> None:
+    request = payment("expense-bot", 100, **{CBU: 1})
+    failure = await driver.failure(await driver.start(request))
+    # It is this field that was refused: another failure would not repeat its name either.
+    assert failure.type == "InvalidInput"
+    [problem] = failure.details
+    assert problem["reason"] == "unknown field: leave it out"
+    assert CBU not in str(failure)
+    assert CBU not in str(failure.details)
+
+
+async def test_who_repeats_without_end_or_with_nul_in_an_update_id_leaves_room_for_people(
+    driver: Driver, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    handle = await driver.start(request)
+    again = await handle.execute_update("submit", request, id=f"a\0{uuid4().hex}")
+    assert again["decision"] == "pending_approval"
+    for _ in range(MAX_REPEATS - 1):
+        await handle.execute_update("submit", request)
+    assert (await refused(handle.execute_update("submit", request))).type == "not_allowed"
+    await driver.tell(request, "approve")
+    assert (await driver.result(request))["state"] == "captured"
+
+
+async def test_an_agent_does_not_set_its_own_policy(driver: Driver) -> None:
+    request = policy("expense-bot", actor="agent:expense-bot", operation_id=new_id("own"))
+    failure = await driver.failure(await driver.start(request))
+    assert (failure.type, failure.details[0]["field"]) == ("InvalidInput", "actor")

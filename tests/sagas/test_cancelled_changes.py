@@ -6,17 +6,20 @@ table.
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from typing import LiteralString
 
 import pytest
 from temporalio.client import Client
 
-from tests.infrastructure.driver import Target, role
+from tests.infrastructure.driver import Target
 from tests.sagas.cancellation import (
     ANSWERS,
     BEFORE,
+    COLUMNS,
+    DEAF,
     LOST,
     RUNNING,
+    TASK,
     UNDOING,
     Act,
     Both,
@@ -29,23 +32,18 @@ from tests.sagas.cancellation import (
     ends_at,
     types_of,
 )
-from tests.sagas.conftest import GATED
+from tests.sagas.conftest import start_change
 from tests.support.driver import Handle, new_id
 from tests.support.probe import Probe
 from tests.support.until import until
-from worker.embedded.servers import EmbeddedServers
 
-# An activity of ours that runs hears of a cancel after four fifths of this.
-TASK = timedelta(seconds=4)
 WAYS = (("temporal",), ("update", "temporal"))
 CHANGE = "change"
 
-EVERY = (BEFORE, RUNNING, LOST, ANSWERS, UNDOING)
-DEAF = (BEFORE, RUNNING, ANSWERS)
 CHANGES: dict[str, tuple[str, ...]] = {
-    "plan": EVERY,
-    "apply a, beside b": EVERY,
-    "apply c after a, beside b": EVERY,
+    "plan": COLUMNS,
+    "apply a, beside b": COLUMNS,
+    "apply c after a, beside b": COLUMNS,
     "close": DEAF,
     "undo: begin compensation": DEAF,
     "undo: c": DEAF,
@@ -66,12 +64,6 @@ ACTS = {
 }
 
 pytestmark = pytest.mark.usefixtures("quick_heartbeat")
-
-
-@pytest.fixture(scope="module")
-def target(servers: EmbeddedServers) -> Target:
-    assert servers.target is not None
-    return Target(servers.target.url())
 
 
 @dataclass
@@ -118,7 +110,7 @@ class Changes:
         undone = row.startswith("undo")
         if not undone and column != UNDOING:
             first = await self._stand(name, row, column)
-            await self._start(name)
+            await start_change(self.client, name, task_timeout=TASK)
             meet = cancel_what_is_deaf if row == "close" else cancel_what_hears
             canceller = await meet(handle, first, way)
             assert await canceller.answers() <= {"accepted", "not_allowed", "ended"}
@@ -126,7 +118,7 @@ class Changes:
         # Where all three are made, or what has begun by then.
         at = ("apply c after a, beside b", LOST) if undone else (row, RUNNING)
         first = await self._stand(name, *at)
-        await self._start(name)
+        await start_change(self.client, name, task_timeout=TASK)
         await first.reached()
         later = await self._stand(name, row if undone else _first_undo(row), column)
         turning = await cancel_what_hears(handle, first, ["update"])
@@ -149,26 +141,13 @@ class Changes:
         handle = self.client.get_workflow_handle(f"change/{name}")
         return await AtTarget(self.target, handle, act.place.rpartition(" ")[2]).hold()
 
-    async def _start(self, name: str) -> None:
-        a, b, c = (f"{name}-{letter}" for letter in "abc")
-        present = [role(a), role(b), {**role(c), "depends_on": [a]}]
-        await self.client.start_workflow(
-            "InfrastructureSaga",
-            {"operation_id": name, "actor": "user:ana", "present": present},
-            id=f"change/{name}",
-            task_queue=f"{GATED}-changes",
-            task_timeout=TASK,
-        )
-
     async def _end(self, name: str, handle: Handle) -> str:
         """How it ended; whatever it made is gone."""
         end = await end_of(handle)
         made = {f"{name}-{letter}" for letter in "abc"} if end == "applied" else set()
         assert await self.target.names(name) == made
-        saga_id = f"change/{name}"
-        [saga] = await self.probe.ledger(
-            "SELECT state FROM ledger.sagas WHERE workflow_id = %s", saga_id
-        )
+        query: LiteralString = "SELECT state FROM ledger.sagas WHERE workflow_id = %s"
+        [saga] = await self.probe.ledger(query, handle.id)
         assert saga["state"] == ("completed" if made else end.split(" ")[0])
         return end
 

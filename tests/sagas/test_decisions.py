@@ -2,15 +2,18 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from temporalio.client import RPCError, WorkflowUpdateFailedError
 
 from starter import Amends
 from tests.sagas.conftest import QUEUE, Inject
+from tests.sagas.sweeping import end
 from tests.support.driver import (
     USER,
     Driver,
+    Json,
     payment,
     raw,
     registration,
@@ -18,14 +21,14 @@ from tests.support.driver import (
     until_history,
 )
 from tests.support.probe import Probe
-from tests.support.until import until
 
 # The cancel is in the history before the worker sees the start.
 DELAY = timedelta(seconds=1)
 OTHER_USER = {"actor": "user:u-18", "reason": "too dear"}
+REFUSED = (RPCError, WorkflowUpdateFailedError)
 
 
-async def test_a_rejected_payment_gives_its_spend_back(
+async def test_a_rejected_payment_gives_its_spend_back_and_an_approval_comes_too_late(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
@@ -33,23 +36,20 @@ async def test_a_rejected_payment_gives_its_spend_back(
     answer = await driver.tell(request, "reject", OTHER_USER)
     assert answer["reason"] == "rejected"
     assert answer["state"] in ("compensating", "compensated")
+    with pytest.raises(REFUSED):
+        await driver.tell(request, "approve")
     result = await driver.result(request)
-    assert (result["state"], result["reason"], result["transfer_id"]) == (
-        *("rejected", "rejected"),
-        None,
-    )
+    assert (result["state"], result["reason"]) == ("rejected", "rejected")
+    assert result["transfer_id"] is None
     event = await probe.event(request, "AuthorizationRejected")
     assert (event["user_id"], event["payload"]["reason"]) == ("user:u-18", "too dear")
+    assert "AuthorizationApproved" not in await probe.told(request)
     assert await probe.spent(agent) == (0, 0)
     assert await probe.booked(request) is None
-    saga = await probe.saga(request)
-    assert saga is not None
-    assert saga["state"] == "compensated"
+    assert (await probe.saga(request))["state"] == "compensated"
 
 
-async def test_a_deadline_that_passes_gives_the_spend_back(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
+async def test_an_expiry_gives_the_spend_back(driver: Driver, probe: Probe, agent: str) -> None:
     request = payment(agent, 55_000, approve_within="PT1S")
     result = await driver.run(request)
     assert (result["state"], result["reason"]) == ("expired", "approval_expired")
@@ -60,57 +60,50 @@ async def test_a_deadline_that_passes_gives_the_spend_back(
     assert expired["user_id"] == "system:amends"
 
 
-async def test_a_second_approval_is_refused_and_changes_nothing(
+async def test_of_two_approvals_at_once_one_counts_and_a_later_decision_changes_nothing(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000, capture="manual")
     await driver.submit(request)
-    await driver.tell(request, "approve")
+    users = (USER, OTHER_USER)
+    answers = await asyncio.gather(
+        *(driver.tell(request, "approve", by) for by in users), return_exceptions=True
+    )
+    (counted,) = [by for by, it in zip(users, answers, strict=True) if isinstance(it, dict)]
+    assert sum(isinstance(answer, WorkflowUpdateFailedError) for answer in answers) == 1
     for verb in ("approve", "reject"):
         refusal = await driver.refusal(request, verb, OTHER_USER)
         assert refusal.type == "not_allowed"
         assert "approved and waits for capture" in refusal.message
     await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
     assert (await driver.result(request))["state"] == "captured"
-    assert (await probe.event(request, "AuthorizationApproved"))["user_id"] == "user:u-17"
+    assert await probe.told_by(request, "AuthorizationApproved") == counted["actor"]
 
 
-async def test_of_two_approvals_at_once_one_counts(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 55_000, capture="manual")
-    await driver.submit(request)
-    answers = await asyncio.gather(
-        *(driver.tell(request, "approve", by) for by in (USER, OTHER_USER)),
-        return_exceptions=True,
-    )
-    refused = [answer for answer in answers if isinstance(answer, WorkflowUpdateFailedError)]
-    assert len(refused) == 1
-    await probe.event(request, "AuthorizationApproved")
-    await driver.tell(request, "cancel")
-    assert (await driver.result(request))["state"] == "voided"
+NOTHING_TO_MEND = "it does not wait for an operator (no step does)"
 
 
-async def test_an_approval_after_the_rejection_comes_too_late(
+async def test_while_a_payment_waits_for_approval_only_a_user_decides_and_nothing_can_be_mended(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 55_000)
     await driver.submit(request)
-    await driver.tell(request, "reject")
-    with pytest.raises((RPCError, WorkflowUpdateFailedError)):
-        await driver.tell(request, "approve")
-    assert (await driver.result(request))["state"] == "rejected"
-    assert "AuthorizationApproved" not in await probe.told(request)
-
-
-async def test_nobody_but_a_user_approves(driver: Driver, agent: str) -> None:
-    request = payment(agent, 55_000)
-    await driver.submit(request)
-    for actor, why in ((f"agent:{agent}", "not_allowed"), ("system:amends", "InvalidInput")):
-        assert (await driver.refusal(request, "approve", {"actor": actor})).type == why
+    step: Json = {**USER, "step": "execute transfer"}
+    for update, by, why, message in [
+        ("approve", {"actor": f"agent:{agent}"}, "not_allowed", ""),
+        ("approve", {"actor": "system:amends"}, "InvalidInput", ""),
+        ("capture", USER, "not_allowed", ""),
+        ("retry", step, "not_allowed", NOTHING_TO_MEND),
+        ("skip", {**step, "reason": "r"}, "not_allowed", NOTHING_TO_MEND),
+        ("resolve", {**step, "evidence": "e"}, "not_allowed", NOTHING_TO_MEND),
+    ]:
+        refusal = await driver.refusal(request, update, by)
+        assert (refusal.type, message in refusal.message) == (why, True)
+    assert "aprove" in (await driver.refusal(request, "aprove")).message
     assert (await driver.progress(request))["waits_for"] == "approval"
-    await driver.tell(request, "reject")
-    assert (await driver.result(request))["state"] == "rejected"
+    assert await probe.booked(request) is None
+    await driver.tell(request, "approve")
+    assert (await driver.result(request))["state"] == "captured"
 
 
 BAD = [
@@ -125,80 +118,61 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("update", ["approve", "reject", "capture", "cancel"])
 async def test_an_update_with_bad_input_is_refused_and_the_saga_goes_on(
-    driver: Driver, agent: str, update: str
+    driver: Driver, agent: str
 ) -> None:
-    request = payment(agent, 45_000 if update == "capture" else 55_000, capture="manual")
-    before = await driver.submit(request)
-    for by, field in BAD:
-        refusal = await driver.refusal(request, update, by)
-        assert refusal.type == "InvalidInput"
-        assert [problem["field"] for problem in refusal.details] == [field]
-        assert "canary" not in refusal.message + str(refusal.details)
-    assert await driver.progress(request) == before
+    request = payment(agent, 55_000, capture="manual")
+
+    async def refuses_bad_input(*updates: str) -> None:
+        before = await driver.progress(request)
+        for update, (by, field) in product(updates, BAD):
+            refusal = await driver.refusal(request, update, by)
+            assert refusal.type == "InvalidInput"
+            assert [problem["field"] for problem in refusal.details] == [field]
+            assert "canary" not in refusal.message + str(refusal.details)
+        assert await driver.progress(request) == before
+
+    await driver.submit(request)
+    await refuses_bad_input("approve", "reject", "cancel")
+    await driver.tell(request, "approve")
+    await refuses_bad_input("capture")
     await driver.tell(request, "cancel")
     assert (await driver.result(request))["state"] == "voided"
 
 
-async def test_an_update_that_does_not_exist_is_refused_and_the_saga_goes_on(
-    driver: Driver, agent: str
-) -> None:
-    request = payment(agent, 55_000)
-    await driver.submit(request)
-    assert "aprove" in (await driver.refusal(request, "aprove")).message
-    await driver.tell(request, "approve")
-    assert (await driver.result(request))["state"] == "captured"
-
-
-async def test_a_manual_capture_waits_for_the_agent(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 45_000, capture="manual")
-    approved = await driver.submit(request)
-    assert (approved["decision"], approved["waits_for"]) == ("approved", "capture")
-    assert await probe.booked(request) is None
-    captured = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
-    assert captured["result"]["state"] == "captured"
-    assert (await probe.event(request, "TransferStarted"))["user_id"] == f"agent:{agent}"
-
-
-async def test_captures_at_once_and_afterwards_are_one_transfer(
+async def test_a_manual_capture_waits_for_its_agent_and_however_often_it_comes_is_one_transfer(
     driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000, capture="manual")
-    await driver.submit(request)
     await inject(request, "slow", delay_ms=200)
+    approved = await driver.submit(request)
+    assert (approved["decision"], approved["waits_for"]) == ("approved", "capture")
+    refusal = await driver.refusal(request, "capture", {"actor": "agent:somebody-else"})
+    assert refusal.type == "not_allowed"
+    assert await probe.booked(request) is None
     by = {"actor": f"agent:{agent}"}
     answers = await asyncio.gather(*(driver.tell(request, "capture", by) for _ in range(8)))
     sdk = Amends(driver.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
     later = await sdk.capture(saga_of(request), actor=by["actor"])
     assert later.result is not None
+    assert later.result["state"] == "captured"
     transfers = {answer["result"]["transfer_id"] for answer in answers}
     assert transfers == {later.result["transfer_id"]}
+    assert await probe.told_by(request, "TransferStarted") == by["actor"]
     assert await probe.deliveries(request) == 1
 
 
-async def test_what_is_not_approved_is_not_captured(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    pending, denied = payment(agent, 55_000), payment(agent, 70_000)
-    await driver.submit(pending)
-    assert (await driver.refusal(pending, "capture")).type == "not_allowed"
-    await driver.submit(denied)
-    with pytest.raises((RPCError, WorkflowUpdateFailedError)):
-        await driver.tell(denied, "capture")
-    await driver.tell(pending, "reject")
-    assert (await driver.result(pending))["state"] == "rejected"
-    assert [await probe.booked(request) for request in (pending, denied)] == [None, None]
-
-
-async def test_a_capture_after_the_agent_was_revoked_is_refused(
-    driver: Driver, probe: Probe, agent: str
+@pytest.mark.parametrize("run", ["the same", "another"])
+async def test_a_capture_after_the_agent_was_revoked_is_refused_also_in_another_run(
+    driver: Driver, probe: Probe, agent: str, run: str
 ) -> None:
     request = payment(agent, 45_000, capture="manual")
     await driver.submit(request)
+    if run == "another":
+        await end(driver.handle(request))
     await driver.run(registration(agent, "revoke"))
+    if run == "another":
+        await driver.until_waits(request, "capture")
     answer = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
     assert answer["result"]["state"] == "compensated"
     assert (await driver.result(request))["reason"] == "agent_revoked"
@@ -206,31 +180,24 @@ async def test_a_capture_after_the_agent_was_revoked_is_refused(
     assert await probe.booked(request) is None
 
 
+@pytest.mark.parametrize("by", [OTHER_USER, None], ids=["update", "temporal"])
 @pytest.mark.parametrize(("pesos", "waits_for"), [(55_000, "approval"), (45_000, "capture")])
-async def test_a_payment_that_is_cancelled_while_it_waits_is_voided(
-    driver: Driver, probe: Probe, agent: str, pesos: int, waits_for: str
+async def test_a_payment_that_is_cancelled_while_it_waits_is_voided_and_by_temporal_however_often(
+    driver: Driver, probe: Probe, agent: str, pesos: int, waits_for: str, by: Json | None
 ) -> None:
     request = payment(agent, pesos, capture="manual")
     assert (await driver.submit(request))["waits_for"] == waits_for
-    answer = await driver.tell(request, "cancel", OTHER_USER)
-    assert answer["state"] in ("compensating", "compensated")
+    if by:
+        answer = await driver.tell(request, "cancel", by)
+        assert answer["state"] in ("compensating", "compensated")
+    else:
+        for _ in range(3):
+            await driver.handle(request).cancel()
     result = await driver.result(request)
     assert (result["state"], result["reason"]) == ("voided", "cancelled")
     event = await probe.event(request, "AuthorizationVoided")
-    assert (event["user_id"], event["payload"]["reason"]) == ("user:u-18", "too dear")
-    assert await probe.spent(agent) == (0, 0)
-
-
-async def test_temporals_own_cancel_undoes_too_however_often_it_comes(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 55_000)
-    await driver.submit(request)
-    for _ in range(3):
-        await driver.handle(request).cancel()
-    result = await driver.result(request)
-    assert (result["state"], result["reason"]) == ("voided", "cancelled")
-    assert (await probe.event(request, "AuthorizationVoided"))["user_id"] == "system:temporal"
+    assert event["user_id"] == (by or {"actor": "system:temporal"})["actor"]
+    assert by is None or event["payload"]["reason"] == by["reason"]
     assert await probe.spent(agent) == (0, 0)
 
 
@@ -242,7 +209,7 @@ async def test_a_cancel_meets_a_decision_that_can_not_be_put_on_record(
     async with probe.refusing(request, "AuthorizationApproved"):
         approval = asyncio.create_task(driver.refusal(request, "approve"))
         # The step that fails leaves the workflow task after a while and waits on a timer.
-        await until_history(driver.handle(request), "EVENT_TYPE_TIMER_STARTED", 2)
+        await until_history(driver.handle(request), "TIMER_STARTED", 2)
         await driver.handle(request).cancel()
         assert (await approval).type == "not_allowed"
     assert (await driver.result(request))["state"] == "voided"
@@ -255,40 +222,22 @@ async def test_a_cancel_before_anything_was_held_fails_the_saga(
     request = payment(agent, 45_000)
     handle = await driver.start(request, start_delay=DELAY)
     await handle.cancel()
-    failure = await driver.failure(handle)
-    assert failure.type == "cancelled"
+    assert (await driver.failure(handle)).type == "cancelled"
     assert await probe.told(request) == ["SagaStarted", "SagaCompensating", "SagaFailed"]
 
 
-async def test_a_cancel_past_the_pivot_is_refused_and_the_payment_is_settled(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 45_000)
-    async with probe.refusing(request, "AuthorizationCaptured"):
-        handle = await driver.start(request)
-        # The step that fails leaves the workflow task after a while and waits on a timer.
-        await until_history(handle, "EVENT_TYPE_TIMER_STARTED")
-        refusal = await driver.refusal(request, "cancel")
-        await handle.cancel()
-    assert refusal.type == "not_allowed"
-    assert "past its pivot" in refusal.message
-    assert (await driver.result(request))["state"] == "captured"
-
-
-async def test_a_step_past_the_pivot_that_fails_is_shown_and_tried_again(
+async def test_past_the_pivot_a_step_that_fails_is_shown_and_tried_again_and_a_cancel_is_refused(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
     async with probe.refusing(request, "AuthorizationCaptured", sqlstate="22023"):
-        await driver.start(request)
-
-        async def is_shown() -> bool:
-            return bool((await driver.progress(request))["waits_for"] == "settle")
-
-        await until(is_shown)
+        handle = await driver.until_waits(request, "settle")
         step = await driver.step(request, "settle")
         assert (step["state"], step["tries"]) == ("running", 3)
         assert step["detail"].startswith("PostgreSQL: InvalidParameterValue (22023); tried again")
+        refusal = await driver.refusal(request, "cancel")
+        assert (refusal.type, "past its pivot" in refusal.message) == ("not_allowed", True)
+        await handle.cancel()
         assert await probe.is_booked_as(request, "executed")
-    assert (await driver.result(request))["state"] == "captured"
+    assert (await handle.result())["state"] == "captured"
     assert "SagaCompensating" not in await probe.told(request)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 import pytest
@@ -21,6 +22,10 @@ from worker.settings import needed
 
 async def well() -> None:
     """A server that answers."""
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
 
 
 async def broken() -> None:
@@ -60,43 +65,32 @@ async def test_it_is_well_when_all_servers_answer() -> None:
     assert 0 <= body["database"]["answered_ms"] <= health.PROBE_TIMEOUT_S * 1_000
 
 
-async def test_it_is_not_well_before_anybody_was_asked() -> None:
-    never = asyncio.Event()
-    async with serving(database=never.wait) as ask:
-        status, body = await ask()
-    assert (status, body["database"]) == (503, {"ok": False, "error": "not asked yet"})
+async def test_servers_that_fail_or_answer_late_are_named_and_nothing_of_them_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "PROBE_TIMEOUT_S", 0.05)
+    late = "no answer within 0.05 s"
+    for name, probe, error in [("database", broken, "ConnectionError"), ("bank", never, late)]:
+        async with serving(**{name: probe, "temporal": well}) as ask:
+            await until(partial(is_told, ask, name, error))
+            status, body = await ask()
+        assert (status, body["status"]) == (503, "unavailable")
+        assert body[name] == {"ok": False, "error": error}
+        assert body["temporal"]["ok"] is True
 
 
-async def test_one_server_that_fails_is_named_and_nothing_of_it_is_told() -> None:
-    async with serving(database=broken, temporal=well) as ask:
-        await until(lambda: is_told(ask, "database", "ConnectionError"))
-        status, body = await ask()
-    assert (status, body["status"]) == (503, "unavailable")
-    assert body["database"] == {"ok": False, "error": "ConnectionError"}
-    assert body["temporal"]["ok"] is True
-
-
-async def test_it_answers_while_a_probe_never_returns() -> None:
+async def test_it_answers_while_a_probe_never_returns_that_it_is_not_well() -> None:
     asked = asyncio.Event()
 
     async def hangs() -> None:
         asked.set()
-        await asyncio.Event().wait()
+        await never()
 
     async with serving(database=hangs, temporal=well) as ask:
         await asked.wait()
         # The probe is in the middle of its wait, and the handler does not wait with it.
         status, body = await ask()
-    assert (status, body["database"]["error"]) == (503, "not asked yet")
-
-
-async def test_a_server_that_does_not_answer_in_time_is_not_well(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(health, "PROBE_TIMEOUT_S", 0.05)
-    async with serving(database=asyncio.Event().wait) as ask:
-        await until(lambda: is_told(ask, "database", "no answer within 0.05 s"))
-        assert (await ask())[0] == 503
+    assert (status, body["database"]) == (503, {"ok": False, "error": "not asked yet"})
 
 
 def test_what_was_found_long_ago_is_not_believed() -> None:

@@ -9,7 +9,6 @@ import pytest
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities.adapters.mock import FaultName
 from ledger.database import Database
 from tests.sagas.conftest import QUEUE, Inject
 from tests.sagas.sweeping import open_elsewhere
@@ -29,13 +28,10 @@ from worker.embedded.temporal import program
 
 OTHER_CBU = "0170099220000067797370"
 REJECT = ("--id-reuse-policy", "RejectDuplicate", "--fail-existing")
-# What a client may say about an id that has been used, and about one that is in use.
-REUSE = {policy.name: policy for policy in WorkflowIDReusePolicy}
-CONFLICT = {
-    policy.name: policy
-    for policy in WorkflowIDConflictPolicy
-    if policy != WorkflowIDConflictPolicy.UNSPECIFIED
-}
+# What a client may say about an id that is in use.
+CONFLICT: dict[str, Json] = {
+    policy.name: {"id_conflict_policy": policy} for policy in list(WorkflowIDConflictPolicy)[1:]
+} | {"deprecated": {"id_reuse_policy": WorkflowIDReusePolicy.TERMINATE_IF_RUNNING}}
 
 
 async def official_cli(servers: EmbeddedServers, verb: str, request: Json, *options: str) -> Any:
@@ -51,21 +47,16 @@ async def official_cli(servers: EmbeddedServers, verb: str, request: Json, *opti
     return json.loads(out) if out.strip() else err.decode()
 
 
-@pytest.mark.parametrize("fault", [None, "refuse"])
 async def test_an_answer_that_is_a_no_is_no_failure_in_the_log(
-    driver: Driver,
-    agent: str,
-    inject: Inject,
-    caplog: pytest.LogCaptureFixture,
-    fault: FaultName | None,
+    driver: Driver, agent: str, inject: Inject, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = payment(agent, 45_000)
-    if fault:
-        await inject(request, fault)
-    assert await driver.run(request) == await driver.run(request)
+    paid, refused_by_the_bank = payment(agent, 45_000), payment(agent, 45_000)
+    await inject(refused_by_the_bank, "refuse")
+    for request in (paid, refused_by_the_bank):
+        assert await driver.run(request) == await driver.run(request)
+        progress = await driver.progress(request)
+        assert (progress["repeated"], progress["steps"]) == (True, [])
     assert [line.message for line in caplog.records if line.levelno >= logging.WARNING] == []
-    progress = await driver.progress(request)
-    assert (progress["repeated"], progress["steps"]) == (True, [])
 
 
 async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
@@ -75,8 +66,7 @@ async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
         agent, 45_000, capture="automatic", approve_within="P1D", metadata={"session": "s-1"}
     )
     first = await official_cli(servers, "execute", request)
-    booked = await probe.booked(request)
-    assert booked is not None
+    booked = await probe.until_booked(request)
     assert first["status"] == "COMPLETED"
     # The CLI writes an empty list as null; the run's own result is what any SDK gets.
     assert first["result"] | {"residuals": []} == await driver.result(request)
@@ -96,20 +86,24 @@ async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
     assert await probe.deliveries(request) == 1
 
 
-@pytest.mark.parametrize("reuse", REUSE)
-async def test_the_same_request_after_the_end_gets_the_first_answer(
-    driver: Driver, probe: Probe, agent: str, reuse: str
+async def test_the_same_request_after_the_end_also_written_otherwise_gets_the_first_answer(
+    driver: Driver, probe: Probe, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    first = await driver.run(request)
-    try:
-        handle = await driver.start(request, id_reuse_policy=REUSE[reuse])
-    except WorkflowAlreadyStartedError:
-        assert reuse in ("ALLOW_DUPLICATE_FAILED_ONLY", "REJECT_DUPLICATE")
-        handle = driver.handle(request)
-    assert await handle.result() == first
-    again = [] if handle.result_run_id is None else ["SagaDuplicateReceived"]
-    assert await probe.told(request, "saga/%") == ["SagaStarted", "SagaCompleted", *again]
+    first, repeats = await driver.run(request), 0
+    for reuse in WorkflowIDReusePolicy:
+        try:
+            handle = await driver.start(request, id_reuse_policy=reuse)
+            repeats += 1
+        except WorkflowAlreadyStartedError:
+            assert reuse.name in ("ALLOW_DUPLICATE_FAILED_ONLY", "REJECT_DUPLICATE")
+            handle = driver.handle(request)
+        assert await handle.result() == first
+        again = ["SagaDuplicateReceived"] * repeats
+        assert await probe.told(request, "saga/%") == ["SagaStarted", "SagaCompleted", *again]
+    assert repeats > 0
+    more = {"capture": "automatic", "approve_within": "PT24H", "metadata": {"session": "s-2"}}
+    assert await driver.run({**dict(reversed(request.items())), **more}) == first
     assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (45_000, 1)
 
@@ -127,7 +121,7 @@ async def test_the_same_request_while_it_runs_has_no_second_effect(
     else:
         await probe.until_booked(request)
     try:
-        again = await driver.start(request, id_conflict_policy=CONFLICT[conflict])
+        again = await driver.start(request, **CONFLICT[conflict])
     except WorkflowAlreadyStartedError:
         assert conflict == "FAIL"
         again = driver.handle(request)
@@ -138,21 +132,10 @@ async def test_the_same_request_while_it_runs_has_no_second_effect(
     assert result["state"] == "captured"
     told = await probe.told(request)
     assert told.count("AuthorizationCaptured") == told.count("TransferExecuted") == 1
-    taken = conflict == "TERMINATE_EXISTING"
+    assert await probe.deliveries(request) == 1
+    taken = conflict in ("TERMINATE_EXISTING", "deprecated")
     assert told.count("SagaTakenOver") == (1 if taken else 0)
     assert (again.result_run_id != first.result_run_id) == (taken or conflict == "FAIL")
-
-
-async def test_the_deprecated_policy_that_terminates_a_running_saga_has_no_second_effect(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 55_000)
-    await driver.submit(request)
-    again = await driver.start(request, id_reuse_policy=REUSE["TERMINATE_IF_RUNNING"])
-    await until_waits_for(again, "approval")
-    await driver.tell(request, "approve")
-    assert (await again.result())["state"] == "captured"
-    assert await probe.deliveries(request) == 1
 
 
 async def test_by_update_with_start_a_running_saga_records_the_repeat_and_answers_both(
@@ -183,44 +166,32 @@ async def test_ten_equal_requests_at_once_are_one_payment(
     assert (await probe.told(request)).count("SagaDuplicateReceived") == 9
 
 
-async def test_what_is_only_written_otherwise_is_the_same_request(
+CHANGES: list[Json] = [
+    {"amount": {"minor": 4_500_001, "currency": "ARS"}},
+    {"amount": {"minor": 4_500_000, "currency": "USD"}},
+    {"agent_id": "another-bot"},
+    {"destination": {"cbu": OTHER_CBU}},
+    {"description": "something else"},
+    {"capture": "automatic"},
+    {"approve_within": "PT2H"},
+]
+
+
+async def test_another_request_under_the_id_fails_with_operation_id_reused(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
-    request = payment(agent, 45_000)
-    first = await driver.run(request)
-    again = {
-        **dict(reversed(request.items())),
-        **{"capture": "automatic", "approve_within": "PT24H", "metadata": {"session": "s-2"}},
-    }
-    assert await driver.run(again) == first
-    assert await probe.deliveries(request) == 1
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"amount": {"minor": 4_500_001, "currency": "ARS"}},
-        {"amount": {"minor": 4_500_000, "currency": "USD"}},
-        {"agent_id": "another-bot"},
-        {"destination": {"cbu": OTHER_CBU}},
-        {"description": "something else"},
-        {"capture": "automatic"},
-        {"approve_within": "PT2H"},
-    ],
-)
-async def test_another_request_under_the_id_fails_with_operation_id_reused(
-    driver: Driver, probe: Probe, agent: str, changed: Json
-) -> None:
     request = payment(agent, 55_000, capture="manual")
-    other = {**request, **changed}
+    others = [{**request, **changed} for changed in CHANGES]
     await driver.submit(request)
-    assert (await refused(driver.submit(other))).type == "operation_id_reused"
+    for other in others:
+        assert (await refused(driver.submit(other))).type == "operation_id_reused"
     assert (await driver.progress(request))["waits_for"] == "approval"
     await driver.tell(request, "reject")
     first = await driver.result(request)
-    assert (await driver.failure(await driver.start(other))).type == "operation_id_reused"
-    assert (await refused(driver.submit(other))).type == "operation_id_reused"
-    assert (await probe.told(request)).count("SagaReuseRefused") == 3
+    for other in others:
+        assert (await driver.failure(await driver.start(other))).type == "operation_id_reused"
+        assert (await refused(driver.submit(other))).type == "operation_id_reused"
+    assert (await probe.told(request)).count("SagaReuseRefused") == 3 * len(others)
     assert await driver.run(request) == first
 
 
@@ -242,39 +213,34 @@ async def test_agents_and_policies_are_changed_once_too(
 async def test_a_failed_saga_fails_again_with_the_first_reason(
     driver: Driver, probe: Probe, agent: str
 ) -> None:
+    # Nobody registered it.
     request = registration(f"{agent}-unknown", "revoke")
     first = await driver.failure(await driver.start(request))
+    assert first.type == "unknown_agent"
+    ends = ["SagaStarted", "SagaCompensating", "SagaFailed"]
+    assert await probe.told(request) == ends
     again = await driver.failure(await driver.start(request))
     assert (again.type, again.message) == (first.type, first.message)
-    assert (await probe.told(request))[-1] == "SagaDuplicateReceived"
+    assert await probe.told(request) == [*ends, "SagaDuplicateReceived"]
 
 
 async def test_a_saga_that_another_namespace_carries_is_in_progress(
     driver: Driver, probe: Probe, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    await open_elsewhere(ledger, request)
+    await open_elsewhere(ledger, request, QUEUE)
     assert (await driver.failure(await driver.start(request))).type == "operation_in_progress"
     assert await probe.booked(request) is None
 
 
 @pytest.mark.parametrize("workflow_id", ["payment", "payment/", "payment/other", "refund/{}", "{}"])
-async def test_a_run_under_another_workflow_id_is_invalid_input(
+async def test_a_run_or_a_submit_under_another_workflow_id_is_invalid_input(
     driver: Driver, probe: Probe, agent: str, workflow_id: str
 ) -> None:
     request = payment(agent, 45_000)
-    handle = await driver.start(request, id=workflow_id.format(request["operation_id"]))
-    failure = await driver.failure(handle)
-    assert failure.type == "InvalidInput"
-    assert [problem["field"] for problem in failure.details] == ["workflow_id"]
-    assert await probe.saga(request) is None
-
-
-async def test_a_submit_under_another_workflow_id_is_invalid_input(
-    driver: Driver, probe: Probe, agent: str
-) -> None:
-    request = payment(agent, 45_000)
-    failure = await refused(driver.submit(request, id=f"payment/not-{request['operation_id']}"))
-    assert failure.type == "InvalidInput"
-    assert [problem["field"] for problem in failure.details] == ["workflow_id"]
-    assert await probe.saga(request) is None
+    other = workflow_id.format(request["operation_id"])
+    started = await driver.failure(await driver.start(request, id=other))
+    for failure in (started, await refused(driver.submit(request, id=other))):
+        assert failure.type == "InvalidInput"
+        assert [problem["field"] for problem in failure.details] == ["workflow_id"]
+    assert await probe.saga(request) == {}

@@ -65,18 +65,14 @@ async def test_steps_that_had_committed_are_undone(
     two_steps: Driver, probe: Probe, stops: Stops, agent: str, workflow: str
 ) -> None:
     request = payment(agent, 55_000)
-    handle = await cancel_in_its_commit(
-        two_steps, stops, workflow, request, "AuthorizationApproved"
-    )
+    event = "AuthorizationApproved"
+    handle = await cancel_in_its_commit(two_steps, stops, workflow, request, event)
     result = await handle.result()
     await was_refused(handle, markers=0)
     assert (result["state"], result["reason"]) == ("voided", "cancelled")
     told = await probe.told(request)
-    assert [told.count(each) for each in ("SagaStarted", "StepCommitted", "StepUndone")] == [
-        1,
-        2,
-        1,
-    ]
+    counted = ("SagaStarted", "StepCommitted", "StepUndone")
+    assert [told.count(each) for each in counted] == [1, 2, 1]
     assert await probe.spent(agent) == (0, 0)
 
 

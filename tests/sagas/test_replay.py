@@ -13,15 +13,7 @@ from tests.sagas.conftest import Inject, NewAgent
 from tests.sagas.scenarios import SCENARIOS, Stage
 from tests.support.driver import Driver
 from tests.support.probe import Probe
-from tests.support.replaying import (
-    RECORD,
-    DoesNotReplay,
-    history_of,
-    names,
-    record,
-    replay,
-    saved,
-)
+from tests.support.replaying import RECORD, DoesNotReplay, history_of, names, record, replay, saved
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -38,9 +30,7 @@ async def test_a_run_of_each_scenario_replays(
 
 @pytest.mark.parametrize("workflow_sandbox", ["on", "off"])
 @pytest.mark.parametrize("name", names())
-async def test_a_history_that_was_recorded_earlier_replays(
-    name: str, workflow_sandbox: str
-) -> None:
+async def test_a_history_that_was_recorded_before_replays(name: str, workflow_sandbox: str) -> None:
     await replay(name, history_of(saved(name)), workflow_sandbox)
     assert not [word for word in ("site-packages", "/usr/", "/home/") if word in saved(name)]
 

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from temporalio.client import Client
 
-from tests.infrastructure.driver import Target, role
-from tests.sagas.cancellation import types_of, until_told
-from tests.sagas.conftest import GATED
+from tests.infrastructure.driver import Target
+from tests.sagas.conftest import start_change
 from tests.support.activity_gates import Gates
-from tests.support.driver import Handle, Json, new_id
+from tests.support.driver import Handle, Json, new_id, types_of, until_history
 from tests.support.probe import Probe
 from tests.support.until import until
-from worker.embedded.servers import EmbeddedServers
 
 TURNED = "SagaCompensating"
 
@@ -23,24 +22,10 @@ Start = Callable[[str], Awaitable[Handle]]
 
 
 @pytest.fixture
-def target(servers: EmbeddedServers) -> Target:
-    assert servers.target is not None
-    return Target(servers.target.url())
-
-
-@pytest.fixture
 def start(gated: Client) -> Start:
     """`await start(name)` gives a change that makes a and b side by side, and c after a."""
 
-    async def change(name: str) -> Handle:
-        a, b, c = (f"{name}-{letter}" for letter in "abc")
-        present = [role(a), role(b), {**role(c), "depends_on": [a]}]
-        request = {"operation_id": name, "actor": "user:ana", "present": present}
-        return await gated.start_workflow(
-            "InfrastructureSaga", request, id=f"change/{name}", task_queue=f"{GATED}-changes"
-        )
-
-    return change
+    return partial(start_change, gated)
 
 
 async def told(probe: Probe, name: str) -> list[tuple[str, str]]:
@@ -66,7 +51,7 @@ async def test_a_sibling_that_answers_late_is_awaited_before_the_epoch_is_raised
         await until(lambda: target.someone_waits("postgres.role", f"{name}-b"))
         await until(lambda: has_told(probe, name, "c", "StepDone"))
         await handle.cancel()
-        await until_told(handle, "ACTIVITY_TASK_CANCEL_REQUESTED")
+        await until_history(handle, "ACTIVITY_TASK_CANCEL_REQUESTED")
     assert (await handle.result())["state"] == "compensated"
     order = [each for each in await told(probe, name) if each[1] in ("StepDone", TURNED)]
     assert order[-2:] == [("b", "StepDone"), ("", TURNED)]
@@ -79,15 +64,13 @@ async def test_a_sibling_that_never_answers_holds_nothing_up_and_comes_too_late(
     name = new_id("mute")
     frozen = gates.hold(f"change/{name}", f"apply_resource create {name}-b", "before", "frozen")
     handle = await start(name)
-    await frozen.until_arrived()
+    await frozen.reached()
     await handle.cancel()
     assert (await handle.result())["state"] == "compensated"
-    history = await types_of(handle)
     # It gave no sign of life, and the cancel let nobody try it again.
-    assert history.count("ACTIVITY_TASK_TIMED_OUT") == 1
-    assert history.index("ACTIVITY_TASK_CANCEL_REQUESTED") < history.index(
-        "ACTIVITY_TASK_TIMED_OUT"
-    )
+    seen = ("ACTIVITY_TASK_CANCEL_REQUESTED", "ACTIVITY_TASK_TIMED_OUT")
+    history = [each for each in await types_of(handle) if each in seen]
+    assert (history.count(seen[1]), history[0]) == (1, seen[0])
     frozen.opened.set()
     await until(lambda: has_told(probe, name, "b", "SagaCommitRefused"))
     assert await target.names(name) == set()
@@ -103,12 +86,12 @@ async def test_an_undo_that_can_not_go_on_holds_up_only_what_comes_before_it(
     undo_b = gates.hold(saga, f"undo_resource create {name}-b", "before")
     undo_c = gates.hold(saga, f"undo_resource create {name}-c", "before")
     handle = await start(name)
-    await last.until_arrived()
+    await last.reached()
     # Not before: c begins while b runs, or b is not beside it.
     beside.opened.set()
     await until(lambda: has_told(probe, name, "b", "StepDone"))
     await handle.cancel()
-    await asyncio.gather(undo_b.until_arrived(), undo_c.until_arrived())
+    await asyncio.gather(undo_b.reached(), undo_c.reached())
     # a waits for c, which needs it, and not for b.
     assert await target.names(name) == {f"{name}-{letter}" for letter in "abc"}
     undo_c.opened.set()

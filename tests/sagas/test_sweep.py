@@ -8,41 +8,36 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from tests.sagas.conftest import SWEEP_QUEUE, Inject
+from tests.sagas.conftest import Inject, Landed
 from tests.sagas.sweeping import Sweeper, end, forget, lost, waiting
-from tests.support.driver import Driver, Json, payment, policy, saga_of, until_waits_for
+from tests.support.driver import USER, Driver, payment, policy, saga_of, until_waits_for
 from tests.support.probe import Probe
 from tests.support.until import until
 
 ACCEPTED = WorkflowUpdateStage.ACCEPTED
 
 
-@pytest.fixture
-def sweeper(driver: Driver, probe: Probe) -> Sweeper:
-    return Sweeper(driver.client, SWEEP_QUEUE, probe)
-
-
-async def told_once(probe: Probe, request: Json, *event_types: str) -> None:
-    """Each of these stands exactly once in the log."""
-    told = await probe.told(request)
-    assert {event_type: told.count(event_type) for event_type in event_types} == dict.fromkeys(
-        event_types, 1
-    )
-
-
-async def test_terminated_while_it_waits_for_approval(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
+@pytest.mark.parametrize("found", ["terminated", "timed_out", "not_found"])
+async def test_a_run_that_was_terminated_or_timed_out_or_whose_history_was_deleted(
+    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str, found: str
 ) -> None:
-    request = await lost(driver, agent)
+    request = payment(agent, 55_000)
+    if found == "timed_out":
+        # We set no such limit, and can't forbid a client to.
+        handle = await driver.start(request, run_timeout=timedelta(seconds=1))
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    else:
+        await end(await driver.until_waits(request, "approval"))
+    if found == "not_found":
+        await forget(driver.client, saga_of(request))
     result = await sweeper.recover(request)
     assert (result["state"], result["reason"]) == ("compensated", "lost_run")
     assert await probe.spent(agent) == (0, 0)
-    await told_once(
-        *(probe, request),
-        *("SagaLost", "SagaCompensating", "SagaTakenOver", "AuthorizationCompensated"),
-    )
-    found = await probe.event(request, "SagaLost")
-    assert (found["user_id"], found["payload"]["found"]) == ("system:amends", "terminated")
+    await probe.told_once(request, "SagaLost", "SagaCompensating", "SagaTakenOver")
+    await probe.told_once(request, "AuthorizationCompensated")
+    loss = await probe.event(request, "SagaLost")
+    assert (loss["user_id"], loss["payload"]["found"]) == ("system:amends", found)
     # It has the workflow id of the saga: whoever asks finds the answer there, and whoever repeats
     # the request gets it.
     assert await driver.result(request) == result
@@ -50,17 +45,20 @@ async def test_terminated_while_it_waits_for_approval(
 
 
 @pytest.mark.usefixtures("quick_heartbeat")
-async def test_terminated_after_the_bank_did_the_work_and_before_it_answered(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str, inject: Inject
+@pytest.mark.parametrize("fault", ["slow_after", "timeout_after"])
+async def test_terminated_after_the_bank_did_the_work_and_before_it_answered_or_was_asked_again(
+    probe: Probe, sweeper: Sweeper, agent: str, inject: Inject, landed: Landed, fault: str
 ) -> None:
     request = payment(agent, 45_000)
-    await inject(request, "slow_after", delay_ms=2_000)
-    handle = await driver.start(request)
-    await probe.until_booked(request)
+    await inject(request, "timeout_before", operation="find", remaining=3)
+    handle = await landed(request, fault, delay_ms=2_000 if fault == "slow_after" else 0)
+    if fault == "timeout_after":
+        await until(lambda: probe.has_told(request, "StepLeftUnknown"))
     await end(handle)
     assert (await sweeper.recover(request))["state"] == "compensated"
     assert await probe.is_booked_as(request, "reversed")
-    await told_once(probe, request, "TransferReversed", "AuthorizationCompensated")
+    await probe.told_once(request, "TransferReversed", "AuthorizationCompensated")
+    assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (0, 0)
 
 
@@ -76,7 +74,7 @@ async def test_terminated_before_the_bank_did_the_work(
     # The order that was under way arrives late: the bank refuses its key, the fence its commit.
     await until(lambda: probe.has_told(request, "SagaCommitRefused"))
     assert await probe.is_booked_as(request, "cancelled")
-    await told_once(probe, request, "TransferCancelled")
+    await probe.told_once(request, "TransferCancelled")
 
 
 async def test_terminated_past_the_pivot_it_goes_forward(
@@ -86,7 +84,7 @@ async def test_terminated_past_the_pivot_it_goes_forward(
     async with sweeper.losing(request, "AuthorizationCaptured"):
         await driver.start(request)
     assert (await sweeper.recovered(request))["state"] == "captured"
-    await told_once(probe, request, "SagaLost", "TransferExecuted", "AuthorizationCaptured")
+    await probe.told_once(request, "SagaLost", "TransferExecuted", "AuthorizationCaptured")
     assert "SagaCompensating" not in await probe.told(request)
     assert await probe.deliveries(request) == 1
     assert await probe.spent(agent) == (45_000, 1)
@@ -99,53 +97,17 @@ async def test_a_policy_that_was_set_is_not_taken_back(
     async with sweeper.losing(request, "SagaCompleted"):
         await driver.start(request)
     assert (await sweeper.recovered(request))["state"] == "set"
-    await told_once(probe, request, "SagaLost", "PolicySet", "SagaCompleted")
+    await probe.told_once(request, "SagaLost", "PolicySet", "SagaCompleted")
 
 
 async def test_terminated_during_the_undo_it_goes_on_with_it_and_the_first_cause_stands(
     driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
     request = await waiting(driver, agent)
-    handle = driver.handle(request)
     async with sweeper.losing(request, "AuthorizationRejected"):
-        await handle.start_update("reject", {"actor": "user:u-17"}, wait_for_stage=ACCEPTED)
+        await driver.handle(request).start_update("reject", USER, wait_for_stage=ACCEPTED)
     assert (await sweeper.recovered(request, epoch=2))["state"] == "rejected"
-    await told_once(probe, request, "SagaLost", "SagaCompensating", "AuthorizationRejected")
-
-
-async def test_terminated_while_its_outcome_was_looked_up(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str, inject: Inject
-) -> None:
-    request = payment(agent, 45_000)
-    await inject(request, "timeout_after")
-    await inject(request, "timeout_before", operation="find", remaining=3)
-    handle = await driver.start(request)
-    await until(lambda: probe.has_told(request, "StepLeftUnknown"))
-    await end(handle)
-    assert (await sweeper.recover(request))["state"] == "compensated"
-    assert await probe.is_booked_as(request, "reversed")
-    assert await probe.deliveries(request) == 1
-
-
-async def test_a_run_that_timed_out(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
-) -> None:
-    request = payment(agent, 55_000)
-    # We set no such limit, and can't forbid a client to.
-    handle = await driver.start(request, run_timeout=timedelta(seconds=1))
-    with pytest.raises(WorkflowFailureError):
-        await handle.result()
-    assert (await sweeper.recover(request))["reason"] == "lost_run"
-    assert (await probe.event(request, "SagaLost"))["payload"]["found"] == "timed_out"
-
-
-async def test_a_run_whose_history_was_deleted(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
-) -> None:
-    request = await lost(driver, agent)
-    await forget(driver.client, saga_of(request))
-    assert (await sweeper.recover(request))["state"] == "compensated"
-    assert (await probe.event(request, "SagaLost"))["payload"]["found"] == "not_found"
+    await probe.told_once(request, "SagaLost", "SagaCompensating", "AuthorizationRejected")
 
 
 async def test_two_sweeps_at_once_recover_it_once(
@@ -156,23 +118,16 @@ async def test_two_sweeps_at_once_recover_it_once(
     await asyncio.gather(*(sweeper.sweep() for _ in range(3)))
     for request in requests:
         assert (await sweeper.recovery(saga_of(request)).result())["how"] == "recovered"
-        await told_once(probe, request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")
+        await probe.told_once(request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")
     assert await probe.spent(agent) == (0, 0)
 
 
-async def test_a_saga_that_lives_is_left_alone(
+async def test_a_saga_that_lives_or_that_a_client_has_just_started_again_is_left_alone(
     driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
     request = await waiting(driver, agent)
     assert await sweeper.leaves(request)
-    await driver.tell(request, "approve")
-    assert (await driver.result(request))["state"] == "captured"
-
-
-async def test_a_saga_that_a_client_has_just_started_again_is_the_clients(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
-) -> None:
-    request = await lost(driver, agent)
+    await end(driver.handle(request))
     async with probe.refusing(request, "SagaTakenOver") as is_kept_waiting:
         second = await driver.start(request)
         await until(is_kept_waiting)
@@ -184,7 +139,7 @@ async def test_a_saga_that_a_client_has_just_started_again_is_the_clients(
     assert "SagaLost" not in await probe.told(request)
 
 
-async def test_a_client_that_comes_while_it_is_recovered_is_told_to_follow(
+async def test_a_client_that_comes_while_it_is_recovered_follows_though_the_recovery_is_terminated(
     driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
     request = await lost(driver, agent)
@@ -194,9 +149,10 @@ async def test_a_client_that_comes_while_it_is_recovered_is_told_to_follow(
         submitted = asyncio.create_task(driver.submit(request))
         await until(lambda: probe.has_told(request, "SagaDuplicateReceived"))
         assert await sweeper.leaves(request)
+        await end(sweeper.recovery(saga_of(request)))
     assert (await submitted)["result"]["reason"] == "lost_run"
     assert (await driver.result(request))["state"] == "compensated"
-    await told_once(probe, request, "SagaTakenOver", "AuthorizationCompensated")
+    await probe.told_once(request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")
 
 
 async def test_a_client_that_ends_the_recovering_run_goes_on_with_the_undo(
@@ -207,9 +163,8 @@ async def test_a_client_that_ends_the_recovering_run_goes_on_with_the_undo(
         policy = WorkflowIDConflictPolicy.TERMINATE_EXISTING
         third = await driver.start(request, id_conflict_policy=policy)
     assert (await third.result())["reason"] == "lost_run"
-    await told_once(probe, request, "SagaLost", "SagaCompensating", "AuthorizationCompensated")
-    failure = await driver.failure(sweeper.recovery(saga_of(request)))
-    assert failure.type == "still_open"
+    await probe.told_once(request, "SagaLost", "SagaCompensating", "AuthorizationCompensated")
+    assert (await driver.failure(sweeper.recovery(saga_of(request)))).type == "still_open"
 
 
 async def test_a_client_and_a_sweep_at_the_same_moment(
@@ -229,7 +184,7 @@ async def test_a_client_and_a_sweep_at_the_same_moment(
         else:
             await driver.tell(request, "cancel")
             assert (await driver.result(request))["state"] == "voided"
-        await told_once(probe, request, "SagaTakenOver", "SagaCompensating", "SagaCompensated")
+        await probe.told_once(request, "SagaTakenOver", "SagaCompensating", "SagaCompensated")
     assert await probe.spent(agent) == (0, 0)
 
 
@@ -241,19 +196,8 @@ async def test_a_recovering_run_that_is_terminated_too_is_found_by_the_next_swee
         await end(driver.handle(request))
         with pytest.raises(WorkflowFailureError):
             await sweeper.recovery(saga_of(request)).result()
-        saga = await probe.saga(request)
-        assert saga is not None
+        epoch = (await probe.saga(request))["epoch"]
         await sweeper.find(request)
-    assert (await sweeper.recovered(request, saga["epoch"]))["state"] == "compensated"
-    await told_once(probe, request, "SagaCompensating", "AuthorizationCompensated")
+    assert (await sweeper.recovered(request, epoch))["state"] == "compensated"
+    await probe.told_once(request, "SagaCompensating", "AuthorizationCompensated")
     assert (await probe.told(request)).count("SagaLost") == 2
-
-
-async def test_the_saga_goes_on_when_its_recovery_is_terminated(
-    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
-) -> None:
-    request = await lost(driver, agent)
-    async with sweeper.recovering(request):
-        await end(sweeper.recovery(saga_of(request)))
-    assert (await driver.result(request))["state"] == "compensated"
-    await told_once(probe, request, "SagaLost", "SagaTakenOver", "AuthorizationCompensated")

@@ -17,8 +17,8 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from tests.sagas.conftest import SWEEP_QUEUE, NewWorker, Place
-from tests.sagas.sweeping import end
-from tests.support.driver import Driver, new_id, payment, until_waits_for
+from tests.sagas.sweeping import lost
+from tests.support.driver import Driver, new_id
 from tests.support.probe import Probe
 from tests.support.until import until
 from worker.settings import Settings
@@ -47,7 +47,7 @@ def every(described: ScheduleDescription) -> list[timedelta]:
     return [interval.every for interval in described.schedule.spec.intervals]
 
 
-async def test_it_is_created_once_and_follows_the_settings(
+async def test_it_is_created_once_and_follows_the_settings_and_whoever_paused_it_finds_it_paused(
     client: Client, schedule: ScheduleHandle, settings: Settings
 ) -> None:
     await keep_schedule(client, settings)
@@ -55,21 +55,14 @@ async def test_it_is_created_once_and_follows_the_settings(
     described = await schedule.describe()
     assert every(described) == [timedelta(days=1)]
     assert described.schedule.policy.overlap == ScheduleOverlapPolicy.SKIP
+    assert described.schedule.state.paused is False
+    await schedule.pause(note="while Temporal moves")
     await keep_schedule(client, replace(settings, sweep_interval="PT20H", sweep_queue="another"))
     described = await schedule.describe()
     assert every(described) == [timedelta(hours=20)]
-    action = described.schedule.action
+    action, state = described.schedule.action, described.schedule.state
     assert isinstance(action, ScheduleActionStartWorkflow)
     assert (action.workflow, action.task_queue) == ("SweepWorkflow", "another")
-
-
-async def test_whoever_paused_it_finds_it_paused(
-    client: Client, schedule: ScheduleHandle, settings: Settings
-) -> None:
-    await keep_schedule(client, settings)
-    await schedule.pause(note="while Temporal moves")
-    await keep_schedule(client, replace(settings, sweep_interval="PT20H"))
-    state = (await schedule.describe()).schedule.state
     assert (state.paused, state.note) == (True, "while Temporal moves")
 
 
@@ -77,9 +70,7 @@ async def test_its_run_recovers_what_was_lost(
     driver: Driver, probe: Probe, schedule: ScheduleHandle, settings: Settings, agent: str
 ) -> None:
     await keep_schedule(driver.client, settings)
-    request = payment(agent, 55_000)
-    await until_waits_for(await driver.start(request), "approval")
-    await end(driver.handle(request))
+    request = await lost(driver, agent)
     await schedule.trigger(overlap=OVERLAPPING)
     await until(lambda: probe.has_told(request, "SagaCompensated"))
     ran = (await schedule.describe()).info.recent_actions[-1].action

@@ -17,34 +17,27 @@ from activities.orphans import Care, LostSagas
 from ledger.database import Database
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
-from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place
+from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place, working_for
 from tests.sagas.sweeping import GO_ON, Sweeper, lost, open_elsewhere, waiting
 from tests.support.closing import until_the_core_has_left
-from tests.support.driver import Driver, Json, new_id, payment, saga_of, until_waits_for
+from tests.support.driver import Driver, Json, new_id, payment, saga_of
 from tests.support.probe import Probe
 from worker.embedded.temporal import program
-from worker.process import work
 from worker.search_attributes import register_search_attributes
-from worker.wiring import undos, wire, worker
+from worker.wiring import undos, worker
 from workflows.contract.admission import DATA_CONVERTER
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 
 
-@pytest.fixture
-def sweeper(driver: Driver, probe: Probe) -> Sweeper:
-    return Sweeper(driver.client, SWEEP_QUEUE, probe)
-
-
 @asynccontextmanager
 async def sweeping(
-    driver: Driver, probe: Probe, ledger: Database, care: Care, undos: set[str]
+    sweeper: Sweeper, ledger: Database, care: Care, undos: set[str]
 ) -> AsyncIterator[Sweeper]:
     """Sweeps with other care, or that know other undos."""
-    queue = new_id("careful")
-    room = LostSagas(ledger, driver.client, care, undos)
-    async with worker(driver.client, queue, [SweepWorkflow, RecoverySaga], [room]):
-        yield Sweeper(driver.client, queue, probe)
+    queue, room = new_id("careful"), LostSagas(ledger, sweeper.client, care, undos)
+    async with worker(sweeper.client, queue, [SweepWorkflow, RecoverySaga], [room]):
+        yield replace(sweeper, queue=queue)
 
 
 @pytest.fixture
@@ -57,13 +50,8 @@ async def empty_temporal(place: Place) -> AsyncIterator[Client]:
             environment.client.service_client.config.target_host, data_converter=DATA_CONVERTER
         )
         await register_search_attributes(client)
-        settings = replace(place.settings, sweep_queue="sweep-on-the-empty-one")
-        stop = asyncio.Event()
-        async with wire(settings, client) as running:
-            task = asyncio.create_task(work(running.workers, stop))
+        async with working_for(client, place, QUEUE):
             yield client
-            stop.set()
-            await task
         await until_the_core_has_left()
 
 
@@ -72,23 +60,17 @@ async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_oth
 ) -> None:
     alive = await waiting(driver, agent, "capture")
     ended = await lost(driver, agent, "capture")
-    astray = Sweeper(empty_temporal, "sweep-on-the-empty-one", probe)
+    astray = Sweeper(empty_temporal, f"{QUEUE}-sweep", probe)
     size = await probe.size()
     here = await namespace_id(driver.client)
     swept = await astray.sweep()
     assert swept["recovering"] == []
     (alert,) = swept["alerts"]
-    assert alert.startswith(
-        f"2 open sagas belong to another Temporal (namespace default, id {here}"
-    )
+    away = f"2 open sagas belong to another Temporal (namespace default, id {here}"
+    assert alert.startswith(away)
     # Nor does it when it is asked for one by name, or by a client that repeats its request.
     for saga in (alive, ended):
-        recovery = await empty_temporal.start_workflow(
-            "RecoverySaga",
-            {"saga_id": saga_of(saga), "epoch": 1},
-            id=f"recovery/{saga_of(saga)}/1",
-            task_queue=astray.queue,
-        )
+        recovery = await astray.start_recovery(saga_of(saga))
         assert (await driver.failure(recovery)).type == "elsewhere"
         again = await Driver(empty_temporal, QUEUE).start(saga)
         assert (await driver.failure(again)).type == "operation_in_progress"
@@ -98,12 +80,10 @@ async def test_an_empty_temporal_undoes_nothing_until_a_person_says_that_the_oth
     result = await astray.recovered(alive)
     assert (result["state"], result["reason"]) == ("compensated", "lost_run")
     told = await probe.event(alive, "SagaLost")
-    assert told["payload"]["found"] == "gone"
-    assert told["payload"]["reason"] == GO_ON["reason"]
+    assert (told["payload"]["found"], told["payload"]["reason"]) == ("gone", GO_ON["reason"])
     assert told["user_id"] == "user:u-17"
     await astray.recovered(ended)
-    by = {"actor": f"agent:{agent}"}
-    accepted = WorkflowUpdateStage.ACCEPTED
+    by, accepted = {"actor": f"agent:{agent}"}, WorkflowUpdateStage.ACCEPTED
     await driver.handle(alive).start_update("capture", by, wait_for_stage=accepted)
     with pytest.raises(WorkflowFailureError) as failed:
         await driver.result(alive)
@@ -119,12 +99,11 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
     request = payment(agent, 45_000)
-    await open_elsewhere(ledger, request)
+    await open_elsewhere(ledger, request, QUEUE)
     assert await sweeper.leaves(request)
     (alert,) = (await sweeper.sweep())["alerts"]
-    assert alert.startswith(
-        "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
-    )
+    away = "1 open sagas belong to another Temporal (namespace elsewhere, id an-id)"
+    assert alert.startswith(away)
     mine = await lost(driver, agent, "capture")
     # What is lost in our own namespace is recovered all the same.
     await sweeper.recover(mine)
@@ -135,17 +114,12 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
 
 
 async def test_many_at_once_stop_it_until_a_person_says_go_on(
-    driver: Driver,
-    probe: Probe,
-    sweeper: Sweeper,
-    agent: str,
-    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver, probe: Probe, sweeper: Sweeper, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lost_sagas, "LOST_WITHOUT_A_PERSON", 2)
     requests = await asyncio.gather(*(lost(driver, agent, "capture") for _ in range(3)))
     size = await probe.size()
-    handle = await sweeper.start()
-    failure = await driver.failure(handle)
+    failure = await driver.failure(await sweeper.start())
     assert failure.type == "needs_attention"
     assert failure.message.startswith(
         "3 of 3 open sagas look orphaned at once, so nothing was undone"
@@ -153,8 +127,7 @@ async def test_many_at_once_stop_it_until_a_person_says_go_on(
     assert "amends sweep --all" in failure.message
     assert await probe.size() == size
     # Not without a name and a reason.
-    refused = await driver.failure(await sweeper.start(all=True))
-    assert refused.type == "InvalidInput"
+    assert (await driver.failure(await sweeper.start(all=True))).type == "InvalidInput"
     swept = await sweeper.sweep(all=True, **GO_ON)
     assert sorted(swept["recovering"]) == sorted(saga_of(request) for request in requests)
     for request in requests:
@@ -164,13 +137,17 @@ async def test_many_at_once_stop_it_until_a_person_says_go_on(
     assert await probe.spent(agent) == (0, 0)
 
 
-async def test_what_was_lost_a_moment_ago_is_left_to_its_client(
+async def test_what_was_lost_a_moment_ago_or_has_an_undo_that_nobody_knows_is_left_open(
     driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
     request = await lost(driver, agent, "capture")
-    care = Care(grace=timedelta(hours=1))
-    async with sweeping(driver, probe, ledger, care, undos()) as patient:
+    async with sweeping(sweeper, ledger, Care(grace=timedelta(hours=1)), undos()) as patient:
         assert await patient.leaves(request)
+    async with sweeping(sweeper, ledger, Care(timedelta()), set()) as older:
+        await older.sweep()
+        failure = await driver.failure(older.recovery(saga_of(request)))
+    assert failure.type == "unknown_undo"
+    assert "SagaLost" not in await probe.told(request)
     await sweeper.recover(request)
 
 
@@ -195,26 +172,9 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
     assert swept["alerts"][0].startswith(
         "orphaned sagas of an unknown kind (parcel) were left alone"
     )
-    recovery = await driver.client.start_workflow(
-        "RecoverySaga",
-        {"saga_id": saga_id, "epoch": 1},
-        id=f"recovery/{saga_id}/1",
-        task_queue=SWEEP_QUEUE,
-    )
+    recovery = await sweeper.start_recovery(saga_id)
     assert (await driver.failure(recovery)).type == "unknown_kind"
     await close_saga(ledger, author, saga_id, 1, "completed", {})
-
-
-async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
-    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
-) -> None:
-    request = await lost(driver, agent, "capture")
-    async with sweeping(driver, probe, ledger, Care(timedelta()), set()) as older:
-        await older.sweep()
-        failure = await driver.failure(older.recovery(saga_of(request)))
-    assert failure.type == "unknown_undo"
-    assert "SagaLost" not in await probe.told(request)
-    await sweeper.recover(request)
 
 
 @pytest.mark.parametrize(
@@ -229,9 +189,7 @@ async def test_a_saga_with_an_undo_that_nobody_knows_is_left_open_and_told(
 async def test_under_another_workflow_id_they_are_invalid_input(
     driver: Driver, workflow: str, workflow_id: str, request_: Json
 ) -> None:
-    handle = await driver.client.start_workflow(
-        workflow, request_, id=workflow_id, task_queue=SWEEP_QUEUE
-    )
+    handle = await driver.start_raw(workflow, [request_], id=workflow_id, task_queue=SWEEP_QUEUE)
     failure = await driver.failure(handle)
     assert failure.type == "InvalidInput"
     assert [problem["field"] for problem in failure.details] == ["workflow_id"]
@@ -241,16 +199,9 @@ async def test_a_recovery_of_what_is_not_lost_does_nothing(
     driver: Driver, probe: Probe, sweeper: Sweeper, agent: str
 ) -> None:
     async def how(saga_id: str, epoch: int) -> str:
-        result: Json = await driver.client.execute_workflow(
-            "RecoverySaga",
-            {"saga_id": saga_id, "epoch": epoch},
-            id=f"recovery/{saga_id}/{epoch}",
-            task_queue=SWEEP_QUEUE,
-        )
-        return str(result["how"])
+        return str((await (await sweeper.start_recovery(saga_id, epoch)).result())["how"])
 
-    request = payment(agent, 55_000)
-    await until_waits_for(await driver.start(request), "approval")
+    request = await waiting(driver, agent)
     assert await how(saga_of(request), 1) == "open"
     assert await how(saga_of(request), 7) == "carried"
     await driver.tell(request, "approve")

@@ -1,16 +1,13 @@
 """What a person sees of a saga in Temporal's Web UI, without reading code."""
 
 import json
-from datetime import timedelta
 
-import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionStatus
 
-from activities import transfers
 from starter import Amends
-from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject
+from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
 from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
 from tests.support.probe import Probe
 from tests.support.until import until
@@ -40,10 +37,11 @@ async def current_details(handle: Handle) -> str:
     return metadata.current_details
 
 
-async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
-    driver: Driver, agent: str
+async def test_a_saga_is_found_by_where_it_waits_and_its_page_tells_that_and_summaries_what_it_did(
+    driver: Driver, agent: str, inject: Inject
 ) -> None:
-    request = payment(agent, 55_000)
+    request = payment(agent, 55_000, approve_within="PT1H")
+    await inject(request, "refuse", note="account closed")
     await driver.submit(request)
     subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
     waiting = f"{subject} AND SagaState='running' AND SagaStep='approval'"
@@ -58,37 +56,13 @@ async def test_a_saga_is_found_by_its_kind_its_state_and_where_it_waits(
         "SagaSubjects": [f"agent/{agent}"],
         "SagaNeedsAttention": False,
     }
-    await driver.tell(request, "reject")
-    await handle.result()
-    ended = f"{subject} AND SagaState='compensated' AND SagaStep=''"
-    await until(lambda: listed(driver, ended))
-    assert await listed(driver, waiting) == []
-
-
-async def test_the_states_in_the_list_are_those_of_the_ledger(
-    driver: Driver, probe: Probe, agent: str, inject: Inject
-) -> None:
-    captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
-    await inject(refused, "refuse")
-    for request in (captured, denied, refused):
-        await driver.run(request)
-        saga = await probe.saga(request)
-        assert saga is not None
-        assert (await shows(driver.handle(request)))["SagaState"] == saga["state"]
-
-
-async def test_the_live_page_says_where_the_saga_stands(
-    driver: Driver, agent: str, inject: Inject
-) -> None:
-    request = payment(agent, 55_000)
-    await inject(request, "refuse", note="account closed")
-    await driver.submit(request)
-    handle = driver.handle(request)
-    waiting = await current_details(handle)
-    assert f"**{saga_of(request)}** is **running**, waits for **approval**" in waiting
-    assert "| 1 | authorize | ✅ done |" in waiting
+    details = await current_details(handle)
+    assert f"**{saga_of(request)}** is **running**, waits for **approval**" in details
+    assert "| 1 | authorize | ✅ done |" in details
     await driver.tell(request, "approve")
     await handle.result()
+    await until(lambda: listed(driver, f"{subject} AND SagaState='compensated' AND SagaStep=''"))
+    assert await listed(driver, waiting) == []
     ended = await current_details(handle)
     assert "is **compensated**" in ended
     assert "provider_refused" in ended
@@ -96,23 +70,45 @@ async def test_the_live_page_says_where_the_saga_stands(
     assert "| 3 | execute transfer | ⛔ refused | provider_refused |" in ended
     assert "| 1 | authorize | ↩️ undone | the spend is released |" in ended
     assert CBU not in ended
+    summaries: dict[str, set[str]] = {}
+    for event in (await handle.fetch_history()).events:
+        if event.event_type in SUMMARIZED:
+            summary = json.loads(event.user_metadata.summary.data or b"null")
+            summaries.setdefault(EventType.Name(event.event_type), set()).add(summary)
+    assert summaries == {
+        "EVENT_TYPE_MARKER_RECORDED": {
+            *("authorize", "approve", "begin compensation"),
+            *("undo authorize", "read", "close the saga"),
+        },
+        "EVENT_TYPE_TIMER_STARTED": {"deadline for approval"},
+        "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED": {"execute transfer"},
+    }
+
+
+async def test_the_list_tells_the_states_of_the_ledger_and_not_the_destination(
+    driver: Driver, probe: Probe, agent: str, inject: Inject
+) -> None:
+    captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
+    await inject(refused, "refuse")
+    for request in (captured, denied, refused):
+        await driver.run(request)
+        handle = driver.handle(request)
+        assert (await shows(handle))["SagaState"] == (await probe.saga(request))["state"]
+        described = (await handle.describe()).raw_description
+        assert CBU.encode() not in described.SerializeToString()
 
 
 async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it_takes(
-    driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, probe: Probe, agent: str, nobody_can_tell: Stuck
 ) -> None:
-    monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
-    request = payment(agent, 45_000)
-    await inject(request, "timeout_after")
-    await inject(request, "timeout_before", operation="find", remaining=1_000)
-    handle = await driver.start(request)
+    request = await nobody_can_tell("timeout_after")
+    handle = driver.handle(request)
     subject = f"SagaKind='payment' AND SagaSubjects='agent/{agent}'"
     state = "SagaState='needs_attention' AND SagaStep='execute transfer'"
     waiting = f"{subject} AND {state} AND SagaNeedsAttention=true"
     await until(lambda: listed(driver, waiting))
     assert await listed(driver, waiting) == [saga_of(request)]
-    attributes = await shows(handle)
-    assert attributes["SagaNeedsAttention"] is True
+    assert (await shows(handle))["SagaNeedsAttention"] is True
     details = await current_details(handle)
     step = "**needs_attention**, waits for **execute transfer**"
     assert f"**{saga_of(request)}** is {step}" in details
@@ -127,29 +123,6 @@ async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it
     assert ended["SagaNeedsAttention"] is False
 
 
-async def test_every_activity_and_timer_has_a_summary(
-    driver: Driver, agent: str, inject: Inject
-) -> None:
-    request = payment(agent, 55_000, approve_within="PT1H")
-    await inject(request, "refuse")
-    await driver.submit(request)
-    await driver.tell(request, "approve")
-    await driver.result(request)
-    summaries: dict[str, set[str]] = {}
-    for event in (await driver.handle(request).fetch_history()).events:
-        if event.event_type in SUMMARIZED:
-            summary = json.loads(event.user_metadata.summary.data or b"null")
-            summaries.setdefault(EventType.Name(event.event_type), set()).add(summary)
-    assert summaries == {
-        "EVENT_TYPE_MARKER_RECORDED": {
-            *("authorize", "approve", "begin compensation"),
-            *("undo authorize", "read", "close the saga"),
-        },
-        "EVENT_TYPE_TIMER_STARTED": {"deadline for approval"},
-        "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED": {"execute transfer"},
-    }
-
-
 async def test_what_the_sdk_submits_has_a_summary_in_the_list(driver: Driver, agent: str) -> None:
     request = PaymentRequest.model_validate(payment(agent, 45_000))
     sdk = Amends(driver.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
@@ -158,13 +131,6 @@ async def test_what_the_sdk_submits_has_a_summary_in_the_list(driver: Driver, ag
     described = await driver.client.get_workflow_handle(saga_id).describe()
     assert await described.static_summary() == f"45,000.00 ARS for {agent}"
     assert CBU not in str(await described.static_details())
-
-
-async def test_nothing_that_is_listed_tells_the_destination(driver: Driver, agent: str) -> None:
-    request = payment(agent, 45_000)
-    await driver.run(request)
-    described = await driver.handle(request).describe()
-    assert CBU.encode() not in described.raw_description.SerializeToString()
 
 
 async def test_a_saga_with_two_hundred_long_subjects_is_carried_out(driver: Driver) -> None:

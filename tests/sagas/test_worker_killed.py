@@ -1,14 +1,17 @@
-"""A worker that dies, hangs or leaves in the middle: each payment happens once."""
+"""A worker that dies, hangs, leaves or is frozen in the middle: each payment happens once."""
 
 import asyncio
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from activities import transfers
-from tests.sagas.conftest import Inject, NewAgent, NewWorker
+from tests.sagas.cancellation import end_of
+from tests.sagas.conftest import Inject, NewAgent, NewWorker, Place, working_for
 from tests.support.driver import Driver, new_id, payment, until_waits_for
 from tests.support.probe import Probe
 from tests.support.until import until
@@ -73,11 +76,7 @@ async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_tw
 
 @pytest.mark.usefixtures("quick_heartbeat")
 async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
-    driver: Driver,
-    probe: Probe,
-    agent: str,
-    inject: Inject,
-    monkeypatch: pytest.MonkeyPatch,
+    driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfers, "heartbeat", nullcontext)
     wakes_ms = 4_000  # long after somebody else has done its work
@@ -98,42 +97,27 @@ async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
     assert await probe.spent(agent) == (45_000, 1)
 
 
-async def test_a_worker_that_is_told_to_stop_finishes_what_runs(
+async def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_one_without_sandbox_goes_on(
     driver: Driver, probe: Probe, agent: str, inject: Inject, new_worker: NewWorker
 ) -> None:
     queue = new_id("stopped")
     driver = replace(driver, queue=queue)
-    request = payment(agent, 45_000)
-    await inject(request, "slow_after", delay_ms=1_000)
+    running, waiting = payment(agent, 45_000), payment(agent, 55_000)
+    await inject(running, "slow_after", delay_ms=1_000)
     async with new_worker(queue) as worker:
         await worker.start()
         await worker.until_health(200)
-        handle = await driver.start(request)
-        await probe.until_booked(request)
+        await driver.submit(waiting)
+        await driver.start(running)
+        await probe.until_booked(running)
         assert await worker.stop() == 0
-        assert "TransferExecuted" in await probe.told(request)
-        await worker.start()
-        assert (await handle.result())["state"] == "captured"
-        assert await worker.stop() == 0
-    assert await probe.deliveries(request) == 1
-
-
-async def test_a_worker_without_the_sandbox_carries_what_one_with_it_began(
-    driver: Driver, probe: Probe, agent: str, new_worker: NewWorker
-) -> None:
-    queue = new_id("unsandboxed")
-    driver = replace(driver, queue=queue)
-    request = payment(agent, 55_000)
-    async with new_worker(queue) as worker:
-        await worker.start()
-        await driver.submit(request)
-        assert await worker.stop() == 0
+    assert "TransferExecuted" in await probe.told(running)
     async with new_worker(queue, AMENDS_WORKFLOW_SANDBOX="off") as worker:
         await worker.start()
-        await driver.tell(request, "approve")
-        assert (await driver.result(request))["state"] == "captured"
+        await driver.tell(waiting, "approve")
+        assert [(await driver.result(it))["state"] for it in (running, waiting)] == ["captured"] * 2
         assert await worker.stop() == 0
-    assert await probe.deliveries(request) == 1
+    assert [await probe.deliveries(it) for it in (running, waiting)] == [1, 1]
 
 
 async def test_a_cancel_between_the_transfer_and_its_settlement_brings_the_money_back(
@@ -158,3 +142,67 @@ async def test_a_cancel_between_the_transfer_and_its_settlement_brings_the_money
         assert await worker.stop() == 0
     assert await probe.is_booked_as(request, "reversed")
     assert await probe.spent(agent) == (0, 0)
+
+
+# What the frozen worker holds of workflow tasks is given out again after this.
+TASK = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Zombie:
+    """Stops before this, wakes up after this end of its saga, and finds this at the bank."""
+
+    before: str
+    end: str
+    booked: str | None
+
+
+ZOMBIES = (
+    # The commit that opens the saga and reserves the spend.
+    Zombie("AuthorizationApproved", "failed (cancelled)", None),
+    # It sends what it was about to send.
+    Zombie("transfer", "compensated", "cancelled"),
+    # The money has moved, and it was about to say so.
+    Zombie("TransferExecuted", "compensated", "reversed"),
+)
+
+
+@pytest.mark.usefixtures("quick_heartbeat")
+async def test_what_a_frozen_worker_does_after_the_undo_is_refused_and_on_record(
+    client: Client,
+    place: Place,
+    probe: Probe,
+    driver: Driver,
+    new_agent: NewAgent,
+    new_worker: NewWorker,
+    tmp_path: Path,
+) -> None:
+    # Each costs the start of a worker.
+    turn = asyncio.Semaphore(2)
+
+    async def play(zombie: Zombie) -> None:
+        queue, marker = new_id("zombie"), tmp_path / zombie.before
+        request = payment(await new_agent(), 45_000)
+        settings = {"AMENDS_STOPS_BEFORE": zombie.before, "AMENDS_STOPPED": str(marker)}
+        async with turn, new_worker(queue, "tests.sagas.stopping_worker", **settings) as worker:
+            await worker.start()
+            handle = await Driver(client, queue).start(request, task_timeout=TASK)
+            await until(worker.is_stopped)
+            assert marker.exists()
+            await handle.cancel()
+            async with working_for(client, place, queue):
+                assert await end_of(handle) == zombie.end
+                told = await probe.told(request)
+                assert "SagaCommitRefused" not in told
+                worker.wake()
+                await until(lambda: probe.has_told(request, "SagaCommitRefused"))
+            assert await worker.stop() == 0
+        assert await probe.told(request) == [*told, "SagaCommitRefused"]
+        booked = await probe.booked(request)
+        assert (booked["status"] if booked else None) == zombie.booked
+        assert await probe.deliveries(request) == (1 if booked else 0)
+        assert await probe.spent(request["agent_id"]) == (0, 0)
+
+    async with asyncio.TaskGroup() as group:
+        for zombie in ZOMBIES:
+            group.create_task(play(zombie))

@@ -23,15 +23,21 @@ BEAT_S = 0.2
 
 @dataclass
 class Held:
-    """One place of one saga, closed until somebody opens it or a cancel does."""
+    """One place of one saga, closed until somebody lets it go or a cancel does."""
 
     manner: Manner
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     met_a_cancel: bool = False
 
-    async def until_arrived(self) -> None:
+    async def reached(self) -> None:
         await asyncio.wait_for(self.arrived.wait(), DEADLINE_S)
+
+    async def hears(self) -> bool:
+        return self.met_a_cancel
+
+    async def let_go(self) -> None:
+        self.opened.set()
 
     async def wait(self) -> None:
         """What an activity does at this place."""

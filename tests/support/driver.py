@@ -20,7 +20,7 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
-from tests.support.until import DEADLINE_S
+from tests.support.until import DEADLINE_S, until
 from workflows.engine.workflow import SUBMITTED_BY
 
 Json = dict[str, Any]
@@ -31,12 +31,7 @@ USER = {"actor": "user:u-17"}
 # Pesos, as the requirements tell them.
 MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
 
-KINDS = {
-    "payment": "PaymentSaga",
-    "agent": "AgentSaga",
-    "policy": "PolicySaga",
-    "trial": "TrialSaga",
-}
+KINDS = {kind: f"{kind.title()}Saga" for kind in ("payment", "agent", "policy", "trial")}
 
 
 def new_id(what: str) -> str:
@@ -94,15 +89,21 @@ def raw(data: bytes, encoding: str = "json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding.encode()}, data=data))
 
 
-async def until_history(handle: Handle, event_type: str, count: int = 1) -> None:
+async def types_of(handle: Handle) -> list[str]:
+    """The types of the events in a history, in order."""
+    events = (await handle.fetch_history()).events
+    return [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in events]
+
+
+async def until_history(
+    handle: Handle, event_type: str, count: int = 1, every_s: float = 0.05
+) -> None:
     """Wait until the history of a run has as many events of a type."""
-    wanted = EventType.Value(event_type)
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            events = [event.event_type for event in (await handle.fetch_history()).events]
-            if events.count(wanted) >= count:
-                return
-            await asyncio.sleep(0.05)
+
+    async def has_them() -> bool:
+        return (await types_of(handle)).count(event_type) >= count
+
+    await until(has_them, every_s)
 
 
 async def until_length(handle: Handle, length: int) -> None:
@@ -115,12 +116,11 @@ async def until_length(handle: Handle, length: int) -> None:
 
 
 async def until_waits_for(handle: Handle, what: str) -> None:
-    """Wait until a run waits for somebody."""
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if (await handle.query("progress"))["waits_for"] == what:
-                return
-            await asyncio.sleep(0.02)
+
+    async def waits() -> bool:
+        return bool((await handle.query("progress"))["waits_for"] == what)
+
+    await until(waits, 0.02)
 
 
 async def refused(update: Awaitable[Any]) -> ApplicationError:
@@ -139,21 +139,23 @@ class Driver:
     queue: str
 
     async def start(self, request: Json, **options: Any) -> Handle:
-        """Start the saga of a request by workflow name, as any client may."""
         return await self.start_raw(
             KINDS[kind_of(request)], [request], **{"id": saga_of(request), **options}
         )
 
     async def start_raw(self, workflow: str, arguments: list[Any], **options: Any) -> Handle:
-        """Start a workflow by name, with whatever arguments."""
         return await self.client.start_workflow(
             workflow, args=arguments, **{"task_queue": self.queue, **options}
         )
 
+    async def until_waits(self, request: Json, what: str, **options: Any) -> Handle:
+        """Start a saga, and wait until it waits for somebody."""
+        handle = await self.start(request, **options)
+        await until_waits_for(handle, what)
+        return handle
+
     async def run(self, request: Json, **options: Any) -> Json:
-        """Start a saga and wait for its result."""
-        result: Json = await (await self.start(request, **options)).result()
-        return result
+        return dict(await (await self.start(request, **options)).result())
 
     async def submit(self, request: Json, **options: Any) -> Json:
         """Update-with-start, as the SDK does; returns the progress once the decision is known."""
@@ -179,22 +181,15 @@ class Driver:
         return self.client.get_workflow_handle(saga_of(request), run_id=run_id)
 
     async def result(self, request: Json) -> Json:
-        """Wait for the end of a saga."""
-        result: Json = await self.handle(request).result()
-        return result
+        return dict(await self.handle(request).result())
 
     async def tell(self, request: Json, update: str, by: Any = USER) -> Json:
-        """Send an update; returns the progress."""
-        progress: Json = await self.handle(request).execute_update(update, by)
-        return progress
+        return dict(await self.handle(request).execute_update(update, by))
 
     async def progress(self, request: Json) -> Json:
-        """The query."""
-        progress: Json = await self.handle(request).query("progress")
-        return progress
+        return dict(await self.handle(request).query("progress"))
 
     async def is_in(self, request: Json, state: str) -> bool:
-        """Whether the saga says that it stands so."""
         return bool((await self.progress(request))["state"] == state)
 
     async def step(self, request: Json, name: str) -> Json:
@@ -203,23 +198,19 @@ class Driver:
         return next((step for step in steps if step["name"] == name), {})
 
     async def attempts(self, handle: Handle, count: int) -> bool:
-        """Whether an activity of a run is at this attempt, or beyond."""
         described = await handle.describe()
         return any(it.attempt >= count for it in described.raw_description.pending_activities)
 
     async def reset(self, request: Json) -> None:
         """Let the newest run of a saga begin anew after its first workflow task."""
         described = await self.handle(request).describe()
-        events = (await self.handle(request).fetch_history()).events
-        done = EventType.Value("EVENT_TYPE_WORKFLOW_TASK_COMPLETED")
+        done = (await types_of(self.handle(request))).index("WORKFLOW_TASK_COMPLETED") + 1
         await self.client.workflow_service.reset_workflow_execution(
             ResetWorkflowExecutionRequest(
                 namespace=self.client.namespace,
                 workflow_execution=described.raw_info.execution,
                 reason="reset by a test",
-                workflow_task_finish_event_id=next(
-                    event.event_id for event in events if event.event_type == done
-                ),
+                workflow_task_finish_event_id=done,
                 request_id=new_id("reset"),
             )
         )

@@ -48,43 +48,31 @@ class Probe:
 
     async def is_overdue(self, request: Json) -> bool:
         """Whether the time to approve has passed, by the clock that decides."""
-        (row,) = await self.ledger(
-            "SELECT clock_timestamp() > expires_at AS overdue FROM ledger.authorizations"
-            " WHERE saga_id = %s",
-            saga_of(request),
-        )
-        return bool(row["overdue"])
+        query: LiteralString = "ledger.authorizations WHERE clock_timestamp() > expires_at"
+        return bool(await self._row(query + " AND saga_id = %s", saga_of(request)))
 
     async def deliveries(self, request: Json) -> int:
         """How often an order with the payment's key arrived at the bank."""
         row = await self.booked(request)
         return row["deliveries"] if row else 0
 
-    async def saga(self, request: Json) -> Json | None:
-        """The saga's row."""
-        rows = await self.ledger(
-            "SELECT * FROM ledger.sagas WHERE workflow_id = %s", saga_of(request)
-        )
-        return rows[0] if rows else None
+    async def saga(self, request: Json) -> Json:
+        """The saga's row; empty while there is none, as are the next three."""
+        return await self._row("ledger.sagas WHERE workflow_id = %s", saga_of(request))
 
-    async def authorization(self, request: Json) -> Json | None:
-        rows = await self.ledger(
-            "SELECT * FROM ledger.authorizations WHERE saga_id = %s", saga_of(request)
-        )
-        return rows[0] if rows else None
+    async def authorization(self, request: Json) -> Json:
+        return await self._row("ledger.authorizations WHERE saga_id = %s", saga_of(request))
 
-    async def transfer(self, request: Json) -> Json | None:
-        rows = await self.ledger(
-            "SELECT * FROM ledger.transfers WHERE saga_id = %s", saga_of(request)
-        )
-        return rows[0] if rows else None
+    async def transfer(self, request: Json) -> Json:
+        return await self._row("ledger.transfers WHERE saga_id = %s", saga_of(request))
 
-    async def step(self, request: Json, name: str) -> Json | None:
-        rows = await self.ledger(
-            "SELECT * FROM ledger.saga_steps WHERE saga_id = %s AND name = %s",
-            *(saga_of(request), name),
-        )
-        return rows[0] if rows else None
+    async def step(self, request: Json, name: str) -> Json:
+        query: LiteralString = "ledger.saga_steps WHERE saga_id = %s AND name = %s"
+        return await self._row(query, saga_of(request), name)
+
+    async def _row(self, query: LiteralString, *values: str) -> Json:
+        rows = await self.ledger("SELECT * FROM " + query, *values)
+        return rows[0] if rows else {}
 
     async def events(self, request: Json, aggregate: str = "%") -> list[Json]:
         """What a saga wrote, in order, of the aggregates that are LIKE `aggregate`."""
@@ -95,14 +83,17 @@ class Probe:
         )
 
     async def told(self, request: Json, aggregate: str = "%") -> list[str]:
-        """The types of these events."""
         return [event["event_type"] for event in await self.events(request, aggregate)]
+
+    async def told_once(self, request: Json, *event_types: str) -> None:
+        """Each of these stands exactly once in the log."""
+        told = await self.told(request)
+        assert [event_type for event_type in event_types if told.count(event_type) != 1] == [], told
 
     async def has_told(self, request: Json, event_type: str) -> bool:
         return event_type in await self.told(request)
 
     async def event(self, request: Json, event_type: str) -> Json:
-        """The one event of a type that a saga wrote."""
         (event,) = [e for e in await self.events(request) if e["event_type"] == event_type]
         return event
 
@@ -112,35 +103,22 @@ class Probe:
 
     async def spent(self, agent: str) -> tuple[int, int]:
         """Reserved or spent today, in pesos, and by how many payments."""
-        rows = await self.ledger(
-            "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s", agent
-        )
+        rows = await self.ledger("SELECT * FROM ledger.spend_windows WHERE agent_id = %s", agent)
         assert len(rows) <= 1, "the test ran over midnight"
         return (rows[0]["amount_minor"] // 100, rows[0]["count"]) if rows else (0, 0)
 
     async def size(self) -> int:
-        """How many events the ledger has."""
         return int((await self.ledger("SELECT count(*) AS n FROM ledger.event_log"))[0]["n"])
 
     async def someone_waits(self) -> bool:
         """Whether a session of the worker waits for a lock in the ledger."""
-        rows = await _fetch(
-            self.superuser_url,
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
-            " AND usename = 'amends_worker' AND wait_event_type = 'Lock'",
-            (),
-        )
-        return bool(rows)
+        waiting: LiteralString = "SELECT 1" + _SESSIONS + " AND wait_event_type = 'Lock'"
+        return bool(await _fetch(self.superuser_url, waiting, ()))
 
-    async def cut_connections(self) -> int:
-        """End every session of the worker in the ledger, as a failover would; returns how many."""
-        rows = await _fetch(
-            self.superuser_url,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND usename = 'amends_worker'",
-            (),
-        )
-        return len(rows)
+    async def cut_connections(self) -> None:
+        """End every session of the worker in the ledger, as a failover would."""
+        cut: LiteralString = "SELECT pg_terminate_backend(pid)" + _SESSIONS
+        await _fetch(self.superuser_url, cut, ())
 
     @asynccontextmanager
     async def foreign_transfer(
@@ -153,7 +131,6 @@ class Probe:
             yield
             # From here on the bank of these tests says of our key what the ledger says of it.
             ours = await self.transfer(request)
-            assert ours is not None
             await connection.execute(_FORGET, (ours["amount_minor"], ours["destination"], key))
 
     @asynccontextmanager
@@ -169,23 +146,14 @@ class Probe:
         name = f"refuse {event_type} {saga_id}"[:60]
         called = sql.Identifier(name)
         literals = map(sql.Literal, (saga_id, event_type, called.as_string(), sqlstate))
-        create = [
-            sql.SQL("CREATE SEQUENCE public.{} MINVALUE 0").format(called),
-            sql.SQL(_REFUSE).format(*literals, name=called),
-            sql.SQL(
-                "CREATE TRIGGER {0} BEFORE INSERT ON ledger.event_log"
-                " FOR EACH ROW EXECUTE FUNCTION public.{0}()"
-            ).format(called),
-        ]
-        async with await AsyncConnection.connect(self.superuser_url) as connection:
-            for statement in create:
-                await connection.execute(statement)
+        query = sql.SQL("SELECT is_called FROM public.{}").format(called)
 
         async def has_refused() -> bool:
-            query = sql.SQL("SELECT is_called FROM public.{}").format(called)
             async with await AsyncConnection.connect(self.superuser_url) as connection:
                 return (await (await connection.execute(query)).fetchone()) == (True,)
 
+        async with await AsyncConnection.connect(self.superuser_url) as connection:
+            await connection.execute(_REFUSE.format(*literals, name=called))
         try:
             yield has_refused
         finally:
@@ -193,10 +161,8 @@ class Probe:
                 await take_off_the_log(connection, name)
 
     async def heal(self, request: Json) -> None:
-        """The bank makes no mistakes any more with this payment."""
-        async with await AsyncConnection.connect(self.bank_url, autocommit=True) as connection:
-            heal = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s"
-            await connection.execute(heal, (saga_of(request),))
+        heal: LiteralString = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s RETURNING 1"
+        await self.bank(heal, saga_of(request))
 
     @asynccontextmanager
     async def bank_stands_still(self) -> AsyncIterator[None]:
@@ -207,11 +173,8 @@ class Probe:
 
     async def an_order_waits(self) -> bool:
         """Whether an order has arrived at a bank that stands still."""
-        rows = await self.bank(
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock'"
-        )
-        return bool(rows)
+        waiting: LiteralString = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return bool(await self.bank(waiting + " AND datname = current_database()"))
 
     @asynccontextmanager
     async def locking(self, query: LiteralString, *values: Any) -> AsyncIterator[None]:
@@ -245,7 +208,8 @@ class Probe:
 
 
 # What a sequence counts stays counted when the transaction fails.
-_REFUSE = """
+_REFUSE = sql.SQL("""
+    CREATE SEQUENCE public.{name} MINVALUE 0;
     CREATE FUNCTION public.{name}() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.saga_id = {} AND NEW.event_type = {} THEN
@@ -253,7 +217,12 @@ _REFUSE = """
             RAISE EXCEPTION 'refused by a test' USING ERRCODE = {};
         END IF;
         RETURN NEW;
-    END $$"""
+    END $$;
+    CREATE TRIGGER {name} BEFORE INSERT ON ledger.event_log
+        FOR EACH ROW EXECUTE FUNCTION public.{name}()""")
+
+_SESSIONS: LiteralString = """
+    FROM pg_stat_activity WHERE datname = current_database() AND usename = 'amends_worker'"""
 
 _FOREIGN = """
     INSERT INTO mock_bank.transfers
