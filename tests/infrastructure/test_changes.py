@@ -101,11 +101,7 @@ async def test_a_change_that_fails_on_the_way_is_undone(
     app, db, other = prefix + "app", prefix + "db", prefix + "other"
     result = await driver.apply(
         prefix + "1",
-        present=[
-            role(app),
-            database(db, app),
-            database(other, prefix + "nobody", depends_on=[db]),
-        ],
+        present=[role(app), database(db, app), database(other, prefix + "nobody", depends_on=[db])],
     )
     assert (result["state"], result["reason"]) == ("compensated", "missing")
     assert result["residuals"] == []

@@ -136,8 +136,7 @@ def test_a_plan_needs_no_more_of_the_ledger_than_what_it_names(before: World, af
 
 def test_independent_branches_do_not_wait_for_each_other() -> None:
     planned = plan(
-        change(present=[role("ra"), role("rb"), database("da", "ra"), database("db", "rb")]),
-        {},
+        change(present=[role("ra"), role("rb"), database("da", "ra"), database("db", "rb")]), {}
     )
     waits = {operation.name: operation.waits_for for operation in planned.operations}
     assert waits == {"ra": [], "rb": [], "da": ["ra"], "db": ["rb"]}
@@ -168,11 +167,7 @@ def test_another_kind_or_another_place_is_a_replacement() -> None:
         role("ra"), database("da", "ra"), database("db", "ra"), schema("sa", "da", "ra")
     )
     request = change(present=[role("db"), schema("sa", "da", "ra"), schema("sb", "da", "ra")])
-    assert actions(plan(request, known(world))) == {
-        "db": "replace",
-        "sa": "none",
-        "sb": "create",
-    }
+    assert actions(plan(request, known(world))) == {"db": "replace", "sa": "none", "sb": "create"}
     moved = plan(change(present=[schema("sa", "db", "ra")]), known(world))
     assert actions(moved) == {"sa": "replace"}
 
@@ -251,11 +246,7 @@ def test_what_is_not_touched_needs_no_force() -> None:
             "present[0].spec",
             "is to be absent",
         ),
-        (
-            {"present": [role("ra") | {"depends_on": ["ra"]}]},
-            "present[0].depends_on",
-            "ra -> ra",
-        ),
+        ({"present": [role("ra") | {"depends_on": ["ra"]}]}, "present[0].depends_on", "ra -> ra"),
     ],
 )
 def test_a_request_that_is_wrong_by_itself_names_field_and_reason_and_no_value(
@@ -272,11 +263,7 @@ def test_a_request_that_is_wrong_by_itself_names_field_and_reason_and_no_value(
 
 def test_a_cycle_is_named_from_its_start_to_its_start() -> None:
     request = change(
-        present=[
-            role("ra") | {"depends_on": ["da"]},
-            database("da", "ra"),
-            role("rb"),
-        ]
+        present=[role("ra") | {"depends_on": ["da"]}, database("da", "ra"), role("rb")]
     )
     with pytest.raises(InvalidChange) as invalid:
         validated(request, KINDS)

@@ -44,11 +44,7 @@ class Shop:
 
     async def delete(self, kind: str, name: str, spec: Spec, irreversible: bool = False) -> None:
         await self.provider.delete(
-            kind,
-            name,
-            spec,
-            resource=self.marker(name).resource,
-            allow_irreversible=irreversible,
+            kind, name, spec, resource=self.marker(name).resource, allow_irreversible=irreversible
         )
 
     async def sql(self, statement: str, database: str = "postgres") -> None:

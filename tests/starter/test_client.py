@@ -143,10 +143,7 @@ async def test_a_saga_that_nobody_knows_is_told(amends: Amends) -> None:
 
 
 async def test_without_a_worker_nobody_waits_for_ever(
-    amends: Amends,
-    settings: dict[str, str],
-    payment: Payment,
-    monkeypatch: pytest.MonkeyPatch,
+    amends: Amends, settings: dict[str, str], payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "_PATIENCE_S", 0.2)
     request = asked(payment(45_000))

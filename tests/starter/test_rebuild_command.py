@@ -37,9 +37,7 @@ async def test_a_damaged_table_is_put_right_and_told(command: Command, superuser
 async def test_with_json_it_is_one_document(command: Command) -> None:
     done = await command("rebuild", "spend_windows", "--json")
     assert done.status == 0
-    assert set(done.json) == {
-        *("table", "events", "rows", "wrong", "missing", "strays", "seconds"),
-    }
+    assert set(done.json) == {*("table", "events", "rows", "wrong", "missing", "strays", "seconds")}
     assert done.json["table"] == "spend_windows"
     assert (done.json["wrong"], done.json["missing"], done.json["strays"]) == (0, 0, 0)
 
