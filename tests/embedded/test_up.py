@@ -14,7 +14,14 @@ import psycopg
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.embedded.amends_up import amends_up, begin, processes_of, to_the_end, until_answers
+from tests.embedded.amends_up import (
+    Running,
+    amends_up,
+    begin,
+    processes_of,
+    to_the_end,
+    until_answers,
+)
 from tests.support.until import DEADLINE_S, until
 from worker.embedded import child
 
@@ -56,6 +63,13 @@ async def one_sentence(status: int, data: Path, *options: str) -> str:
     assert ended == [status, ""]
     assert told.count("\n") == 1
     return told
+
+
+async def kill(running: Running, name: str) -> None:
+    """Kill one of its processes and wait until another one is in its place."""
+    killed = running.servers()[name]
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: running.servers().get(name, killed) != killed)
 
 
 # Before anything starts
@@ -158,11 +172,7 @@ async def test_what_is_killed_comes_back_on_its_port_and_leaves_with_the_rest(da
         url = running.environment["AMENDS_MIGRATION_URL"]
         await write(url, "before the kills")
         for name in ("worker", "temporal", "postgres"):
-            killed = running.servers()[name]
-            os.kill(killed, signal.SIGKILL)
-            await until(
-                lambda name=name, killed=killed: running.servers().get(name, killed) != killed
-            )
+            await kill(running, name)
         assert "before the kills" in await until_answers(lambda: written(url))
         client = await until_answers(lambda: Client.connect(running.summary["temporal"]))
         assert client.namespace == "default"
