@@ -17,7 +17,7 @@ from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 Heal = Callable[[str], Awaitable[None]]
-Doubtful = Callable[[], Awaitable[dict[str, Any]]]
+Doubtful = Callable[[], Awaitable[tuple[dict[str, Any], str]]]
 STEP = "execute transfer"
 
 
@@ -44,14 +44,14 @@ def heal(settings: dict[str, str]) -> Heal:
 
 @pytest.fixture
 def doubtful(payment: Payment, bank: MockBank) -> Doubtful:
-    """`await doubtful()`: a request whose transfer lands, while the bank never says so."""
+    """`await doubtful()`: a request whose transfer lands, while the bank never says so; its id."""
 
-    async def request() -> dict[str, Any]:
+    async def request() -> tuple[dict[str, Any], str]:
         asked = payment(45_000)
         key = f"payment/{asked['operation_id']}"
         await bank.inject(Fault(key, "timeout_after"))
         await bank.inject(Fault(key, "timeout_before", "find", remaining=1_000))
-        return asked
+        return asked, key
 
     return request
 
@@ -65,8 +65,7 @@ def said(line: str, verb: str) -> list[str]:
 async def test_what_nobody_can_tell_ends_with_4_and_says_what_to_say(
     command: Command, doubtful: Doubtful, heal: Heal, bank: MockBank
 ) -> None:
-    request = await doubtful()
-    saga_id = f"payment/{request['operation_id']}"
+    request, saga_id = await doubtful()
     paid = await command("pay", request)
     assert (paid.status, paid.err) == (4, "")
     last = paid.out.splitlines()[-1]
@@ -92,8 +91,7 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
     settings: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request = await doubtful()
-    saga_id = f"payment/{request['operation_id']}"
+    request, saga_id = await doubtful()
     stuck = await command("pay", request, "--json")
     assert (stuck.status, stuck.json["state"]) == (4, "needs_attention")
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
@@ -120,8 +118,7 @@ async def test_a_cancel_whose_undo_is_tried_for_long_says_so_and_does_not_wait(
     command: Command, doubtful: Doubtful, heal: Heal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfers, "UNDO_TRIES", 1_000)
-    request = await doubtful()
-    saga_id = f"payment/{request['operation_id']}"
+    request, saga_id = await doubtful()
     await command("pay", request)
     cancelled = await command("cancel", saga_id, "--as", "ana")
     assert cancelled.status == 4
