@@ -210,7 +210,11 @@ def test_a_later_change_is_taken_back_only_with_force_and_named_unless_it_is_not
             "present[0].depends_on[0]",
             "is to be absent",
         ),
-        ({"present": [database("da", "ra")], "absent": ["ra"]}, "present[0].spec", "to be absent"),
+        (
+            {"present": [database("da", "ra")], "absent": ["ra"]},
+            "present[0].spec",
+            "is to be absent",
+        ),
         ({"present": [role("ra") | {"depends_on": ["ra"]}]}, "present[0].depends_on", "ra -> ra"),
     ],
 )

@@ -16,6 +16,8 @@ async def test_show_diff_and_blame_tell_what_was_and_who_changed_it_and_why(
     revoked = await command("agent", "revoke", agent, "--as", "user:bea", "--reason", "left us")
     assert revoked.status == 0, revoked.err
     registration, revocation = (await command("log", name, "--json")).json
+    types = (registration["event_type"], revocation["event_type"])
+    assert types == ("AgentRegistered", "AgentRevoked")
     first, last = (str(event["position"]) for event in (registration, revocation))
 
     was = await command("show", name, "--at", first, "--json")

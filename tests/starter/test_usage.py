@@ -172,7 +172,10 @@ POLICY = "policy set b --daily-limit 0 --approval-threshold 0 "
         ("sagas -2850", "there is no such option"),
         ("sagas --json=3", "--json: a value is missing, or one too many"),
         ("log --after x", ""),
-        ("log --after 1.5", "--after: a token as log and follow print it, such as 1-742-15, is"),
+        (
+            "log --after 1.5",
+            "--after: a token as log and follow print it, such as 1-742-15, is needed",
+        ),
         ("policy set bot", ""),
         (f"{POLICY} --max-per-transaction -4 --currency ARS", "amends: --max-per-transaction: "),
         (f"{POLICY} --max-per-transaction 4 --currency Peso", "amends: --currency: "),
