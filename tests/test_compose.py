@@ -40,19 +40,13 @@ def environment(service: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("service", ["worker", "migrate"])
-def test_every_setting_of_a_service_is_one_that_is_read(service: str) -> None:
-    assert set(environment(service)) <= Settings.names() | TEMPORAL_SETTINGS
-
-
-def test_the_settings_are_enough_for_each_service() -> None:
+def test_the_settings_of_each_service_are_read_and_enough_and_hold_no_other_ones_password() -> None:
+    for service in ("worker", "migrate"):
+        assert set(environment(service)) <= Settings.names() | TEMPORAL_SETTINGS
     assert Settings.from_environment(environment("worker")).environment == "production"
+    assert "AMENDS_OWNER_PASSWORD" not in str(SERVICES["worker"])
     migrating = Settings.from_environment(environment("migrate"), needs=MIGRATE_NEEDS)
     assert migrating.migration_url == "postgresql://amends_owner:secret@postgres:5432/amends"
-
-
-def test_the_worker_does_not_get_the_owners_password() -> None:
-    assert "AMENDS_OWNER_PASSWORD" not in str(SERVICES["worker"])
 
 
 def test_no_password_has_a_default() -> None:
@@ -63,14 +57,10 @@ def test_no_password_has_a_default() -> None:
     assert [value for value in passwords if not value.startswith("${")] == []
 
 
-def test_every_image_is_pinned_to_a_version() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
+def test_every_image_is_pinned_to_a_version_and_every_long_running_service_is_watched() -> None:
     images = [service["image"] for service in SERVICES.values()]
-    images += re.findall(r"^FROM (\S+)", dockerfile, flags=re.M)
+    images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), flags=re.M)
     assert [image for image in images if not re.search(r":\d+\.\d+", image)] == []
-
-
-def test_every_long_running_service_is_watched() -> None:
     watched = {name for name, service in SERVICES.items() if "healthcheck" in service}
     assert watched == {"postgres", "temporal-postgres", "temporal", "worker"}
 

@@ -25,31 +25,11 @@ INSTEAD = {
     r"(?:he|his|him)": "they, their, them",
 }
 PRONOUNS = frozenset(
-    [
-        "it",
-        "its",
-        "itself",
-        "they",
-        "them",
-        "their",
-        "this",
-        "that",
-        "these",
-        "those",
-        "what",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "he",
-        "she",
-        "his",
-        "her",
-        "him",
-        "one",
-        "ones",
-        "such",
-    ]
+    (
+        *("it", "its", "itself", "they", "them", "their", "this", "that", "these", "those"),
+        *("what", "which", "who", "whom", "whose", "he", "she", "his", "her", "him"),
+        *("one", "ones", "such"),
+    )
 )
 # The share of today is 3.1; in models of the field it is 2.1 to 3.2.
 MOST_PER_100_WORDS = 3.5
@@ -97,9 +77,8 @@ def test_a_link_of_a_document_leads_to_a_file(path: Path) -> None:
 
 
 def test_the_glossary_has_each_term_once_and_in_order() -> None:
-    terms = re.findall(
-        r"^\| ([a-z][^|]*) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE
-    )
-    assert terms[0] == "term"
-    assert len(terms) > 40
-    assert terms[1:] == sorted(set(terms[1:]))
+    glossary = (ROOT / "docs/glossary.md").read_text()
+    head, *terms = re.findall(r"^\| ([a-z][^|]*) \|", glossary, re.MULTILINE)
+    assert head == "term"
+    assert len(terms) >= 40
+    assert terms == sorted(set(terms))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 
 import psutil
-from psycopg import AsyncConnection, sql
 from temporalio.client import Client
 
 from activities.adapters.mock import MockBank, create_mock_bank
@@ -23,6 +22,7 @@ from tests.crash.processes import WorkerProcesses, processes
 from tests.infrastructure.driver import Target
 from tests.support.closing import until_the_core_has_left
 from tests.support.driver import Json, policy
+from worker.embedded.databases import clone_database
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
@@ -88,8 +88,8 @@ class Ground:
 async def ground(servers: EmbeddedServers, name: str, folder: Path) -> AsyncIterator[Ground]:
     """A new ledger and a new bank of this name, and its worker processes."""
     ledger, bank = f"{name}_ledger", f"{name}_bank"
-    await _create_database(servers, ledger, "amends_owner")
-    await _create_database(servers, bank, "mock_bank")
+    for database, owner in ((ledger, "amends_owner"), (bank, "mock_bank")):
+        await clone_database(servers.main.url(), "template1", database, owner)
     bank_url = servers.mock_bank_url(bank)
     await migrate(Settings(migration_url=servers.ledger_url("amends_owner", ledger)))
     await create_mock_bank(bank_url)
@@ -147,9 +147,3 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             return await ask()
         except DatabaseUnavailable:
             await asyncio.sleep(0.1)
-
-
-async def _create_database(servers: EmbeddedServers, name: str, owner: str) -> None:
-    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} OWNER {}")
-        await connection.execute(create.format(sql.Identifier(name), sql.Identifier(owner)))

@@ -31,9 +31,7 @@ async def nothing_comes_back(play: Play) -> None:
     # the money moved.
     await play.fault("slow_after", delay_ms=600)
     await play.fault("timeout_before", operation="reverse", remaining=1_000)
-    handle = await play.start()
-    await play.until_booked()
-    await handle.cancel()
+    await play.cancel_when_booked()
     await play.until_asked(STEP)
 
 

@@ -85,6 +85,12 @@ class Play:
             await asyncio.sleep(0.02)
         return str(rows[0]["reference"])
 
+    async def cancel_when_booked(self) -> None:
+        """Start it, and cancel it once the money has moved."""
+        handle = await self.start()
+        await self.until_booked()
+        await handle.cancel()
+
     async def until_asked(self, step: str) -> None:
         """Wait until the step asks for a person."""
         while not await self._asks(step):  # noqa: ASYNC110

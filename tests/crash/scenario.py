@@ -4,11 +4,12 @@ The client that plays a scenario knows nothing of what befalls the worker; so a 
 of its `ends`, and the laws say what must be true then.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.crash.play import Play
+from tests.support.driver import USER, Json
 
 Script = Callable[[Play], Awaitable[None]]
 # A call outside that shows no life for so long is given up.
@@ -62,3 +63,29 @@ def scenario(name: str, saga: str, *ends: str, **more: Any) -> Callable[[Script]
         return script
 
     return keep
+
+
+def payment(
+    name: str,
+    pesos: int,
+    *ends: str,
+    tells: str | None = None,
+    faults: Sequence[Json] = (),
+    **more: Any,
+) -> None:
+    """A payment of so many pesos, and what somebody tells it once its decision is known. The bank
+    makes these `faults`. `more` is of its request, where that has such a field, or of Scenario."""
+    asked = {field: more.pop(field) for field in ("capture", "approve_within") if field in more}
+
+    @scenario(name, "payment/pay", *ends, **more)
+    async def play_it(play: Play) -> None:
+        await play.asks(pesos, **asked)
+        for fault in faults:
+            await play.fault(**fault)
+        if tells is None:
+            await play.start()
+        else:
+            await play.submit()
+            await play.tell(tells, {"actor": f"agent:{play.agent}"} if tells == "capture" else USER)
+        if "lost_at" in more:
+            await play.recover()

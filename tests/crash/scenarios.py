@@ -1,4 +1,4 @@
-"""The sagas that the explorer crashes, one of each scenario; see also `lost` and `mended`."""
+"""The sagas that the explorer crashes, one of each scenario; see also `mended`."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from tests.crash.play import Play
-from tests.crash.scenario import scenario
+from tests.crash.scenario import payment, scenario
 from tests.infrastructure.driver import database, role
 from tests.support.driver import USER, Handle, policy, registration
 
@@ -17,51 +17,15 @@ LATER_S = 5.0
 PAYMENT_UNDONE = ("compensated", "voided", "failed")
 
 
-@scenario("payment captured", "payment/pay", "captured")
-async def captured(play: Play) -> None:
-    await play.asks(45_000)
-    await play.start()
-
-
-@scenario("payment approved by a person", "payment/pay", "captured")
-async def approved(play: Play) -> None:
-    await play.asks(55_000)
-    await play.submit()
-    await play.tell("approve")
-
-
-@scenario("payment captured by its agent", "payment/pay", "captured")
-async def captured_by_its_agent(play: Play) -> None:
-    await play.asks(45_000, capture="manual")
-    await play.submit()
-    await play.tell("capture", {"actor": f"agent:{play.agent}"})
-
-
-@scenario("payment denied", "payment/pay", "denied")
-async def denied(play: Play) -> None:
-    await play.asks(70_000)
-    await play.start()
-
-
-@scenario("payment rejected", "payment/pay", "rejected")
-async def rejected(play: Play) -> None:
-    await play.asks(55_000)
-    await play.submit()
-    await play.tell("reject")
-
-
-@scenario("payment expired", "payment/pay", "expired")
-async def expired(play: Play) -> None:
-    await play.asks(55_000, approve_within="PT0.2S")
-    await play.start()
-
-
-@scenario("payment refused by the bank", "payment/pay", "compensated")
-async def refused_by_the_bank(play: Play) -> None:
-    await play.asks(45_000)
-    # Also the call that is made again.
-    await play.fault("refuse", remaining=9)
-    await play.start()
+payment("payment captured", 45_000, "captured")
+payment("payment approved by a person", 55_000, "captured", tells="approve")
+payment("payment captured by its agent", 45_000, "captured", tells="capture", capture="manual")
+payment("payment denied", 70_000, "denied")
+payment("payment rejected", 55_000, "rejected", tells="reject")
+payment("payment expired", 55_000, "expired", approve_within="PT0.2S")
+# Also the call that is made again is refused.
+REFUSED = {"name": "refuse", "remaining": 9}
+payment("payment refused by the bank", 45_000, "compensated", faults=[REFUSED])
 
 
 @scenario(
@@ -70,16 +34,10 @@ async def refused_by_the_bank(play: Play) -> None:
 async def cancelled_in_its_transfer(play: Play) -> None:
     await play.asks(45_000)
     await play.fault("slow_after", delay_ms=400)
-    handle = await play.start()
-    await play.until_booked()
-    await handle.cancel()
+    await play.cancel_when_booked()
 
 
-@scenario("payment cancelled while it waits", "payment/pay", "voided", is_cancelled=True)
-async def cancelled_while_it_waits(play: Play) -> None:
-    await play.asks(55_000)
-    await play.submit()
-    await play.tell("cancel")
+payment("payment cancelled while it waits", 55_000, "voided", tells="cancel", is_cancelled=True)
 
 
 @scenario(
@@ -95,12 +53,10 @@ async def payment_cancelled_at_the_fault(play: Play) -> None:
     await cancel_at_the_fault(play, await play.start())
 
 
-@scenario("payment whose answer is lost", "payment/pay", "captured")
-async def whose_answer_is_lost(play: Play) -> None:
-    await play.asks(45_000)
-    await play.fault("timeout_after")
-    await play.fault("timeout_before", operation="find")
-    await play.start()
+NOT_TOLD = {"name": "timeout_before", "operation": "find"}
+payment(
+    "payment whose answer is lost", 45_000, "captured", faults=[{"name": "timeout_after"}, NOT_TOLD]
+)
 
 
 @scenario(
@@ -110,9 +66,7 @@ async def whose_undo_is_retried(play: Play) -> None:
     await play.asks(45_000)
     await play.fault("slow_after", delay_ms=400)
     await play.fault("timeout_after", operation="reverse")
-    handle = await play.start()
-    await play.until_booked()
-    await handle.cancel()
+    await play.cancel_when_booked()
 
 
 @scenario("payment taken over", "payment/pay", "captured")
@@ -122,6 +76,23 @@ async def taken_over(play: Play) -> None:
     await play.lose()
     await play.submit()
     await play.tell("approve")
+
+
+# A sweep finds what Temporal lost, and a recovery carries it to its end.
+payment("payment lost in its transfer", 45_000, "compensated", lost_at="after bank transfer")
+PAST = "after commit execute transfer: StepDone"
+payment("payment lost past its transfer", 45_000, "captured", lost_at=PAST)
+UNDO = "before commit authorize: StepUndone"
+payment(
+    "payment lost in its undo", 45_000, "compensated", faults=[{"name": "refuse"}], lost_at=UNDO
+)
+
+
+@scenario("change lost on its way", "change/change", "compensated", lost_at="after target apply db")
+async def change_lost(play: Play) -> None:
+    app = f"{play.prefix}app"
+    await play.change("change", present=[role(app), database(f"{play.prefix}db", app)])
+    await play.recover()
 
 
 @scenario("agent registered", "agent/agent", "registered")

@@ -45,15 +45,12 @@ class Running:
         return await asyncio.wait_for(self.process.wait(), DEADLINE_S)
 
 
-# Without a worker unless a test is about it: the servers alone are up in a fraction of the time.
-_SERVERS_ALONE = ("--no-worker",)
-
-
 async def begin(data: Path, *options: str, worker: bool = False) -> asyncio.subprocess.Process:
-    """Start it, without waiting for anything."""
+    """Start it, without waiting for anything. Without a worker unless a test is about it: the
+    servers alone are up in a fraction of the time."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "worker", "up", "--json", "--data", str(data)),
-        *(() if worker else _SERVERS_ALONE),
+        *(() if worker else ("--no-worker",)),
         *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

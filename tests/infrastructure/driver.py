@@ -1,6 +1,6 @@
 """Who asks for changes, and what is really there: JSON in, JSON out, SQL past the provider."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from psycopg.rows import dict_row
 from temporalio.client import Client, WorkflowHandle
 
 from ledger.database import Database
+from ledger.read.environments import resources
+from tests.support.until import until
 
 Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
@@ -26,6 +28,11 @@ def database(name: str, owner: str, **parts: Any) -> Json:
 def schema(name: str, database: str, owner: str) -> Json:
     spec = {"database": database, "owner": owner}
     return {"name": name, "kind": "postgres.schema", "spec": spec}
+
+
+def after(resource: Json, *names: str) -> Json:
+    """The same, depending on these."""
+    return {**resource, "depends_on": [*names]}
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,16 @@ class Target:
         )
         return {row["name"] for row in rows if row["name"].startswith(prefix)}
 
+    @asynccontextmanager
+    async def stopped_at(
+        self, ledger: Database, last: str, begin: Awaitable[Handle]
+    ) -> AsyncIterator[Handle]:
+        """A change of which the role `last` is under way, and gets no further inside the block."""
+        async with self.hold("postgres.role", last):
+            handle = await begin
+            await until(lambda: told(ledger, f"resource/dev/{last}"))
+            yield handle
+
     async def role(self, name: str) -> Json:
         """One role, with its comment."""
         [row] = await self.execute(
@@ -124,6 +141,15 @@ async def told(ledger: Database, aggregate: str) -> list[str]:
             [aggregate],
         )
         return [row["event_type"] for row in await cursor.fetchall()]
+
+
+async def shapes(ledger: Database, prefix: str) -> dict[str, Json | None]:
+    """The resources of a test as the ledger has them."""
+    return {
+        known.name: known.shape.model_dump() if known.shape else None
+        for known in await resources(ledger, "dev")
+        if known.name.startswith(prefix)
+    }
 
 
 async def size(ledger: Database) -> int:

@@ -26,15 +26,15 @@ class Site:
 
     async def rolled_back(self, to: str) -> Handle:
         """A rollback, once it has ended."""
-        operation_id = f"{self.prefix}back"
-        request = {
+        operation_id, resources = f"{self.prefix}back", [f"{self.prefix}app"]
+        asked = {
             "operation_id": operation_id,
             "actor": "user:ana",
             "to": to,
-            "resources": [f"{self.prefix}app"],
+            "resources": resources,
         }
         saga_id = f"rollback/{operation_id}"
-        return await self.ended(await self.driver.start("RollbackSaga", saga_id, request))
+        return await self.ended(await self.driver.start("RollbackSaga", saga_id, asked))
 
 
 Scenario = Callable[[Site], Awaitable[Handle]]
@@ -49,12 +49,8 @@ def scenario(play: Scenario) -> Scenario:
 @scenario
 async def change_applied(site: Site) -> Handle:
     app, db = f"{site.prefix}app", f"{site.prefix}db"
-    present = [
-        role(app),
-        role(f"{site.prefix}reader"),
-        database(db, app),
-        schema(f"{site.prefix}sales", db, app),
-    ]
+    roles = [role(app), role(f"{site.prefix}reader")]
+    present = [*roles, database(db, app), schema(f"{site.prefix}sales", db, app)]
     return await site.ended(await site.driver.change(f"{site.prefix}1", present=present))
 
 

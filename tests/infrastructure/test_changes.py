@@ -1,7 +1,6 @@
 """Changes of an environment, from the request to the real server and back."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,14 +8,15 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from ledger.database import Database
-from ledger.read.environments import resources
 from tests.infrastructure.driver import (
     ChangeDriver,
     Json,
     Target,
+    after,
     database,
     role,
     schema,
+    shapes,
     size,
     told,
 )
@@ -24,30 +24,19 @@ from tests.support.tcp_gate import Gate
 from tests.support.until import until
 
 
-async def failure_of(driver: ChangeDriver, saga_id: str, request: Any) -> ApplicationError:
-    handle = await driver.start("InfrastructureSaga", saga_id, request)
+async def failure_of(driver: ChangeDriver, operation_id: str, **parts: Any) -> ApplicationError:
     with pytest.raises(WorkflowFailureError) as failed:
-        await handle.result()
+        await driver.apply(operation_id, **parts)
     assert isinstance(failed.value.cause, ApplicationError)
     return failed.value.cause
 
 
-async def shapes(ledger: Database, prefix: str) -> Mapping[str, Json | None]:
-    """The resources of a test as the ledger has them."""
-    return {
-        known.name: known.shape.model_dump() if known.shape else None
-        for known in await resources(ledger, "dev")
-        if known.name.startswith(prefix)
-    }
-
-
-async def test_a_change_makes_real_things_along_its_graph(
+async def test_a_change_makes_real_things_along_its_graph_and_another_like_it_changes_nothing(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, inner = prefix + "app", prefix + "db", prefix + "inner"
-    result = await driver.apply(
-        prefix + "1", present=[schema(inner, db, app), database(db, app), role(app)]
-    )
+    present = [schema(inner, db, app), database(db, app), role(app)]
+    result = await driver.apply(prefix + "1", present=present)
     assert result["state"] == "applied"
     assert [change["name"] for change in result["changes"]] == [app, db, inner]
     assert await target.names(prefix) == {app, db}
@@ -59,37 +48,25 @@ async def test_a_change_makes_real_things_along_its_graph(
         "spec": {"database": db, "owner": app},
         "depends_on": [app, db],
     }
-
-
-async def test_the_same_change_under_another_id_changes_nothing(
-    driver: ChangeDriver, ledger: Database, prefix: str
-) -> None:
-    present = [role(prefix + "app"), database(prefix + "db", prefix + "app")]
-    await driver.apply(prefix + "1", present=present)
-    before = await told(ledger, f"resource/dev/{prefix}db")
+    before = await told(ledger, f"resource/dev/{db}")
     result = await driver.apply(prefix + "2", present=present, absent=[prefix + "gone"])
     assert (result["state"], result["changes"]) == ("unchanged", [])
     assert result["notes"] == [f"{prefix}gone is not known in dev: nothing to do"]
-    assert await told(ledger, f"resource/dev/{prefix}db") == before
+    assert await told(ledger, f"resource/dev/{db}") == before
 
 
 async def test_a_resource_is_altered_replaced_and_deleted(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, one, two, inner = (prefix + name for name in ("app", "one", "two", "inner"))
-    await driver.apply(
-        prefix + "1",
-        present=[role(app), database(one, app), database(two, app), schema(inner, one, app)],
-    )
-    altered = await driver.apply(
-        prefix + "2", present=[role(app, login=False), schema(inner, two, app)]
-    )
+    databases = [database(one, app), database(two, app)]
+    await driver.apply(prefix + "1", present=[role(app), *databases, schema(inner, one, app)])
+    others = [role(app, login=False), schema(inner, two, app)]
+    altered = await driver.apply(prefix + "2", present=others)
     assert {c["name"]: c["action"] for c in altered["changes"]} == {app: "update", inner: "replace"}
     assert (await target.role(app))["login"] is False
-    assert (await target.schemas(one, prefix), await target.schemas(two, prefix)) == (
-        set(),
-        {inner},
-    )
+    assert await target.schemas(one, prefix) == set()
+    assert await target.schemas(two, prefix) == {inner}
     await driver.apply(prefix + "3", absent=[app, one, two, inner])
     assert await target.names(prefix) == set()
     assert set((await shapes(ledger, prefix)).values()) == {None}
@@ -99,28 +76,17 @@ async def test_a_change_that_fails_on_the_way_is_undone(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, other = prefix + "app", prefix + "db", prefix + "other"
-    result = await driver.apply(
-        prefix + "1",
-        present=[
-            role(app),
-            database(db, app),
-            database(other, prefix + "nobody", depends_on=[db]),
-        ],
-    )
+    failing = database(other, prefix + "nobody", depends_on=[db])
+    result = await driver.apply(prefix + "1", present=[role(app), database(db, app), failing])
     assert (result["state"], result["reason"]) == ("compensated", "missing")
     assert result["residuals"] == []
     assert result["notes"][0].startswith(f"{other}: ")
     assert await target.names(prefix) == set()
+    began = "ResourceChangeStarted"
     assert await told(ledger, f"resource/dev/{app}") == [
-        "ResourceChangeStarted",
-        "ResourceCreated",
-        "ResourceChangeStarted",
-        "ResourceDeleted",
+        *(began, "ResourceCreated", began, "ResourceDeleted")
     ]
-    assert await told(ledger, f"resource/dev/{other}") == [
-        "ResourceChangeStarted",
-        "ResourceChangeDropped",
-    ]
+    assert await told(ledger, f"resource/dev/{other}") == [began, "ResourceChangeDropped"]
 
 
 async def test_what_was_altered_and_deleted_comes_back_when_a_change_fails(
@@ -130,14 +96,13 @@ async def test_what_was_altered_and_deleted_comes_back_when_a_change_fails(
     await driver.apply(prefix + "1", present=[role(app), role(old)])
     before = await shapes(ledger, prefix)
     failing = database(prefix + "db", prefix + "nobody", depends_on=[app])
-    result = await driver.apply(
-        prefix + "2", present=[role(app, login=False), failing], absent=[old]
-    )
+    present = [role(app, login=False), failing]
+    result = await driver.apply(prefix + "2", present=present, absent=[old])
     assert result["state"] == "compensated"
     assert await target.names(prefix) == {app, old}
     assert (await target.role(app))["login"] is True
-    after = await shapes(ledger, prefix)
-    assert {name: after[name] for name in before} == before
+    now = await shapes(ledger, prefix)
+    assert {name: now[name] for name in before} == before
 
 
 async def test_a_database_that_holds_a_table_is_deleted_only_when_that_is_allowed(
@@ -146,8 +111,7 @@ async def test_a_database_that_holds_a_table_is_deleted_only_when_that_is_allowe
     app, db = prefix + "app", prefix + "db"
     await driver.apply(prefix + "1", present=[role(app), database(db, app)])
     await target.add_table(db)
-    request = {"operation_id": prefix + "2", "actor": "user:ana", "absent": [db, app]}
-    failure = await failure_of(driver, f"change/{prefix}2", request)
+    failure = await failure_of(driver, prefix + "2", absent=[db, app])
     assert failure.type == "irreversible"
     assert "holds 1 tables" in failure.message
     assert await target.names(prefix) == {app, db}
@@ -160,11 +124,10 @@ async def test_a_database_that_got_a_table_outlives_the_undo_and_is_named(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, last = prefix + "app", prefix + "db", prefix + "last"
-    async with target.hold("postgres.role", last):
-        handle = await driver.change(
-            prefix + "1", present=[database(db, app), role(app), {**role(last), "depends_on": [db]}]
-        )
-        await until(lambda: told(ledger, f"resource/dev/{last}"))
+    begin = driver.change(
+        prefix + "1", present=[database(db, app), role(app), after(role(last), db)]
+    )
+    async with target.stopped_at(ledger, last, begin) as handle:
         await target.add_table(db)
         await handle.cancel()
     result = await handle.result()
@@ -180,11 +143,8 @@ async def test_a_cancel_in_the_middle_of_a_call_ends_in_a_finished_undo(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, last = prefix + "app", prefix + "last"
-    async with target.hold("postgres.role", last):
-        handle = await driver.change(
-            prefix + "1", present=[role(app), {**role(last), "depends_on": [app]}]
-        )
-        await until(lambda: told(ledger, f"resource/dev/{last}"))
+    begin = driver.change(prefix + "1", present=[role(app), after(role(last), app)])
+    async with target.stopped_at(ledger, last, begin) as handle:
         await handle.cancel()
         await handle.cancel()
     assert (await handle.result())["state"] == "compensated"
@@ -197,14 +157,11 @@ async def test_what_exists_and_is_not_ours_is_refused_and_left_alone(
 ) -> None:
     theirs = prefix + "theirs"
     await target.execute(f'CREATE ROLE "{theirs}"')
-    request = {"operation_id": prefix + "1", "actor": "user:ana", "present": [role(theirs)]}
-    failure = await failure_of(driver, f"change/{prefix}1", request)
+    failure = await failure_of(driver, prefix + "1", present=[role(theirs)])
     assert failure.type == "not_managed"
     assert "exists, not managed: import it" in failure.message
-    with_more = await driver.apply(
-        prefix + "2",
-        present=[role(prefix + "app"), role(theirs) | {"depends_on": [prefix + "app"]}],
-    )
+    present = [role(prefix + "app"), after(role(theirs), prefix + "app")]
+    with_more = await driver.apply(prefix + "2", present=present)
     assert (with_more["state"], with_more["reason"]) == ("compensated", "not_managed")
     assert await target.names(prefix) == {theirs}
     assert (await target.role(theirs))["comment"] is None
@@ -214,13 +171,8 @@ async def test_two_changes_of_one_resource_at_once_leave_one(
     driver: ChangeDriver, target: Target, prefix: str
 ) -> None:
     app = prefix + "app"
-    requests = [
-        {"operation_id": f"{prefix}{n}", "actor": "user:ana", "present": [role(app, login=n > 2)]}
-        for n in range(1, 5)
-    ]
     handles = [
-        await driver.start("InfrastructureSaga", f"change/{request['operation_id']}", request)
-        for request in requests
+        await driver.change(f"{prefix}{n}", present=[role(app, login=n > 2)]) for n in range(1, 5)
     ]
     ends = await asyncio.gather(*(h.result() for h in handles), return_exceptions=True)
     failed = [
@@ -236,34 +188,25 @@ async def test_two_changes_of_one_resource_at_once_leave_one(
     assert await target.names(prefix) == {app}
 
 
-@pytest.mark.parametrize(
-    ("parts", "field"),
-    [
-        (
-            {
-                "present": [
-                    {**role("ra"), "depends_on": ["rb"]},
-                    {**role("rb"), "depends_on": ["ra"]},
-                ]
-            },
-            "present[0].depends_on",
-        ),
-        ({"present": [{"name": "ra", "kind": "postgres.table"}]}, "present[0].kind"),
-        ({"present": [role("ra", colour="s3cr3t")]}, "present[0].spec.colour"),
-        ({"present": [role("ra")], "colour": "s3cr3t"}, "colour"),
-        ({"present": "s3cr3t"}, "present"),
-        ({"present": [role("amends_worker")]}, "present[0].name"),
-    ],
-)
+BAD: list[tuple[str, Json]] = [
+    ("present[0].depends_on", {"present": [after(role("ra"), "rb"), after(role("rb"), "ra")]}),
+    ("present[0].kind", {"present": [{"name": "ra", "kind": "postgres.table"}]}),
+    ("present[0].spec.colour", {"present": [role("ra", colour="s3cr3t")]}),
+    ("colour", {"present": [role("ra")], "colour": "s3cr3t"}),
+    ("present", {"present": "s3cr3t"}),
+    ("present[0].name", {"present": [role("amends_worker")]}),
+]
+
+
 async def test_bad_input_fails_the_run_with_field_and_reason_and_writes_nothing(
-    driver: ChangeDriver, ledger: Database, prefix: str, parts: Json, field: str
+    driver: ChangeDriver, ledger: Database, prefix: str
 ) -> None:
     before = await size(ledger)
-    request = {"operation_id": prefix + "1", "actor": "user:ana", **parts}
-    failure = await failure_of(driver, f"change/{prefix}1", request)
-    assert failure.type == "InvalidInput"
-    assert [problem["field"] for problem in failure.details] == [field]
-    assert "s3cr3t" not in failure.message + str(failure.details)
+    for number, (field, parts) in enumerate(BAD):
+        failure = await failure_of(driver, f"{prefix}{number}", **parts)
+        assert failure.type == "InvalidInput"
+        assert [problem["field"] for problem in failure.details] == [field]
+        assert "s3cr3t" not in failure.message + str(failure.details)
     assert await size(ledger) == before
 
 
@@ -273,8 +216,7 @@ async def test_an_operation_id_is_one_change_for_ever(
     present = [role(prefix + "app")]
     first = await driver.apply(prefix + "1", present=present)
     assert await driver.apply(prefix + "1", present=present) == first
-    request = {"operation_id": prefix + "1", "actor": "user:ana", "present": [role(prefix + "b")]}
-    failure = await failure_of(driver, f"change/{prefix}1", request)
+    failure = await failure_of(driver, prefix + "1", present=[role(prefix + "b")])
     assert failure.type == "operation_id_reused"
     assert await told(ledger, f"resource/dev/{prefix}b") == []
 
@@ -288,11 +230,8 @@ async def test_a_target_that_is_away_is_waited_for(
     handle = await driver.change(prefix + "2", present=[role(app, login=False)])
 
     async def tried_in_vain() -> bool:
-        described = await handle.describe()
-        return any(
-            pending.HasField("last_failure")
-            for pending in described.raw_description.pending_activities
-        )
+        pending = (await handle.describe()).raw_description.pending_activities
+        return any(each.HasField("last_failure") for each in pending)
 
     await until(tried_in_vain)
     await way_to_target.open()
@@ -304,10 +243,9 @@ async def test_a_change_whose_run_was_terminated_is_carried_on_by_the_next_start
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, last = prefix + "app", prefix + "last"
-    present = [role(app), {**role(last), "depends_on": [app]}]
-    async with target.hold("postgres.role", last):
-        handle = await driver.change(prefix + "1", present=present)
-        await until(lambda: told(ledger, f"resource/dev/{last}"))
+    present = [role(app), after(role(last), app)]
+    begin = driver.change(prefix + "1", present=present)
+    async with target.stopped_at(ledger, last, begin) as handle:
         await handle.terminate()
     assert (await driver.apply(prefix + "1", present=present))["state"] == "applied"
     assert await target.names(prefix) == {app, last}
@@ -320,12 +258,6 @@ async def test_one_name_in_two_environments_is_one_thing_and_belongs_to_the_firs
 ) -> None:
     app = prefix + "app"
     await driver.apply(prefix + "1", present=[role(app)])
-    request = {
-        "operation_id": prefix + "2",
-        "actor": "user:ana",
-        "environment": "production",
-        "present": [role(app)],
-    }
-    failure = await failure_of(driver, f"change/{prefix}2", request)
+    failure = await failure_of(driver, prefix + "2", environment="production", present=[role(app)])
     assert f"managed as resource/dev/{app}" in failure.message
     assert (await target.role(app))["comment"].endswith(f"change/{prefix}1")

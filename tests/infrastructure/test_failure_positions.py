@@ -20,7 +20,8 @@ from tests.infrastructure.driver import Target, database, role, schema, told
 from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
 
-Prepare = Callable[[ActivityDriver, str], Awaitable[tuple[str, dict[str, Any]]]]
+Wish = tuple[str, dict[str, Any]]
+Prepare = Callable[[ActivityDriver, str], Awaitable[Wish]]
 
 
 @pytest.fixture
@@ -28,18 +29,18 @@ def site(servers: EmbeddedServers, database: Database, ledger: Database) -> Acti
     return ActivityDriver(database, KillableProvider(PostgresProvider(servers.target_url)))
 
 
-async def create(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
+async def create(site: ActivityDriver, prefix: str) -> Wish:
     await site.done(prefix + "a", prefix + "app", present=[role(prefix + "app")])
     return prefix + "db", {"present": [database(prefix + "db", prefix + "app")]}
 
 
-async def update(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
+async def update(site: ActivityDriver, prefix: str) -> Wish:
     name = prefix + "app"
     await site.done(prefix + "a", name, present=[role(name, connection_limit=4)])
     return name, {"present": [role(name, login=False)]}
 
 
-async def replace_(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
+async def replace_(site: ActivityDriver, prefix: str) -> Wish:
     # The two places serve all tests: only what is in them changes.
     app, one, two, inner = "places-app", "places-one", "places-two", prefix + "inner"
     if await site.shape(app) is None:
@@ -50,7 +51,7 @@ async def replace_(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, An
     return inner, {"present": [schema(inner, two, app)]}
 
 
-async def delete(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]]:
+async def delete(site: ActivityDriver, prefix: str) -> Wish:
     name, wish = await create(site, prefix)
     await site.done(prefix + "b", name, **wish)
     return name, {"absent": [name]}
@@ -58,7 +59,7 @@ async def delete(site: ActivityDriver, prefix: str) -> tuple[str, dict[str, Any]
 
 POINTS = [
     pytest.param(
-        prepare, call, after, id=f"{prepare.__name__}-{'after' if after else 'before'}-{call}"
+        prepare, call, after, id=f"{prepare.__name__}-{call}-{'after' if after else 'before'}"
     )
     for prepare, calls in ((create, 1), (update, 1), (replace_, 2), (delete, 1))
     for call in range(1, calls + 1)
@@ -66,16 +67,30 @@ POINTS = [
 ]
 
 
+async def a_role(site: ActivityDriver, prefix: str) -> Wish:
+    return prefix + "app", {"present": [role(prefix + "app")]}
+
+
+async def begin(site: ActivityDriver, prefix: str, prepare: Prepare) -> tuple[str, ApplyResource]:
+    """A saga, and what it is to do."""
+    name, wish = await prepare(site, prefix)
+    request = await site.request(name, **wish)
+    return await site.open(prefix + "test"), request
+
+
+async def killed(site: ActivityDriver, work: Awaitable[Any], call: int, after: bool) -> None:
+    """The worker dies at work."""
+    site.provider.dies_at, site.provider.after = site.provider.changes + call, after
+    with pytest.raises(Killed):
+        await work
+
+
 async def die(
     site: ActivityDriver, prefix: str, prepare: Prepare, call: int, after: bool
 ) -> tuple[str, ApplyResource]:
     """An attempt whose worker is killed; returns the saga, and what it was doing."""
-    name, wish = await prepare(site, prefix)
-    request = await site.request(name, **wish)
-    saga_id = await site.open(prefix + "test")
-    site.provider.dies_at, site.provider.after = site.provider.changes + call, after
-    with pytest.raises(Killed):
-        await site.apply(saga_id, request)
+    saga_id, request = await begin(site, prefix, prepare)
+    await killed(site, site.apply(saga_id, request), call, after)
     return saga_id, request
 
 
@@ -84,16 +99,9 @@ async def agree(site: ActivityDriver, request: ApplyResource, expected: Any) -> 
     assert await site.shape(request.name) == expected
     assert await site.claimed_by(request.name) is None
     for shape in (request.before, request.after):
-        is_there = (
-            shape is not None
-            and expected is not None
-            and (
-                shape.kind == expected.kind
-                and shape.spec.get("database") == expected.spec.get("database")
-            )
-        )
-        real = await site.real(shape, request.name)
-        assert real == (expected.spec if is_there else None)
+        places = [(it.kind, it.spec.get("database")) if it else None for it in (shape, expected)]
+        is_there = expected is not None and places[0] == places[1]
+        assert await site.real(shape, request.name) == (expected.spec if is_there else None)
 
 
 @pytest.mark.parametrize(("prepare", "call", "after"), POINTS)
@@ -126,26 +134,18 @@ async def test_an_undo_brings_back_what_was_before_a_killed_attempt(
 async def test_an_undo_brings_back_what_was_before_a_finished_change(
     site: ActivityDriver, ledger: Database, prefix: str, prepare: Prepare
 ) -> None:
-    name, wish = await prepare(site, prefix)
-    request = await site.request(name, **wish)
-    saga_id = await site.open(prefix + "test")
+    saga_id, request = await begin(site, prefix, prepare)
     await site.apply(saga_id, request)
     undone = await site.undo(saga_id, request)
     await agree(site, request, request.before)
     assert await site.undo_again(saga_id, request, 2) == undone
 
 
-@pytest.mark.parametrize(("call", "after"), [(1, False), (1, True)])
-async def test_a_killed_undo_is_repeated(
-    site: ActivityDriver, prefix: str, call: int, after: bool
-) -> None:
-    name, wish = await create(site, prefix)
-    request = await site.request(name, **wish)
-    saga_id = await site.open(prefix + "test")
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_killed_undo_is_repeated(site: ActivityDriver, prefix: str, after: bool) -> None:
+    saga_id, request = await begin(site, prefix, create)
     await site.apply(saga_id, request)
-    site.provider.dies_at, site.provider.after = site.provider.changes + call, after
-    with pytest.raises(Killed):
-        await site.undo(saga_id, request)
+    await killed(site, site.undo(saga_id, request), 1, after)
     await site.undo_again(saga_id, request, 2)
     await agree(site, request, None)
 
@@ -177,11 +177,7 @@ async def test_what_somebody_made_in_the_meantime_is_not_deleted_by_an_undo(
     site: ActivityDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     name = prefix + "app"
-    request = await site.request(name, present=[role(name)])
-    saga_id = await site.open(prefix + "test")
-    site.provider.dies_at = site.provider.changes + 1
-    with pytest.raises(Killed):
-        await site.apply(saga_id, request)
+    saga_id, request = await die(site, prefix, a_role, 1, False)
     await target.execute(f'CREATE ROLE "{name}"')
     assert (await site.undo(saga_id, request)).note == "it never happened"
     assert await target.names(prefix) == {name}
@@ -192,8 +188,7 @@ async def test_what_another_saga_changed_later_is_left_as_it_is(
     site: ActivityDriver, ledger: Database, prefix: str
 ) -> None:
     name = prefix + "app"
-    request = await site.request(name, present=[role(name)])
-    saga_id = await site.open(prefix + "test")
+    saga_id, request = await begin(site, prefix, a_role)
     await site.apply(saga_id, request)
     await site.done(prefix + "later", name, present=[role(name, login=False)])
     undone = await site.undo(saga_id, request)
@@ -207,9 +202,8 @@ async def test_a_plan_that_is_outdated_claims_nothing(
     site: ActivityDriver, ledger: Database, prefix: str
 ) -> None:
     name = prefix + "app"
-    request = await site.request(name, present=[role(name)])
+    saga_id, request = await begin(site, prefix, a_role)
     await site.done(prefix + "quicker", name, present=[role(name, login=False)])
-    saga_id = await site.open(prefix + "test")
     with pytest.raises(StateRefused) as refused:
         await site.apply(saga_id, request)
     assert refused.value.reason == "plan_outdated"
@@ -239,18 +233,12 @@ async def test_an_attempt_that_is_too_late_does_not_call(site: ActivityDriver, p
     await site.undo_again(saga_id, request, 2)
 
 
-@pytest.fixture
-def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline of a step is over as soon as it has started."""
-    monkeypatch.setattr(resources, "APPLY_WITHIN", timedelta(0))
-
-
 async def test_what_was_not_done_in_time_is_given_up_and_undone(
-    site: ActivityDriver, prefix: str, no_time: None
+    site: ActivityDriver, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = prefix + "app"
-    request = await site.request(name, present=[role(name)])
-    saga_id = await site.open(prefix + "test")
+    # The deadline is over as soon as the step has started.
+    monkeypatch.setattr(resources, "APPLY_WITHIN", timedelta(0))
+    saga_id, request = await begin(site, prefix, a_role)
     with pytest.raises(Failed):
         await site.apply(saga_id, request)
     await site.undo(saga_id, request)
@@ -260,13 +248,8 @@ async def test_what_was_not_done_in_time_is_given_up_and_undone(
 async def test_what_was_done_in_time_is_recorded_afterwards(
     site: ActivityDriver, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = prefix + "app"
-    request = await site.request(name, present=[role(name)])
-    saga_id = await site.open(prefix + "test")
     monkeypatch.setattr(resources, "APPLY_WITHIN", timedelta(seconds=1))
-    site.provider.dies_at, site.provider.after = site.provider.changes + 1, True
-    with pytest.raises(Killed):
-        await site.apply(saga_id, request)
+    saga_id, request = await die(site, prefix, a_role, 1, True)
     await until(lambda: site.is_late(saga_id, request))
     await site.apply(saga_id, request)
     await agree(site, request, request.after)

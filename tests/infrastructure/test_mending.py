@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from ledger.aggregates.resource import ResourceState, resource_name
 from ledger.database import Database
 from ledger.read.current_state import state_of
-from tests.infrastructure.driver import ChangeDriver, Handle, Json, Target, role, told
+from tests.infrastructure.driver import ChangeDriver, Handle, Json, Target, after, role
 from tests.support.until import until
 
 
@@ -23,11 +23,8 @@ async def in_use(
     """A change that is being undone, and a role of it that can't be dropped: it owns a schema that
     was made by hand, inside the block."""
     app, last = prefix + "app", prefix + "last"
-    async with target.hold("postgres.role", last):
-        handle = await driver.change(
-            prefix + "1", present=[role(app), {**role(last), "depends_on": [app]}]
-        )
-        await until(lambda: told(ledger, f"resource/dev/{last}"))
+    begin = driver.change(prefix + "1", present=[role(app), after(role(last), app)])
+    async with target.stopped_at(ledger, last, begin) as handle:
         await target.execute(f'CREATE SCHEMA "{app}" AUTHORIZATION "{app}"', "postgres")
         await handle.cancel()
     try:
@@ -42,9 +39,12 @@ async def in_use(
         await target.execute(f'DROP SCHEMA IF EXISTS "{app}"', "postgres")
 
 
-async def mend(handle: Handle, verb: str, name: str, **more: str) -> None:
+async def mend(handle: Handle, verb: str, name: str, **more: str) -> Json:
+    """What a person says of the step; returns the result of the change."""
     said = {"actor": "user:ana", "step": f"create {name}", **more}
     await handle.execute_update(verb, said)
+    result: Json = await handle.result()
+    return result
 
 
 async def state(ledger: Database, name: str) -> ResourceState:
@@ -72,8 +72,7 @@ async def test_what_a_person_leaves_as_it_is_may_be_changed_by_the_next_change(
 ) -> None:
     async with in_use(driver, target, ledger, prefix) as (handle, app):
         assert (await state(ledger, app)).claimed_by == f"change/{prefix}1"
-        await mend(handle, "skip", app, reason="it is needed")
-        result = await handle.result()
+        result = await mend(handle, "skip", app, reason="it is needed")
         assert result["residuals"] == [f"create {app}: skipped by user:ana: it is needed"]
         left = await state(ledger, app)
         assert (left.state, left.claimed_by) == ("present", None)
@@ -88,9 +87,7 @@ async def test_what_a_person_undid_by_hand_is_gone_from_the_ledger(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     async with in_use(driver, target, ledger, prefix) as (handle, app):
-        await mend(handle, "resolve", app, evidence="ticket 17")
-        result = await handle.result()
-        assert result["residuals"] == []
+        assert (await mend(handle, "resolve", app, evidence="ticket 17"))["residuals"] == []
         gone = await state(ledger, app)
         assert (gone.state, gone.claimed_by) == ("absent", None)
     await target.execute(f'DROP ROLE "{app}"')

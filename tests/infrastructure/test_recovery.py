@@ -8,8 +8,7 @@ from temporalio.client import Client
 
 from activities.orphans import Care, LostSagas
 from ledger.database import Database
-from tests.infrastructure.driver import ChangeDriver, Target, role, told
-from tests.support.until import until
+from tests.infrastructure.driver import ChangeDriver, Target, after, role, told
 from worker.wiring import undos, worker
 from workflows.recovery import RecoverySaga
 
@@ -28,15 +27,10 @@ async def test_a_change_that_was_terminated_half_way_is_undone(
     driver: ChangeDriver, target: Target, ledger: Database, recovering: Client, prefix: str
 ) -> None:
     first, second, last = prefix + "first", prefix + "second", prefix + "last"
-    present = [
-        role(first),
-        {**role(second), "depends_on": [first]},
-        {**role(last), "depends_on": [second]},
-    ]
+    present = [role(first), after(role(second), first), after(role(last), second)]
     saga_id = f"change/{prefix}1"
-    async with target.hold("postgres.role", last):
-        handle = await driver.change(prefix + "1", present=present)
-        await until(lambda: told(ledger, f"resource/dev/{last}"))
+    begin = driver.change(prefix + "1", present=present)
+    async with target.stopped_at(ledger, last, begin) as handle:
         await handle.terminate()
     recovered = await recovering.execute_workflow(
         "RecoverySaga",

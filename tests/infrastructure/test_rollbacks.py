@@ -1,6 +1,8 @@
 """Rollbacks: what the log says was there comes back, as a saga of its own."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -8,18 +10,27 @@ from temporalio.exceptions import ApplicationError
 
 from activities.providers.postgres.spec import KINDS
 from ledger.database import Database
-from ledger.read.environments import resources, resources_at
-from tests.infrastructure.driver import ChangeDriver, Json, Target, database, role, schema, told
+from ledger.read.environments import resources_at
+from tests.infrastructure.driver import (
+    ChangeDriver,
+    Target,
+    after,
+    database,
+    role,
+    schema,
+    shapes,
+    told,
+)
 from workflows.contract.change import RollbackRequest
 from workflows.planning.rollback_planner import plan_rollback
 
 
-async def shapes(ledger: Database, prefix: str) -> dict[str, Json | None]:
-    return {
-        known.name: known.shape.model_dump() if known.shape else None
-        for known in await resources(ledger, "dev")
-        if known.name.startswith(prefix)
-    }
+async def cause_of(rollback: Awaitable[Any]) -> ApplicationError:
+    """Why a rollback failed, or a change."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await rollback
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause
 
 
 async def position(ledger: Database) -> int:
@@ -30,18 +41,25 @@ async def position(ledger: Database) -> int:
         return int(row["last"])
 
 
-async def test_what_a_change_made_is_taken_back(
+async def test_what_a_change_made_is_taken_back_as_the_plan_of_the_rollback_says(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
     app, db, inner = prefix + "app", prefix + "db", prefix + "inner"
     await driver.apply(prefix + "1", present=[role(app), database(db, app), schema(inner, db, app)])
-    result = await driver.roll_back(prefix + "2", to=f"before:{prefix}1")
-    assert result["state"] == "applied"
-    assert [(c["name"], c["action"]) for c in result["changes"]] == [
-        (inner, "delete"),
-        (db, "delete"),
-        (app, "delete"),
+    request = RollbackRequest(to=f"before:{prefix}1", actor="user:ana")
+    before = await told(ledger, f"resource/dev/{db}")
+    rewound = await resources_at(ledger, request.environment, request.to)
+    plan = plan_rollback(request, rewound, KINDS).plan
+    assert plan.losses == [
+        f"the data in postgres.schema {inner} is lost for ever",
+        f"the data in postgres.database {db} is lost for ever",
     ]
+    assert await told(ledger, f"resource/dev/{db}") == before
+    result = await driver.roll_back(prefix + "2", to=request.to)
+    assert result["state"] == "applied"
+    done = [(c["name"], c["action"]) for c in result["changes"]]
+    assert done == [(inner, "delete"), (db, "delete"), (app, "delete")]
+    assert [name for name, _ in done] == [each.name for each in plan.to_do]
     assert await target.names(prefix) == set()
     again = await driver.roll_back(prefix + "3", to=f"before:{prefix}1")
     assert again["state"] == "unchanged"
@@ -65,12 +83,9 @@ async def test_only_the_named_resources_are_taken_back(
 ) -> None:
     one, two = prefix + "one", prefix + "two"
     await driver.apply(prefix + "1", present=[role(one), role(two)])
-    result = await driver.roll_back(
-        prefix + "2", to=f"before:{prefix}1", resources=[one, prefix + "other"]
-    )
-    assert result["notes"] == [
-        f"{prefix}other was not touched since before:{prefix}1: nothing to do"
-    ]
+    to, other = f"before:{prefix}1", prefix + "other"
+    result = await driver.roll_back(prefix + "2", to=to, resources=[one, other])
+    assert result["notes"] == [f"{other} was not touched since {to}: nothing to do"]
     assert await target.names(prefix) == {two}
 
 
@@ -118,13 +133,9 @@ async def test_back_to_a_position_and_to_a_time_takes_back_all_since_and_names_i
     by_time = await resources_at(ledger, "dev", now.isoformat(), names, patience_s=20)
     assert by_time == await resources_at(ledger, "dev", str(here), names)
     result = await driver.roll_back(prefix + "4", to=str(here), resources=names)
-    assert result["notes"] == [
-        f"{app}: takes back change/{prefix}2",
-        f"{db}: takes back change/{prefix}3",
-    ]
-    assert {
-        name: shape for name, shape in (await shapes(ledger, prefix)).items() if shape
-    } == before
+    taken_back = [f"{app}: takes back change/{prefix}2", f"{db}: takes back change/{prefix}3"]
+    assert result["notes"] == taken_back
+    assert await shapes(ledger, prefix) == before | {db: None}
     assert await target.names(prefix) == {app}
 
 
@@ -134,9 +145,8 @@ async def test_a_database_with_a_table_needs_its_own_permission_when_it_runs(
     app, db = prefix + "app", prefix + "db"
     await driver.apply(prefix + "1", present=[role(app), database(db, app)])
     await target.add_table(db)
-    with pytest.raises(WorkflowFailureError) as failed:
-        await driver.roll_back(prefix + "2", to=f"before:{prefix}1")
-    assert "irreversible" in str(failed.value.cause)
+    failure = await cause_of(driver.roll_back(prefix + "2", to=f"before:{prefix}1"))
+    assert "irreversible" in str(failure)
     assert await target.names(prefix) == {app, db}
     allowed = await driver.roll_back(prefix + "3", to=f"before:{prefix}1", allow_irreversible=True)
     assert allowed["state"] == "applied"
@@ -175,61 +185,28 @@ async def test_a_run_of_a_schedule_takes_its_operation_id_from_its_workflow_id(
     assert row["operation_id"] == f"{prefix}nightly-2026-11-22T06.00.00Z"
 
 
-@pytest.mark.parametrize(
-    ("to", "reason"),
-    [("before:nobody-knows", "unknown_change"), ("2999-01-01T00:00:00Z", "in_the_future")],
-)
-async def test_a_point_that_does_not_exist_is_refused_in_words(
-    driver: ChangeDriver, prefix: str, to: str, reason: str
-) -> None:
-    result = await driver.roll_back(prefix + "1", to=to)
-    assert (result["state"], result["reason"]) == ("refused", reason)
-    assert result["notes"]
-
-
-async def test_a_time_that_is_none_is_bad_input(driver: ChangeDriver, prefix: str) -> None:
-    with pytest.raises(WorkflowFailureError) as failed:
-        await driver.roll_back(prefix + "1", to="2026-99-99T99:99:99Z")
-    assert failed.value.cause.type == "InvalidInput"  # type: ignore[attr-defined]
-
-
-async def test_the_plan_of_a_rollback_is_what_the_rollback_does(
-    driver: ChangeDriver, ledger: Database, prefix: str
-) -> None:
-    app, db = prefix + "app", prefix + "db"
-    await driver.apply(prefix + "1", present=[role(app), database(db, app)])
-    request = RollbackRequest(to=f"before:{prefix}1", actor="user:ana")
-    before = await told(ledger, f"resource/dev/{db}")
-    rewound = await resources_at(ledger, request.environment, request.to)
-    plan = plan_rollback(request, rewound, KINDS).plan
-    assert plan.losses == [f"the data in postgres.database {db} is lost for ever"]
-    assert await told(ledger, f"resource/dev/{db}") == before
-    result = await driver.roll_back(prefix + "2", to=request.to)
-    assert [c["name"] for c in result["changes"]] == [each.name for each in plan.to_do]
-
-
-@pytest.mark.parametrize(
-    "name", ["a b", "", "a\nb", "x" * 65], ids=["a space", "nothing", "a line", "65 characters"]
-)
-async def test_a_run_of_a_schedule_of_no_good_name_fails_at_once(
-    driver: ChangeDriver, prefix: str, name: str
-) -> None:
-    request = {"to": f"before:{prefix}1", "actor": "user:ana"}
-    handle = await driver.start("RollbackSaga", f"rollback/{name}", request)
-    with pytest.raises(WorkflowFailureError) as failed:
-        await handle.result()
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.details[0]["field"] == "workflow_id"
-
-
-async def test_more_names_than_a_plan_may_have_fail_at_once(
+async def test_a_point_that_does_not_exist_is_refused_in_words_and_a_time_that_is_none_bad_input(
     driver: ChangeDriver, prefix: str
 ) -> None:
-    resource = role(prefix + "app") | {"depends_on": [f"r{number}" for number in range(5_000)]}
-    with pytest.raises(WorkflowFailureError) as failed:
-        await driver.apply(prefix + "1", present=[resource])
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.type == "InvalidInput"
+    points = {"before:nobody-knows": "unknown_change", "2999-01-01T00:00:00Z": "in_the_future"}
+    for to, reason in points.items():
+        result = await driver.roll_back(prefix + reason, to=to)
+        assert (result["state"], result["reason"]) == ("refused", reason)
+        assert result["notes"]
+    failure = await cause_of(driver.roll_back(prefix + "1", to="2026-99-99T99:99:99Z"))
+    assert failure.type == "InvalidInput"
+
+
+async def test_what_has_no_good_name_or_too_many_names_fails_at_once(
+    driver: ChangeDriver, prefix: str
+) -> None:
+    request = {"to": f"before:{prefix}1", "actor": "user:ana"}
+    # The runs of a schedule take their names from it.
+    for name in ("a b", "", "a\nb", "x" * 65):
+        handle = await driver.start("RollbackSaga", f"rollback/{name}", request)
+        assert (await cause_of(handle.result())).details[0]["field"] == "workflow_id"
+    resource = after(role(prefix + "app"), *(f"r{number}" for number in range(5_000)))
+    assert (await cause_of(driver.apply(prefix + "1", present=[resource]))).type == "InvalidInput"
 
 
 async def test_a_rollback_to_a_moment_that_is_not_past_yet_goes_on_when_it_is(

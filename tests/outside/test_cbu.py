@@ -50,8 +50,7 @@ def test_one_changed_digit_is_found_in_its_block(cbu: str, position: int, by: in
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", EXAMPLE[:-1], EXAMPLE + "0", f" {EXAMPLE}", f"{EXAMPLE}\n", "x" * 22, "٢" * 22],
+    "text", ["", EXAMPLE[:-1], EXAMPLE + "0", f" {EXAMPLE}", f"{EXAMPLE}\n", "x" * 22, "٢" * 22]
 )
 def test_what_is_not_22_digits_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="22 digits"):

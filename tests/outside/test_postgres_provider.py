@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -42,13 +43,14 @@ class Shop:
     async def read(self, kind: str, name: str, spec: Spec) -> Observed | None:
         return await self.provider.read(kind, name, spec)
 
+    async def is_there(self, kind: str, name: str, spec: Spec) -> Observed:
+        observed = await self.read(kind, name, spec)
+        assert observed is not None
+        return observed
+
     async def delete(self, kind: str, name: str, spec: Spec, irreversible: bool = False) -> None:
         await self.provider.delete(
-            kind,
-            name,
-            spec,
-            resource=self.marker(name).resource,
-            allow_irreversible=irreversible,
+            kind, name, spec, resource=self.marker(name).resource, allow_irreversible=irreversible
         )
 
     async def sql(self, statement: str, database: str = "postgres") -> None:
@@ -57,6 +59,14 @@ class Shop:
         names = {name: sql.Identifier(getattr(self, name)) for name in ("app", "other", "db")}
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(sql.SQL(statement).format(**names))
+
+
+@contextmanager
+def refused(reason: str, match: str | None = None) -> Iterator[None]:
+    """What is inside is refused by the provider for this reason."""
+    with pytest.raises(ProviderRefused, match=match) as refusal:
+        yield
+    assert refusal.value.reason == reason
 
 
 @pytest.fixture
@@ -84,22 +94,18 @@ async def with_database(with_roles: Shop) -> Shop:
 
 
 class TestRole:
-    async def test_it_is_created_read_altered_and_deleted(self, shop: Shop) -> None:
+    async def test_it_is_created_read_altered_and_deleted_and_twice_is_as_once(
+        self, shop: Shop
+    ) -> None:
         assert await shop.read(ROLE, shop.app, RoleSpec()) is None
         outputs = await shop.apply(ROLE, shop.app, RoleSpec(connection_limit=5))
         assert outputs["role"] == shop.app
+        assert await shop.apply(ROLE, shop.app, RoleSpec(connection_limit=5)) == outputs
         observed = await shop.read(ROLE, shop.app, RoleSpec())
         assert observed == Observed({"login": True, "connection_limit": 5}, shop.marker(shop.app))
         await shop.apply(ROLE, shop.app, RoleSpec(login=False))
-        observed = await shop.read(ROLE, shop.app, RoleSpec())
-        assert observed is not None
+        observed = await shop.is_there(ROLE, shop.app, RoleSpec())
         assert observed.spec == {"login": False, "connection_limit": -1}
-        await shop.delete(ROLE, shop.app, RoleSpec())
-        assert await shop.read(ROLE, shop.app, RoleSpec()) is None
-
-    async def test_applied_or_deleted_twice_is_as_once(self, shop: Shop) -> None:
-        first = await shop.apply(ROLE, shop.app, RoleSpec())
-        assert await shop.apply(ROLE, shop.app, RoleSpec()) == first
         for _ in range(2):
             await shop.delete(ROLE, shop.app, RoleSpec())
             assert await shop.read(ROLE, shop.app, RoleSpec()) is None
@@ -108,9 +114,8 @@ class TestRole:
         self, with_database: Shop
     ) -> None:
         shop = with_database
-        with pytest.raises(ProviderRefused, match=f"owner of database {shop.db}") as refusal:
+        with refused("in_use", f"owner of database {shop.db}"):
             await shop.delete(ROLE, shop.app, RoleSpec(), irreversible=True)
-        assert refusal.value.reason == "in_use"
         assert await shop.read(ROLE, shop.app, RoleSpec()) is not None
 
 
@@ -124,8 +129,7 @@ class TestDatabase:
             {"owner": shop.app, "connection_limit": -1}, shop.marker(shop.db), {"tables": 0}
         )
         await shop.apply(DATABASE, shop.db, DatabaseSpec(owner=shop.other, connection_limit=9))
-        observed = await shop.read(DATABASE, shop.db, spec)
-        assert observed is not None
+        observed = await shop.is_there(DATABASE, shop.db, spec)
         assert observed.spec == {"owner": shop.other, "connection_limit": 9}
         await shop.delete(DATABASE, shop.db, spec)
         assert await shop.read(DATABASE, shop.db, spec) is None
@@ -155,12 +159,9 @@ class TestDatabase:
     ) -> None:
         shop, spec = with_database, DatabaseSpec(owner=with_database.app)
         await shop.sql(table, shop.db)
-        with pytest.raises(ProviderRefused, match=r"1 tables.*--allow-irreversible") as refusal:
+        with refused("irreversible", r"1 tables.*--allow-irreversible"):
             await shop.delete(DATABASE, shop.db, spec)
-        assert refusal.value.reason == "irreversible"
-        observed = await shop.read(DATABASE, shop.db, spec)
-        assert observed is not None
-        assert observed.facts == {"tables": 1}
+        assert (await shop.is_there(DATABASE, shop.db, spec)).facts == {"tables": 1}
         await shop.delete(DATABASE, shop.db, spec, irreversible=True)
         assert await shop.read(DATABASE, shop.db, spec) is None
 
@@ -170,33 +171,25 @@ class TestDatabase:
         shop, spec = with_database, DatabaseSpec(owner=with_database.app)
         # The provider gives no password: whoever runs the server does.
         await shop.sql("ALTER ROLE {app} PASSWORD 'of-the-shop'")
-        url = make_conninfo(
-            shop.superuser_url, user=shop.app, password="of-the-shop", dbname=shop.db
-        )
+        theirs = {"user": shop.app, "password": "of-the-shop", "dbname": shop.db}
+        url = make_conninfo(shop.superuser_url, **theirs)
         connection = await psycopg.AsyncConnection.connect(url)
-        with pytest.raises(ProviderRefused, match="1 other session") as refusal:
+        with refused("in_use", "1 other session"):
             await shop.delete(DATABASE, shop.db, spec)
-        assert refusal.value.reason == "in_use"
         await shop.delete(DATABASE, shop.db, spec, irreversible=True)
         assert await shop.read(DATABASE, shop.db, spec) is None
         await connection.close()
 
-    async def test_an_owner_that_does_not_exist_is_refused_and_leaves_nothing(
-        self, shop: Shop, target_url: str
-    ) -> None:
-        spec = DatabaseSpec(owner=shop.app)
-        with pytest.raises(ProviderRefused, match="does not exist") as refusal:
-            await shop.apply(DATABASE, shop.db, spec)
-        assert refusal.value.reason == "missing"
-        assert await shop.read(DATABASE, shop.db, spec) is None
-
-    async def test_an_owner_that_the_provisioner_may_not_act_for_is_refused(
+    async def test_an_owner_that_does_not_exist_or_that_is_not_ours_is_refused_and_leaves_nothing(
         self, shop: Shop
     ) -> None:
+        spec = DatabaseSpec(owner=shop.app)
+        with refused("missing", "does not exist"):
+            await shop.apply(DATABASE, shop.db, spec)
+        assert await shop.read(DATABASE, shop.db, spec) is None
         await shop.sql("CREATE ROLE {app}")
-        with pytest.raises(ProviderRefused, match="SET ROLE") as refusal:
-            await shop.apply(DATABASE, shop.db, DatabaseSpec(owner=shop.app))
-        assert refusal.value.reason == "not_permitted"
+        with refused("not_permitted", "SET ROLE"):
+            await shop.apply(DATABASE, shop.db, spec)
 
     async def test_killed_before_it_was_marked_it_is_made_again_or_cleared_away(
         self, with_roles: Shop, target_url: str, monkeypatch: pytest.MonkeyPatch
@@ -241,9 +234,7 @@ class TestSchema:
         )
         given_away = SchemaSpec(database=shop.db, owner=shop.other)
         await shop.apply(SCHEMA, "stock", given_away)
-        observed = await shop.read(SCHEMA, "stock", spec)
-        assert observed is not None
-        assert observed.spec["owner"] == shop.other
+        assert (await shop.is_there(SCHEMA, "stock", spec)).spec["owner"] == shop.other
         for _ in range(2):
             await shop.delete(SCHEMA, "stock", spec)
             assert await shop.read(SCHEMA, "stock", spec) is None
@@ -255,9 +246,8 @@ class TestSchema:
         shop, spec = with_database, SchemaSpec(database=with_database.db, owner=with_database.app)
         await shop.apply(SCHEMA, "stock", spec)
         await shop.sql(f"CREATE {content}", shop.db)
-        with pytest.raises(ProviderRefused, match="not empty") as refusal:
+        with refused("irreversible", "not empty"):
             await shop.delete(SCHEMA, "stock", spec)
-        assert refusal.value.reason == "irreversible"
         assert await shop.read(SCHEMA, "stock", spec) is not None
         await shop.delete(SCHEMA, "stock", spec, irreversible=True)
         assert await shop.read(SCHEMA, "stock", spec) is None
@@ -266,9 +256,8 @@ class TestSchema:
         spec = SchemaSpec(database=shop.db, owner=shop.app)
         assert await shop.read(SCHEMA, "stock", spec) is None
         await shop.delete(SCHEMA, "stock", spec)
-        with pytest.raises(ProviderRefused, match="does not exist") as refusal:
+        with refused("missing", "does not exist"):
             await shop.apply(SCHEMA, "stock", spec)
-        assert refusal.value.reason == "missing"
 
 
 class TestWhatIsNotOurs:
@@ -277,8 +266,7 @@ class TestWhatIsNotOurs:
     ) -> None:
         await shop.sql("CREATE ROLE {app}")
         await shop.sql("GRANT {app} TO amends_provisioner WITH ADMIN TRUE, SET TRUE")
-        observed = await shop.read(ROLE, shop.app, RoleSpec())
-        assert observed is not None
+        observed = await shop.is_there(ROLE, shop.app, RoleSpec())
         assert observed.managed_by is None
         with pytest.raises(ProviderRefused, match="not managed"):
             await shop.apply(ROLE, shop.app, RoleSpec())
@@ -304,33 +292,28 @@ class TestWhatIsNotOurs:
     async def test_reserved_and_strange_names_are_refused_by_every_call(
         self, shop: Shop, name: str
     ) -> None:
-        calls = [shop.apply, shop.read, shop.delete]
-        for call in calls:
-            with pytest.raises(ProviderRefused) as refusal:
+        for call in (shop.apply, shop.read, shop.delete):
+            with refused("invalid_name"):
                 await call(ROLE, name, RoleSpec())
-            assert refusal.value.reason == "invalid_name"
 
     async def test_a_spec_of_another_kind_is_refused(self, shop: Shop) -> None:
         for kind in (DATABASE, "postgres.index"):
-            with pytest.raises(ProviderRefused) as refusal:
+            with refused("invalid_spec"):
                 await shop.apply(kind, shop.db, RoleSpec())
-            assert refusal.value.reason == "invalid_spec"
 
     async def test_the_server_itself_keeps_the_provisioner_from_roles_it_did_not_make(
         self, shop: Shop, target_url: str
     ) -> None:
         await shop.sql("CREATE ROLE amends_test_victim")
         try:
-            async with await psycopg.AsyncConnection.connect(
-                target_url, autocommit=True
-            ) as connection:
+            async with Server(target_url).session() as session:
                 for attempt in (
                     "DROP ROLE amends_test_victim",
                     "ALTER ROLE amends_test_victim LOGIN",
                     "GRANT amends_test_victim TO amends_provisioner",
                 ):
                     with pytest.raises(errors.InsufficientPrivilege):
-                        await connection.execute(attempt.encode())
+                        await session.execute(attempt.encode())
         finally:
             await shop.sql("DROP ROLE amends_test_victim")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from benchmarks.run import cpu_s
 from tests.support.worker_process import WorkerProcess, free_address, worker_process
 
 SAMPLE_EVERY_S = 0.5
@@ -54,14 +55,14 @@ class Fleet:
         """SIGKILL for one of the mortal ones, in turn, and another in its place."""
         mortal = self._workers[1:]
         worker = mortal[self.kills % len(mortal)]
-        self._spent_s += _cpu_s(worker)
+        self._spent_s += cpu_s(psutil.Process(worker.pid))
         await worker.kill()
         self.kills += 1
         await worker.start()
 
     def cpu_s(self) -> float:
         """Processor time of all workers, those that were killed too."""
-        return self._spent_s + sum(map(_cpu_s, self._workers))
+        return self._spent_s + sum(cpu_s(psutil.Process(each.pid)) for each in self._workers)
 
     async def sample(self, ended: Callable[[], int]) -> None:
         """Look at the memory of the one that lives, again and again."""
@@ -69,11 +70,6 @@ class Fleet:
         while True:
             self.samples.append(Sample(ended(), process.memory_info().rss / MIB))
             await asyncio.sleep(SAMPLE_EVERY_S)
-
-
-def _cpu_s(worker: WorkerProcess) -> float:
-    times = psutil.Process(worker.pid).cpu_times()
-    return float(times.user + times.system)
 
 
 @asynccontextmanager

@@ -26,12 +26,9 @@ def told(plan: Plan, soaked: Soaked) -> str:
 
 def _ends(soaked: Soaked) -> Table:
     table = Table("trouble | sagas | ended as")
-    for name, ends in soaked.ends.items():
+    for name, ends in {**soaked.ends, "all": sum(soaked.ends.values(), Counter[str]())}.items():
         told = ", ".join(f"{end} {count:,}" for end, count in sorted(ends.items()))
         table.add(name, f"{ends.total():,}", told)
-    total: Counter[str] = sum(soaked.ends.values(), Counter())
-    told = ", ".join(f"{end} {count:,}" for end, count in sorted(total.items()))
-    table.add("all", f"{total.total():,}", told)
     return table
 
 

@@ -45,10 +45,7 @@ _SENT = [
 ]
 # The bank is asked only about a transfer of which nothing was heard.
 _ASKED = [
-    StuckSaga(
-        f"find: {fault}",
-        (("transfer", "timeout_after", 0), ("find", fault, SHORT_MS)),
-    )
+    StuckSaga(f"find: {fault}", (("transfer", "timeout_after", 0), ("find", fault, SHORT_MS)))
     for fault in BROKEN
 ]
 _TAKEN_BACK = [

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection, sql
 from temporalio.client import Client
 
 from activities.adapters.mock import MockBank
@@ -19,6 +18,7 @@ from ledger.database import open_database
 from starter.cli.run import run
 from starter.client.client import Amends
 from tests.support.closing import until_the_core_has_left
+from worker.embedded.databases import clone_database
 from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate, work
 from worker.settings import Settings
@@ -54,10 +54,8 @@ Command = Callable[..., Awaitable[Done]]
 @pytest.fixture(scope="session")
 async def settings(servers: EmbeddedServers) -> dict[str, str]:
     """The environment of a client: a migrated ledger and a bank of these tests' own."""
-    async with await AsyncConnection.connect(servers.main.url(), autocommit=True) as connection:
-        for name, owner in ((LEDGER, "amends_owner"), (BANK, "mock_bank")):
-            statement = sql.SQL("CREATE DATABASE {} OWNER {}")
-            await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(owner)))
+    for name, owner in ((LEDGER, "amends_owner"), (BANK, "mock_bank")):
+        await clone_database(servers.main.url(), "template1", name, owner)
     return {
         "AMENDS_DATABASE_URL": servers.ledger_url("amends_worker", LEDGER),
         "AMENDS_MIGRATION_URL": servers.ledger_url("amends_owner", LEDGER),

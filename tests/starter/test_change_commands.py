@@ -32,30 +32,28 @@ def _actions(plan: Any) -> list[tuple[str, str]]:
     return [(each["action"], each["name"]) for each in plan["operations"]]
 
 
-async def test_what_a_plan_shows_is_what_apply_does_and_rollback_takes_back(
+async def test_what_a_plan_shows_is_what_apply_does_once_and_rollback_takes_back(
     command: Command, change: Change
 ) -> None:
     name = change["operation_id"]
+    app, db = f"{name}-app", f"{name}-db"
     planned = await command("plan", change, "--json")
     assert planned.status == 0
-    assert _actions(planned.json) == [("create", f"{name}-app"), ("create", f"{name}-db")]
+    assert _actions(planned.json) == [("create", app), ("create", db)]
 
     applied = await command("apply", change, "--json")
-    assert applied.status == 0
-    assert applied.json["state"] == "applied"
-    assert _actions((await command("plan", change, "--json")).json) == [
-        ("none", f"{name}-app"),
-        ("none", f"{name}-db"),
-    ]
+    assert (applied.status, applied.json["state"]) == (0, "applied")
+    again = await command("apply", change, "--json")
+    assert (again.status, again.json) == (0, applied.json)
+    assert (await command("apply", change | {"absent": ["nothing"]})).status == 2
+    assert _actions((await command("plan", change, "--json")).json) == [("none", app), ("none", db)]
     held = await command("resources", "--environment", name, "--kind", "postgres.role", "--json")
-    assert [(found["name"], found["changed_by"]) for found in held.json] == [
-        (f"{name}-app", f"change/{name}")
-    ]
+    assert [(it["name"], it["changed_by"]) for it in held.json] == [(app, f"change/{name}")]
 
     back = ("rollback", "--to", f"before:{name}", "--environment", name)
     shown = await command(*back, "--plan")
     assert shown.status == 0
-    assert shown.out.index(f"delete\t{name}-db") < shown.out.index(f"delete\t{name}-app")
+    assert shown.out.index(f"delete\t{db}") < shown.out.index(f"delete\t{app}")
     assert "irreversible: " in shown.out
     rolled = await command(*back, "--json")
     assert (rolled.status, rolled.json["state"]) == (0, "applied")
@@ -73,16 +71,6 @@ async def test_a_plan_shows_what_an_update_changes_as_the_file_has_it(
     closed = {**role, "spec": {"login": False}}
     updated = await command("plan", change | {"present": [closed]})
     assert "login=true -> false" in updated.out
-
-
-async def test_the_same_change_again_gets_the_first_answer(
-    command: Command, change: Change
-) -> None:
-    first = await command("apply", change, "--json")
-    again = await command("apply", change, "--json")
-    assert (again.status, again.json) == (0, first.json)
-    other = await command("apply", change | {"absent": ["nothing"]})
-    assert other.status == 2
 
 
 async def test_a_change_that_fails_half_way_is_undone_and_ends_with_1(
@@ -106,21 +94,19 @@ async def test_an_absent_name_that_nobody_knows_is_told(command: Command, change
     assert "note: nothing is not known" in done.out
 
 
-async def test_an_unknown_change_can_not_be_rolled_back(command: Command) -> None:
-    planned = await command("rollback", "--to", "before:nothing", "--plan")
-    assert (planned.status, planned.out) == (2, "")
-    assert "no change/nothing in environment" in planned.err
-    assert (await command("rollback", "--to", "before:nothing")).status == 1
-    scheduled = await command("rollback", "--to", "before:nothing", "--at", "PT1H")
-    assert (scheduled.status, scheduled.out) == (2, "")
-    assert "no change/nothing in environment" in scheduled.err
-
-
-async def test_a_position_beyond_the_log_is_refused(command: Command) -> None:
-    for more in ([], ["--plan"], ["--at", "PT1H"]):
-        done = await command("rollback", "--to", "999999999", *more)
+async def test_a_rollback_to_what_never_was_is_refused(command: Command) -> None:
+    unknown, beyond = "no change/nothing in environment", "--to: lies beyond the end of the log"
+    for told, to, *more in (
+        (unknown, "before:nothing", "--plan"),
+        (unknown, "before:nothing", "--at", "PT1H"),
+        (beyond, "999999999"),
+        (beyond, "999999999", "--plan"),
+        (beyond, "999999999", "--at", "PT1H"),
+    ):
+        done = await command("rollback", "--to", to, *more)
         assert (done.status, done.out) == (2, "")
-        assert "--to: lies beyond the end of the log" in done.err
+        assert told in done.err
+    assert (await command("rollback", "--to", "before:nothing")).status == 1
 
 
 async def test_a_scheduled_rollback_runs_without_a_client(

@@ -29,34 +29,27 @@ def asked(fields: dict[str, Any]) -> PaymentRequest:
     return PaymentRequest.model_validate(fields)
 
 
-async def test_submit_answers_with_the_decision(amends: Amends, payment: Payment) -> None:
-    decisions = {
-        pesos: (await amends.submit(asked(payment(pesos)))).decision for pesos in (55_000, 70_000)
-    }
-    assert decisions == {55_000: "pending_approval", 70_000: "denied"}
+async def test_submit_answers_with_the_decision_and_follow_stops_where_a_person_is_awaited(
+    amends: Amends, payment: Payment
+) -> None:
+    waits, denied = [await amends.submit(asked(payment(pesos))) for pesos in (55_000, 70_000)]
+    assert (waits.decision, denied.decision) == ("pending_approval", "denied")
+    told = [each async for each in amends.follow(waits.saga_id)]
+    assert [each.waits_for for each in told] == ["approval"]
 
 
-async def test_many_submits_at_once_are_one_payment(amends: Amends, payment: Payment) -> None:
+async def test_many_submits_at_once_are_one_payment_and_follow_tells_it_until_the_end(
+    amends: Amends, payment: Payment
+) -> None:
     request = asked(payment(45_000))
     answers = await asyncio.gather(*(amends.submit(request) for _ in range(8)))
     assert {answer.saga_id for answer in answers} == {f"payment/{request.operation_id}"}
+    told = [each async for each in amends.follow(answers[0].saga_id)]
+    assert all(each.result is None for each in told[:-1])
     result = await amends.result(answers[0].saga_id)
     assert isinstance(result, PaymentResult)
     assert result.state == "captured"
-
-
-async def test_follow_tells_each_change_until_the_end(amends: Amends, payment: Payment) -> None:
-    progress = await amends.submit(asked(payment(45_000)))
-    told = [each async for each in amends.follow(progress.saga_id)]
-    assert told[-1].result is not None
-    assert told[-1].result["state"] == "captured"
-    assert all(each.result is None for each in told[:-1])
-
-
-async def test_follow_stops_where_a_person_is_awaited(amends: Amends, payment: Payment) -> None:
-    progress = await amends.submit(asked(payment(55_000)))
-    told = [each async for each in amends.follow(progress.saga_id)]
-    assert [each.waits_for for each in told] == ["approval"]
+    assert told[-1].result == result.model_dump(mode="json")
 
 
 async def test_what_temporal_does_not_know_comes_from_the_ledger(
@@ -143,10 +136,7 @@ async def test_a_saga_that_nobody_knows_is_told(amends: Amends) -> None:
 
 
 async def test_without_a_worker_nobody_waits_for_ever(
-    amends: Amends,
-    settings: dict[str, str],
-    payment: Payment,
-    monkeypatch: pytest.MonkeyPatch,
+    amends: Amends, settings: dict[str, str], payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "_PATIENCE_S", 0.2)
     request = asked(payment(45_000))
@@ -173,14 +163,13 @@ async def test_a_process_that_used_temporal_ends_with_its_own_status(
 ) -> None:
     words = [sys.executable, "-m", "starter.cli", "approve", "payment/nobody"]
     here = {**os.environ, **settings, "PYTHONPATH": str(Path(__file__).parents[2])}
-    for _ in range(2):
-        together = [
-            await asyncio.create_subprocess_exec(*words, env=here, stderr=asyncio.subprocess.PIPE)
-            for _ in range(2)
-        ]
-        for process in together:
-            _, err = await process.communicate()
-            assert (process.returncode, err.count(b"\n")) == (2, 1)
+    together = [
+        await asyncio.create_subprocess_exec(*words, env=here, stderr=asyncio.subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in together:
+        _, err = await process.communicate()
+        assert (process.returncode, err.count(b"\n")) == (2, 1)
 
 
 async def test_without_an_environment_the_up_of_this_folder_is_found(
@@ -208,7 +197,7 @@ def test_requests_are_made_with_what_the_package_gives() -> None:
     )
     assert request == PaymentRequest.model_validate(request.model_dump())
     assert all(getattr(starter, name).__name__ == name for name in starter.__all__)
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="no attribute 'Surprise'"):
         _ = starter.Surprise
 
 

@@ -14,19 +14,12 @@ from hypothesis import strategies as st
 from starter.cli.documents import MAX_BYTES, read_json, read_yaml
 from starter.client.errors import BadRequest, InvalidInput
 
+_NEVER = "\x85\u2028\u2029\ufeff\ufffe\uffff"
+_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=_NEVER))
+_NAME = st.text("abcn<", min_size=1)
 _JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.text(
-        st.characters(
-            exclude_categories=["Cs", "Cc"], exclude_characters="\x85\u2028\u2029\ufeff\ufffe\uffff"
-        )
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text("abcn<", min_size=1), inner, max_size=4)
-    ),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAME, inner, max_size=4),
     max_leaves=20,
 )
 
@@ -140,17 +133,18 @@ def test_a_file_that_is_too_large_missing_or_not_utf8_is_refused(
 
 
 @pytest.mark.parametrize("read", [read_json, read_yaml])
-def test_a_dash_reads_stdin(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'\xef\xbb\xbf{"a": 1}')))
+def test_a_dash_reads_stdin_which_is_called_stdin(
+    read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def says(content: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    says(b'\xef\xbb\xbf{"a": 1}')
     assert read("-") == {"a": 1}
-
-
-@pytest.mark.parametrize("read", [read_json, read_yaml])
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff"])
-def test_stdin_is_called_stdin(read: Any, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-    with pytest.raises(BadRequest, match="stdin "):
-        read("-")
+    for content in (b"", b"[1]", b"{", b"\xff"):
+        says(content)
+        with pytest.raises(BadRequest, match="stdin "):
+            read("-")
 
 
 @given(content=st.binary(max_size=200) | st.text().map(str.encode))

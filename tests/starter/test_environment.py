@@ -46,7 +46,11 @@ def test_an_empty_setting_is_none(folder: Path) -> None:
     assert settings({"TEMPORAL_ADDRESS": ""}, folder)["AMENDS_AUDIT_URL"]
 
 
-def test_what_a_killed_up_left_behind_does_not_count(tmp_path: Path) -> None:
+def test_what_a_killed_up_left_behind_does_not_count_and_a_folder_without_up_is_told(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(Unreachable, match="start it"):
+        up_settings(tmp_path)
     write_up(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 60)
     assert not is_up(tmp_path)
     assert settings({}, tmp_path) == {}
@@ -58,11 +62,6 @@ def test_what_a_killed_up_left_behind_does_not_count(tmp_path: Path) -> None:
 def test_an_unreadable_up_json_does_not_count(folder: Path, text: str) -> None:
     (folder / "up.json").write_text(text)
     assert not is_up(folder)
-
-
-def test_a_folder_without_up_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match="start it"):
-        up_settings(tmp_path)
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:

@@ -27,12 +27,11 @@ async def test_the_payments_of_an_agent_are_listed_the_newest_first(
     assert before.out == "no such payment\n"
 
 
-async def test_a_state_that_is_none_is_refused_with_those_there_are(command: Command) -> None:
+async def test_a_state_that_is_none_is_refused_and_an_environment_that_holds_nothing_says_so(
+    command: Command,
+) -> None:
     refused = await command("payments", "--state", "paid")
     assert refused.status == 2
     assert "--state: one of pending_approval, approved, denied" in refused.err
-
-
-async def test_an_environment_that_holds_nothing_says_so(command: Command) -> None:
     empty = await command("resources", "--environment", "nowhere", "--kind", "postgres.role")
     assert (empty.status, empty.out) == (0, "nowhere holds nothing\n")

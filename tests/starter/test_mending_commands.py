@@ -17,6 +17,7 @@ from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 Heal = Callable[[str], Awaitable[None]]
+Doubtful = Callable[[], Awaitable[tuple[dict[str, Any], str]]]
 STEP = "execute transfer"
 
 
@@ -42,15 +43,15 @@ def heal(settings: dict[str, str]) -> Heal:
 
 
 @pytest.fixture
-def doubtful(payment: Payment, bank: MockBank) -> Callable[[], Awaitable[dict[str, Any]]]:
-    """`await doubtful()`: a request whose transfer lands, while the bank never says so."""
+def doubtful(payment: Payment, bank: MockBank) -> Doubtful:
+    """`await doubtful()`: a request whose transfer lands, while the bank never says so; its id."""
 
-    async def request() -> dict[str, Any]:
+    async def request() -> tuple[dict[str, Any], str]:
         asked = payment(45_000)
         key = f"payment/{asked['operation_id']}"
         await bank.inject(Fault(key, "timeout_after"))
         await bank.inject(Fault(key, "timeout_before", "find", remaining=1_000))
-        return asked
+        return asked, key
 
     return request
 
@@ -62,10 +63,9 @@ def said(line: str, verb: str) -> list[str]:
 
 
 async def test_what_nobody_can_tell_ends_with_4_and_says_what_to_say(
-    command: Command, doubtful: Callable[[], Awaitable[dict[str, Any]]], heal: Heal, bank: MockBank
+    command: Command, doubtful: Doubtful, heal: Heal, bank: MockBank
 ) -> None:
-    request = await doubtful()
-    saga_id = f"payment/{request['operation_id']}"
+    request, saga_id = await doubtful()
     paid = await command("pay", request)
     assert (paid.status, paid.err) == (4, "")
     last = paid.out.splitlines()[-1]
@@ -86,13 +86,12 @@ async def test_what_nobody_can_tell_ends_with_4_and_says_what_to_say(
 
 async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
     command: Command,
-    doubtful: Callable[[], Awaitable[dict[str, Any]]],
+    doubtful: Doubtful,
     heal: Heal,
     settings: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request = await doubtful()
-    saga_id = f"payment/{request['operation_id']}"
+    request, saga_id = await doubtful()
     stuck = await command("pay", request, "--json")
     assert (stuck.status, stuck.json["state"]) == (4, "needs_attention")
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
@@ -100,17 +99,11 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
     assert listed.status == 0
     (found,) = [each for each in listed.json if each["saga_id"] == saga_id]
     assert found["since"]
-    assert {key: found[key] for key in ("step", "undoing", "reason", "verbs")} == {
-        "step": STEP,
-        "undoing": False,
-        "reason": "the bank did not answer find",
-        "verbs": ["retry", "resolve"],
-    }
-    (line,) = [
-        line
-        for line in (await command("sagas", "--needs-attention")).out.splitlines()
-        if line.startswith(saga_id)
-    ]
+    assert (found["step"], found["undoing"]) == (STEP, False)
+    assert found["reason"] == "the bank did not answer find"
+    assert found["verbs"] == ["retry", "resolve"]
+    lines = (await command("sagas", "--needs-attention")).out.splitlines()
+    (line,) = [line for line in lines if line.startswith(saga_id)]
     told = await command("saga", saga_id)
     assert f"{saga_id}: {STEP} needs an operator" in told.out.splitlines()[0]
     monkeypatch.setenv("TEMPORAL_ADDRESS", settings["TEMPORAL_ADDRESS"])
@@ -122,14 +115,10 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
 
 
 async def test_a_cancel_whose_undo_is_tried_for_long_says_so_and_does_not_wait(
-    command: Command,
-    doubtful: Callable[[], Awaitable[dict[str, Any]]],
-    heal: Heal,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Command, doubtful: Doubtful, heal: Heal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfers, "UNDO_TRIES", 1_000)
-    request = await doubtful()
-    saga_id = f"payment/{request['operation_id']}"
+    request, saga_id = await doubtful()
     await command("pay", request)
     cancelled = await command("cancel", saga_id, "--as", "ana")
     assert cancelled.status == 4
@@ -159,13 +148,10 @@ async def test_a_cancel_that_can_not_be_carried_out_ends_with_4_and_a_skip_ends_
     assert result.model_dump()["residuals"] == [residual]
     told = (await command("saga", saga_id, "--json")).json
     report = {step["name"]: step for step in told["steps"]}[STEP]
-    assert (report["outcome"], report["undo_outcome"], report["undo_tries"]) == (
-        *("done", "skipped", 1),
-    )
-    assert report["residual"] == residual
-    (row,) = [
-        line for line in (await command("saga", saga_id)).out.splitlines() if f"\t{STEP}\t" in line
-    ]
+    undo = (report["undo_outcome"], report["undo_tries"], report["residual"])
+    assert (report["outcome"], *undo) == ("done", "skipped", 1, residual)
+    lines = (await command("saga", saga_id)).out.splitlines()
+    (row,) = [line for line in lines if f"\t{STEP}\t" in line]
     assert row.split("\t")[2:] == ["done", "1", "skipped", "1", residual]
 
 
@@ -182,11 +168,9 @@ async def test_who_mends_what_does_not_wait_is_told_so(command: Command, payment
         assert (refused.status, refused.out) == (2, "")
         assert "it does not wait for an operator" in refused.err
     by_agent = await command("retry", saga_id, STEP, "--as", f"agent:{request['agent_id']}")
-    assert by_agent.status == 2
-    assert "a user decides, not an agent" in by_agent.err
+    assert (by_agent.status, "a user decides, not an agent" in by_agent.err) == (2, True)
     unknown = await command("resolve", saga_id, STEP, "--evidence", "e", "--outcome", "perhaps")
     assert (unknown.status, unknown.err.count("\n")) == (2, 1)
     await command("reject", saga_id, "--as", "ana")
     late = await command("retry", saga_id, STEP, "--as", "ana")
-    assert late.status == 2
-    assert "comes too late" in late.err
+    assert (late.status, "comes too late" in late.err) == (2, True)

@@ -14,10 +14,7 @@ NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 _ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@given(
-    seconds=st.integers(1, 10**9),
-    zone=_ZONES,
-)
+@given(seconds=st.integers(1, 10**9), zone=_ZONES)
 def test_a_time_with_a_zone_is_that_instant(seconds: int, zone: timezone) -> None:
     moment = NOW + timedelta(seconds=seconds)
     text = moment.astimezone(zone).isoformat()

@@ -51,10 +51,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("apart", [timedelta(seconds=1), timedelta(days=1)])
 @pytest.mark.parametrize("saga_id", [None, SAGA])
 def test_no_word_of_an_event_is_folded(
-    monkeypatch: pytest.MonkeyPatch,
-    width: int,
-    apart: timedelta,
-    saga_id: str | None,
+    monkeypatch: pytest.MonkeyPatch, width: int, apart: timedelta, saga_id: str | None
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")

@@ -1,6 +1,5 @@
 """Sagas in words."""
 
-from collections.abc import Sequence
 from typing import get_args
 
 import pytest
@@ -62,11 +61,15 @@ def test_a_rollback_says_what_it_goes_back_to() -> None:
     assert "only `shop-db`" in details(request)
 
 
-def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, object]:
+def stuck(state: str, step_state: str, *verbs: str) -> dict[str, object]:
     """Progress of a saga whose second step can't get on."""
     step = {"name": "execute transfer", "state": step_state, "detail": "no answer", "tries": 7}
     steps = [{"name": "authorize", "state": "done"}, {**step, "verbs": list(verbs)}]
     return {"state": state, "waits_for": "execute transfer", "steps": steps}
+
+
+def ended(state: str, **result: object) -> dict[str, object]:
+    return {"result": {"state": state, **result}}
 
 
 @pytest.mark.parametrize(
@@ -77,13 +80,13 @@ def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, o
         ({"decision": "approved"}, "payment/x: approved, running"),
         ({"decision": "approved", "state": "compensating"}, "payment/x: compensating"),
         (
-            stuck("needs_attention", "needs_attention", verbs=["retry", "resolve"]),
+            stuck("needs_attention", "needs_attention", "retry", "resolve"),
             "payment/x: execute transfer needs an operator: no answer: "
             "amends retry payment/x 'execute transfer', or amends resolve payment/x "
             "'execute transfer' --evidence TEXT --outcome done|failed",
         ),
         (
-            stuck("needs_attention", "needs_attention", verbs=["retry", "skip", "resolve"]),
+            stuck("needs_attention", "needs_attention", "retry", "skip", "resolve"),
             "or amends skip payment/x 'execute transfer' --reason TEXT, or amends resolve "
             "payment/x 'execute transfer' --evidence TEXT",
         ),
@@ -92,28 +95,19 @@ def stuck(state: str, step_state: str, verbs: Sequence[str] = ()) -> dict[str, o
             "payment/x: the outcome of execute transfer is in doubt (no answer): amends",
         ),
         (
-            stuck("compensating", "undoing", verbs=["retry", "skip", "resolve"]),
+            stuck("compensating", "undoing", "retry", "skip", "resolve"),
             "payment/x: the undo of execute transfer had no success in 7 tries (no answer): amends",
         ),
-        ({"result": {"state": "denied", "reason": "no_policy"}}, "payment/x: denied (no_policy)"),
+        (ended("denied", reason="no_policy"), "payment/x: denied (no_policy)"),
+        (ended("rejected", reason="rejected"), "payment/x: rejected: the spend is released"),
         (
-            {"result": {"state": "rejected", "reason": "rejected"}},
-            "payment/x: rejected: the spend is released",
-        ),
-        (
-            {"result": {"state": "refused", "reason": "later_change"}},
+            ended("refused", reason="later_change"),
             "payment/x: refused (later_change): --force overrides the later change",
         ),
+        (ended("captured", provider_reference="TRF-1"), "payment/x: captured as TRF-1"),
+        (ended("compensated", residuals=["db"]), "payment/x: compensated - left over: db"),
         (
-            {"result": {"state": "captured", "provider_reference": "TRF-1"}},
-            "payment/x: captured as TRF-1",
-        ),
-        (
-            {"result": {"state": "compensated", "residuals": ["shop-db"]}},
-            "payment/x: compensated - left over: shop-db",
-        ),
-        (
-            {"result": {"state": "applied", "changes": [{"name": "a", "action": "create"}]}},
+            ended("applied", changes=[{"name": "a", "action": "create"}]),
             "payment/x: applied (create a)",
         ),
     ],
