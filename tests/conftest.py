@@ -57,6 +57,8 @@ async def servers(session_folder: Path) -> AsyncIterator[EmbeddedServers]:
             patched.setitem(temporal._DYNAMIC_CONFIG, name, _NOTED_EVERY)
         # Tests connect by the thousand; to prove a password 4,096 times is much of what it takes.
         patched.setitem(postgres._NOT_DURABLE, "scram_iterations", "1")
+        # Its workers come into databases at their own times; a DROP ... FORCE then has to wait.
+        patched.setitem(postgres._NOT_DURABLE, "autovacuum", "off")
         async with EmbeddedServers(session_folder / "servers", durable=False) as running:
             yield running
 

@@ -176,6 +176,11 @@ class TestDatabase:
         connection = await psycopg.AsyncConnection.connect(url)
         with refused("in_use", "1 other session"):
             await shop.delete(DATABASE, shop.db, spec)
+        # A session of a role that the provider may not end is named, and everything stays.
+        superuser = make_conninfo(shop.superuser_url, dbname=shop.db)
+        async with await psycopg.AsyncConnection.connect(superuser):
+            with refused("in_use", r"may not end \(of .*postgres.*\): end them"):
+                await shop.delete(DATABASE, shop.db, spec, irreversible=True)
         await shop.delete(DATABASE, shop.db, spec, irreversible=True)
         assert await shop.read(DATABASE, shop.db, spec) is None
         await connection.close()

@@ -10,7 +10,9 @@ from activities.providers.postgres.spec import DatabaseSpec
 from activities.providers.provider import (
     Marker,
     Observed,
+    ProviderError,
     ProviderRefused,
+    ProviderUnavailable,
 )
 
 READ = """
@@ -23,6 +25,10 @@ COUNT_TABLES = """
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE relkind IN ('r', 'p', 'm', 'f') AND nspname <> 'information_schema'
       AND nspname NOT LIKE 'pg\\_%%' AND (%s::text IS NULL OR nspname = %s)"""
+
+OTHER_ROLES = """
+    SELECT string_agg(DISTINCT usename, ', ') AS roles
+    FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL"""
 
 
 async def count_tables(session: Session, schema: str | None = None) -> int:
@@ -117,6 +123,23 @@ class Database:
                 f"end the sessions, or use --allow-irreversible",
                 "in_use",
             ) from error
+        except errors.InsufficientPrivilege as error:
+            if error.diag.source_function != "TerminateOtherDBBackends":
+                raise
+            raise await self._held_by_others(session) from error
+
+    async def _held_by_others(self, session: Session) -> ProviderError:
+        """Why FORCE could not end a session: it belongs to a role of higher rights, or to no role:
+        an autovacuum worker, which leaves by itself."""
+        row = await fetch(session, OTHER_ROLES, self._name)
+        roles = row["roles"] if row else None
+        if roles:
+            return ProviderRefused(
+                f"database {self._name} is in use by sessions that the provider's role may not "
+                f"end (of {roles}): end them",
+                "in_use",
+            )
+        return ProviderUnavailable(f"database {self._name} is being vacuumed", again_in_s=1)
 
     def outputs(self, session: Session) -> dict[str, Any]:
         """See Thing."""
