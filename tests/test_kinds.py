@@ -5,7 +5,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -76,13 +76,28 @@ def test_recovery_knows_the_undos_of_a_saga_and_its_pivot(saga: type[Any]) -> No
     assert saga.kind.pivot_step or not has_pivot, (
         "name the step before pivot() as pivot_step of the kind, or recovery undoes past the pivot"
     )
+    pivot = saga.kind.pivot_step
+    assert pivot is None or f'"{pivot}"' in inspect.getsource(inspect.getmodule(saga) or saga), (
+        f"no step of the story is called {pivot}: correct pivot_step of the kind"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_kind_has_the_models_of_its_story_and_ends_that_its_result_may_have(
+    kind: SagaKind,
+) -> None:
+    [base] = [each for each in vars(KNOWN[kind])["__orig_bases__"] if get_args(each)]
+    assert get_args(base) in ((kind.request, kind.result), (kind.request,))
+    states = set(get_args(kind.result.model_fields["state"].annotation))
+    assert kind.good_ends <= states
+    assert not kind.good_ends & {"denied", "refused", "compensated", "rejected", "voided"}
 
 
 # What the providers of this repository read; see the `create` of each.
 ENVIRONMENT = {"AMENDS_POSTGRES_TARGET_URL": "postgresql://unused"}
 
 
-@pytest.mark.parametrize("provider_type", BUILT_IN, ids=lambda each: sorted(each.kinds)[0])
+@pytest.mark.parametrize("provider_type", BUILT_IN.values(), ids=BUILT_IN)
 def test_every_kind_of_resource_that_can_be_planned_has_a_provider(
     provider_type: ProviderType,
 ) -> None:
@@ -96,8 +111,7 @@ def test_every_kind_of_resource_that_can_be_planned_has_a_provider(
 
 def test_every_provider_of_this_repository_is_built_in() -> None:
     packages = {path.name for path in (ROOT / "activities/providers").iterdir() if path.is_dir()}
-    known = {kind.split(".")[0] for each in BUILT_IN for kind in each.kinds}
-    missing = packages - known - {"__pycache__"}
+    missing = packages - set(BUILT_IN) - {"__pycache__"}
     assert not missing, f"add the ProviderType of {missing} to BUILT_IN of providers/kinds.py"
 
 

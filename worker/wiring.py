@@ -16,7 +16,7 @@ from activities.authorizations import AuthorizationActivities
 from activities.errors import ClassifyErrors
 from activities.namespace import KnowNamespace
 from activities.orphans import LostSagas
-from activities.providers.kinds import installed
+from activities.providers.kinds import created
 from activities.providers.provider import Provider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
@@ -111,9 +111,7 @@ def providers(settings: Settings) -> list[Provider]:
 
     Raises ProviderNotLoaded.
     """
-    environment = {**os.environ, "AMENDS_POSTGRES_TARGET_URL": settings.target_url or ""}
-    made = (each.create(environment) for each in installed())
-    return [provider for provider in made if provider is not None]
+    return created({**os.environ, "AMENDS_POSTGRES_TARGET_URL": settings.target_url or ""})
 
 
 def undos() -> set[str]:

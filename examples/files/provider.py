@@ -7,6 +7,7 @@ wrote it. A file without one is not managed and is never touched.
 import asyncio
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -75,21 +76,34 @@ class FilesProvider:
             raise ProviderRefused(f"name: {error}", "invalid_name") from error
 
     def _read(self, path: Path) -> Observed | None:
+        if path.is_symlink():
+            return Observed({"text": ""}, None)
         try:
-            head, _, text = path.read_text().partition("\n")
+            written = path.read_bytes()
         except FileNotFoundError:
-            return None
+            if path.parent.is_dir():
+                return None
+            raise ProviderUnavailable(f"the directory of {path.name} is not there") from None
         except OSError as error:
             raise ProviderUnavailable(f"{path.name} can't be read: {error.strerror}") from error
+        # A file of somebody else's may be of any bytes.
+        head, _, text = written.decode(errors="replace").partition("\n")
         marker = Marker.parse(head)
-        return Observed({"text": text if marker else f"{head}\n{text}"}, marker)
+        return Observed({"text": text if marker else ""}, marker)
 
     def _write(self, path: Path, marker: Marker, text: str) -> None:
         self._refuse_foreign(path, marker.resource)
-        draft = path.with_suffix(".draft")
         try:
-            draft.write_text(f"{marker}\n{text}")
-            draft.replace(path)
+            # A name that no file has; whatever a killed write leaves begins with a dot.
+            handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            try:
+                with open(handle, "wb") as file:
+                    file.write(f"{marker}\n{text}".encode())
+                os.chmod(draft, 0o644)
+                os.replace(draft, path)
+            except BaseException:
+                os.unlink(draft)
+                raise
         except OSError as error:
             raise ProviderUnavailable(f"{path.name} can't be written: {error.strerror}") from error
 
@@ -109,9 +123,13 @@ class FilesProvider:
 
 
 def _create(environment: Mapping[str, str]) -> Provider | None:
-    """Set up by FILES_DIRECTORY, which must exist."""
+    """Set up by FILES_DIRECTORY, which must exist. Raises ValueError."""
     directory = environment.get("FILES_DIRECTORY")
-    return FilesProvider(Path(os.path.abspath(directory))) if directory else None
+    if not directory:
+        return None
+    if not os.path.isdir(directory):
+        raise ValueError("FILES_DIRECTORY is not a directory")
+    return FilesProvider(Path(os.path.abspath(directory)))
 
 
 FILES = ProviderType(KINDS, _create)

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import re
 import sys
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from activities.providers import kinds
 from activities.providers.kinds import (
+    BUILT_IN,
     GROUP,
     ProviderNotLoaded,
+    ProviderType,
+    created,
     installed,
     known_kinds,
     with_entry_points,
 )
-from activities.providers.provider import Marker
+from activities.providers.provider import Marker, Provider, ProviderRefused, ProviderUnavailable
 from examples.files.provider import KIND, DocumentSpec, FilesProvider
 from ledger.audit.verify import verify
 from ledger.database import Database
@@ -108,6 +113,57 @@ async def test_a_change_that_meets_a_foreign_file_undoes_its_own(
     assert (await verify(ledger)).findings == []
 
 
+async def test_the_undo_of_an_update_and_of_a_delete_brings_the_text_back(
+    client: Client, ledger: Database, directory: Path, carried: None
+) -> None:
+    (directory / "foreign.txt").write_text("somebody else's")
+    fails = document("foreign.txt", "b") | {"depends_on": ["changed.txt"]}
+    assert (await change(client, document("changed.txt", "ñ\r\n"), document("gone.txt", "g")))[
+        "state"
+    ] == "applied"
+    result = await change(client, document("changed.txt", "new"), fails, absent=["gone.txt"])
+    assert result["state"] == "compensated"
+    assert (directory / "changed.txt").read_bytes().partition(b"\n")[2] == "ñ\r\n".encode()
+    assert (directory / "gone.txt").read_text().endswith("g")
+    assert (await verify(ledger)).findings == []
+
+
+FOREIGN = {
+    "another resource's": f"{Marker('resource/dev/b.txt', 'change/one')}\n".encode(),
+    "nobody's": b"theirs",
+    "of any bytes": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+async def test_the_provider_touches_no_foreign_file_nor_link(
+    tmp_path: Path, content: bytes
+) -> None:
+    provider, spec = FilesProvider(tmp_path), DocumentSpec(text="a")
+    marker = Marker("resource/dev/a.txt", "change/one")
+    (tmp_path / "b.txt").write_bytes(content)
+    (tmp_path / "a.txt").symlink_to("elsewhere")
+    (tmp_path / "c.txt").write_bytes(content)
+    for name in ("a.txt", "c.txt"):
+        with pytest.raises(ProviderRefused, match="exists"):
+            await provider.apply(KIND, name, spec, marker)
+        with pytest.raises(ProviderRefused, match="exists"):
+            await provider.delete(
+                KIND, name, spec, resource=marker.resource, allow_irreversible=False
+            )
+    await provider.apply(KIND, "d.txt", spec, marker)
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt", "c.txt", "d.txt"]
+    assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "c.txt").read_bytes() == content
+    with pytest.raises(ProviderRefused, match="name"):
+        await provider.apply(KIND, "../e.txt", spec, marker)
+
+
+async def test_a_directory_that_is_away_is_not_an_absent_file(tmp_path: Path) -> None:
+    provider = FilesProvider(tmp_path / "away")
+    with pytest.raises(ProviderUnavailable):
+        await provider.read(KIND, "a.txt", DocumentSpec())
+
+
 async def test_every_call_may_be_repeated(tmp_path: Path) -> None:
     provider, spec = FilesProvider(tmp_path), DocumentSpec(text="a")
     marker = Marker("resource/dev/a.txt", "change/one")
@@ -140,7 +196,7 @@ async def test_with_a_package_that_cannot_be_loaded_nothing_starts(
         env=os.environ
         | servers.environment()
         | {
-            "PYTHONPATH": str(tmp_path),
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
             "AMENDS_DATABASE_URL": needed(place.settings.database_url, "the ledger"),
             "AMENDS_POSTGRES_TARGET_URL": servers.target_url,
         },
@@ -157,13 +213,35 @@ def point(value: str) -> EntryPoint:
     return EntryPoint("files", value, GROUP)
 
 
+def _is_away(environment: Mapping[str, str]) -> Provider:
+    raise KeyError("secret")
+
+
+def _with_other_kinds(environment: Mapping[str, str]) -> Provider:
+    return FilesProvider(Path("unused"))
+
+
+# Named by the entry points below.
+NO_MAPPING = ProviderType(["a.b"], _is_away)  # type: ignore[arg-type]
+NO_NAME = ProviderType({"Files.Doc": DocumentSpec}, _is_away)
+NO_SPEC = ProviderType({"files.other": dict}, _is_away)  # type: ignore[dict-item]
+TAKEN = BUILT_IN["postgres"]
+HERE = __name__
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
         ("examples.files.missing:FILES", "can't be loaded (ModuleNotFoundError"),
         ("examples.files.provider:NOTHING", "can't be loaded (AttributeError"),
         ("examples.files.provider:FilesProvider", "is a type, not an"),
-        ("activities.providers.kinds:POSTGRES", "offers the kind postgres.role, which Amends has"),
+        (f"{HERE}:NO_MAPPING", "kinds are not a mapping"),
+        (f"{HERE}:NO_NAME", "the kind 'Files.Doc' is not like postgres.role"),
+        (f"{HERE}:NO_SPEC", "the spec of files.other is not a subclass"),
+        (
+            f"{HERE}:TAKEN",
+            "offers the kind postgres.role, which Amends has",
+        ),
     ],
 )
 def test_a_package_that_is_no_good_provider_is_named_with_what_to_do(value: str, why: str) -> None:
@@ -172,3 +250,17 @@ def test_a_package_that_is_no_good_provider_is_named_with_what_to_do(value: str,
     assert why in str(refused.value)
     assert f"the provider files ({value})" in str(refused.value)
     assert "uninstall" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("create", "why"),
+    [(_is_away, "can't be created (KeyError)"), (_with_other_kinds, "has other kinds than")],
+)
+def test_a_provider_that_is_not_as_described_stops_the_worker(
+    monkeypatch: pytest.MonkeyPatch, create: Any, why: str
+) -> None:
+    bad = ProviderType({"files.other": DocumentSpec}, create)
+    monkeypatch.setattr(kinds, "installed", lambda: {"files": bad})
+    with pytest.raises(ProviderNotLoaded, match=re.escape(why)) as refused:
+        created({})
+    assert "secret" not in str(refused.value)

@@ -117,6 +117,49 @@ def test_what_people_see_changes_with_the_record_only(events: list[E]) -> None:
         assert state in {"pending", *get_args(saga.Phase)}
 
 
+P = Phase
+FOUND = {E.COMPENSATING: P.COMPENSATING, E.COMPLETED: P.COMPLETED}
+FOUND |= {E.COMPENSATED: P.COMPENSATED, E.FAILED: P.FAILED}
+FORWARD = {E.STOPPED: P.STOPPING, E.COMPLETED: P.COMPLETED, E.RUN_ENDED: P.LEFT_OPEN}
+
+
+@pytest.mark.parametrize(
+    ("phase", "after"),
+    [
+        (P.PENDING, {**FOUND, E.OPENED: P.RUNNING, E.STOPPED: P.PENDING_STOPPING}),
+        (P.PENDING, {E.RUN_ENDED: P.LEFT_OPEN, E.CANCEL_REFUSED: P.PENDING_UNCANCELLABLE}),
+        (P.PENDING_UNCANCELLABLE, {**FOUND, E.OPENED: P.UNCANCELLABLE}),
+        (P.PENDING_UNCANCELLABLE, {E.STOPPED: P.PENDING_STOPPING, E.RUN_ENDED: P.LEFT_OPEN}),
+        (P.PENDING_STOPPING, {**FOUND, E.OPENED: P.STOPPING, E.RUN_ENDED: P.LEFT_OPEN}),
+        (P.RUNNING, {**FORWARD, E.PIVOTED: P.PAST_PIVOT, E.CANCEL_REFUSED: P.UNCANCELLABLE}),
+        (P.UNCANCELLABLE, {**FORWARD, E.PIVOTED: P.PAST_PIVOT}),
+        (P.PAST_PIVOT, {**FORWARD, E.CANCEL_REFUSED: P.PAST_PIVOT}),
+        (P.STOPPING, {**FOUND, E.OPENED: P.STOPPING, E.RUN_ENDED: P.LEFT_OPEN}),
+        (P.COMPENSATING, {E.OPENED: P.COMPENSATING, E.STOPPED: P.COMPENSATING}),
+        (P.COMPENSATING, {E.COMPENSATED: P.COMPENSATED, E.FAILED: P.FAILED}),
+    ],
+)
+def test_each_phase_is_followed_by_the_one_that_the_story_or_the_record_means(
+    phase: Phase, after: dict[E, Phase]
+) -> None:
+    assert {event: TABLE[phase].after.get(event) for event in after} == after
+
+
+def test_a_cancel_is_taken_only_before_anything_is_decided_against_it() -> None:
+    takes = {phase for phase, row in TABLE.items() if not row.refuses_cancel}
+    assert takes == {P.PENDING, P.RUNNING}
+    assert {P.COMPLETED, P.COMPENSATED, P.FAILED, P.LEFT_OPEN} == ENDED
+
+
+def test_past_its_pivot_a_saga_stays_so_until_it_ends_or_is_compensated() -> None:
+    lifecycle = Lifecycle()
+    lifecycle.on(E.OPENED)
+    assert not lifecycle.is_past_pivot
+    for event in (E.PIVOTED, E.CANCEL_REFUSED, E.PIVOTED):
+        lifecycle.on(event)
+        assert lifecycle.is_past_pivot
+
+
 def test_what_cannot_happen_is_refused_with_the_phase_and_changes_nothing() -> None:
     lifecycle = Lifecycle()
     with pytest.raises(ApplicationError, match="PIVOTED can't happen to a saga that is PENDING"):

@@ -94,7 +94,7 @@ class Execution(Generic[RequestT, ResultT]):
         )
 
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
-        if opened.how == "duplicate":
+        if opened.how == "duplicate" or saga.lifecycle.has_ended:
             # Its own run finds it closed after a workflow task that was lost.
             saga.show(repeated=opened.run_id != workflow.info().run_id)
             return self._first_answer(saga, opened.state, opened.result or {})

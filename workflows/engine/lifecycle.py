@@ -75,7 +75,7 @@ _FOUND = {_E.COMPENSATING: _P.COMPENSATING, **_FOUND_ENDED, _E.RUN_ENDED: _P.LEF
 
 def _ended(phase: Phase, event: LifecycleEvent) -> Row:
     """The row of an end: the phase stays, whatever the story still does."""
-    stay = (event, _E.CANCEL_REFUSED, _E.PIVOTED, _E.STOPPED, _E.RUN_ENDED)
+    stay = (event, _E.OPENED, _E.CANCEL_REFUSED, _E.PIVOTED, _E.STOPPED, _E.RUN_ENDED)
     return Row(event.value, _ENDED, dict.fromkeys(stay, phase))
 
 
@@ -138,11 +138,13 @@ TABLE: Mapping[Phase, Row] = {
             _E.RUN_ENDED: _P.LEFT_OPEN,
         },
     ),
-    _P.STOPPING: Row("running", _COMPENSATED, _FOUND),
+    # A first step that ran beside others may answer late.
+    _P.STOPPING: Row("running", _COMPENSATED, {**_FOUND, _E.OPENED: _P.STOPPING}),
     _P.COMPENSATING: Row(
         "compensating",
         _COMPENSATED,
         {
+            _E.OPENED: _P.COMPENSATING,
             _E.STOPPED: _P.COMPENSATING,
             _E.COMPENSATING: _P.COMPENSATING,
             _E.COMPENSATED: _P.COMPENSATED,
@@ -154,7 +156,9 @@ TABLE: Mapping[Phase, Row] = {
     _P.COMPENSATED: _ended(_P.COMPENSATED, _E.COMPENSATED),
     _P.FAILED: _ended(_P.FAILED, _E.FAILED),
     # What people see stays what it was: the record is as before.
-    _P.LEFT_OPEN: Row("", "its run has ended", {_E.RUN_ENDED: _P.LEFT_OPEN}),
+    _P.LEFT_OPEN: Row(
+        "", "its run has ended", {_E.OPENED: _P.LEFT_OPEN, _E.RUN_ENDED: _P.LEFT_OPEN}
+    ),
 }
 
 NOT_RECORDED = frozenset({_P.PENDING, _P.PENDING_UNCANCELLABLE, _P.PENDING_STOPPING})

@@ -145,7 +145,8 @@ class Saga(SagaRecord):
             if opened.state != "running":
                 raise OpenedBefore(opened) from error
             return await self.step(name, activity, request, undo=undo, by=by, ending=ending)
-        self.epoch = FIRST_EPOCH
+        if not self.lifecycle.is_recorded:
+            self.epoch = FIRST_EPOCH
         self.enter(LifecycleEvent.OPENED)
         self._is_ended(ending)
         return answer
