@@ -1,5 +1,6 @@
 """Settings: read once, complete or one sentence, and never shown."""
 
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,11 +11,20 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from activities.orphans import Care
 from worker.sandbox import runner
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
+from workflows.contract.kinds import INFRASTRUCTURE, PAYMENTS, SWEEPS
 
 WORKER = {
     "AMENDS_DATABASE_URL": "postgresql://amends_worker:hidden@db/amends",
     "AMENDS_MOCK_BANK_URL": "postgresql://mock_bank:hidden@db/mock_bank",
 }
+
+
+def test_the_document_lists_every_setting_and_clients_know_the_queues_by_the_same() -> None:
+    names = {item.metadata["name"]: item.default for item in fields(Settings)}
+    document = (Path(__file__).parent.parent / "docs/operating.md").read_text()
+    assert [name for name in names if f"`{name}`" not in document] == []
+    for queue in (PAYMENTS, INFRASTRUCTURE, SWEEPS):
+        assert names[queue.setting] == queue.default
 
 
 def test_defaults_are_those_of_production() -> None:
