@@ -28,7 +28,7 @@ from ledger.store.statements import load_statement, write_statement
 
 __all__ = ["Author", "Decide", "Decision", "Loaded", "Ref", "commit", "database_time"]
 
-# Each retry means that another commit succeeded; 16 in a row is a hot spot worth an error.
+# Nearly each retry means that another commit succeeded; 16 in a row is a hot spot worth an error.
 MAX_TRIES = 16
 
 # A commit that came too late after its time: nothing was written (see require_events).
