@@ -90,20 +90,21 @@ def run(queues: tuple[str, ...]) -> None:
 
     settings = _settings(os.environ)
     configure_logs(settings.log_format)
+    status = 0
     try:
         asyncio.run(process.run(settings, queues or QUEUES))
     except ProviderNotLoaded as error:
-        _fail(error, 2)
+        status = _say(error, 2)
     except Unreachable as error:
-        _fail(error, 3)
+        status = _say(error, 3)
     except OSError as error:
-        _fail(f"{settings.health_address} can't be listened on ({error.strerror})", 2)
+        status = _say(f"{settings.health_address} can't be listened on ({error.strerror})", 2)
     # Threads of the SDK's core may still call into an interpreter that is going down, which aborts
     # it (status 134). All is closed and flushed here, so nothing is lost by not going that way.
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 @main.command()
@@ -142,8 +143,12 @@ def _run(command: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _fail(error: Exception | str, status: int) -> NoReturn:
+    sys.exit(_say(error, status))
+
+
+def _say(error: Exception | str, status: int) -> int:
     click.echo(f"amends: {error}", err=True)
-    sys.exit(status)
+    return status
 
 
 def command_line() -> None:
