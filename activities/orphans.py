@@ -112,7 +112,7 @@ class Standing(Request):
     result: dict[str, JsonValue] | None
 
 
-class LostSagas:
+class OrphanedSagas:
     """Activities of the sweep: search open sagas, record orphaned ones. `undos` are the activities
     that undo steps, by name."""
 

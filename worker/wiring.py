@@ -15,7 +15,7 @@ from activities.agents import AgentActivities
 from activities.authorizations import AuthorizationActivities
 from activities.errors import ClassifyErrors
 from activities.namespace import KnowNamespace
-from activities.orphans import LostSagas
+from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created
 from activities.providers.provider import Provider
 from activities.resources import ResourceActivities
@@ -99,7 +99,7 @@ async def wire(
                 )
             )
         # Every process sweeps, whichever sagas it carries.
-        lost = LostSagas(database, client, settings.care, undos())
+        lost = OrphanedSagas(database, client, settings.care, undos())
         workers.append(
             worker(client, settings.sweep_queue, [SweepWorkflow, RecoverySaga], [lost], runs)
         )

@@ -12,7 +12,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.errors import OUTSIDE_TRY, invalid_input
-from activities.orphans import Declared, Loss, LostSagas, Standing
+from activities.orphans import Declared, Loss, OrphanedSagas, Standing
 from workflows.contract.admission import admit
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
@@ -68,7 +68,7 @@ class RecoverySaga:
             pivot=kind.pivot_step,
         )
         return await workflow.execute_activity_method(
-            LostSagas.declare_lost_saga,
+            OrphanedSagas.declare_lost_saga,
             loss,
             start_to_close_timeout=OUTSIDE_TRY,
             retry_policy=OUTSIDE_RETRIES,
@@ -102,7 +102,7 @@ class RecoverySaga:
             # A saga that ends as failed; or one that was lost again: the ledger knows.
             workflow.logger.info("%s: the run that carried it on has failed", saga_id)
         standing: Standing = await workflow.execute_activity_method(
-            LostSagas.read_saga,
+            OrphanedSagas.read_saga,
             saga_id,
             start_to_close_timeout=OUTSIDE_TRY,
             retry_policy=OUTSIDE_RETRIES,

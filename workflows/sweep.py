@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from activities.errors import HEARTBEAT, invalid_input
-from activities.orphans import Look, LostSaga, LostSagas, Seen
+from activities.orphans import Look, LostSaga, OrphanedSagas, Seen
 from workflows.contract.admission import admit
 from workflows.contract.kinds import BY_NAME
 from workflows.contract.sweep import (
@@ -63,7 +63,7 @@ class SweepWorkflow:
 
     async def _look(self, request: SweepRequest) -> Seen:
         return await workflow.execute_activity_method(
-            LostSagas.look_for_lost_sagas,
+            OrphanedSagas.look_for_lost_sagas,
             Look(gone=request.gone, all=request.all),
             start_to_close_timeout=LOOK_WITHIN,
             heartbeat_timeout=5 * HEARTBEAT,

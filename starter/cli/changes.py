@@ -69,7 +69,7 @@ def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
     """The change in a file; the options of the command line override its fields."""
     from starter.cli.documents import read_yaml
     from starter.cli.planning import valid_change
-    from starter.client.wrong_fields import checked
+    from starter.client.validation import checked
     from workflows.contract.change import ChangeRequest
 
     fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
@@ -121,7 +121,7 @@ def rollback(
     """
     from starter.cli.planning import check_rollback
     from starter.cli.story import submit
-    from starter.client.wrong_fields import checked
+    from starter.client.validation import checked
     from workflows.contract.change import RollbackRequest
 
     if plan_only and at:

@@ -36,7 +36,7 @@ def pay(
     """
     from starter.cli.documents import read_json
     from starter.cli.story import submit
-    from starter.client.wrong_fields import checked
+    from starter.client.validation import checked
     from workflows.contract.payment import PaymentRequest
 
     fields = with_operation_id(read_json(file), operation_id)

@@ -46,7 +46,7 @@ def revoke(name: str, as_json: bool, **asked: str | None) -> int:
 
 def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) -> int:
     from starter.cli.story import submit
-    from starter.client.wrong_fields import checked
+    from starter.client.validation import checked
     from workflows.contract.agent import AgentRequest
 
     request = checked(AgentRequest, {**_asked_by(asked), **fields})
@@ -151,7 +151,7 @@ def set_policy(
 ) -> int:
     """Set what AGENT may spend, from its next request on. Equal to a limit is allowed."""
     from starter.cli.story import submit
-    from starter.client.wrong_fields import checked
+    from starter.client.validation import checked
     from workflows.contract.agent import PolicyRequest
 
     limits = {

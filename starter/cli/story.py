@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _ENDED_OTHERWISE, _WAITS = 1, 4
 
 
-class Teller(Protocol):
+class ProgressView(Protocol):
     """Shows the progress of a saga, again and again."""
 
-    def __enter__(self) -> "Teller": ...
+    def __enter__(self) -> "ProgressView": ...
     def __exit__(self, *_: object) -> None: ...
     def tell(self, progress: "Progress") -> None:
         """Show the progress of a saga."""
@@ -30,13 +30,13 @@ def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: boo
     status."""
 
     async def work(amends: "Amends") -> "Progress":
-        with _teller(as_json) as teller:
+        with _view(as_json) as view:
             last = await amends.submit(request)
-            teller.tell(last)
+            view.tell(last)
             if detach or last.result is not None or (last.needs_person and not wait):
                 return last
             async for progress in amends.follow(last.saga_id, to_the_end=wait):
-                teller.tell(progress)
+                view.tell(progress)
                 last = progress
             return last
 
@@ -78,7 +78,7 @@ def status_of(progress: "Progress") -> int:
     return _WAITS if progress.needs_person else 0
 
 
-def _teller(as_json: bool) -> Teller:
+def _view(as_json: bool) -> ProgressView:
     if as_json:
         return _Silent()
     if sys.stdout.isatty():

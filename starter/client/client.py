@@ -21,8 +21,8 @@ from starter.client.kinds import Request, Result, kind_of
 from starter.client.patience import unheard
 from starter.client.schedules import Schedules
 from starter.client.sweeps import sweep
+from starter.client.validation import checked
 from starter.client.wording import details, summary
-from starter.client.wrong_fields import checked
 from workflows.contract.kinds import SWEEPS
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept

@@ -5,9 +5,9 @@ from contextlib import suppress
 from starter.client.errors import NotAllowed, NotKnown, Unreachable
 from starter.client.recorded import decided_by
 from starter.client.standing import Standing
-from starter.client.wrong_fields import checked
+from starter.client.validation import checked
 from workflows.contract.progress import Progress
-from workflows.contract.updates import By, Mend, Resolve, Skip
+from workflows.contract.updates import By, OperatorAction, Resolve, Skip
 
 
 class Decisions(Standing):
@@ -65,7 +65,7 @@ class Decisions(Standing):
         self, saga_id: str, step: str, *, actor: str, reason: str | None = None
     ) -> Progress:
         """Retry the step that waits for an operator, or its undo. Raises NotAllowed."""
-        by = checked(Mend, {"step": step, "actor": actor, "reason": reason})
+        by = checked(OperatorAction, {"step": step, "actor": actor, "reason": reason})
         return await self._update("retry", saga_id, by)
 
     async def skip(self, saga_id: str, step: str, *, actor: str, reason: str) -> Progress:

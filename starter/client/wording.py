@@ -98,7 +98,7 @@ def standing(progress: Progress) -> str:
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":
         return f"{saga_id} waits for capture: amends capture {saga_id}"
-    if told := _mending(progress):
+    if told := _operator_action(progress):
         return told
     # Of one that is being undone, the decision is the one that does not hold any more.
     holds = progress.decision and progress.state != "compensating"
@@ -106,7 +106,7 @@ def standing(progress: Progress) -> str:
     return f"{saga_id}: {decided}{progress.state}"
 
 
-def _mending(progress: Progress) -> str | None:
+def _operator_action(progress: Progress) -> str | None:
     """The line for a step that needs an operator, is in doubt, or can't be undone; None where there
     is none."""
     steps = {step.state: step for step in reversed(progress.steps)}

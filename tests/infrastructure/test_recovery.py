@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from activities.orphans import Care, LostSagas
+from activities.orphans import Care, OrphanedSagas
 from ledger.database import Database
 from tests.infrastructure.driver import ChangeDriver, Target, after, role, told
 from worker.wiring import undos, worker
@@ -18,7 +18,7 @@ QUEUE = "infrastructure-recoveries"
 @pytest.fixture
 async def recovering(working: Client, database: Database) -> AsyncIterator[Client]:
     """A client with a worker for recoveries behind it."""
-    room = LostSagas(database, working, Care(grace=timedelta()), undos())
+    room = OrphanedSagas(database, working, Care(grace=timedelta()), undos())
     async with worker(working, QUEUE, [RecoverySaga], [room]):
         yield working
 

@@ -13,7 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities import orphans as lost_sagas
 from activities.namespace import namespace_id
-from activities.orphans import Care, LostSagas
+from activities.orphans import Care, OrphanedSagas
 from ledger.database import Database
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
@@ -35,7 +35,7 @@ async def sweeping(
     sweeper: Sweeper, ledger: Database, care: Care, undos: set[str]
 ) -> AsyncIterator[Sweeper]:
     """Sweeps with other care, or that know other undos."""
-    queue, room = new_id("careful"), LostSagas(ledger, sweeper.client, care, undos)
+    queue, room = new_id("careful"), OrphanedSagas(ledger, sweeper.client, care, undos)
     async with worker(sweeper.client, queue, [SweepWorkflow, RecoverySaga], [room]):
         yield replace(sweeper, queue=queue)
 

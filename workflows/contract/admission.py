@@ -45,7 +45,7 @@ class SagaRequest(Protocol):
         """The request as JSON."""
 
 
-class BorderConverter(PydanticPayloadConverter):
+class AdmissionConverter(PydanticPayloadConverter):
     """JSON converter by pydantic; input that does not decode is InvalidInput, without its value."""
 
     def from_payloads(
@@ -60,7 +60,7 @@ class BorderConverter(PydanticPayloadConverter):
             raise invalid_input([("input", "not readable as JSON")]) from None
 
 
-DATA_CONVERTER = DataConverter(payload_converter_class=BorderConverter)
+DATA_CONVERTER = DataConverter(payload_converter_class=AdmissionConverter)
 
 
 def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:

@@ -12,19 +12,19 @@ class By(Input):
     reason: Line | None = None
 
 
-class Mend(By):
+class OperatorAction(By):
     """Argument of the update `retry`: the step that waits for an operator shall be tried again."""
 
     step: StepText
 
 
-class Skip(Mend):
+class Skip(OperatorAction):
     """Argument of the update `skip`: the undo of the step is given up, for this reason."""
 
     reason: StepText
 
 
-class Resolve(Mend):
+class Resolve(OperatorAction):
     """Argument of the update `resolve`: the outcome of the step, and the evidence for it (a
     reference of the provider, a ticket). `outcome` of an undo is `undone`, which may be left
     out."""

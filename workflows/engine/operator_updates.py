@@ -8,7 +8,7 @@ from temporalio import workflow
 from workflows.contract.admission import admit
 from workflows.contract.kinds import SagaKind
 from workflows.contract.progress import Progress
-from workflows.contract.updates import Mend, Resolve, Skip, Verb
+from workflows.contract.updates import OperatorAction, Resolve, Skip, Verb
 from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.execution import Execution
 
@@ -30,11 +30,11 @@ class OperatorUpdates:
     @workflow.update
     async def retry(self, *raw: Any) -> Progress:
         """Retry the step that waits for an operator. Answers when the action is recorded."""
-        return await self._act("retry", admit(raw, Mend))
+        return await self._act("retry", admit(raw, OperatorAction))
 
     @retry.validator
     def _check_retry(self, *raw: Any) -> None:
-        self._check_operator("retry", admit(raw, Mend))
+        self._check_operator("retry", admit(raw, OperatorAction))
 
     @workflow.update
     async def skip(self, *raw: Any) -> Progress:
@@ -54,7 +54,7 @@ class OperatorUpdates:
     def _check_resolve(self, *raw: Any) -> None:
         self._check_operator("resolve", admit(raw, Resolve))
 
-    def _check_operator(self, verb: Verb, by: Mend) -> None:
+    def _check_operator(self, verb: Verb, by: OperatorAction) -> None:
         if not by.actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent")
         if self._execution.saga is None:
@@ -62,7 +62,7 @@ class OperatorUpdates:
         outcome = by.outcome if isinstance(by, Resolve) else None
         self._execution.saga.waiting.check(verb, by.step, outcome)
 
-    async def _act(self, verb: Verb, by: Mend) -> Progress:
+    async def _act(self, verb: Verb, by: OperatorAction) -> Progress:
         saga, asked = self._execution.saga, Asked(verb, by)
         assert saga is not None
         saga.waiting.say(verb, asked, by.step)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from workflows.contract.progress import Progress
 
 
-def _mending(command: options.Command) -> options.Command:
+def _operator_action(command: options.Command) -> options.Command:
     """Add the arguments and options of all three: the saga, its step, and who decides."""
     decided = options.actor(options.as_json(command))
     return click.argument("saga", metavar="ID")(click.argument("step", metavar="STEP")(decided))
 
 
 @click.command()
-@_mending
+@_operator_action
 @options.reason
 def retry(**said: Any) -> int:
     """Retry the STEP of the saga ID, or its undo.
@@ -31,7 +31,7 @@ def retry(**said: Any) -> int:
 
 
 @click.command()
-@_mending
+@_operator_action
 @click.option(
     "--reason", required=True, metavar="TEXT", help="The reason, which stays in the ledger."
 )
@@ -45,7 +45,7 @@ def skip(**said: Any) -> int:
 
 
 @click.command()
-@_mending
+@_operator_action
 @click.option(
     "--evidence",
     required=True,
