@@ -57,7 +57,6 @@ class Settings:
     sweep_interval: str = _setting("AMENDS_SWEEP_INTERVAL", "PT5M")
     sweep_grace: str = _setting("AMENDS_SWEEP_GRACE", "PT5M")
     sweep_brake_percent: str = _setting("AMENDS_SWEEP_BRAKE_PERCENT", "20")
-    web_ui_url: str | None = _setting("AMENDS_WEB_UI_URL")
 
     @classmethod
     def from_environment(

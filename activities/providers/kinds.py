@@ -45,7 +45,7 @@ def _postgres(environment: Mapping[str, str]) -> Provider | None:
     return PostgresProvider(url) if url else None
 
 
-BUILT_IN: Mapping[str, "ProviderType"] = {"postgres": ProviderType(POSTGRES_KINDS, _postgres)}
+BUILT_IN: Mapping[str, ProviderType] = {"postgres": ProviderType(POSTGRES_KINDS, _postgres)}
 
 # As the contract has it for the kind of a resource.
 _KIND = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
