@@ -34,7 +34,7 @@ class Inbound(Interceptor):
         self._guard = type("_Guard", (_Guard,), {"served": served})
 
     def workflow_interceptor_class(
-        self, input: WorkflowInterceptorClassInput
+        self, _: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor]:
         """The guard of one run; the SDK calls this once per run."""
         return self._guard
@@ -54,38 +54,38 @@ class _Guard(WorkflowInboundInterceptor):
     _is_submitted = False
     _refusal: FailureError | None = None
 
-    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+    async def execute_workflow(self, asked: ExecuteWorkflowInput) -> Any:
         self._has_begun = True
         self._check_address()
         if self._refusal is not None and not self._is_submitted:
             raise self._refusal
         try:
-            return await self.next.execute_workflow(input)
+            return await self.next.execute_workflow(asked)
         except FailureError as error:
             raise public(error) from None
 
-    def handle_update_validator(self, input: HandleUpdateInput) -> None:
+    def handle_update_validator(self, asked: HandleUpdateInput) -> None:
         if self._has_begun:
-            self.next.handle_update_validator(input)
+            self.next.handle_update_validator(asked)
 
-    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
+    async def handle_update_handler(self, asked: HandleUpdateInput) -> Any:
         if not self._has_begun:
-            self._decide_with_start(input)
+            self._decide_with_start(asked)
         try:
-            return await self.next.handle_update_handler(input)
+            return await self.next.handle_update_handler(asked)
         except FailureError as error:
             raise public(error) from None
 
-    def _decide_with_start(self, input: HandleUpdateInput) -> None:
+    def _decide_with_start(self, asked: HandleUpdateInput) -> None:
         try:
             self._check_address()
-            self.next.handle_update_validator(input)
-            if workflow.get_update_handler(input.update) is None:
+            self.next.handle_update_validator(asked)
+            if workflow.get_update_handler(asked.update) is None:
                 raise no_such_update()
         except FailureError as error:
             self._refusal = self._refusal or error
             raise
-        self._is_submitted = self._is_submitted or input.update == SUBMIT
+        self._is_submitted = self._is_submitted or asked.update == SUBMIT
 
     def _check_address(self) -> None:
         if isinstance(workflow.instance(), Misdirected):
