@@ -22,7 +22,7 @@ from starter.client.patience import unheard
 from starter.client.schedules import Schedules
 from starter.client.sweeps import sweep
 from starter.client.validation import checked
-from starter.client.wording import details, summary
+from starter.client.wording import summary
 from workflows.contract.kinds import SWEEPS
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept
@@ -80,7 +80,6 @@ class Amends(Follow, Decisions):
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             memo={SUBMITTED_BY: attempt},
             static_summary=summary(request),
-            static_details=details(request),
         )
         update = self.client.execute_update_with_start_workflow(
             "submit",

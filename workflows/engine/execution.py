@@ -63,7 +63,7 @@ class Execution(Generic[RequestT, ResultT]):
         try:
             request = self._story.admitted(raw)
             opening, subjects = self._opening(request), self._story.subjects(request)
-            self.saga = saga = Saga(opening, subjects, self.lifecycle)
+            self.saga = saga = Saga(opening, subjects, self.lifecycle, request.about())
             if self._story.opens_with_its_first_step:
                 result = await self._tell(saga, request)
             else:
