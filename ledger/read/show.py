@@ -19,6 +19,7 @@ from ledger.read.cursors import reading
 from ledger.read.fold import fold, never_was
 from ledger.read.log import LoggedEvent, events_of_saga
 from ledger.read.point_in_time import PATIENCE_S, Explain, Point, in_silence, wait_until_past
+from ledger.read.waits import Waiting, waits_of
 
 # By these columns a person may call an aggregate. A policy is called by its full name: its agent
 # has the same id.
@@ -44,12 +45,14 @@ class Shown(BaseModel):
 
 
 class SagaStory(BaseModel):
-    """A saga, its steps in the order of their start, and all events it wrote, oldest first."""
+    """A saga, its steps in the order of their start, what waits in it, and all events it wrote,
+    oldest first."""
 
     model_config = ConfigDict(frozen=True)
 
     saga: SagaState
     steps: list[StepState]
+    waits: list[Waiting]
     events: list[LoggedEvent]
 
 
@@ -96,25 +99,30 @@ async def sagas(database: Database, *, open_only: bool = False, limit: int) -> l
 async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. Raises NotFound."""
     async with reading(database) as connection:
-        state = await _saga_state(connection, saga_id)
+        state, head_at = await _saga_state(connection, saga_id)
         steps = select(STEP.table).where(STEP.table.c.saga_id == bindparam("saga_id"))
         cursor = await connection.execute(
             compiled(steps.order_by(STEP.table.c.ordinal)), {"saga_id": saga_id}
         )
+        found = [
+            (StepState.model_validate(STEP.state_of(row)), row["head_at"])
+            for row in await cursor.fetchall()
+        ]
         return SagaStory(
             saga=state,
-            steps=[StepState.model_validate(STEP.state_of(row)) for row in await cursor.fetchall()],
+            steps=[step for step, _ in found],
+            waits=waits_of(state, head_at, found),
             events=await events_of_saga(connection, saga_id),
         )
 
 
-async def _saga_state(connection: Connection, saga_id: str) -> SagaState:
+async def _saga_state(connection: Connection, saga_id: str) -> tuple[SagaState, datetime]:
     statement = select(SAGA.table).where(SAGA.table.c.aggregate_id == bindparam("id"))
     values = {"id": aggregate_id(saga_name(saga_id))}
     row = await (await connection.execute(compiled(statement), values)).fetchone()
     if row is None:
         raise NotFound(f"no saga named {saga_id!r} in the ledger")
-    return SagaState.model_validate(SAGA.state_of(row))
+    return SagaState.model_validate(SAGA.state_of(row)), row["head_at"]
 
 
 async def policy(database: Database, agent_id: str) -> Shown:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ledger.aggregates.saga_step import StepReport, StepState
     from ledger.audit.verify import Verified
     from ledger.database import Database
-    from ledger.read.attention import Waits
     from ledger.read.show import SagaStory
 
 _LIMIT = click.IntRange(min=1, max=100_000)
@@ -21,18 +20,11 @@ _LIMIT = click.IntRange(min=1, max=100_000)
 
 @click.command()
 @click.option("--open", "open_only", is_flag=True, help="Only sagas that have not ended.")
-@click.option(
-    "--needs-attention", "stuck_only", is_flag=True, help="Only steps that wait for an operator."
-)
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
 @options.as_json
-def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
+def sagas(open_only: bool, limit: int, as_json: bool) -> None:
     """List the newest sagas."""
     from starter.cli.client import with_ledger
-
-    if stuck_only:
-        _list_waiting(limit, as_json)
-        return
 
     async def work(database: "Database") -> "list[SagaState]":
         from ledger.read.show import sagas
@@ -53,43 +45,6 @@ def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
         droppable=("started", "state"),
         empty="no saga is open" if open_only else "no saga in the ledger yet",
     )
-
-
-def _list_waiting(limit: int, as_json: bool) -> None:
-    from starter.cli.client import with_ledger
-    from starter.client.recorded import verbs_of
-    from starter.client.wording import commands
-
-    async def work(database: "Database") -> "list[Waits]":
-        from ledger.read.attention import waiting_steps
-
-        return await waiting_steps(database, limit=limit)
-
-    found: list[dict[str, Any]] = [
-        {
-            "saga_id": waits.saga.workflow_id,
-            "step": waits.step.name,
-            "undoing": waits.undoing,
-            "reason": waits.step.attention,
-            "tries": waits.step.undo_tries if waits.undoing else waits.step.tries,
-            "since": waits.since.isoformat(timespec="seconds"),
-            "verbs": verbs_of(waits.saga, waits.step),
-        }
-        for waits in with_ledger(work)
-    ]
-    if as_json:
-        output.document(found)
-        return
-    rows = [
-        (
-            *(each["saga_id"], f"undo of {each['step']}" if each["undoing"] else each["step"]),
-            *(each["reason"], each["since"]),
-            commands(each["saga_id"], each["step"], each["verbs"]),
-        )
-        for each in found
-    ]
-    headers = ("saga", "step", "why", "since", "what to say")
-    output.table(headers, rows, droppable=("since", "why"), empty="no step waits for an operator")
 
 
 @click.command()
@@ -149,7 +104,7 @@ def _tell(story: "SagaStory") -> None:
     from starter.client.recorded import progress_of
     from starter.client.wording import standing
 
-    output.line(standing(progress_of(story.saga, story.steps)))
+    output.line(standing(progress_of(story.saga, story.steps, story.waits)))
     rows = [
         (
             *(step.ordinal, step.name, report.outcome, report.tries),
