@@ -58,7 +58,9 @@ async def test_a_saga_is_found_by_where_it_waits_and_its_page_tells_that_and_sum
     }
     details = await current_details(handle)
     assert f"**payment of 55,000.00 ARS for agent {agent}** (`{saga_of(request)}`)" in details
-    assert "**running**, waits for **approval**" in details
+    assert "**running**: pending approval" in details
+    assert "🙋 waits for **approval** by any user since " in details
+    assert f"- `amends approve {saga_of(request)}`" in details
     assert "1. **authorize** ✅ done" in details
     await driver.tell(request, "approve")
     await handle.result()
@@ -110,7 +112,8 @@ async def test_a_saga_that_waits_for_a_person_is_found_and_its_page_says_what_it
     assert await listed(driver, waiting) == [saga_of(request)]
     assert (await shows(handle))["SagaNeedsAttention"] is True
     details = await current_details(handle)
-    assert "**needs_attention**, waits for **execute transfer**" in details
+    assert "**needs attention**: approved" in details
+    assert "🙋 **execute transfer** needs an operator since " in details
     (row,) = [line for line in details.splitlines() if ". **execute transfer**" in line]
     assert "🙋 needs attention, " in row
     assert "tries: the bank did not answer find" in row

@@ -3,7 +3,7 @@
 REASONS = {
     # denials, in deciding order
     "missing_signature": "the request is not signed",
-    "invalid_signature": "the signature is not the agent's",
+    "invalid_signature": "the signature is not that of the agent",
     "unknown_agent": "no agent of this name is registered",
     "agent_revoked": "the agent is revoked",
     "account_revoked": "the account is revoked",
@@ -11,7 +11,7 @@ REASONS = {
     "currency_not_allowed": "the policy of the agent is in another currency",
     "destination_not_allowed": "the policy of the agent does not name this destination",
     "outside_allowed_hours": "the policy of the agent allows no payment at this hour",
-    "exceeded_max_transaction_limit": "the amount is above the agent's limit for one payment",
+    "exceeded_max_transaction_limit": "the amount is above the limit of the agent for one payment",
     "exceeded_daily_limit": "the agent would spend more than its limit of a day",
     "exceeded_daily_count": "the agent would make more payments than its limit of a day",
     "exceeded_weekly_limit": "the agent would spend more than its limit of a week",

@@ -8,9 +8,10 @@ escaped. No personal data.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.progress import ANY_USER, Progress, StepProgress, Wait
 from workflows.contract.reasons import REASONS, in_words
 from workflows.engine.decisions import SYSTEM
 
@@ -35,7 +36,7 @@ def page(progress: Progress, about: Sequence[str], cause: str = "") -> str:
     """The live details. `about` is the request in lines, `cause` why the saga is compensated."""
     first, *more = about
     head = f"**{escaped(first)}** ({code(progress.saga_id)})"
-    parts = [head, _standing(progress, cause)]
+    parts = [head, _standing(progress, cause), *_few([_wait(each) for each in progress.waits])]
     if more:
         parts.append("\n".join(["Asked for:", "", *_few([f"- {escaped(line)}" for line in more])]))
     if progress.steps:
@@ -54,11 +55,38 @@ def cause_in_words(cause: str, reason: str | None, actor: str) -> str:
 def _standing(progress: Progress, cause: str) -> str:
     """How the saga stands or ended."""
     if progress.result is not None:
-        return _end(progress.state, progress.result, cause)
-    if progress.waits_for:
-        return f"**{progress.state}**, waits for **{escaped(progress.waits_for)}**"
-    why = cause or progress.decision or ""
-    return f"**{progress.state}**" + (f": {escaped(why)}" if why else "")
+        repeat = "a **repeat** of the request, given the first answer; nothing was done now\n\n"
+        end = _end(progress.state, progress.result, cause)
+        return repeat + end if progress.repeated else end
+    said = "**needs attention**" if progress.state == "needs_attention" else f"**{progress.state}**"
+    why = cause or (progress.decision or "").replace("_", " ")
+    return said + (f": {escaped(why)}" if why else "")
+
+
+def _wait(wait: Wait) -> str:
+    """What the saga waits for, on whom, since when and until when, why, and the next commands."""
+    what = f"**{escaped(wait.waits_for)}**"
+    what = f"the undo of {what}" if wait.undoing else what
+    whom = "any user" if wait.whom == ANY_USER else code(wait.whom)
+    since = f" since {_time(wait.since)}" if wait.since else ""
+    until = f" until {_time(wait.until)}" if wait.until else ""
+    match wait.state:
+        case "running":
+            said = f"🙋 waits for {what} by {whom}{since}{until}"
+        case "resolving":
+            asked = f", and {_time(wait.until)} an operator is asked" if wait.until else ""
+            said = f"🔎 looks up whether {what} took place{since}{asked}"
+        case "compensating":
+            said = f"↩️ {what} has had no success in {wait.tries} tries and is tried again{since}"
+        case _:
+            said = f"🙋 {what} needs an operator{since}"
+    why = f": {escaped(wait.why)}" if wait.why else ""
+    return "\n".join([said + why, "", *(f"- {code(command)}" for command in wait.commands)])
+
+
+def _time(moment: datetime) -> str:
+    """A time for people, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
@@ -68,7 +96,7 @@ def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
     why = cause or (in_words(str(reason)) if reason and reason != end else "")
     lines = [f"- {escaped(str(note))}" for note in result.get("notes") or []]
     if reference := result.get("provider_reference"):
-        lines.append(f"- the bank's reference is {code(str(reference))}")
+        lines.append(f"- the provider's reference is {code(str(reference))}")
     lines += [f"- left over: {escaped(str(each))}" for each in result.get("residuals") or []]
     return "\n".join([head + (f": {escaped(why)}" if why else ""), "", *_few(lines)]).rstrip()
 
