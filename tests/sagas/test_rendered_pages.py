@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from starter import Amends
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
@@ -188,3 +189,16 @@ async def test_a_schedule_says_what_it_does_and_who_asked(web_ui: WebUi, driver:
     shown = await web_ui.schedule(name, note, "RollbackSaga")
     assert f"{at:%Y}" in shown
     await sdk.schedules.delete(name)
+
+
+async def test_a_run_that_is_refused_says_why_without_a_traceback(
+    web_ui: WebUi, driver: Driver, agent: str
+) -> None:
+    request = {**payment(agent, 45_000), "amount": {"minor": -1, "currency": "ARS"}}
+    handle = await driver.start(request)
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    shown = await web_ui.run(
+        handle, "FAILED", "amount.minor: more than 0 is needed", '"type": "InvalidInput"'
+    )
+    assert ".py" not in shown
