@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError
 
 from starter import Amends
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
+from tests.sagas.sweeping import Sweeper, lost
 from tests.sagas.test_web_ui import listed
 from tests.support.chromium import MISSING, Page, chromium, program
 from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
@@ -47,10 +48,11 @@ class WebUi:
         """The Current Details of a run, once all texts are in them, without empty lines."""
         run_id = (await handle.describe()).run_id
         url = f"{self._url}/workflows/{quote(handle.id, safe='')}/{run_id}/user-metadata"
-        shown = await self._page.open(url, "Current Details", *texts)
-        lines = [line for line in shown.splitlines() if line.strip()]
-        first = next(n for n, line in enumerate(lines) if line.endswith(f"({handle.id})"))
-        return "\n".join(lines[first:])
+        await self._page.open(url, *texts)
+        shown = await self._page.evaluate(
+            "document.getElementById('user-metadata-current-details').contentDocument.body.innerText"
+        )
+        return "\n".join(line for line in shown.splitlines() if line.strip())
 
     async def run(self, handle: Handle, *texts: str) -> str:
         """The page of a run as it opens."""
@@ -99,13 +101,27 @@ async def test_a_payment_that_waits_says_what_it_is_for_whom_it_waits_and_what_t
     commands = [f"amends {verb} {saga_of(request)}" for verb in ("approve", "reject")]
     assert rest == [*commands, "Steps:", "authorize ✅ done"]
     # What whoever answers says is shown as they said it, whatever it looks like.
-    words = "<b>no</b> **never** [x](http://x.test) `a` | a_b_c $1$ {runId}"
+    words = "<b>no</b> **never** [x](http://x.test) `a` | a_b_c $1$ --x {runId}"
     await driver.tell(request, "reject", {"actor": "user:ana", "reason": words})
     await handle.result()
     shown = await web_ui.details(handle, "ended as rejected")
     why = f"the payment was rejected by user:ana: {words} (rejected)"
     assert f"compensated, ended as rejected: {why}" in shown.splitlines()
     assert "authorize ↩️ undone: the spend is released" in shown
+
+
+async def test_a_payment_whose_run_was_lost_says_so_and_so_does_its_recovery(
+    web_ui: WebUi, driver: Driver, sweeper: Sweeper, agent: str
+) -> None:
+    request = await lost(driver, agent)
+    await sweeper.recover(request)
+    end = "compensated: the run of the saga was lost in Temporal"
+    shown = await web_ui.details(driver.handle(request), end)
+    assert shown.startswith(f"payment of 55,000.00 ARS for agent {agent} ({saga_of(request)})")
+    recovery = driver.client.get_workflow_handle(f"recovery/{saga_of(request)}/1")
+    assert await web_ui.details(recovery, "recovery of") == (
+        f"recovery of {saga_of(request)}, whose run was lost in Temporal"
+    )
 
 
 async def test_a_payment_looks_the_same_whoever_started_it(
@@ -136,10 +152,11 @@ async def test_every_end_of_a_payment_is_a_completed_run_whose_page_says_why(
     captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
     await inject(refused, "refuse")
     denial = "the amount is above the limit of the agent for one payment"
+    compensated = "compensated: the bank refused the payment (provider_refused)"
     ends = {
         "completed, ended as captured": captured,
         f"completed, ended as denied: {denial} (exceeded_max_transaction_limit)": denied,
-        "compensated: the bank refused the payment (provider_refused)": refused,
+        compensated: refused,
     }
     for request in ends.values():
         await driver.run(request)
@@ -156,6 +173,11 @@ async def test_every_end_of_a_payment_is_a_completed_run_whose_page_says_why(
     ]
     (row,) = await web_ui.rows("Undone", refused)
     assert row["SagaState"] == "compensated"
+    # A repeat after the end is a run of its own, which says so.
+    assert (await driver.run(refused))["state"] == "compensated"
+    shown = await web_ui.details(driver.handle(refused), "repeat")
+    repeat = "a repeat of the request, given the first answer; nothing was done now"
+    assert shown.splitlines()[1:] == [repeat, compensated]
 
 
 async def test_a_step_that_needs_an_operator_says_why_and_what_to_type(

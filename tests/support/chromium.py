@@ -52,7 +52,7 @@ class Page:
             return all(text in shown for text in texts)
 
         try:
-            await until(shows, 0.05)
+            await until(shows, 0.1)
         except TimeoutError:
             missing = [text for text in texts if text not in shown]
             raise AssertionError(f"{url} does not show {missing}, but:\n{shown}") from None
@@ -67,7 +67,7 @@ class Page:
             row = next((row for row in rows if any(text in cell for cell in row)), None)
             return row and dict(zip(heads, row, strict=True))
 
-        return await until(found, 0.05)
+        return await until(found, 0.1)
 
     async def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression in the page; None while there is no page."""

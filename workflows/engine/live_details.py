@@ -121,4 +121,4 @@ def code(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Words that may be anybody's, in one line, so that no part of them is taken for Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>|~$&#^])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|~$&#^]|-(?=-)|(?<=-)-)", r"\\\1", " ".join(text.split()))
