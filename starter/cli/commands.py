@@ -16,6 +16,7 @@ from starter.cli import (
     schema,
     servers,
     sweep,
+    waiting,
 )
 from starter.cli.usage import naming_options
 
@@ -25,7 +26,7 @@ COMMANDS = (
     *(payments.pay, payments.approve, payments.reject, payments.capture, payments.cancel),
     *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
     *(lists.payments, lists.resources),
-    *(ledger.sagas, ledger.saga),
+    *(waiting.waiting, ledger.sagas, ledger.saga),
     *(operator_actions.retry, operator_actions.skip, operator_actions.resolve),
     *(sweep.sweep, log.log, log.follow),
     *(history.show, history.diff, history.blame, ledger.verify),

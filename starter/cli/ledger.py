@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ledger.audit.verify import Verified
     from ledger.database import Database
     from ledger.read.show import SagaStory
+    from workflows.contract.progress import Wait
 
 _LIMIT = click.IntRange(min=1, max=100_000)
 
@@ -26,21 +27,28 @@ def sagas(open_only: bool, limit: int, as_json: bool) -> None:
     """List the newest sagas."""
     from starter.cli.client import with_ledger
 
-    async def work(database: "Database") -> "list[SagaState]":
+    async def work(database: "Database") -> "tuple[list[SagaState], dict[str, list[Wait]]]":
         from ledger.read.show import sagas
+        from ledger.read.waits import waits_among
+        from starter.client.recorded import wait_of
 
-        return await sagas(database, open_only=open_only, limit=limit)
+        found = await sagas(database, open_only=open_only, limit=limit)
+        waits = await waits_among(database, found)
+        return found, {saga_id: [wait_of(one) for one in each] for saga_id, each in waits.items()}
 
-    found = with_ledger(work)
+    found, waits = with_ledger(work)
     if as_json:
-        output.document([_saga_document(saga) for saga in found])
+        output.document([_saga_document(saga, waits.get(saga.workflow_id)) for saga in found])
         return
     rows = [
-        (saga.workflow_id, saga.state, _end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}")
+        (
+            *(saga.workflow_id, *_standing(saga, waits.get(saga.workflow_id))),
+            *(_end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}"),
+        )
         for saga in found
     ]
     output.table(
-        ("saga", "state", "ended as", "started"),
+        ("saga", "state", "waits for", "ended as", "started"),
         rows,
         droppable=("started", "state"),
         empty="no saga is open" if open_only else "no saga in the ledger yet",
@@ -63,7 +71,8 @@ def saga(saga: str, as_json: bool) -> None:
     if as_json:
         steps = [_step_document(step) for step in story.steps]
         written = [event.model_dump(mode="json") for event in story.events]
-        output.document({**_saga_document(story.saga), "steps": steps, "events": written})
+        told = _saga_document(story.saga, _waits(story))
+        output.document({**told, "steps": steps, "events": written})
         return
     _tell(story)
 
@@ -80,8 +89,26 @@ async def _saga_id(database: "Database", text: str) -> str:
     return found.removeprefix("saga/")
 
 
-def _saga_document(saga: "SagaState") -> dict[str, object]:
-    return {"saga_id": saga.workflow_id, **saga.model_dump(mode="json", exclude={"workflow_id"})}
+def _saga_document(saga: "SagaState", waits: "list[Wait] | None") -> dict[str, object]:
+    told = saga.model_dump(mode="json", exclude={"workflow_id", *_WAIT_COLUMNS})
+    waiting = [wait.model_dump(mode="json") for wait in waits or []]
+    return {"saga_id": saga.workflow_id, **told, "waits": waiting}
+
+
+# Told by `waits`, with the waits of the steps.
+_WAIT_COLUMNS = ("waits_for", "waits_on", "waits_since", "waits_until")
+
+
+def _waits(story: "SagaStory") -> "list[Wait]":
+    from starter.client.recorded import wait_of
+
+    return [wait_of(each) for each in story.waits]
+
+
+def _standing(saga: "SagaState", waits: "list[Wait] | None") -> tuple[str, str]:
+    from starter.client.recorded import standing_of
+
+    return standing_of(saga, waits or [])
 
 
 def _step_document(step: "StepState") -> dict[str, object]:
@@ -101,10 +128,16 @@ def _end(saga: "SagaState") -> str:
 
 
 def _tell(story: "SagaStory") -> None:
+    from starter.cli.waiting import fact_lines, when
     from starter.client.recorded import progress_of
+    from starter.client.subject import facts_of
     from starter.client.wording import standing
 
     output.line(standing(progress_of(story.saga, story.steps, story.waits)))
+    for wait in _waits(story):
+        output.line(when(wait))
+    for line in fact_lines(facts_of(story.saga.kind, story.saga.input)):
+        output.line(line)
     rows = [
         (
             *(step.ordinal, step.name, report.outcome, report.tries),

@@ -1,5 +1,6 @@
 """Sagas in words."""
 
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
@@ -10,7 +11,7 @@ from starter.client.advice import ADVICE, advice_on
 from starter.client.wording import standing, summary
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.progress import Progress, StepProgress, Wait
 from workflows.contract.reasons import REASONS
 from workflows.engine.decisions import SYSTEM
 from workflows.engine.live_details import cause_in_words, page
@@ -164,3 +165,20 @@ def test_the_cause_of_a_compensation_is_told_in_words(
     cause: str, reason: str | None, actor: str, words: str
 ) -> None:
     assert cause_in_words(cause, reason, actor) == words
+
+
+@pytest.mark.parametrize("undoing", [False, True])
+@pytest.mark.parametrize("state", get_args(Wait.model_fields["state"].annotation))
+def test_every_wait_is_told_on_the_page_with_times_and_commands_that_can_be_copied(
+    state: str, undoing: bool
+) -> None:
+    when = datetime(2026, 11, 30, 7, 28, 15, tzinfo=UTC)
+    command = "amends resolve payment/x 'execute transfer' --evidence TEXT --outcome done|failed"
+    told = {"waits_for": "execute transfer", "state": state, "whom": "user", "since": when}
+    more = {"undoing": undoing, "tries": 3, "why": "a|b --c", "commands": [command]}
+    wait = Wait.model_validate({**told, **more})
+    progress = Progress(saga_id="payment/x", kind="payment", state="running", waits=[wait])
+    shown = page(progress, ["a payment"])
+    assert ("the undo of **execute transfer**" in shown) == undoing
+    assert "since 2026-11-30 07:28:15 UTC: a\\|b \\-\\-c" in shown
+    assert f"- `{command}`" in shown

@@ -48,7 +48,8 @@ ANY_USER = "user"
 
 class Wait(Input):
     """One thing that a saga waits for, in the words of the search attributes: `state` is that of
-    `SagaState` (or `orphaned`: no run carries the saga), `waits_for` that of `SagaStep`.
+    `SagaState` (or `orphaned`: no run carries the saga; `paused` in Temporal; `schedule`),
+    `waits_for` that of `SagaStep`.
 
     `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
     an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
@@ -56,7 +57,15 @@ class Wait(Input):
     """
 
     waits_for: str
-    state: Literal["running", "resolving", "needs_attention", "compensating", "orphaned"]
+    state: Literal[
+        "running",
+        "resolving",
+        "needs_attention",
+        "compensating",
+        "orphaned",
+        "paused",
+        "schedule",
+    ]
     whom: str
     since: datetime | None = None
     until: datetime | None = None
@@ -115,6 +124,17 @@ def orphan_wait(since: datetime | None, why: str) -> Wait:
     )
 
 
+def paused_wait(saga_id: str) -> Wait:
+    """The wait of a saga whose run somebody paused in Temporal, until they unpause it."""
+    return Wait(
+        waits_for="unpause",
+        state="paused",
+        whom=ANY_USER,
+        why="paused in Temporal",
+        commands=[f"temporal workflow unpause --workflow-id {saga_id}"],
+    )
+
+
 def action_commands(saga_id: str, step: str, verbs: Sequence[str]) -> list[str]:
     """The commands of the operator actions on a step."""
     of = f"{saga_id} {_quoted(step)}"
@@ -158,4 +178,5 @@ class Progress(Input):
     @property
     def needs_person(self) -> bool:
         """Whether the saga goes on only when a person decides."""
-        return self.state == "needs_attention" or (self.state == "running" and self.waits_for != "")
+        alone = self.state in ("needs_attention", "orphaned")
+        return alone or (self.state == "running" and self.waits_for != "")
