@@ -1,7 +1,13 @@
 """What a person sees of a saga in Temporal's Web UI, without reading code."""
 
+import html
 import json
+import re
+from urllib.parse import quote
+from urllib.request import urlopen
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionStatus
@@ -11,8 +17,28 @@ from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
 from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
 from tests.support.probe import Probe
 from tests.support.until import until
+from worker.embedded.servers import EmbeddedServers
 from workflows.contract.payment import PaymentRequest
+from workflows.engine.live_details import code, escaped
 
+# What the Web UI makes of quotes, points and fractions: the words stay what they are.
+TYPOGRAPHY = {0x2026: "...", 0x2044: "/", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}
+MARKS = (
+    *("a", "b", " ", " ", ".", "1", "(", ")", "'", '"', "/", ":", "!", "|", "=", "+ ", "- ", "1. "),
+    *("*", "**", "_", "`", "~~", "--", "$", "$$", "#", "^", "\\", "{a}", "> ", "&lt;", "&"),
+    *(
+        "<b>",
+        "</b>",
+        "<!--",
+        "[a](b)",
+        "![a](b)",
+        "<http://a.b>",
+        "http://a.b",
+        "mailto:a@b.c",
+        "[^1]",
+        "  ",
+    ),
+)
 SUMMARIZED = (
     EventType.EVENT_TYPE_MARKER_RECORDED,
     EventType.EVENT_TYPE_TIMER_STARTED,
@@ -149,3 +175,23 @@ async def test_a_saga_with_two_hundred_long_subjects_is_carried_out(driver: Driv
     assert subjects[0] == f"resource/dev/{names[0]}"
     assert subjects[-1] == f"+{200 - len(subjects) + 1} more"
     assert 1_200 < sum(len(subject.encode()) for subject in subjects) <= 1_500
+
+
+def rendered(servers: EmbeddedServers, markdown: str) -> str:
+    """The text of Markdown as the Web UI draws it."""
+    url = f"{servers.temporal.web_ui_url}/render?theme=light&content={quote(markdown)}"
+    with urlopen(url) as answer:
+        page: str = answer.read().decode()
+    (drawn,) = re.findall("<main>(.*)</main>", page, re.DOTALL)
+    return html.unescape(re.sub("<[^>]*>", "", drawn)).translate(TYPOGRAPHY).strip()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.sampled_from(MARKS), max_size=12).map("".join))
+def test_no_words_are_taken_for_markdown_where_they_are_escaped(
+    servers: EmbeddedServers, words: str
+) -> None:
+    shown = " ".join(words.split()).replace("''", '"')
+    assert rendered(servers, f"- **a** {escaped(words)} .").replace("''", '"') == f"a {shown} ."
+    command = f"amends resolve payment/x 'a b' --evidence {words.replace('`', '')}x"
+    assert rendered(servers, f"- {code(command)}") == command

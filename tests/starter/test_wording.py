@@ -180,5 +180,5 @@ def test_every_wait_is_told_on_the_page_with_times_and_commands_that_can_be_copi
     progress = Progress(saga_id="payment/x", kind="payment", state="running", waits=[wait])
     shown = page(progress, ["a payment"])
     assert ("the undo of **execute transfer**" in shown) == undoing
-    assert "since 2026-11-30 07:28:15 UTC: a\\|b \\-\\-c" in shown
+    assert "since 2026-11-30 07:28:15 UTC: a|b \\-\\-c" in shown
     assert f"- `{command}`" in shown

@@ -20,7 +20,8 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
     *("--headless=new", "--remote-debugging-port=0", "--window-size=1800,1200", "--lang=en-US"),
     *("--no-first-run", "--disable-background-networking", "--disable-gpu"),
-    "--disable-dev-shm-usage",
+    # Its own sandbox refuses root, and most containers; the only pages are those of our server.
+    *("--disable-dev-shm-usage", "--no-sandbox"),
 )
 # What a person reads: the page, and the pages within it.
 _TEXT = """[document, ...[...document.querySelectorAll('iframe')].map(it => it.contentDocument)]
@@ -88,8 +89,7 @@ class Page:
 @asynccontextmanager
 async def chromium(program: str, folder: Path) -> AsyncIterator[Page]:
     """A new browser with one page; its profile is in `folder`."""
-    # Its own sandbox refuses root.
-    options = [*_OPTIONS, f"--user-data-dir={folder}", *(["--no-sandbox"] * (os.getuid() == 0))]
+    options = [*_OPTIONS, f"--user-data-dir={folder}"]
     log = folder.with_name(f"{folder.name}.log")
     process = await child.spawn([program, *options, "about:blank"], log=log, environment=os.environ)
     try:

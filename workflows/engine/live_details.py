@@ -74,10 +74,10 @@ def _wait(wait: Wait) -> str:
         case "running":
             said = f"🙋 waits for {what} by {whom}{since}{until}"
         case "resolving":
-            asked = f", and {_time(wait.until)} an operator is asked" if wait.until else ""
-            said = f"🔎 looks up whether {what} took place{since}{asked}"
+            asked = f"; an operator is asked at {_time(wait.until)}" if wait.until else ""
+            said = f"🔎 {what} is in doubt and looked up{since}{asked}"
         case "compensating":
-            said = f"↩️ {what} has had no success in {wait.tries} tries and is tried again{since}"
+            said = f"↩️ {what} has had no success in {wait.tries} tries{since}"
         case _:
             said = f"🙋 {what} needs an operator{since}"
     why = f": {escaped(wait.why)}" if wait.why else ""
@@ -119,6 +119,11 @@ def code(text: str) -> str:
     return f"{fence}{text}{fence}"
 
 
+# What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: in a link
+# an escape has no effect, and lets HTML through.
+_MEANS = re.compile(r"[\\`*_{}\[\]<>~$&#^]|-(?=-)|(?<=-)-|:(?=//)|(?<=mailto):", re.IGNORECASE)
+
+
 def escaped(text: str) -> str:
     """Words that may be anybody's, in one line, so that no part of them is taken for Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>|~$&#^]|-(?=-)|(?<=-)-)", r"\\\1", " ".join(text.split()))
+    return _MEANS.sub(r"\\\g<0>", " ".join(text.split()))
