@@ -10,6 +10,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from starter import Amends
+from starter.client.errors import OperationIdReused
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
 from tests.sagas.sweeping import Sweeper, lost
 from tests.sagas.test_web_ui import listed
@@ -173,11 +174,43 @@ async def test_every_end_of_a_payment_is_a_completed_run_whose_page_says_why(
     ]
     (row,) = await web_ui.rows("Undone", refused)
     assert row["SagaState"] == "compensated"
-    # A repeat after the end is a run of its own, which says so.
-    assert (await driver.run(refused))["state"] == "compensated"
-    shown = await web_ui.details(driver.handle(refused), "repeat")
-    repeat = "a repeat of the request, given the first answer; nothing was done now"
-    assert shown.splitlines()[1:] == [repeat, compensated]
+
+
+async def test_no_repeat_changes_the_page_of_a_saga(
+    web_ui: WebUi, driver: Driver, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    await driver.run(request)
+    sdk = Amends(driver.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
+    other = {**request, "amount": {"minor": 1, "currency": "ARS"}}
+    await sdk.submit(PaymentRequest.model_validate(request))
+    with pytest.raises(OperationIdReused):
+        await sdk.submit(PaymentRequest.model_validate(other))
+    runs = f"SagaState='repeated' AND SagaSubjects='agent/{agent}'"
+    repeats = await until(lambda: both(driver, runs))
+    (row,) = await web_ui.rows("Sagas", request)
+    assert (row["Status"], row["SagaState"]) == ("COMPLETED", "completed")
+    page = await web_ui.details(driver.handle(request), "ended as captured")
+    assert "repeat" not in page
+    ends = []
+    for repeat in repeats:
+        handle = driver.client.get_workflow_handle(repeat)
+        shown = await web_ui.details(handle, "a repeat: this run did nothing")
+        assert (
+            shown.splitlines()[1] == "a repeat: this run did nothing, and shows what is on record"
+        )
+        assert shown.splitlines()[2] == "completed, ended as captured"
+        status = (await handle.describe()).status
+        assert status is not None
+        assert ".py" not in await web_ui.run(handle, repeat, status.name)
+        ends.append(status.name)
+    assert sorted(ends) == ["COMPLETED", "FAILED"]
+
+
+async def both(driver: Driver, query: str) -> list[str]:
+    """The two runs of a query, once there are two."""
+    found = await listed(driver, query)
+    return found if len(found) == 2 else []
 
 
 async def test_a_step_that_needs_an_operator_says_why_and_what_to_type(

@@ -55,7 +55,7 @@ def cause_in_words(cause: str, reason: str | None, actor: str) -> str:
 def _standing(progress: Progress, cause: str) -> str:
     """How the saga stands or ended."""
     if progress.result is not None:
-        repeat = "a **repeat** of the request, given the first answer; nothing was done now\n\n"
+        repeat = "a **repeat**: this run did nothing, and shows what is on record\n\n"
         end = _end(progress.state, progress.result, cause)
         return repeat + end if progress.repeated else end
     said = "**needs attention**" if progress.state == "needs_attention" else f"**{progress.state}**"
@@ -119,8 +119,8 @@ def code(text: str) -> str:
     return f"{fence}{text}{fence}"
 
 
-# What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: in a link
-# an escape has no effect, and lets HTML through.
+# What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: there
+# escapes have no effect, and HTML gets through.
 _MEANS = re.compile(r"[\\`*_{}\[\]<>~$&#^]|-(?=-)|(?<=-)-|:(?=//)|(?<=mailto):", re.IGNORECASE)
 
 
