@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ARRAY, Text, Uuid, and_, any_, bindparam, literal_column, or_, select
+from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, literal_column, or_, select
 
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.saga import SAGA, SagaState, saga_name
@@ -48,11 +48,8 @@ _SAGAS = (
 )
 _STUCK = or_(
     _STEP.attention.is_not(None),
+    _STEP.delayed.is_not(None),
     _STEP.state == literal_column("'unknown'"),
-    and_(
-        _STEP.undo_tries > literal_column("0"),
-        _STEP.state.in_([literal_column("'started'"), literal_column("'done'")]),
-    ),
 )
 _STEPS = select(STEP.table).where(_STUCK).order_by(_STEP.head_at).limit(bindparam("limit"))
 _OF_SAGAS = _STEP.saga_id == any_(bindparam("names", type_=ARRAY(Text)))
@@ -120,7 +117,7 @@ def _state_of(saga: SagaState, step: StepState) -> WaitState | None:
         return "needs_attention"
     if step.state == "unknown" and saga.state == "running":
         return "resolving"
-    return "compensating" if step.is_undo_delayed and saga.state == "compensating" else None
+    return "compensating" if step.delayed is not None else None
 
 
 async def _sagas(

@@ -152,8 +152,8 @@ def _step_of(saga: SagaState, step: StepState) -> StepProgress:
     if step.attention is not None and not saga.closed:
         more = {"detail": step.attention, "verbs": verbs_of(saga, step)}
         return StepProgress.model_validate({**told, "state": "needs_attention", **more})
-    if step.is_undo_delayed and undoing:
-        more = {"verbs": verbs_of(saga, step)}
+    if step.delayed is not None and not saga.closed:
+        more = {"detail": step.delayed, "verbs": verbs_of(saga, step)}
         return StepProgress.model_validate({**told, "state": "undoing", **more})
     states = {
         "started": "running",

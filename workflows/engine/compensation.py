@@ -91,7 +91,7 @@ class _Undo:
         self._run, self._step, self._plain = run, step, claim
         self._tries = self._answers = 0
         self._pause = FIRST_PAUSE
-        # Whether the delay is on record: once in a run is enough.
+        # Whether the delay is on record: once is enough, until an operator has acted.
         self._noted = False
 
     async def until_it_ends(self) -> Undone:
@@ -115,6 +115,7 @@ class _Undo:
             if asked is not None:
                 claim = await as_told(self._run, claim, asked, undoing=True)
                 self._pause, self._answers = FIRST_PAUSE, 0
+                self._noted = False
             self._run.mark(self._step.name, "undoing", why, tries=self._tries)
 
     async def _try(self, claim: Claim) -> StepUndone:
