@@ -185,7 +185,7 @@ def show_policy(agent: str, as_json: bool) -> None:
     if as_json:
         output.document({**shown.state, "policy_version": shown.version})
         return
-    from starter.client.wording import amount_text
+    from ledger.aggregates.money import amount_text
 
     output.line(f"policy of {agent}, version {shown.version}, days in {shown.state['time_zone']}")
     for name in ("max_per_transaction", "daily_limit", "approval_threshold"):
