@@ -101,10 +101,11 @@ class Foreign:
 
 @contextmanager
 def compiled(**sources: str) -> Iterator[Path]:
-    """A folder with our program, and those in `sources` (name and TypeScript)."""
+    """A folder with our programs, and those in `sources` (name and TypeScript)."""
     with tempfile.TemporaryDirectory(prefix="build-", dir=FOLDER) as name:
         folder = Path(name)
-        shutil.copy(FOLDER / "client.ts", folder)
+        for program in ("client.ts", "types.ts"):
+            shutil.copy(FOLDER / program, folder)
         for name, text in sources.items():
             (folder / f"{name}.ts").write_text(text)
         settings = {"extends": "../tsconfig.json", "include": ["*.ts"]}

@@ -1,0 +1,82 @@
+"""The public contract as data is what the workflows do, and docs/contract.md says all of it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio import workflow
+
+from worker.search_attributes import SEARCH_ATTRIBUTES as REGISTERED
+from workflows.contract.kinds import KINDS
+from workflows.contract.public import (
+    FAILURES,
+    SEARCH_ATTRIBUTES,
+    WORKFLOWS,
+    PublicWorkflow,
+    contract,
+)
+from workflows.kinds import SAGAS
+from workflows.recovery import RecoverySaga
+from workflows.sweep import SweepWorkflow
+
+PAGE = (Path(__file__).parent.parent / "docs/contract.md").read_text()
+CLASSES = {each.__name__: each for each in (*SAGAS, RecoverySaga, SweepWorkflow)}
+
+
+def names(handlers: Any) -> set[str]:
+    """The names of public handlers; one for all other names has none."""
+    return {name for name in handlers if name and not name.startswith("__")}
+
+
+@pytest.mark.parametrize("public", WORKFLOWS, ids=lambda each: each.name)
+def test_the_updates_and_queries_of_a_workflow_are_public(public: PublicWorkflow) -> None:
+    definition = workflow._Definition.must_from_class(CLASSES[public.name])
+    assert names(definition.updates) == set(public.updates)
+    assert names(definition.queries) == ({"progress"} if public.updates else set())
+    assert names(definition.signals) == set()
+
+
+def test_every_workflow_of_ours_is_public() -> None:
+    assert [each.name for each in WORKFLOWS] == list(CLASSES)
+    assert {kind.workflow for kind in KINDS} <= set(CLASSES)
+
+
+def test_the_search_attributes_are_those_that_a_worker_registers() -> None:
+    assert {name: kind for name, (kind, _) in SEARCH_ATTRIBUTES.items()} == REGISTERED
+
+
+def refs(document: Any) -> Iterator[str]:
+    """Every reference of a document."""
+    if isinstance(document, dict):
+        yield from ([document["$ref"]] if "$ref" in document else [])
+        document = list(document.values())
+    if isinstance(document, list):
+        for part in document:
+            yield from refs(part)
+
+
+def test_the_contract_is_one_document_that_refers_to_itself_only() -> None:
+    document = json.loads(json.dumps(contract()))
+    named = {ref.removeprefix("#/$defs/") for ref in refs(document)}
+    assert named == set(document["$defs"])
+    assert set(document) == {"workflows", "failures", "search_attributes", "$defs"}
+
+
+@pytest.mark.parametrize("public", WORKFLOWS, ids=lambda each: each.name)
+def test_the_page_lists_a_workflow_with_all_that_a_client_needs(public: PublicWorkflow) -> None:
+    [row] = re.findall(rf"^\| `{public.name}` \|.*$", PAGE, re.MULTILINE)
+    models = (public.request.__name__, public.result.__name__)
+    for word in (public.workflow_id, public.queue.default, *models):
+        assert f"`{word}`" in row
+
+
+def test_the_page_lists_updates_failures_and_search_attributes() -> None:
+    rows = "\n".join(re.findall(r"^\| `.*$", PAGE, re.MULTILINE))
+    updates = {update for each in WORKFLOWS for update in each.updates}
+    assert [name for name in updates if f"`{name}`" not in rows] == []
+    assert [name for name in FAILURES if f"| `{name}` |" not in rows] == []
+    for name, (kind, _) in SEARCH_ATTRIBUTES.items():
+        assert f"| `{name}` | {kind} |" in rows
