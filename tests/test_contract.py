@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from temporalio import workflow
 
 from worker.search_attributes import SEARCH_ATTRIBUTES as REGISTERED
+from workflows.contract.change import ChangeRequest
 from workflows.contract.kinds import KINDS
 from workflows.contract.public import (
     FAILURES,
@@ -19,6 +21,7 @@ from workflows.contract.public import (
     contract,
 )
 from workflows.kinds import SAGAS
+from workflows.planning.validation import validated
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
 
@@ -80,3 +83,9 @@ def test_the_page_lists_updates_failures_and_search_attributes() -> None:
     assert [name for name in FAILURES if f"| `{name}` |" not in rows] == []
     for name, (kind, _) in SEARCH_ATTRIBUTES.items():
         assert f"| `{name}` | {kind} |" in rows
+
+
+def test_the_file_of_the_page_is_a_good_change() -> None:
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    request = ChangeRequest.model_validate({"actor": "user:ana", **yaml.safe_load(text)})
+    assert set(validated(request).names) == {"shop-db", "shop-app", "old-db"}

@@ -18,9 +18,8 @@ from workflows.contract.progress import Progress
 _RELEASED = frozenset({"rejected", "voided", "expired"})
 # Temporal refuses details of more than 20,000 bytes.
 _MOST_LINES = 100
-_ASKED_BEFORE = (
-    "the request was submitted before: this is its first answer, and nothing was done now"
-)
+NOTHING_DONE = "nothing was done now"
+ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is its first answer"
 
 
 def money_text(money: Money) -> str:
@@ -140,8 +139,7 @@ def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
 def notes(progress: Progress) -> list[str]:
     """The notes of a saga's result for people, a sentence each."""
     found = (progress.result or {}).get("notes")
-    said = [str(note) for note in found] if isinstance(found, list) else []
-    return [_ASKED_BEFORE, *said] if progress.repeated else said
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def _ending(result: Mapping[str, object]) -> str:
