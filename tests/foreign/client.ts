@@ -33,10 +33,8 @@ interface Command {
   arguments?: Argument[];
   name?: string;
   update_arguments?: Argument[];
-  update_id?: string;
   conflict?: WorkflowIdConflictPolicy;
   reuse?: WorkflowIdReusePolicy;
-  memo?: Record<string, unknown>;
 }
 
 interface Told {
@@ -81,7 +79,6 @@ function starting(command: Command): WorkflowStartOptions & { args: unknown[] } 
     args: (command.arguments ?? []).map(read),
     ...(command.reuse && { workflowIdReusePolicy: command.reuse }),
     ...(command.conflict && { workflowIdConflictPolicy: command.conflict }),
-    ...(command.memo && { memo: command.memo }),
   };
 }
 
@@ -89,7 +86,6 @@ async function carryOut(client: Client, command: Command): Promise<unknown> {
   const handle = client.workflow.getHandle(command.workflow_id, command.run_id);
   const name = command.name ?? "";
   const args = (command.update_arguments ?? []).map(read) as [unknown];
-  const update = command.update_id === undefined ? {} : { updateId: command.update_id };
   switch (command.call) {
     case "start":
       return (await client.workflow.start(command.type ?? "", starting(command)))
@@ -99,13 +95,12 @@ async function carryOut(client: Client, command: Command): Promise<unknown> {
     case "result":
       return await handle.result();
     case "update":
-      return await handle.executeUpdate<unknown, [unknown]>(name, { args, ...update });
+      return await handle.executeUpdate<unknown, [unknown]>(name, { args });
     case "query":
       return await handle.query<unknown, unknown[]>(name, ...args);
     case "submit":
       return await client.workflow.executeUpdateWithStart<Workflow, unknown, [unknown]>(name, {
         args,
-        ...update,
         startWorkflowOperation: new WithStartWorkflowOperation(command.type ?? "", {
           ...starting(command),
           workflowIdConflictPolicy: command.conflict ?? "USE_EXISTING",

@@ -14,8 +14,6 @@ from tests.support.until import until
 from workflows.contract.kinds import BY_NAME, INFRASTRUCTURE, SWEEPS
 from workflows.contract.progress import Progress
 
-AGAIN = {"reuse": "ALLOW_DUPLICATE", "conflict": "USE_EXISTING"}
-
 
 def kind_of(request: Json) -> str:
     """The first part of the workflow id of a request."""
@@ -41,8 +39,6 @@ async def run(foreign: Foreign, request: Json, **more: Any) -> Json:
 
 async def submit(foreign: Foreign, request: Json, **more: Any) -> Json:
     """Update-with-start, as the contract says it; the progress once the decision is known."""
-    attempt = new_id("attempt")
-    more = {"memo": {"submitted_by": attempt}, "update_id": attempt, **more}
     progress = await foreign.call(
         *("submit", saga_of(request)),
         **{**start_of(request), "name": "submit", "update_arguments": [request], **more},
