@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from temporalio import workflow
 
+from starter.client.advice import ADVICE
 from worker.search_attributes import SEARCH_ATTRIBUTES as REGISTERED
 from workflows.contract.change import ChangeRequest
 from workflows.contract.kinds import KINDS
@@ -20,7 +21,9 @@ from workflows.contract.public import (
     PublicWorkflow,
     contract,
 )
+from workflows.engine.lifecycle import TABLE
 from workflows.kinds import SAGAS
+from workflows.planning.plan import Refusal
 from workflows.planning.validation import validated
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
@@ -83,6 +86,15 @@ def test_the_page_lists_updates_failures_and_search_attributes() -> None:
     assert [name for name in FAILURES if f"| `{name}` |" not in rows] == []
     for name, (kind, _) in SEARCH_ATTRIBUTES.items():
         assert f"| `{name}` | {kind} |" in rows
+
+
+def test_the_page_lists_every_state_and_every_reason_that_has_an_advice() -> None:
+    section = PAGE.partition("## States and reasons")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`([a-z_]+)`", section))
+    refusals = set(get_args(Refusal.model_fields["reason"].annotation))
+    assert set(ADVICE) | refusals <= listed
+    states = {"resolving", "needs_attention", *(row.state for row in TABLE.values() if row.state)}
+    assert states <= listed
 
 
 def test_the_file_of_the_page_is_a_good_change() -> None:
