@@ -10,6 +10,7 @@ from temporalio.service import RPCError
 
 from tests.support.driver import Driver, Handle, payment, registration
 from tests.support.probe import Probe
+from tests.support.public_failures import leaks_of
 from workflows.contract.kinds import INFRASTRUCTURE, PAYMENTS, SWEEPS
 
 QUEUES = ", ".join(f"'{queue.default}'" for queue in (PAYMENTS, INFRASTRUCTURE, SWEEPS))
@@ -23,17 +24,6 @@ def failures_of(event: HistoryEvent) -> Iterator[Failure]:
         outcome = event.workflow_execution_update_completed_event_attributes.outcome
         if outcome.HasField("failure"):
             yield outcome.failure
-
-
-def leaks_of(failure: Failure) -> list[str]:
-    """What a public failure may not hold."""
-    found = ["a cause"] if failure.HasField("cause") else []
-    if failure.WhichOneof("failure_info") != "application_failure_info":
-        found.append(f"{failure.WhichOneof('failure_info')}")
-    # A bug of ours is to be found: it alone has a trace.
-    if failure.stack_trace and failure.application_failure_info.type != "RuntimeError":
-        found.append("a stack trace")
-    return found
 
 
 async def every_failure(client: Client, *handles: Handle) -> AsyncIterator[Failure]:
