@@ -100,7 +100,7 @@ def every_case() -> list[Case]:
             for queue in QUEUES
             for name in ("PaymentSagas", "paymentSaga")
         ),
-        *(case for each in SAGAS for case in _wrong_updates(each)),
+        *(case for each in SAGAS for case in (*_wrong_updates(each), *_repeats_of_nothing(each))),
     ]
 
 
@@ -175,6 +175,19 @@ def _wrong_addresses(workflow: Workflow) -> Iterator[Case]:
             [request],
             "InvalidInput",
             "workflow_id",
+        )
+
+
+def _repeats_of_nothing(workflow: Workflow) -> Iterator[Case]:
+    name = new_id("bad")
+    request, saga = _request(workflow, name), f"{workflow.prefix}/{name}"
+    for what, where in (
+        ("as a repeat of an unknown saga", f"repeat/{saga}/1"),
+        ("as a repeat of another saga", f"repeat/{workflow.prefix}/{CANARY}/1"),
+        ("as a repeat without an attempt", f"repeat/{saga}"),
+    ):
+        yield Case(
+            what, workflow.name, workflow.queue, where, [request], "InvalidInput", "workflow_id"
         )
 
 

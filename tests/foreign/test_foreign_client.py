@@ -100,7 +100,7 @@ async def test_an_agent_and_a_policy_then_a_payment_and_its_repeats(foreign: For
     assert (await run(foreign, payment(agent, 1)))["reason"] == "agent_revoked"
 
 
-async def test_a_repeat_by_the_recommended_policy_reads_the_result_of_the_first(
+async def test_a_repeat_by_the_recommended_policy_reads_the_result_or_asks_the_record(
     foreign: Foreign, agent: str
 ) -> None:
     request = payment(agent, 45_000)
@@ -109,6 +109,16 @@ async def test_a_repeat_by_the_recommended_policy_reads_the_result_of_the_first(
         with pytest.raises(ForeignFailure) as known:
             await call(foreign, request, reuse="ALLOW_DUPLICATE_FAILED_ONLY")
         assert known.value.told["error"] == "WorkflowExecutionAlreadyStartedError"
+    assert await result(foreign, request) == paid
+
+    saga, where = saga_of(request), start_of(request)
+    assert await foreign.call("run", f"repeat/{saga}/2", **where) == paid
+    with_update = {**where, "name": "submit", "update_arguments": [request]}
+    again = await foreign.call("submit", f"repeat/{saga}/3", **with_update)
+    assert (again["saga_id"], again["repeated"], again["result"]) == (saga, True, paid)
+    other = {**where, "arguments": [{**request, "description": "another"}]}
+    failure = await refusal(foreign.call("run", f"repeat/{saga}/4", **other))
+    assert failure.type == "operation_id_reused"
     assert await result(foreign, request) == paid
 
 
