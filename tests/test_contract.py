@@ -2,25 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import yaml
 from temporalio import workflow
+from temporalio.common import SearchAttributeKey
 
 from starter.client.advice import ADVICE
-from worker.search_attributes import SEARCH_ATTRIBUTES as REGISTERED
 from workflows.contract.change import ChangeRequest
 from workflows.contract.kinds import KINDS
 from workflows.contract.public import (
     FAILURES,
-    SEARCH_ATTRIBUTES,
     WORKFLOWS,
     PublicWorkflow,
     contract,
 )
+from workflows.contract.search_attributes import SEARCH_ATTRIBUTES
+from workflows.engine import run
 from workflows.engine.lifecycle import TABLE
 from workflows.kinds import SAGAS
 from workflows.planning.plan import Refusal
@@ -50,8 +51,12 @@ def test_every_workflow_of_ours_is_public() -> None:
     assert {kind.workflow for kind in KINDS} <= set(CLASSES)
 
 
-def test_the_search_attributes_are_those_that_a_worker_registers() -> None:
-    assert {name: kind for name, (kind, _) in SEARCH_ATTRIBUTES.items()} == REGISTERED
+def test_the_search_attributes_are_those_that_a_saga_sets() -> None:
+    keys = {each for each in vars(run).values() if isinstance(each, SearchAttributeKey)}
+    types = {"Keyword": str, "KeywordList": Sequence[str], "Bool": bool}
+    assert {key.name: key.value_type for key in keys} == {
+        name: types[kind] for name, (kind, _) in SEARCH_ATTRIBUTES.items()
+    }
 
 
 def refs(document: Any) -> Iterator[str]:

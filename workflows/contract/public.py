@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from workflows.contract.fields import Input
 from workflows.contract.kinds import KINDS, PAYMENT, SWEEPS, Queue
 from workflows.contract.progress import Progress
+from workflows.contract.search_attributes import SEARCH_ATTRIBUTES
 from workflows.contract.sweep import SWEEP, Recovered, RecoveryRequest, SweepRequest, Swept
 from workflows.contract.updates import By, OperatorAction, Resolve, Skip
 
@@ -76,16 +77,6 @@ FAILURES: Mapping[str, str] = {
     "operation_in_progress": "Another run carries the saga and is still open: follow that run.",
     "not_allowed": "The state of the saga does not allow the update: query its progress.",
     "needs_attention": "Of SweepWorkflow: what the sweep found needs an operator.",
-}
-
-# Name, type and meaning. None holds personal data.
-SEARCH_ATTRIBUTES: Mapping[str, tuple[str, str]] = {
-    "SagaKind": ("Keyword", "the kind: the first part of the workflow id"),
-    "SagaState": ("Keyword", "the state of the saga"),
-    "SagaStep": ("Keyword", "where the saga waits or needs attention; empty while it runs"),
-    "SagaActor": ("Keyword", "the actor that asked"),
-    "SagaSubjects": ("KeywordList", "the aggregates that the saga is about"),
-    "SagaNeedsAttention": ("Bool", "whether a step needs an operator"),
 }
 
 
