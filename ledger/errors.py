@@ -3,6 +3,7 @@
     LedgerError
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
+    │   │   └── EndedBySetting  a setting of the server, the role, the pooler or the address
     │   ├── TooMuchContention   the commit lost every race in all its tries
     │   ├── ClockSetBack        the database's clock was set back into the closed past
     │   ├── StillOpen           events may yet be added at or before the point asked for
@@ -31,6 +32,15 @@ class TryAgain(LedgerError):
 
 class DatabaseUnavailable(TryAgain):
     """The database can't be reached: the commit did not happen, or a repeat will recognise it."""
+
+
+class EndedBySetting(DatabaseUnavailable):
+    """A setting ended the statement or refused the connection: change `setting`, which the message
+    names. It did not happen, or a repeat will recognise it."""
+
+    def __init__(self, message: str, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class TooMuchContention(TryAgain):

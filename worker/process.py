@@ -18,15 +18,16 @@ from temporalio.worker import Worker
 
 from activities.adapters.mock import create_mock_bank
 from ledger.database import Database
-from ledger.errors import DatabaseUnavailable
+from ledger.errors import DatabaseUnavailable, EndedBySetting
 from ledger.migrations.partitions import create_partitions
 from ledger.migrations.upgrade import upgrade
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.read.subscription import announce
+from ledger.session import setting_behind
 from worker.errors import Unreachable
 from worker.health import serve_health
 from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
-from worker.settings import Settings, needed
+from worker.settings import Settings, SettingsError, needed
 from worker.sweep_schedule import SCHEDULE, keep_schedule
 from worker.wiring import QUEUES, connect, wire
 
@@ -49,6 +50,11 @@ async def migrate(settings: Settings) -> str:
         if settings.payment_adapter == "mock" and settings.mock_bank_url:
             await create_mock_bank(settings.mock_bank_url)
     except (OperationalError, MigrationCutOff) as error:
+        if (setting := setting_behind(getattr(error, "orig", None) or error)) is not None:
+            raise SettingsError(
+                f"settings: {setting} is in the way of the migration; change it where it is set "
+                "(the address, PGOPTIONS and its like, ALTER ROLE, ALTER DATABASE)"
+            ) from None
         raise Unreachable(
             "the database of AMENDS_MIGRATION_URL or AMENDS_MOCK_BANK_URL can't be reached "
             f"({type(error).__name__}): start it, or correct the setting"
@@ -116,6 +122,8 @@ async def _temporal(settings: Settings) -> Client:
 async def _first_partitions(database: Database) -> None:
     try:
         await _partitions(database)
+    except EndedBySetting as error:
+        raise SettingsError(f"the database of AMENDS_DATABASE_URL: {error}") from None
     except DatabaseUnavailable as error:
         raise Unreachable(
             f"the database of AMENDS_DATABASE_URL can't be used ({error}): start it, migrate it "

@@ -8,6 +8,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from ledger.session import connect_at_once
+
 _FOLDER = Path(__file__).parent
 # Any number, the same for all: only one migration runs at a time on a database.
 _ONE_AT_A_TIME = 4_107_220_001
@@ -21,7 +23,7 @@ def upgrade(owner_url: str) -> str:
     docs/operating.md).
     """
     engine = create_engine(
-        owner_url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool
+        "postgresql+psycopg://", creator=lambda: connect_at_once(owner_url), poolclass=NullPool
     )
     try:
         with engine.begin() as connection:

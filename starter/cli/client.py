@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from starter.client.environment import setting, settings
-from starter.client.errors import Unreachable
+from starter.client.environment import ledger_address, settings
+from starter.client.errors import Unreachable, WrongSetting
 
 if TYPE_CHECKING:
     from ledger.database import Database
@@ -33,12 +33,12 @@ def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """The result of `work`, called with the ledger as its auditor reads it."""
     from starter.client.recorded import reading
 
-    url = setting("AMENDS_AUDIT_URL", settings())
-    if url is None:
+    address = ledger_address(settings())
+    if address is None:
         raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
 
     async def connected() -> T:
-        async with reading(url) as database:
+        async with reading(address) as database:
             return await work(database)
 
     return asyncio.run(connected())
@@ -48,5 +48,5 @@ def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:
     """The result of `work`; None where the ledger can't be read."""
     try:
         return with_ledger(work)
-    except Unreachable:
+    except (Unreachable, WrongSetting):
         return None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowHandle
 
-from starter.client.environment import setting
+from starter.client.environment import LedgerAddress, ledger_address, setting
 from starter.client.errors import NotAllowed, NotKnown, NoWorker
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
@@ -42,9 +42,9 @@ class Standing:
         try:
             return await self._query(saga_id)
         except (NotKnown, NoWorker):
-            if (url := self._audit_url()) is None:
+            if (ledger := self._ledger()) is None:
                 raise
-            return await recorded_progress(url, saga_id)
+            return await recorded_progress(ledger, saga_id)
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
@@ -57,9 +57,9 @@ class Standing:
                 outcome: Result = await self._handle(saga_id, kind).result()
                 return outcome
         except NotKnown:
-            if (url := self._audit_url()) is None:
+            if (ledger := self._ledger()) is None:
                 raise
-            recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
+            recorded: Result = checked(kind.result, await recorded_result(ledger, saga_id))
             return recorded
 
     async def find(self, text: str) -> str:
@@ -140,5 +140,5 @@ class Standing:
     def _queue_of(self, saga_id: str) -> str:
         return self._queue(kind_of_saga(saga_id).queue)
 
-    def _audit_url(self) -> str | None:
-        return setting("AMENDS_AUDIT_URL", self._environment)
+    def _ledger(self) -> LedgerAddress | None:
+        return ledger_address(self._environment)
