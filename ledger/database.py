@@ -23,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
 from ledger.errors import DatabaseUnavailable, EndedBySetting
-from ledger.session import session_settings, set_up, setting_behind, statement
+from ledger.session import in_one_transaction, set_up, setting_behind
 
 # Core renders these once per statement; on the hot path psycopg runs the text as it is.
 _DIALECT = psycopg_dialect()  # type: ignore[no-untyped-call]
@@ -135,8 +135,7 @@ class Connection(AsyncConnection[DictRow]):
             if manner.writes:
                 await self.execute(f"SELECT {_RECORD_INCARNATION}")
             return
-        local = statement(session_settings(self.info.server_version), local=True)
-        self._reading = self._writing = local.as_string(self)
+        self._reading = self._writing = in_one_transaction(self.info.server_version)
         if manner.writes:
             self._writing += f", {_RECORD_INCARNATION}"
 
@@ -218,10 +217,12 @@ class Database:
                 yield connection
         except RACES:
             raise
-        except UNAVAILABLE as error:
+        except psycopg.Error as error:
             if isinstance(error, PoolTimeout) and self._attempts.refused is not None:
                 raise self._attempts.refused from error
-            raise failure(error) from error
+            if isinstance(error, UNAVAILABLE) or setting_behind(error) is not None:
+                raise failure(error) from error
+            raise
 
     async def _first_attempt(self) -> None:
         # The pool would try for its whole time, and say nothing of the cause.

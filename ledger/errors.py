@@ -17,7 +17,8 @@
         │   └── NotThere        the aggregate has no such field, or did not exist at that time
         ├── Ambiguous           a short name may mean several aggregates
         ├── LogDamaged          the events of an aggregate can't be replayed
-        └── NotOwner            the database role may not do that
+        ├── NotOwner            the database role may not do that
+        └── Pooled              it needs a session of its own, and the address is a pooler's
 Messages carry names, versions and numbers, never the data of a person.
 """
 
@@ -108,3 +109,8 @@ class LogDamaged(NeverWorks):
 class NotOwner(NeverWorks):
     """The database role is not the owner of the ledger: connect as the role of
     AMENDS_MIGRATION_URL."""
+
+
+class Pooled(NeverWorks):
+    """A rebuild needs a session to itself: let AMENDS_MIGRATION_URL name PostgreSQL, not a
+    pooler."""

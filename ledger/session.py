@@ -45,13 +45,19 @@ _SINCE = {"transaction_timeout": 170_000}
 # They could end the session before it is set up.
 _FIRST = ("transaction_timeout", "statement_timeout")
 
+_UNPREPARED = (
+    "AMENDS_DATABASE_POOLING, or the pooler's max_prepared_statements, without which it is "
+    "transaction-unprepared,"
+)
 # What ends a statement or a session by a setting, by SQLSTATE.
 _ENDED_BY = {
     "25P03": "idle_in_transaction_session_timeout",
     "25P04": "transaction_timeout",
-    "55P03": "lock_timeout",
     "57014": "statement_timeout (or somebody, by pg_cancel_backend)",
     "57P05": "idle_session_timeout",
+    # A pooler gave another session, where the statement is not, or already is.
+    "26000": _UNPREPARED,
+    "42P05": _UNPREPARED,
 }
 # Without an SQLSTATE, as the driver has none of a connection that was refused: PostgreSQL and
 # PgBouncer name the setting.
@@ -84,6 +90,12 @@ def statement(settings: Mapping[str, str], *, local: bool) -> sql.Composed:
     return sql.SQL("SELECT ") + sql.SQL(", ").join(calls)
 
 
+def in_one_transaction(version: int) -> str:
+    """The statement that sets, for the transaction in which it is executed, what a session relies
+    on."""
+    return statement(session_settings(version), local=True).as_string()
+
+
 async def set_up(connection: AsyncConnection[Any], more: Mapping[str, str] | None = None) -> None:
     """Sets what a new session relies on, and `more`, in one round trip."""
     await connection.execute(_session(connection.info.server_version, more))
@@ -106,7 +118,7 @@ async def connect(url: str, **how: Any) -> AsyncConnection[DictRow]:
 
 def connect_at_once(url: str) -> psycopg.Connection[Any]:
     """As `connect`, for code that is not asynchronous: SQLAlchemy's."""
-    connection = psycopg.connect(url, autocommit=True)
+    connection = psycopg.connect(url, autocommit=True, prepare_threshold=None)
     try:
         connection.execute(_session(connection.info.server_version, None))
         connection.autocommit = False
