@@ -102,7 +102,9 @@ def ledger_address(environment: Mapping[str, str]) -> LedgerAddress | None:
         case "session" | "transaction" | "transaction-unprepared" as pooling:
             return LedgerAddress(url, pooling)
         case _:
-            raise WrongSetting(f"{_POOLING} is not session, transaction or transaction-unprepared")
+            raise WrongSetting(
+                f"{_POOLING} is not one of session, transaction, transaction-unprepared"
+            )
 
 
 def _is_set(name: str, environment: Mapping[str, str]) -> bool:

@@ -21,9 +21,10 @@ from ledger.read.show import show
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.read.subscription import Follower
 from ledger.session import SETTINGS, connect
+from starter.cli.run import run
 from tests.ledger import writing
 from tests.ledger.conftest import Clone, create_database, dropped_afterwards
-from tests.ledger.test_ambient_settings import VALUES, Ambient, apply, found
+from tests.ledger.test_ambient_settings import VALUES, Ambient, answers, apply, found
 from tests.support.pgbouncer import POOL_SIZE, Bouncer, pgbouncer
 from worker.embedded.servers import EmbeddedServers
 
@@ -191,3 +192,34 @@ async def test_prepared_statements_without_a_pooler_that_has_them_name_the_setti
     ):
         with pytest.raises(EndedBySetting, match="AMENDS_DATABASE_POOLING"):
             await asyncio.gather(*(writing.register(database, f"b-{each}") for each in range(40)))
+
+
+async def test_commands_answer_through_a_pooler_as_without_one_when_the_setting_says_so(
+    filled_template: str,
+    servers: EmbeddedServers,
+    bouncer: Bouncer,
+    pooling: Pooling,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = servers.ledger_url("amends_auditor", filled_template)
+    monkeypatch.setenv("AMENDS_AUDIT_URL", url)
+    direct = await answers(capsys)
+    monkeypatch.setenv("AMENDS_AUDIT_URL", bouncer.through(url))
+    monkeypatch.setenv("AMENDS_DATABASE_POOLING", pooling)
+    assert await answers(capsys) == direct
+    monkeypatch.setenv("AMENDS_DATABASE_POOLING", "statement")
+    assert await asyncio.to_thread(run, ["verify"]) == 2
+    assert "AMENDS_DATABASE_POOLING is not one of session, " in capsys.readouterr().err
+
+
+async def test_a_pooler_in_session_mode_needs_no_setting(
+    servers: EmbeddedServers, session_folder: Path, clone: Clone
+) -> None:
+    async with (
+        pgbouncer(servers, session_folder / "in-session-mode", pool_mode="session") as bouncer,
+        open_database(bouncer.through(clone.worker), size=2, writes=True) as database,
+    ):
+        await asyncio.gather(*(writing.register(database, f"bot-{each}") for each in range(9)))
+        async with database.connection() as connection:
+            assert await found(connection, SETTINGS) == SETTINGS
