@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Literal, Self, TypeVar, cast, get_args
 
 import psycopg
@@ -210,10 +211,9 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection of the pool. Raises DatabaseUnavailable when the pool has none to give, and
         EndedBySetting where a setting is the cause."""
-        if not self._attempts.connected:
-            await self._first_attempt()
+        left_s = None if self._attempts.connected else await self._first_attempt()
         try:
-            async with self._pool.connection() as connection:
+            async with self._pool.connection(timeout=left_s) as connection:
                 yield connection
         except RACES:
             raise
@@ -224,13 +224,16 @@ class Database:
                 raise failure(error) from error
             raise
 
-    async def _first_attempt(self) -> None:
+    async def _first_attempt(self) -> float:
+        """Waits for the first attempt to connect; returns the time that is left for others."""
         # The pool would try for its whole time, and say nothing of the cause.
+        began = monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pool.timeout):
                 await self._attempts.made.wait()
         if self._attempts.refused is not None:
             raise self._attempts.refused
+        return max(self._pool.timeout - (monotonic() - began), 0.001)
 
 
 @asynccontextmanager
@@ -275,8 +278,12 @@ def _of_pooling(url: str, pooling: Pooling) -> dict[str, Any]:
     if pooling == "session":
         return {}
     how: dict[str, Any] = {"prepare_threshold": None} if pooling != "transaction" else {}
-    # A pooler refuses `options`: those of PGOPTIONS, which are not meant for it, are not sent.
-    return how if conninfo_to_dict(url).get("options") else {**how, "options": ""}
+    # A pooler refuses `options`: those of PGOPTIONS, which are not meant for it, are not sent. What
+    # is wrong with the address is said when it is used.
+    with suppress(psycopg.ProgrammingError):
+        if not conninfo_to_dict(url).get("options"):
+            how["options"] = ""
+    return how
 
 
 def failure(error: Exception) -> DatabaseUnavailable:

@@ -59,12 +59,16 @@ _ENDED_BY = {
     "26000": _UNPREPARED,
     "42P05": _UNPREPARED,
 }
+_OF_A_CONNECTION = (psycopg.OperationalError, psycopg.ProgrammingError)
 # Without an SQLSTATE, as the driver has none of a connection that was refused: PostgreSQL and
 # PgBouncer name the setting.
 _REFUSED_FOR = (
     re.compile(r"parameter \"(?P<name>[A-Za-z_][\w.]*)\""),
     re.compile(r"unsupported startup parameter(?: in options)?: (?P<name>[A-Za-z_][\w.]*)"),
-    re.compile(r"(?P<name>options|-c \S+) requires a value|command-line argument"),
+    re.compile(r"-c \S+ requires a value|command-line argument"),
+    # These are libpq's own: nothing was sent.
+    re.compile(r"(?:URI query parameter:|connection option) \"(?P<name>\w+)\""),
+    re.compile(r"invalid (?P<name>\w+) value: "),
     re.compile(
         r"\b(?P<name>query_wait_timeout|query_timeout|client_idle_timeout|client_login_timeout"
         r"|idle_transaction_timeout|transaction_timeout|server_lifetime|max_client_conn"
@@ -142,7 +146,7 @@ def setting_behind(error: BaseException) -> str | None:
     state = getattr(error, "sqlstate", None)
     if state in _ENDED_BY:
         return _ENDED_BY[state]
-    if not isinstance(error, psycopg.OperationalError) or state not in (None, "08P01"):
+    if not isinstance(error, _OF_A_CONNECTION) or state not in (None, "08P01"):
         return None
     for pattern in _REFUSED_FOR:
         if found := pattern.search(str(error)):

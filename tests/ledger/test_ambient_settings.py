@@ -245,6 +245,8 @@ async def found(connection: AsyncConnection[DictRow], names: Iterable[str]) -> S
         ("work_mem", "?options=-c%20work_mem%3Dmuch", {}),
         ("options", "?options=verbose", {}),
         ("TimeZone", "", {"PGTZ": "Nowhere/Land"}),
+        ("sslmode", "?sslmode=sometimes", {}),
+        ("no_such", "?no_such=1", {}),
     ],
 )
 async def test_an_option_that_the_server_refuses_is_named_and_is_not_an_unreachable_server(
@@ -266,6 +268,9 @@ async def test_an_option_that_the_server_refuses_is_named_and_is_not_an_unreacha
         assert "reached" not in said
     with pytest.raises(SettingsError, match=f"{setting} is in the way"):
         await process.migrate(Settings(migration_url=told.owner + url))
+    async with open_database(told.worker + url, size=1, writes=True) as database:
+        with pytest.raises(SettingsError, match=f"setting {setting} is in the way"):
+            await process.first_partitions(database)
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "transaction_timeout"])

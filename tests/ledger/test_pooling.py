@@ -27,6 +27,8 @@ from tests.ledger.conftest import Clone, create_database, dropped_afterwards
 from tests.ledger.test_ambient_settings import VALUES, Ambient, answers, apply, found
 from tests.support.pgbouncer import POOL_SIZE, Bouncer, pgbouncer
 from worker.embedded.servers import EmbeddedServers
+from worker.errors import Unreachable
+from worker.process import first_partitions
 
 
 @pytest.fixture(scope="module", params=["transaction", "transaction-unprepared"])
@@ -162,6 +164,10 @@ async def test_a_migration_goes_through_a_pooler_and_a_rebuild_asks_for_the_serv
     await create_database(servers, name)
     async with dropped_afterwards(servers, name) as clone:
         owner = bouncer.through(clone.owner)
+        url = bouncer.through(clone.worker)
+        async with open_database(url, size=1, pooling=pooling, writes=True) as worker:
+            with pytest.raises(Unreachable, match="amends migrate"):
+                await first_partitions(worker)
         await asyncio.to_thread(migrate.upgrade, owner)
         assert (await clone.verify()).findings == []
         with pytest.raises(Pooled, match="AMENDS_MIGRATION_URL"):
