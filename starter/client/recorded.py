@@ -14,6 +14,7 @@ from ledger.database import Database, open_database
 from ledger.errors import (
     Ambiguous,
     DatabaseUnavailable,
+    EndedBySetting,
     LogDamaged,
     NotFound,
     NotThere,
@@ -22,7 +23,8 @@ from ledger.errors import (
 )
 from ledger.read import show
 from ledger.read.waits import Waiting
-from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable
+from starter.client.environment import LedgerAddress
+from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable, WrongSetting
 from workflows.contract.progress import (
     Progress,
     StepProgress,
@@ -38,11 +40,14 @@ _NEWEST = 1_000
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Database]:
-    """The ledger, for a reader. Raises Unreachable and NotKnown for what fails inside."""
+async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
+    """The ledger, for a reader. Raises Unreachable, WrongSetting and NotKnown for what fails
+    inside."""
     try:
-        async with open_database(url, size=2) as database:
+        async with open_database(address.url, size=2, pooling=address.pooling) as database:
             yield database
+    except EndedBySetting as error:
+        raise WrongSetting(f"the ledger can't be read: {error}") from None
     except DatabaseUnavailable:
         raise Unreachable(
             "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
@@ -74,24 +79,24 @@ async def meant_by(database: Database, text: str) -> str:
         raise
 
 
-async def recorded_progress(url: str, saga_id: str) -> Progress:
+async def recorded_progress(address: LedgerAddress, saga_id: str) -> Progress:
     """The progress of a saga as recorded in the ledger."""
-    async with reading(url) as database:
+    async with reading(address) as database:
         story = await show.saga(database, saga_id)
     return progress_of(story.saga, story.steps, story.waits)
 
 
-async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
+async def decided_by(address: LedgerAddress, saga_id: str, verb: str) -> str | None:
     """The actor that approved or rejected the payment, as recorded; None if there is none."""
-    async with reading(url) as database:
+    async with reading(address) as database:
         story = await show.saga(database, saga_id)
     wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
     return next((each.user_id for each in story.events if each.event_type == wanted), None)
 
 
-async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
+async def recorded_result(address: LedgerAddress, saga_id: str) -> dict[str, Any]:
     """The recorded result of a saga. Raises NotKnown for a saga that has not ended."""
-    progress = await recorded_progress(url, saga_id)
+    progress = await recorded_progress(address, saga_id)
     if progress.result is None:
         raise NotKnown(f"{saga_id} has no result: it is {progress.state}, and no run carries it")
     return progress.result
