@@ -1,24 +1,16 @@
 """The connection pool of the ledger's database, opened by its user, never at import."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import ClauseElement
 
 from ledger.errors import DatabaseUnavailable
-
-# Core renders these once per statement; on the hot path psycopg runs the text as it is.
-_DIALECT = psycopg_dialect()  # type: ignore[no-untyped-call]
-_POSITIONAL = psycopg_dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 Connection = AsyncConnection[DictRow]
 
@@ -36,29 +28,6 @@ UNAVAILABLE = (
 
 # Another transaction was in the way, and the server is well; psycopg calls these operational too.
 RACES = (errors.SerializationFailure, errors.DeadlockDetected)
-
-
-def compiled(statement: ClauseElement) -> str:
-    """The SQL text of a Core statement, with psycopg's named parameters."""
-    return str(statement.compile(dialect=_DIALECT))
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement in the form the server reads, `$1` for the value of the first name."""
-
-    text: str
-    names: tuple[str, ...]
-
-    def values(self, given: Mapping[str, str | None]) -> list[str | None]:
-        """The values in the order of the statement, as text. Raises KeyError for a missing one."""
-        return [given[name] for name in self.names]
-
-
-def positional(statement: ClauseElement) -> Statement:
-    """Compiles a Core statement for the hot path: its text goes to the server unchanged."""
-    made = cast(SQLCompiler, statement.compile(dialect=_POSITIONAL))
-    return Statement(str(made), tuple(made.positiontup or ()))
 
 
 class Database:

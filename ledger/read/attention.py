@@ -8,8 +8,9 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.saga import SAGA, SagaState, saga_name
 from ledger.aggregates.saga_step import STEP, StepState
-from ledger.database import Database, compiled
+from ledger.database import Database
 from ledger.read.cursors import reading
+from ledger.rendering import compiled
 
 
 class Waits(BaseModel):

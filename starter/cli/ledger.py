@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ledger.audit.verify import Verified
     from ledger.database import Database
     from ledger.read.attention import Waits
-    from ledger.read.show import SagaStory
+    from ledger.read.sagas import SagaStory
 
 _LIMIT = click.IntRange(min=1, max=100_000)
 
@@ -35,7 +35,7 @@ def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
         return
 
     async def work(database: "Database") -> "list[SagaState]":
-        from ledger.read.show import sagas
+        from ledger.read.sagas import sagas
 
         return await sagas(database, open_only=open_only, limit=limit)
 
@@ -100,14 +100,14 @@ def saga(saga: str, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":
-        from ledger.read.show import saga as saga_story
+        from ledger.read.sagas import saga as saga_story
 
         return await saga_story(database, await _saga_id(database, saga))
 
     story = with_ledger(work)
     if as_json:
         steps = [_step_document(step) for step in story.steps]
-        written = [event.model_dump(mode="json") for event in story.events]
+        written = [event.document() for event in story.events]
         output.document({**_saga_document(story.saga), "steps": steps, "events": written})
         return
     _tell(story)
@@ -115,7 +115,7 @@ def saga(saga: str, as_json: bool) -> None:
 
 async def _saga_id(database: "Database", text: str) -> str:
     from starter.client.errors import NotKnown
-    from starter.client.recorded import meant_by
+    from starter.client.reading import meant_by
 
     found = await meant_by(database, text)
     if not found.startswith("saga/"):
