@@ -71,11 +71,10 @@ class AggregateType:
         """The names of the columns that hold JSON."""
         return frozenset(column.name for column in self.columns.columns if column.is_json)
 
-    @cached_property
+    @property
     def selection(self) -> str:
-        """`SELECT ... FROM ...` of the fields of the state, to be followed by conditions."""
-        fields = ", ".join(f'"{name}"' for name in self.state.model_fields)
-        return f"SELECT {fields} FROM ledger.{self.columns.name}"
+        """`SELECT * FROM` the state table, to be followed by conditions: see `state_of`."""
+        return f"SELECT * FROM ledger.{self.columns.name}"
 
     @property
     def table(self) -> "Table":

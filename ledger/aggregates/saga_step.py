@@ -122,6 +122,14 @@ class StepAttentionRequested(Event):
     undoing: bool
 
 
+class StepUndoDelayed(Event):
+    """The undo had no success in `tries` tries and is tried again; `reason` is the last answer."""
+
+    reason: str
+    epoch: int
+    tries: int
+
+
 class StepRetryRequested(Event):
     """An operator requested another try of the step or its undo; `tries` had no success so far."""
 
@@ -168,6 +176,11 @@ class StepState(State):
     attention: str | None = None
     # The epoch in which a person was asked last, or said something.
     asked_in: int = 0
+
+    @property
+    def is_undo_delayed(self) -> bool:
+        """Whether the undo of the step had no success so far and is tried again."""
+        return self.undo_tries > 0 and self.attention is None and self.state not in ENDED
 
     @property
     def undecided(self) -> bool:
@@ -226,20 +239,24 @@ def evolve(state: StepState | None, event: Event) -> StepState:
             tries = "undo_tries" if event.undoing else "tries"
             changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
             return state.model_copy(update=changed)
+        case StepUndoDelayed():
+            delayed = {"undo_tries": event.tries, "reason": event.reason, "asked_in": event.epoch}
+            return state.model_copy(update=delayed)
         case _:
             # Nobody is asked any more, however it ended.
             return state.model_copy(update={"attention": None, **_ended(event)})
 
 
 def comes_late(state: StepState, event: Event) -> bool:
-    """Whether an escalation or an operator's `retry` was recorded before and the step has gone on
-    since: two workers may have had the same task."""
-    if not isinstance(event, StepAttentionRequested | StepRetryRequested):
+    """Whether an escalation, a delay or an operator's `retry` was recorded before and the step has
+    gone on since: two workers may have had the same task."""
+    if not isinstance(event, StepAttentionRequested | StepRetryRequested | StepUndoDelayed):
         return False
-    known = (state.asked_in, state.undo_tries if event.undoing else state.tries)
+    undoing = isinstance(event, StepUndoDelayed) or event.undoing
+    known = (state.asked_in, state.undo_tries if undoing else state.tries)
     comes = (event.epoch, event.tries)
     # A `retry` answers the question that was asked after as many tries.
-    return comes < known or (comes == known and isinstance(event, StepAttentionRequested))
+    return comes < known or (comes == known and not isinstance(event, StepRetryRequested))
 
 
 def _ended(event: Event) -> Json:
@@ -294,6 +311,7 @@ STEP = AggregateType(
         StepFailed,
         StepUndone,
         StepAttentionRequested,
+        StepUndoDelayed,
         StepRetryRequested,
         StepSkipped,
         StepResolved,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A list that is readable without Temporal does not wait for long.
+_CONNECT_S = 5.0
+
 
 def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
     """The result of `work`, called with a connected client."""
@@ -30,13 +33,39 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
     return _run(connected())
 
 
+def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") -> T:
+    """The result of `work`, called with the ledger and with a client, or with None and the reason
+    why Temporal can't be reached."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from starter.client.client import Amends
+    from starter.client.reading import reading
+
+    url = _audit_url()
+
+    async def connected() -> T:
+        async with reading(url) as database:
+            quiet = Runtime(telemetry=TelemetryConfig(logging=None))
+            connecting = Amends.connect(runtime=quiet)
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    amends = await connecting
+            except (Unreachable, TimeoutError) as error:
+                why = str(error) or f"Temporal did not answer within {_CONNECT_S:g} s"
+                return await work(database, None, why)
+            try:
+                return await work(database, amends, "")
+            finally:
+                await connecting.__aexit__(None, None, None)
+
+    return _run(connected())
+
+
 def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """The result of `work`, called with the ledger as its auditor reads it."""
     from starter.client.reading import reading
 
-    url = setting("AMENDS_AUDIT_URL", settings())
-    if url is None:
-        raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
+    url = _audit_url()
 
     async def connected() -> T:
         async with reading(url) as database:
@@ -50,6 +79,13 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     gc.freeze()
     gc.enable()
     return asyncio.run(work)
+
+
+def _audit_url() -> str:
+    url = setting("AMENDS_AUDIT_URL", settings())
+    if url is None:
+        raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
+    return url
 
 
 def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:

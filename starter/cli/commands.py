@@ -14,6 +14,7 @@ COMMANDS = {
     **dict.fromkeys(("plan", "apply", "rollback"), "changes"),
     "schedule": "schedules",
     **dict.fromkeys(("payments", "resources"), "lists"),
+    "waiting": "waiting",
     **dict.fromkeys(("sagas", "saga"), "ledger"),
     **dict.fromkeys(("retry", "skip", "resolve"), "operator_actions"),
     "sweep": "sweep",

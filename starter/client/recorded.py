@@ -5,9 +5,17 @@ from typing import Any
 from ledger.aggregates.saga import SagaState
 from ledger.aggregates.saga_step import StepState
 from ledger.read.sagas import saga as saga_story
+from ledger.read.waits import Waiting
 from starter.client.errors import NotKnown
 from starter.client.reading import reading
-from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.progress import (
+    Progress,
+    StepProgress,
+    Wait,
+    decision_wait,
+    orphan_wait,
+    step_wait,
+)
 from workflows.contract.updates import Verb, verbs
 
 
@@ -15,7 +23,7 @@ async def recorded_progress(url: str, saga_id: str) -> Progress:
     """The progress of a saga as recorded in the ledger."""
     async with reading(url) as database:
         story = await saga_story(database, saga_id)
-    return progress_of(story.saga, story.steps)
+    return progress_of(story.saga, story.steps, story.waits)
 
 
 async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
@@ -34,23 +42,51 @@ async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
     return progress.result
 
 
-def progress_of(saga: SagaState, steps: list[StepState]) -> Progress:
+def progress_of(saga: SagaState, steps: list[StepState], waits: list[Waiting]) -> Progress:
     """The rows of a saga in the form of the query `progress`."""
     shown = [_step_of(saga, step) for step in steps]
-    state: str = saga.state
-    waits_for = ""
-    for standing in ("needs_attention", "resolving"):
-        if stuck := [step.name for step in shown if step.state == standing]:
-            state, waits_for = standing, ", ".join(stuck)
-            break
+    told = [wait_of(each) for each in waits]
+    state, waits_for = standing_of(saga, told)
     return Progress(
         saga_id=saga.workflow_id,
         kind=saga.kind,
         state=state,
         waits_for=waits_for,
         reason=saga.cause,
+        waits=told,
         steps=shown,
         result=saga.result,
+    )
+
+
+def standing_of(saga: SagaState, waits: list[Wait]) -> tuple[str, str]:
+    """The state that people see, and what the saga waits for: those of its worst steps, as the
+    search attributes `SagaState` and `SagaStep` say them."""
+    for state in _WORST_FIRST:
+        if named := [wait.waits_for for wait in waits if wait.state == state]:
+            return state, ", ".join(named)
+    return saga.state, ""
+
+
+_WORST_FIRST = ("orphaned", "needs_attention", "resolving", "compensating", "running")
+
+
+def wait_of(waiting: Waiting) -> Wait:
+    """What waits, in the form of the query `progress`."""
+    saga = waiting.saga
+    if waiting.step is not None:
+        step = _step_of(saga, waiting.step).model_copy(update={"since": waiting.since})
+        wait = step_wait(saga.workflow_id, step, undoing=waiting.undoing)
+        assert wait is not None, waiting
+        return wait
+    if waiting.state == "orphaned":
+        return orphan_wait(waiting.since, f"its run is recorded as lost ({saga.lost})")
+    return decision_wait(
+        saga.workflow_id,
+        saga.waits_for or "",
+        saga.waits_on or "",
+        waiting.since,
+        saga.waits_until,
     )
 
 
@@ -61,6 +97,9 @@ def _step_of(saga: SagaState, step: StepState) -> StepProgress:
     if step.attention is not None and not saga.closed:
         more = {"detail": step.attention, "verbs": verbs_of(saga, step)}
         return StepProgress.model_validate({**told, "state": "needs_attention", **more})
+    if step.is_undo_delayed and undoing:
+        more = {"verbs": verbs_of(saga, step)}
+        return StepProgress.model_validate({**told, "state": "undoing", **more})
     states = {
         "started": "running",
         "unknown": "resolving" if saga.state == "running" else "unknown",

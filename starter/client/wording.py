@@ -1,7 +1,6 @@
 """Words sagas for people: the request and the progress, each in one line."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 from iso4217 import Currency
@@ -12,7 +11,7 @@ from starter.client.kinds import Request
 from workflows.contract.agent import AgentRequest, PolicyRequest
 from workflows.contract.change import ChangeRequest, RollbackRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Progress
+from workflows.contract.progress import Progress, StepProgress, action_commands
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
@@ -94,6 +93,9 @@ def standing(progress: Progress) -> str:
     saga_id = progress.saga_id
     if progress.result is not None:
         return f"{saga_id}: {_ending(progress.result)}"
+    if progress.state in ("orphaned", "paused"):
+        wait = progress.waits[0]
+        return f"{saga_id} is {progress.state} ({wait.why}): {', or '.join(wait.commands)}"
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":
@@ -114,7 +116,7 @@ def _operator_action(progress: Progress) -> str | None:
         others = progress.waits_for.count(", ")
         more = f" (so do {others} more steps)" if others else ""
         why = f"{step.name} needs an operator{more}: {step.detail}"
-        return f"{progress.saga_id}: {why}: {commands(progress.saga_id, step.name, step.verbs)}"
+        return f"{progress.saga_id}: {why}: {_commands(progress, step)}"
     if step := steps.get("resolving"):
         why = f"the outcome of {step.name} is in doubt ({step.detail})"
         return f"{progress.saga_id}: {why}: amends saga {progress.saga_id} follows it"
@@ -122,19 +124,11 @@ def _operator_action(progress: Progress) -> str | None:
     if again is None or not progress.waits_for:
         return None
     why = f"the undo of {again.name} had no success in {again.tries} tries ({again.detail})"
-    return f"{progress.saga_id}: {why}: {commands(progress.saga_id, again.name, again.verbs)}"
+    return f"{progress.saga_id}: {why}: {_commands(progress, again)}"
 
 
-def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
-    """The commands of the operator actions on a step, in a line."""
-    of = f"{saga_id} {shlex.quote(step)}"
-    outcome = "" if "skip" in verbs else " --outcome done|failed"
-    said = {
-        "retry": f"amends retry {of}",
-        "skip": f"amends skip {of} --reason TEXT",
-        "resolve": f"amends resolve {of} --evidence TEXT{outcome}",
-    }
-    return ", or ".join(said[verb] for verb in verbs)
+def _commands(progress: Progress, step: StepProgress) -> str:
+    return ", or ".join(action_commands(progress.saga_id, step.name, step.verbs))
 
 
 def notes(progress: Progress) -> list[str]:

@@ -54,7 +54,7 @@ async def test_a_saga_is_found_by_where_it_waits_and_its_page_tells_that_and_sum
         "SagaStep": "approval",
         "SagaActor": f"agent:{agent}",
         "SagaSubjects": [f"agent/{agent}"],
-        "SagaNeedsAttention": False,
+        "SagaNeedsAttention": True,
     }
     details = await current_details(handle)
     assert f"**{saga_of(request)}** is **running**, waits for **approval**" in details

@@ -211,11 +211,14 @@ def test_a_group_alone_prints_its_help_and_no_sentence_of_it_is_cut(
     ("commands", "told"),
     [
         (
-            "approve payment/x, cancel x, agent register bot --user u, schedule list, "
+            "capture payment/x, cancel x, agent register bot --user u, schedule list, "
             "rollback --to before:x --at PT1H",
             "Temporal at 127.0.0.1:1 can't be reached: run amends up",
         ),
-        ("sagas, saga x, log, show x, verify, agent list", "AMENDS_AUDIT_URL is not set"),
+        (
+            "sagas, saga x, log, show x, verify, agent list, waiting, approve x",
+            "AMENDS_AUDIT_URL is not set",
+        ),
         ("env", "no amends up runs in this folder"),
     ],
 )
