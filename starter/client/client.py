@@ -26,7 +26,6 @@ from starter.client.wording import details, summary
 from workflows.contract.kinds import SWEEPS
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept
-from workflows.engine.workflow import SUBMITTED_BY
 
 _LINGER_S = 0.2
 
@@ -78,7 +77,6 @@ class Amends(Follow, Decisions):
             # A repeat meets the run that is open, or starts a short one that records it.
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            memo={SUBMITTED_BY: attempt},
             static_summary=summary(request),
             static_details=details(request),
         )

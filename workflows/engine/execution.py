@@ -34,6 +34,8 @@ class Execution(Generic[RequestT, ResultT]):
         self.lifecycle = Lifecycle()
         self.saga: Saga | None = None
         self.failure: FailureError | None = None
+        # Before, only updates that came with the start were looked at.
+        self.has_begun = False
         self._story = story
         self._telling: asyncio.Task[ResultT] | None = None
         self._cancelled_by: By | None = None
@@ -41,6 +43,7 @@ class Execution(Generic[RequestT, ResultT]):
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
         """Carry out the whole run. Cancellation reaches it here and nowhere deeper: it compensates
         the saga instead of tearing it down, however often it comes."""
+        self.has_begun = True
         whole = asyncio.create_task(self._from_input_to_end(raw))
         while not whole.done():
             try:
