@@ -1,8 +1,9 @@
 """Runs a command's work with a client or with the ledger, as the settings say."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+import gc
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starter.client.environment import ledger_address, settings
 from starter.client.errors import Unreachable, WrongSetting
@@ -30,7 +31,7 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
         async with Amends.connect(runtime=quiet) as amends:
             return await work(amends)
 
-    return asyncio.run(connected())
+    return _run(connected())
 
 
 def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") -> T:
@@ -39,7 +40,7 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
     from temporalio.runtime import Runtime, TelemetryConfig
 
     from starter.client.client import Amends
-    from starter.client.recorded import reading
+    from starter.client.reading import reading
 
     address = _ledger()
 
@@ -58,12 +59,12 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
             finally:
                 await connecting.__aexit__(None, None, None)
 
-    return asyncio.run(connected())
+    return _run(connected())
 
 
 def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """The result of `work`, called with the ledger as its auditor reads it."""
-    from starter.client.recorded import reading
+    from starter.client.reading import reading
 
     address = _ledger()
 
@@ -71,7 +72,14 @@ def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
         async with reading(address) as database:
             return await work(database)
 
-    return asyncio.run(connected())
+    return _run(connected())
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    # What was imported up to now is no garbage: see `starter.cli.main`.
+    gc.freeze()
+    gc.enable()
+    return asyncio.run(work)
 
 
 def _ledger() -> "LedgerAddress":
