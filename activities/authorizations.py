@@ -6,7 +6,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from temporalio import activity
 
 from activities.step import Claim, Request
@@ -53,13 +53,15 @@ class Authorize(Request):
 
 
 class Authorized(Request):
-    """The current state of an authorization."""
+    """The current state of an authorization; `admitted` is the request of the saga, where this
+    answer opened it."""
 
     authorization_id: str
     state: str
     reason: str | None = None
     expires_at: datetime | None = None
     transfer_id: str | None = None
+    admitted: dict[str, JsonValue] | None = None
 
 
 class Approve(Request):
@@ -109,7 +111,8 @@ class AuthorizationActivities:
             lambda loaded: decide(loaded, claim.saga_id, authorization_id, request),
             windows_of=request.agent_id,
         )
-        return await self._standing(authorization_id)
+        standing = await self._standing(authorization_id)
+        return standing.model_copy(update={"admitted": claim.admitted})
 
     async def _standing(self, authorization_id: str) -> Authorized:
         # Read anew: a run that took over must see what a person decided in the meantime.

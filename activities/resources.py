@@ -19,6 +19,7 @@ from activities.resource_change import (
     Applied,
     ApplyResource,
     KnownResources,
+    PastResources,
     ReadPast,
     ReadResources,
     done_event,
@@ -41,8 +42,10 @@ from ledger.errors import Fenced, NotFound, StateRefused
 from ledger.read import environments as resource_history
 from ledger.read.current_state import state_of
 from ledger.read.environments import Rewound
+from ledger.reading import read
 from ledger.sagas.step_log import (
     Started,
+    StepClaim,
     StepOutcome,
     commit_step,
     finish_step,
@@ -72,30 +75,33 @@ class ResourceActivities:
     async def read_resources(self, claim: Claim, request: ReadResources) -> KnownResources:
         """Reads the recorded resources; the answer is stored, so that a take-over goes on with the
         same plan."""
+        step = claim.step_claim(request)
         known = KnownResources(
             resources=await resource_history.resources(
                 self._database, request.environment, request.names
             )
         )
-        return KnownResources.model_validate(await self._keep(claim, request, known))
+        kept = read(KnownResources, await self._keep(claim, step, known))
+        return kept.model_copy(update={"admitted": claim.admitted})
 
     @activity.defn
-    async def read_past(self, claim: Claim, request: ReadPast) -> Rewound:
+    async def read_past(self, claim: Claim, request: ReadPast) -> PastResources:
         """Reads the resources as they were and as they are; stored like `read_resources`.
 
         Raises StateRefused: `unknown_change`, `not_ended`, `in_the_future`.
         """
+        step = claim.step_claim(request)
         try:
             rewound = await resource_history.resources_at(
                 self._database, request.environment, request.to, request.names
             )
         except NotFound as error:
             raise StateRefused(str(error), "unknown_change") from error
-        return Rewound.model_validate(await self._keep(claim, request, rewound))
+        kept = read(PastResources, await self._keep(claim, step, rewound))
+        return kept.model_copy(update={"admitted": claim.admitted})
 
-    async def _keep(self, claim: Claim, request: Any, found: KnownResources | Rewound) -> Json:
-        result = found.model_dump(mode="json")
-        step = claim.step_claim(request)
+    async def _keep(self, claim: Claim, step: StepClaim, found: KnownResources | Rewound) -> Json:
+        result = found.model_dump(mode="json", exclude={"admitted"})
         return await commit_step(
             self._database, claim.author(), step, [], lambda _: Decision(result)
         )
@@ -315,7 +321,7 @@ def _answer(step: StepState) -> Applied:
     if step.state == "refused":
         reason, _, sentence = (step.reason or "").partition(": ")
         raise StateRefused(sentence, reason)
-    return Applied.model_validate(step.result)
+    return read(Applied, step.result)
 
 
 def _tables(step: StepState) -> int:

@@ -13,7 +13,7 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.errors import OUTSIDE_TRY, invalid_input
 from activities.orphans import Declared, Loss, OrphanedSagas, Standing
-from workflows.contract.admission import admit
+from workflows.contract.admission import read
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.decisions import SYSTEM
@@ -35,7 +35,7 @@ class RecoverySaga:
     @workflow.run
     async def run(self, *raw: Any) -> Recovered:
         """Validate the input as a `RecoveryRequest` and recover the saga."""
-        request = admit(raw, RecoveryRequest)
+        request = read(raw, RecoveryRequest)
         expected = recovery_id(request.saga_id, request.epoch)
         if workflow.info().workflow_id != expected:
             raise invalid_input([("workflow_id", "must be recovery/, the saga, / and the epoch")])

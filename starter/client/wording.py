@@ -4,9 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from iso4217 import Currency
-
-from ledger.aggregates.money import Money
+from ledger.aggregates.money import DECIMALS, Money
 from starter.client.advice import advice_on
 from starter.client.kinds import Request
 from workflows.contract.agent import AgentRequest, PolicyRequest
@@ -29,8 +27,11 @@ def money_text(money: Money) -> str:
 
 
 def amount_text(minor: int, currency: str) -> str:
-    """Minor units for people, with the currency's own count of decimals."""
-    decimals = Currency(currency).exponent or 0
+    """Minor units for people, with the currency's own count of decimals. Of a currency that this
+    version does not know (any more) nobody can say how many: the minor units."""
+    decimals = DECIMALS.get(currency)
+    if decimals is None:
+        return f"{minor:,} minor units of {currency}"
     return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency}"
 
 

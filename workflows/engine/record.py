@@ -5,8 +5,9 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
+from activities.errors import IN_PROGRESS, INVALID_INPUT, OUTSIDE_TRY, REUSED
 from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import End, Opened
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
@@ -18,16 +19,27 @@ class SagaRecord(SagaRun):
     async def open(self) -> Opened:
         """Claim the operation id, or take over what a closed run left open.
 
-        Raises ApplicationError `operation_id_reused`, `operation_in_progress`.
+        Raises ApplicationError `operation_id_reused`, `operation_in_progress`, and `InvalidInput`
+        for a new request that breaks the rules.
         """
-        opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open the saga")
+        opened = await self._open("open the saga")
         if opened.how == "reused":
             raise reused(self.saga_id)
         if opened.how == "other_run":
-            opened = await self._take_over(opened)
+            old, opened = opened.old, await self._take_over(opened)
+            opened = opened.model_copy(update={"old": old})
+        self.keep(opened.input)
         self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
         self.enter(LifecycleEvent(opened.state))
         return opened
+
+    async def _open(self, summary: str) -> Opened:
+        try:
+            return await self.ours(SagaActivities.open_saga, self.opening, summary=summary)
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == INVALID_INPUT:
+                raise refused(error.cause) from None
+            raise
 
     async def _take_over(self, opened: Opened) -> Opened:
         other = OtherRun(
@@ -57,7 +69,7 @@ class SagaRecord(SagaRun):
                 raise
         # An attempt of the closed run was still under way and has ended the saga meanwhile, or a
         # sweep has put on record that it was lost.
-        opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open it again")
+        opened = await self._open("open it again")
         if opened.how == "other_run" and opened.lost is not None:
             return await self._take_over(opened)
         if opened.how == "other_run":
@@ -78,13 +90,18 @@ class SagaRecord(SagaRun):
         self.enter(LifecycleEvent(end), result=stands)
         return stands
 
-    async def record_repeat(self, fingerprint: str, repeat: str) -> Opened:
+    async def record_repeat(self, fingerprint: Fingerprint, repeat: str) -> Opened:
         """Record a repeat: the same request, or another one under its id, came while the saga
         runs."""
         request = Repeat(fingerprint=fingerprint, repeat=repeat)
         return await self.ours(
             SagaActivities.record_repeat, self.claim(), request, summary="record a repeat"
         )
+
+
+def refused(cause: ApplicationError) -> ApplicationError:
+    """The failure of a new request that breaks the rules, as the activity found it."""
+    return ApplicationError(cause.message, *cause.details, type=INVALID_INPUT, non_retryable=True)
 
 
 def reused(saga_id: str) -> ApplicationError:

@@ -81,6 +81,18 @@ class SagaRun:
             NEEDS_ATTENTION.value_set(False),
         )
 
+    def keep(self, admitted: dict[str, Any] | None) -> None:
+        """Keep the request as it is on record, from an answer that tells it; one of an older
+        version does not."""
+        if admitted is not None:
+            self.opening = self.opening.model_copy(update={"input": admitted})
+
+    def introduce(self, actor: str, subjects: list[str]) -> None:
+        """Publish who asks and about what, of a request that is on record and that the rules of
+        today would not admit: what is not admitted is published nowhere."""
+        self.actor = actor
+        self._publish(ACTOR.value_set(actor), SUBJECTS.value_set(shortened(subjects)))
+
     def enter(self, event: LifecycleEvent, **changed: Any) -> None:
         """Enter the next phase, and show it. Raises ApplicationError `invalid_transition`."""
         self.lifecycle.on(event)

@@ -4,8 +4,9 @@ from typing import Any
 
 from temporalio import workflow
 
+from activities.errors import invalid_input
 from ledger.store.canonical_json import digest
-from workflows.contract.admission import admit
+from workflows.contract.admission import admit, read
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
 from workflows.engine.decisions import Asked, not_allowed
@@ -45,7 +46,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
     async def submit(self, *raw: Any) -> Progress:
         """Answer the request, sent with the start, when its decision is known. A request sent again
         is recorded and gets the first answer."""
-        request = self.admitted(raw)
+        request = self.read(raw)
         await workflow.wait_condition(
             lambda: self._lifecycle.is_recorded or self._lifecycle.has_ended
         )
@@ -64,18 +65,28 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
 
     @submit.validator
     def _check_submit(self, *raw: Any) -> None:
-        self.admitted(raw)
+        problems = self.problems_of(raw)
+        # Rules are for new requests: the one of this saga may be sent again under any.
+        if problems and not self._is_ours(self.read(raw)):
+            raise invalid_input(problems)
         if self._repeats >= MAX_REPEATS:
             raise not_allowed(
                 f"this request came {MAX_REPEATS} times while the saga runs: "
                 f"ask for its progress instead"
             )
 
+    def _is_ours(self, request: RequestT) -> bool:
+        if not self._lifecycle.is_recorded or self._execution.saga is None:
+            return False
+        ours, asked = self.saga.opening.fingerprint, request.fingerprint()
+        # Let through; the ledger, which has the first one, answers.
+        return asked.given == ours.given or asked.filled == ours.filled
+
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:
         """Compensate the saga, whatever it is doing, unless that comes too late. Answers when the
         compensation is recorded as begun."""
-        self._execution.cancel(admit(raw, By))
+        self._execution.cancel(read(raw, By))
         return await self._compensating()
 
     @cancel.validator
@@ -86,7 +97,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
 
     async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:
         """Hand a decision to the story and wait until it is recorded."""
-        asked = Asked(verb, admit(raw, By))
+        asked = Asked(verb, read(raw, By))
         self.saga.inbox.waiting.append(asked)
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:
