@@ -41,9 +41,11 @@ class ReadPast(Request):
 
 
 class PastResources(Rewound):
-    """The resources at a point and now; `admitted` is the request of the saga, where this answer
-    opened it."""
+    """The resources at a point and now; `outdated` says which rules of today the ones at that point
+    break, None of an answer of an older version; `admitted` is the request of the saga, where this
+    answer opened it."""
 
+    outdated: str | None = None
     admitted: dict[str, JsonValue] | None = None
 
 

@@ -14,6 +14,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import ATTEMPT, UNAVAILABLE_NOW, Failed
+from activities.providers.kinds import known_kinds
 from activities.providers.provider import Provider, ProviderRefused, ProviderUnavailable
 from activities.resource_change import (
     Applied,
@@ -26,6 +27,7 @@ from activities.resource_change import (
     undone_event,
 )
 from activities.resource_effects import Effects, Restored, Seen
+from activities.specs import spec_problems
 from activities.step import Claim, heartbeat
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.resource import (
@@ -97,10 +99,13 @@ class ResourceActivities:
             )
         except NotFound as error:
             raise StateRefused(str(error), "unknown_change") from error
-        kept = read(PastResources, await self._keep(claim, step, rewound))
+        past = PastResources(**vars(rewound), outdated=_outdated(rewound))
+        kept = read(PastResources, await self._keep(claim, step, past))
         return kept.model_copy(update={"admitted": claim.admitted})
 
-    async def _keep(self, claim: Claim, step: StepClaim, found: KnownResources | Rewound) -> Json:
+    async def _keep(
+        self, claim: Claim, step: StepClaim, found: KnownResources | PastResources
+    ) -> Json:
         result = found.model_dump(mode="json", exclude={"admitted"})
         return await commit_step(
             self._database, claim.author(), step, [], lambda _: Decision(result)
@@ -281,6 +286,16 @@ class ResourceActivities:
         return await undo_step(
             self._database, claim.author(), claim.step_claim(request), [Ref(name)], undo
         )
+
+
+def _outdated(rewound: Rewound) -> str:
+    """The rules of today that the resources of then break, in words."""
+    shapes = [(past.name, past.was) for past in rewound.past if past.was is not None]
+    return "; ".join(
+        f"present[{index}].{field}: {reason}"
+        for index, (name, shape) in enumerate(shapes)
+        for field, reason in spec_problems(shape.kind, name, shape.spec, known_kinds())
+    )
 
 
 def _undo_event(request: ApplyResource, saga_id: str, done: bool, restored: Restored) -> Event:

@@ -135,7 +135,8 @@ class Input(BaseModel):
         try:
             return Fingerprint(
                 given=digest(given),
-                filled=filled(written(self)),
+                # What recovery starts a saga with is all there is, whatever fields came since.
+                filled=sorted({filled(written(self)), filled(self.as_given())}),
                 spelled=spelled,
             )
         except (TypeError, ValueError):

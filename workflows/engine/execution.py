@@ -89,7 +89,8 @@ class Execution(Generic[RequestT, ResultT]):
     def _opening(self, request: RequestT, problems: list[tuple[str, str]]) -> Opening:
         # Not decided here: a replay would decide anew, by the rules of its day. Whoever opens the
         # saga decides, and of a request with problems nothing else is handed on.
-        kind, fingerprint = self._story.kind.name, request.fingerprint()
+        kind, full = self._story.kind.name, self._story.in_full(request)
+        fingerprint = request.fingerprint().also(full.fingerprint())
         try:
             its_id = operation_id(kind, request.operation_id)
         except ApplicationError:
@@ -103,7 +104,7 @@ class Execution(Generic[RequestT, ResultT]):
             kind=kind,
             operation_id=its_id,
             actor=SYSTEM if problems else request.actor,
-            input={} if problems else request.model_dump(mode="json"),
+            input={} if problems else full.model_dump(mode="json"),
             fingerprint=fingerprint,
             problems=problems,
             context={} if problems else dict(request.metadata),

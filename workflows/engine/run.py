@@ -68,6 +68,8 @@ class SagaRun:
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
+        # The request as it is on record, once that is known.
+        self.admitted: dict[str, Any] | None = None
         self.progress = Progress(saga_id=self.saga_id, kind=opening.kind, state=lifecycle.state)
         self._steps: dict[str, StepProgress] = {}
         # Whom the story waits for, however its steps stand.
@@ -85,7 +87,7 @@ class SagaRun:
         """Keep the request as it is on record, from an answer that tells it; one of an older
         version does not."""
         if admitted is not None:
-            self.opening = self.opening.model_copy(update={"input": admitted})
+            self.admitted = admitted
 
     def introduce(self, actor: str, subjects: list[str]) -> None:
         """Publish who asks and about what, of a request that is on record and that the rules of

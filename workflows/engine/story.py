@@ -59,11 +59,15 @@ class Story(Generic[RequestT, ResultT]):
         request: RequestT = read(raw, self.kind.request)
         return request
 
+    def in_full(self, request: RequestT) -> RequestT:
+        """The request with defaults that its own model does not know: the form that is stored."""
+        return request
+
     def as_admitted(self, request: RequestT) -> RequestT:
         """The request as it stands on record: a run goes on with that, and not with its own reading
         of it, since a default may have changed."""
-        stored = self.saga.opening.input
-        return self.read((stored,)) if stored else request
+        stored = self.saga.admitted
+        return request if stored is None else self.read((stored,))
 
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates that the saga is about, as opaque ids."""

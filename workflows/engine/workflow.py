@@ -78,9 +78,8 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
     def _is_ours(self, request: RequestT) -> bool:
         if not self._lifecycle.is_recorded or self._execution.saga is None:
             return False
-        ours, asked = self.saga.opening.fingerprint, request.fingerprint()
-        # Let through; the ledger, which has the first one, answers.
-        return asked.given == ours.given or asked.filled == ours.filled
+        # Let through: the ledger, which has the first one, knows.
+        return request.fingerprint().resembles(self.saga.opening.fingerprint)
 
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:
