@@ -8,7 +8,7 @@ import click
 
 from starter.cli import options, output
 from starter.client.advice import advice_on
-from starter.client.errors import BadRequest
+from starter.client.errors import BadRequest, Unreachable
 
 if TYPE_CHECKING:
     from ledger.database import Database
@@ -60,21 +60,42 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
 
     FILE is YAML; - reads stdin.
     """
+    from starter.cli.planning import valid_change
     from starter.cli.story import submit
+    from starter.client.validation import checked
+    from workflows.contract.change import ChangeRequest
 
-    return submit(_change(file, asked).request, as_json=as_json, detach=detach, wait=wait)
+    fields = _fields(file, asked)
+    # Under an id of its own it may have been submitted before.
+    repeated = "operation_id" in fields
+    written = {**_new(), **fields}
+    request = checked(ChangeRequest, written, repeated=repeated)
+    if not repeated:
+        valid_change(request)
+    try:
+        return submit(request, written, as_json=as_json, detach=detach, wait=wait)
+    except Unreachable:
+        valid_change(request)
+        raise
 
 
 def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
     """The change in a file; the options of the command line override its fields."""
-    from starter.cli.documents import read_yaml
     from starter.cli.planning import valid_change
     from starter.client.validation import checked
     from workflows.contract.change import ChangeRequest
 
-    fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
-    request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
-    return valid_change(request)
+    return valid_change(checked(ChangeRequest, {**_new(), **_fields(file, asked)}))
+
+
+def _fields(file: str, asked: dict[str, Any]) -> dict[str, Any]:
+    from starter.cli.documents import read_yaml
+
+    return {**read_yaml(file), **_said(asked)}
+
+
+def _new() -> dict[str, Any]:
+    return {"operation_id": options.new_operation_id(), "actor": options.person(None)}
 
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:
@@ -126,9 +147,14 @@ def rollback(
 
     if plan_only and at:
         raise BadRequest("--plan shows what a rollback would do now: leave out --at")
-    fields = {"actor": options.person(None), **_said(asked), "resources": list(resources) or None}
+    fields = {"actor": options.person(None), **_said(asked)}
+    if resources:
+        fields["resources"] = list(resources)
     name = operation_id or options.new_operation_id()
-    request = checked(RollbackRequest, fields if at else {"operation_id": name, **fields})
+    # Under an id of its own it may have been submitted before.
+    repeated = operation_id is not None and not at and not plan_only
+    written = fields if at else {"operation_id": name, **fields}
+    request = checked(RollbackRequest, written, repeated=repeated)
     check_rollback(request)
     if at or request.to.isdigit():
         _check_point(request)
@@ -136,7 +162,7 @@ def rollback(
         return _schedule(name, request, at, as_json)
     if plan_only:
         return _plan_rollback(request, as_json)
-    return submit(request, as_json=as_json, detach=detach, wait=wait)
+    return submit(request, written, as_json=as_json, detach=detach, wait=wait)
 
 
 def _check_point(request: "RollbackRequest") -> None:

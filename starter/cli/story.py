@@ -7,8 +7,11 @@ import click
 
 from starter.cli import output
 from starter.cli.client import with_amends
+from starter.client.errors import Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starter.client.client import Amends
     from starter.client.kinds import Request
     from workflows.contract.progress import Progress
@@ -25,13 +28,22 @@ class ProgressView(Protocol):
         """Show the progress of a saga."""
 
 
-def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: bool = False) -> int:
-    """Submit, follow until the saga ends or waits for a person, print its state; returns the exit
-    status."""
+def submit(
+    request: "Request",
+    written: "Mapping[str, Any]",
+    *,
+    as_json: bool,
+    detach: bool = False,
+    wait: bool = False,
+) -> int:
+    """Submit a request as it is written, follow until the saga ends or waits for a person, print
+    its state; returns the exit status."""
+
+    from starter.client.validation import checked
 
     async def work(amends: "Amends") -> "Progress":
         with _view(as_json) as view:
-            last = await amends.submit(request)
+            last = await amends.submit(request, written=written)
             view.tell(last)
             if detach or last.result is not None or (last.needs_person and not wait):
                 return last
@@ -40,7 +52,12 @@ def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: boo
                 last = progress
             return last
 
-    progress = with_amends(work)
+    try:
+        progress = with_amends(work)
+    except Unreachable:
+        # Nobody can say whether it was submitted before: then it has to be good by itself.
+        checked(type(request), written)
+        raise
     say(progress, as_json=as_json)
     return status_of(progress)
 
@@ -61,10 +78,11 @@ def document_of(progress: "Progress") -> dict[str, Any]:
     """The result with `saga_id`; the progress of a saga that has not ended."""
     if progress.result is None:
         return progress.model_dump(mode="json")
+    from ledger.reading import read
     from starter.client.kinds import kind_of_saga
 
     # Read by its model: in the order of the fields, whatever the ledger's JSON made of it.
-    result = kind_of_saga(progress.saga_id).result.model_validate(progress.result)
+    result = read(kind_of_saga(progress.saga_id).result, progress.result)
     return {"saga_id": progress.saga_id, **result.model_dump(mode="json")}
 
 

@@ -56,11 +56,14 @@ class Amends(Follow, Decisions):
 
         return Connecting(connected())
 
-    async def submit(self, request: Request) -> Progress:
+    async def submit(
+        self, request: Request, *, written: Mapping[str, Any] | None = None
+    ) -> Progress:
         """Submit a request; returns once its decision is known or the saga has properly started.
 
         Repeat it under the same operation id until it is answered: there is one effect, and each
-        repeat gets the first answer. Raises InvalidInput, OperationIdReused, OperationInProgress,
+        repeat gets the first answer. `written` is the JSON that the request was read from, to be
+        sent as it is. Raises InvalidInput, OperationIdReused, OperationInProgress,
         NoWorker, SagaFailed.
         """
         kind = kind_of(request)
@@ -69,9 +72,11 @@ class Amends(Follow, Decisions):
         saga_id = kind.saga_id(request.operation_id)
         # A new update each time: an attempt under an old id would not be recorded as a repeat.
         attempt = uuid4().hex
+        # What it leaves out stays open: the saga fills in its defaults, once.
+        given = request.as_given() if written is None else dict(written)
         start: WithStartWorkflowOperation[Any, Result] = WithStartWorkflowOperation(
             kind.workflow,
-            request,
+            given,
             id=saga_id,
             task_queue=self._queue(kind.queue),
             result_type=kind.result,
@@ -84,7 +89,7 @@ class Amends(Follow, Decisions):
         )
         update = self.client.execute_update_with_start_workflow(
             "submit",
-            request,
+            given,
             start_workflow_operation=start,
             id=attempt,
             result_type=Progress,
@@ -95,6 +100,27 @@ class Amends(Follow, Decisions):
             async with translated(saga_id):
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
+        except SagaEnded:
+            return await self._ended(saga_id)
+        except InvalidInput as refusal:
+            return await self._submitted_before(saga_id, given, refusal)
+
+    async def _submitted_before(
+        self, saga_id: str, given: Mapping[str, Any], refusal: InvalidInput
+    ) -> Progress:
+        """The answer to a request that is not admitted as a new one. The update was refused before
+        the run could know its saga; the run itself answers a repeat. Raises the refusal."""
+        progress = await self._query(saga_id)
+        if progress.state == "pending":
+            raise refusal
+        if progress.result is not None:
+            return progress
+        handle = self.client.get_workflow_handle(saga_id)
+        try:
+            async with translated(saga_id):
+                again = handle.execute_update("submit", given, result_type=Progress)
+                answer: Progress = await self._answered(saga_id, again)
+                return answer
         except SagaEnded:
             return await self._ended(saga_id)
 

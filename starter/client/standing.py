@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowHandle
 
+from ledger.reading import read
 from starter.client.environment import setting
 from starter.client.errors import NotAllowed, NotKnown, NoWorker
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
-from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
@@ -59,7 +59,7 @@ class Standing:
         except NotKnown:
             if (url := self._audit_url()) is None:
                 raise
-            recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
+            recorded: Result = read(kind.result, await recorded_result(url, saga_id))
             return recorded
 
     async def find(self, text: str) -> str:

@@ -13,15 +13,16 @@ from typing import Any, Protocol, TypeVar, cast
 
 import pydantic
 import pydantic_core
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import (
     PydanticJSONPlainPayloadConverter,
     PydanticPayloadConverter,
 )
 from temporalio.converter import DataConverter
+from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import invalid_input, problems_of
+from activities.errors import INVALID_INPUT, invalid_input, problems_of
 from ledger import reading
 from ledger.sagas.fingerprint import Fingerprint
 
@@ -118,6 +119,29 @@ def read(raw: tuple[Any, ...], model: type[Model]) -> Model:
             return cast(Model, reading.read_json(model, text))
         except pydantic.ValidationError:
             raise invalid_input(problems_of(error)) from None
+
+
+def problems_with(raw: tuple[Any, ...], model: type[BaseModel]) -> list[tuple[str, str]]:
+    """The rules of a model that the one argument breaks: field and reason."""
+    try:
+        admit(raw, model)
+    except ApplicationError as error:
+        return problems_in(error)
+    return []
+
+
+def problems_in(refusal: ApplicationError) -> list[tuple[str, str]]:
+    """Field and reason of each problem that the failure `InvalidInput` names."""
+    return [(problem["field"], problem["reason"]) for problem in refusal.details]
+
+
+def raise_if_refused(error: ActivityError) -> None:
+    """Raise `InvalidInput`, without a cause, if the activity has refused the input of the run."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == INVALID_INPUT:
+        raise ApplicationError(
+            cause.message, *cause.details, type=INVALID_INPUT, non_retryable=True
+        ) from None
 
 
 def _text(raw: tuple[Any, ...]) -> bytes:

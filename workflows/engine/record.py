@@ -5,10 +5,11 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import IN_PROGRESS, INVALID_INPUT, OUTSIDE_TRY, REUSED
+from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
 from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import End, Opened
+from workflows.contract.admission import raise_if_refused
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
 
@@ -37,8 +38,7 @@ class SagaRecord(SagaRun):
         try:
             return await self.ours(SagaActivities.open_saga, self.opening, summary=summary)
         except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.type == INVALID_INPUT:
-                raise refused(error.cause) from None
+            raise_if_refused(error)
             raise
 
     async def _take_over(self, opened: Opened) -> Opened:
@@ -97,11 +97,6 @@ class SagaRecord(SagaRun):
         return await self.ours(
             SagaActivities.record_repeat, self.claim(), request, summary="record a repeat"
         )
-
-
-def refused(cause: ApplicationError) -> ApplicationError:
-    """The failure of a new request that breaks the rules, as the activity found it."""
-    return ApplicationError(cause.message, *cause.details, type=INVALID_INPUT, non_retryable=True)
 
 
 def reused(saga_id: str) -> ApplicationError:

@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import INVALID_INPUT
 from ledger.sagas.saga_log import Compensation
-from workflows.contract.admission import SagaRequest, admit, read
+from workflows.contract.admission import SagaRequest, admit, problems_in, read
 from workflows.contract.fields import Input
 from workflows.contract.kinds import SagaKind
 from workflows.contract.updates import By
@@ -50,7 +50,7 @@ class Story(Generic[RequestT, ResultT]):
         except ApplicationError as error:
             if error.type != INVALID_INPUT:
                 raise
-            return [(problem["field"], problem["reason"]) for problem in error.details]
+            return problems_in(error)
         return []
 
     def read(self, raw: tuple[Any, ...]) -> RequestT:
