@@ -43,6 +43,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         """Authorize the payment, wait for approval and capture where needed, send the transfer,
         settle."""
         hold = await self._authorize(request)
+        request = self.as_admitted(request)
         if hold.state == "pending_approval":
             hold = await self._approval(hold)
         self.saga.decided(hold.state, hold.reason)

@@ -1,7 +1,7 @@
 """`amends plan`, `apply`, `rollback`: the changes of an environment."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import click
 
 from starter.cli import options, output
 from starter.client.advice import advice_on
-from starter.client.errors import AmendsError, BadRequest
+from starter.client.errors import AmendsError, BadRequest, Unreachable
 
 if TYPE_CHECKING:
     from ledger.database import Database
@@ -68,22 +68,48 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
     FILE is YAML; - reads stdin. Each apply is a new operation, unless the file or --operation-id
     names one.
     """
-    change = _change(file, asked)
-    return _carry_out(
-        change.request, lambda: _plan_of(change), as_json=as_json, detach=detach, wait=wait
-    )
-
-
-def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
-    """The change in a file; the options of the command line override its fields."""
-    from starter.cli.documents import read_yaml
     from starter.cli.planning import valid_change
     from starter.client.validation import checked
     from workflows.contract.change import ChangeRequest
 
-    fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
-    request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
-    return valid_change(request)
+    fields = _fields(file, asked)
+    # Under an id of its own it may have been submitted before.
+    repeated = "operation_id" in fields
+    written = {**_new(), **fields}
+    request = checked(ChangeRequest, written, repeated=repeated)
+    if not repeated:
+        valid_change(request)
+    try:
+        return _carry_out(
+            request,
+            written,
+            lambda: _plan_of(valid_change(request)),
+            as_json=as_json,
+            detach=detach,
+            wait=wait,
+        )
+    except Unreachable:
+        valid_change(request)
+        raise
+
+
+def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
+    """The change in a file; the options of the command line override its fields."""
+    from starter.cli.planning import valid_change
+    from starter.client.validation import checked
+    from workflows.contract.change import ChangeRequest
+
+    return valid_change(checked(ChangeRequest, {**_new(), **_fields(file, asked)}))
+
+
+def _fields(file: str, asked: dict[str, Any]) -> dict[str, Any]:
+    from starter.cli.documents import read_yaml
+
+    return {**read_yaml(file), **_said(asked)}
+
+
+def _new() -> dict[str, Any]:
+    return {"operation_id": options.new_operation_id(), "actor": options.person(None)}
 
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:
@@ -134,9 +160,14 @@ def rollback(
 
     if plan_only and at:
         raise BadRequest("--plan shows what a rollback would do now: leave out --at")
-    fields = {"actor": options.person(None), **_said(asked), "resources": list(resources) or None}
+    fields = {"actor": options.person(None), **_said(asked)}
+    if resources:
+        fields["resources"] = list(resources)
     name = operation_id or options.new_operation_id()
-    request = checked(RollbackRequest, fields if at else {"operation_id": name, **fields})
+    # Under an id of its own it may have been submitted before.
+    repeated = operation_id is not None and not at and not plan_only
+    written = fields if at else {"operation_id": name, **fields}
+    request = checked(RollbackRequest, written, repeated=repeated)
     check_rollback(request)
     if at or request.to.isdigit():
         _check_point(request)
@@ -145,7 +176,12 @@ def rollback(
     if plan_only:
         return _show_plan(_plan_of_rollback(request), request.allow_irreversible, as_json)
     return _carry_out(
-        request, lambda: _plan_of_rollback(request), as_json=as_json, detach=detach, wait=wait
+        request,
+        written,
+        lambda: _plan_of_rollback(request),
+        as_json=as_json,
+        detach=detach,
+        wait=wait,
     )
 
 
@@ -193,6 +229,7 @@ def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> 
 
 def _carry_out(
     request: "ChangeRequest | RollbackRequest",
+    written: "Mapping[str, Any]",
     plan_now: "Callable[[], Plan]",
     *,
     as_json: bool,
@@ -202,7 +239,7 @@ def _carry_out(
     """Submit and follow; where nothing was done now, say so first, with the state as it is now."""
     from starter.cli.story import carried, document_of, say, status_of
 
-    progress = carried(request, as_json=as_json, detach=detach, wait=wait)
+    progress = carried(request, written, as_json=as_json, detach=detach, wait=wait)
     if progress.result is None or not progress.did_nothing:
         say(progress, as_json=as_json)
         return status_of(progress)

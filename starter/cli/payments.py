@@ -42,12 +42,16 @@ def pay(
     from starter.client.validation import checked
     from workflows.contract.payment import PaymentRequest
 
-    fields = with_operation_id(read_json(file), operation_id)
+    given = read_json(file)
+    # Under an id of its own it may have been submitted before.
+    repeated = operation_id is not None or "operation_id" in given
+    fields = with_operation_id(given, operation_id)
     said = {"submitted_by": actor and options.person(actor), "reason": reason}
     said = {name: text for name, text in said.items() if text}
     if said and isinstance(fields.get("metadata", {}), dict):
         fields["metadata"] = {**fields.get("metadata", {}), **said}
-    return submit(checked(PaymentRequest, fields), as_json=as_json, detach=detach, wait=wait)
+    request = checked(PaymentRequest, fields, repeated=repeated)
+    return submit(request, fields, as_json=as_json, detach=detach, wait=wait)
 
 
 def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[str, Any]:

@@ -49,9 +49,11 @@ def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) ->
     from starter.client.validation import checked
     from workflows.contract.agent import AgentRequest
 
-    request = checked(AgentRequest, {**_asked_by(asked), **fields})
+    repeated = asked["operation_id"] is not None
+    written = {**_asked_by(asked), **fields}
+    request = checked(AgentRequest, written, repeated=repeated)
     before = _agent(request.agent_id) if request.action == "register" else None
-    status = submit(request, as_json=as_json)
+    status = submit(request, written, as_json=as_json)
     if before and status == 0:
         _say_what_was(before, request.user, as_json)
     return status
@@ -82,11 +84,12 @@ def _agents() -> "list[AgentState] | None":
     return with_ledger_if_any(work)
 
 
-def _asked_by(asked: dict[str, str | None]) -> dict[str, str | None]:
+def _asked_by(asked: dict[str, str | None]) -> dict[str, str]:
+    said = {"reason": asked["reason"]} if asked["reason"] is not None else {}
     return {
         "operation_id": asked["operation_id"] or options.new_operation_id(),
         "actor": options.person(asked["actor"]),
-        "reason": asked["reason"],
+        **said,
     }
 
 
@@ -132,9 +135,7 @@ def policy() -> None:
     metavar="N",
     help="Minor units above which a person decides.",
 )
-@click.option(
-    "--time-zone", default="UTC", show_default=True, help="The time zone in which a day begins."
-)
+@click.option("--time-zone", show_default="UTC", help="The time zone in which a day begins.")
 @options.actor
 @options.reason
 @options.operation_id
@@ -145,7 +146,7 @@ def set_policy(
     max_per_transaction: int,
     daily_limit: int,
     approval_threshold: int,
-    time_zone: str,
+    time_zone: str | None,
     as_json: bool,
     **asked: str | None,
 ) -> int:
@@ -162,7 +163,10 @@ def set_policy(
         "approval_threshold_minor": approval_threshold,
         "time_zone": time_zone,
     }
-    status = submit(checked(PolicyRequest, {**_asked_by(asked), **limits}), as_json=as_json)
+    said = {name: value for name, value in limits.items() if value is not None}
+    written, repeated = {**_asked_by(asked), **said}, asked["operation_id"] is not None
+    request = checked(PolicyRequest, written, repeated=repeated)
+    status = submit(request, written, as_json=as_json)
     known = _agents()
     if known is not None and agent not in {each.agent_id for each in known}:
         output.aside(f"note: no agent {agent} is registered yet: amends agent register {agent}")

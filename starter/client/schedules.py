@@ -77,7 +77,7 @@ class Schedules:
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
                 ROLLBACK.workflow,
-                request,
+                request.as_given(),
                 id=ROLLBACK.saga_id(name),
                 task_queue=self._queue_name(ROLLBACK.queue),
                 static_summary=summary(request),

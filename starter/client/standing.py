@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
 
+from ledger.reading import read
 from starter.client.environment import LedgerAddress, ledger_address, setting
 from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReused
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
-from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, orphan_wait
 from workflows.contract.updates import By
@@ -60,14 +60,14 @@ class Standing:
         except NotKnown:
             if (ledger := self._ledger()) is None:
                 raise
-            recorded: Result = checked(kind.result, await recorded_result(ledger, saga_id))
+            recorded: Result = read(kind.result, await recorded_result(ledger, saga_id))
             return recorded
         except OperationIdReused:
             # The newest run of this id is a repeat of another client that was refused.
             progress = await self._query(saga_id)
             if progress.result is None:
                 raise
-            of_saga: Result = checked(kind.result, progress.result)
+            of_saga: Result = read(kind.result, progress.result)
             return of_saga
 
     async def find(self, text: str) -> str:

@@ -77,8 +77,4 @@ def _listed(names: list[str]) -> str:
 def _amount(minor: Any, currency: Any) -> str:
     if not isinstance(minor, int):
         return ""
-    try:
-        return amount_text(minor, str(currency))
-    except (ValueError, KeyError):
-        # A currency that was retired since.
-        return f"{minor} minor units of {currency}"
+    return amount_text(minor, str(currency))

@@ -20,6 +20,8 @@ from pydantic import (
 
 from ledger.aggregates.money import MAX_MINOR
 from ledger.aggregates.saga_step import StepReport
+from ledger.reading import written
+from ledger.sagas.fingerprint import CONTEXT, Fingerprint, filled
 from ledger.store.canonical_json import canonical, digest
 from ledger.times import duration_text, parse_duration
 
@@ -92,15 +94,58 @@ StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_p
 Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 
 
+# The defaults of the first version, which no fingerprint contains. Fixed for ever, whatever the
+# models say by now: a fingerprint is compared with those of years ago.
+FIRST_DEFAULTS: dict[str, JsonValue] = {
+    "absent": [],
+    "allow_irreversible": False,
+    "approve_within": "P1D",
+    "capture": "automatic",
+    "description": "",
+    "environment": "dev",
+    "force": False,
+    "operation_id": None,
+    "present": [],
+    "reason": None,
+    "resources": None,
+    "time_zone": "UTC",
+    "user": None,
+}
+
+
 class Input(BaseModel):
     """The base of every message: frozen, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def fingerprint(self) -> str:
-        """The digest that tells two requests apart. Without the caller's context, and without
-        defaults, so that a field that a later version adds changes no fingerprint."""
-        return digest(self.model_dump(mode="json", exclude_defaults=True, exclude={"metadata"}))
+    def as_given(self) -> dict[str, Any]:
+        """The request as JSON, without what its author left out: the form in which to send it."""
+        return written(self, exclude_unset=True)
+
+    def fingerprint(self) -> Fingerprint:
+        """What tells this request from another one under its operation id. Fields that are left out
+        are no part of it, so one that a later version adds changes no fingerprint; fields that this
+        version does not know any more are."""
+        said = {name: value for name, value in self.as_given().items() if name != CONTEXT}
+        # What is nested, as the first version wrote it: without its defaults.
+        short = written(self, exclude_defaults=True, include=set(said))
+        said |= {name: short[name] for name in said if name in short}
+        spelled = {
+            name: value
+            for name, value in said.items()
+            if name in FIRST_DEFAULTS and value == FIRST_DEFAULTS[name]
+        }
+        given = {name: value for name, value in said.items() if name not in spelled}
+        try:
+            return Fingerprint(
+                given=digest(given),
+                # What recovery starts a saga with is all there is, whatever fields came since.
+                filled=sorted({filled(written(self)), filled(self.as_given())}),
+                spelled=spelled,
+            )
+        except (TypeError, ValueError):
+            # No version admits what has no exact form.
+            return Fingerprint(given="")
 
 
 # Left out where there is nothing to tell: a saga that completed did each step once.

@@ -2,8 +2,11 @@
 
 from typing import Any, ClassVar, Generic, TypeVar
 
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import INVALID_INPUT
 from ledger.sagas.saga_log import Compensation
-from workflows.contract.admission import SagaRequest, admit
+from workflows.contract.admission import SagaRequest, admit, problems_in, read
 from workflows.contract.fields import Input
 from workflows.contract.kinds import SagaKind
 from workflows.contract.updates import By
@@ -35,9 +38,36 @@ class Story(Generic[RequestT, ResultT]):
         raise NotImplementedError
 
     def admitted(self, raw: tuple[Any, ...]) -> RequestT:
-        """The input as a request. Raises ApplicationError `InvalidInput`."""
+        """The input as a new request, by the rules of today. Raises ApplicationError
+        `InvalidInput`."""
         request: RequestT = admit(raw, self.kind.request)
         return request
+
+    def problems_of(self, raw: tuple[Any, ...]) -> list[tuple[str, str]]:
+        """The rules of today that the input breaks: field and reason."""
+        try:
+            self.admitted(raw)
+        except ApplicationError as error:
+            if error.type != INVALID_INPUT:
+                raise
+            return problems_in(error)
+        return []
+
+    def read(self, raw: tuple[Any, ...]) -> RequestT:
+        """The input as a request, whatever version admitted it. Raises ApplicationError
+        `InvalidInput` for what none can have admitted."""
+        request: RequestT = read(raw, self.kind.request)
+        return request
+
+    def in_full(self, request: RequestT) -> RequestT:
+        """The request with defaults that its own model does not know: the form that is stored."""
+        return request
+
+    def as_admitted(self, request: RequestT) -> RequestT:
+        """The request as it stands on record: a run goes on with that, and not with its own reading
+        of it, since a default may have changed."""
+        stored = self.saga.admitted
+        return request if stored is None else self.read((stored,))
 
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates that the saga is about, as opaque ids."""
