@@ -33,7 +33,7 @@ from temporalio.worker import (
 
 from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
-from ledger.database import UNAVAILABLE, describe
+from ledger.database import UNAVAILABLE, describe, failure
 from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, StillOpen, TryAgain
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
@@ -165,7 +165,7 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
         case NothingSent() | ProviderUnavailable() | TryAgain():
             return ApplicationError(str(error), type=UNAVAILABLE_NOW)
         case _ if isinstance(error, UNAVAILABLE):
-            return ApplicationError(describe(error), type=UNAVAILABLE_NOW)
+            return ApplicationError(str(failure(error)), type=UNAVAILABLE_NOW)
         case _:
             name = type(error).__name__
             state = getattr(error, "sqlstate", None)

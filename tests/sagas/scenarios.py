@@ -155,6 +155,16 @@ async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
     return await stage.ended(handle)
 
 
+@scenario
+async def payment_whose_undo_is_delayed(stage: Stage) -> Handle:
+    request = await stage.payment(45_000)
+    await stage.inject(request, "timeout_before", operation="reverse", remaining=1_000)
+    handle = await _cancelled(stage, request)
+    await until(lambda: stage.probe.has_told(request, "StepUndoDelayed"))
+    await stage.probe.heal(request)
+    return await stage.ended(handle)
+
+
 async def _cancelled(stage: Stage, request: Json) -> Handle:
     await stage.inject(request, "slow_after", delay_ms=300)
     handle = await stage.driver.start(request)

@@ -223,7 +223,7 @@ async def test_a_schedule_is_seen_paused_resumed_and_deleted(
     assert "wait" in paused["note"]
     assert (await command("schedule", "resume", name)).status == 0
     resumed = await _listed(command, name, lambda each: not each["paused"])
-    assert resumed["note"] == f"Bring {shop} back to before:{shop}, asked by user:ana"
+    assert resumed["note"] == f"rollback of {shop} to before:{shop}, asked by user:ana"
     assert resumed["next_run"] is not None
     assert (await command("schedule", "delete", name)).status == 0
     gone = await command("schedule", "delete", name)
