@@ -68,6 +68,8 @@ class Execution(Generic[RequestT, ResultT]):
             opening = self._opening(request, self._story.problems_of(raw))
             subjects = [] if opening.problems else self._story.subjects(request)
             self.saga = saga = Saga(opening, subjects, self.lifecycle)
+            # Of a saga that is on record, whatever the rules say by now.
+            saga.actor, saga.context = request.actor, dict(request.metadata)
             if self._story.opens_with_its_first_step:
                 result = await self._tell(saga, request)
             else:
@@ -120,6 +122,7 @@ class Execution(Generic[RequestT, ResultT]):
         if opened.how == "duplicate" or saga.lifecycle.has_ended:
             # Its own run finds it closed after a workflow task that was lost.
             saga.show(repeated=opened.run_id != workflow.info().run_id)
+            self._on_record(saga, request, old=opened.old)
             return self._first_answer(saga, opened.state, opened.result or {})
         request = self._on_record(saga, request, old=opened.old)
         if opened.state == "compensating":
