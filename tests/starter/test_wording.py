@@ -7,7 +7,7 @@ import pytest
 from ledger.aggregates.money import Money
 from starter.cli.live import LiveTable
 from starter.client.advice import advice_on
-from starter.client.wording import details, money_text, standing, summary
+from starter.client.wording import amount_text, details, money_text, standing, summary
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
 from workflows.contract.payment import PaymentRequest
 from workflows.contract.progress import Progress, StepProgress
@@ -39,6 +39,13 @@ PAYMENT = PaymentRequest.model_validate(
 )
 def test_an_amount_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:
     assert money_text(Money(minor=minor, currency=currency)) == text
+
+
+@pytest.mark.parametrize("currency", ["XAU", "QQQ"])
+def test_an_amount_of_a_currency_without_known_decimals_is_told_in_minor_units(
+    currency: str,
+) -> None:
+    assert amount_text(1_234, currency) == f"1,234 minor units of {currency}"
 
 
 def test_what_the_web_ui_shows_of_a_payment_is_not_personal() -> None:
