@@ -24,6 +24,9 @@ _RULES = _BOUNDS | _LENGTHS
 # What a schema says beside its structure, for the writer and for JSON Schema.
 _ASIDE = frozenset({"serialization", "metadata", "ref", "cls", "default", "discriminator"})
 
+# What holds schemas by names that are no words of ours.
+_BY_NAME = frozenset({"fields", "choices"})
+
 
 def read(model: type[Model], value: Any) -> Model:
     """Reads a value as a model: under its rules, or, where they refuse it, by structure alone.
@@ -71,16 +74,21 @@ def structure(schema: Any) -> Any:
     kind = schema.get("type")
     if kind in _CHECKS:
         return _inner(schema)
-    kept = {
-        name: part if name in _ASIDE else structure(part)
-        for name, part in schema.items()
-        if name not in _RULES
-    }
+    kept = {name: _part(name, part) for name, part in schema.items() if name not in _RULES}
     if kind == "model":
         kept["config"] = {**schema.get("config", {}), "extra_fields_behavior": "allow"}
     if kind in ("model", "model-fields"):
         kept.pop("extra_behavior", None)
     return kept
+
+
+def _part(name: str, part: Any) -> Any:
+    if name in _ASIDE:
+        return part
+    if name in _BY_NAME and isinstance(part, Mapping):
+        # Names of fields, which may be the words of a schema.
+        return {key: structure(each) for key, each in part.items()}
+    return structure(part)
 
 
 def _inner(schema: Mapping[str, Any]) -> Any:

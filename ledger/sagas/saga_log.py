@@ -81,8 +81,8 @@ class Opened(BaseModel):
     orphaned), or `reused` (the operation id belongs to another request). `last_ordinal` is the
     newest step's in a saga that was taken over.
 
-    `input` is the request as it was admitted, for the run that carries the saga. `old`: today it
-    would not be.
+    `input` is the request as it was admitted, for the run that carries the saga or repeats it.
+    `old`: today it would not be.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,8 +103,8 @@ class Opened(BaseModel):
     def of(cls, how: How, saga: SagaState, last_ordinal: int = 0) -> "Opened":
         """The answer to a request for this saga."""
         known = {name: getattr(saga, name) for name in cls.model_fields if hasattr(saga, name)}
-        if how not in ("new", "same_run"):
-            # Nobody else goes on with it.
+        if how in ("other_run", "reused"):
+            # Not theirs to go on with.
             known["input"] = None
         return cls(how=how, last_ordinal=last_ordinal, **known)
 
@@ -194,7 +194,8 @@ async def record_repeat(
         saga = _existing(loaded, saga_id)
         if asked.matches(saga):
             event: Event = SagaDuplicateReceived(repeat=repeat)
-            return Decision(Opened.of("duplicate", saga), _once(saga_ref, saga, repeat, event))
+            opened = Opened.of("duplicate", saga).model_copy(update={"input": None})
+            return Decision(opened, _once(saga_ref, saga, repeat, event))
         return _meet(saga_ref, saga, asked, repeat)
 
     return await commit(database, author, [Ref(saga_ref)], decide)

@@ -40,6 +40,8 @@ PAYMENT = PaymentRequest.model_validate(
         (1_000_000_000_000, "ARS", "10,000,000,000.00 ARS"),
         # A currency of old, which this version of the list does not have any more.
         (1_234, "XYZ", "1,234 minor units of XYZ"),
+        # Gold has no minor unit.
+        (1_234, "XAU", "1,234 minor units of XAU"),
     ],
 )
 def test_an_amount_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:

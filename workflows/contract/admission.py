@@ -9,7 +9,7 @@ decode, and prints the value of what is wrong: it may be an account number.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import pydantic
 import pydantic_core
@@ -56,6 +56,9 @@ class SagaRequest(Protocol):
 
     def fingerprint(self) -> Fingerprint:
         """What tells two requests apart."""
+
+    def by_first_defaults(self) -> Self:
+        """The request as the first version read it."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """The request as JSON."""

@@ -1,7 +1,7 @@
 """The requests and results of `InfrastructureSaga` and `RollbackSaga`."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -11,6 +11,7 @@ from pydantic import (
 
 from workflows.contract.fields import (
     Actor,
+    FirstDefaults,
     Input,
     Line,
     Metadata,
@@ -35,6 +36,15 @@ class Resource(Input):
 class ChangeRequest(Input):
     """Input of `InfrastructureSaga`: the resources that shall be present or absent in an
     environment."""
+
+    first_defaults: ClassVar[FirstDefaults] = {
+        "environment": "dev",
+        "reason": None,
+        "present": [],
+        "absent": [],
+        "force": False,
+        "allow_irreversible": False,
+    }
 
     operation_id: OperationId
     environment: Name = "dev"
@@ -61,6 +71,15 @@ class RollbackRequest(Input):
     `resources` limits it to these names. A run that a schedule starts has no `operation_id`: it
     takes the one in its workflow id.
     """
+
+    first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
+        "environment": "dev",
+        "resources": None,
+        "reason": None,
+        "force": False,
+        "allow_irreversible": False,
+    }
 
     operation_id: OperationId | None = None
     to: Annotated[str, Field(min_length=1, max_length=80)]

@@ -4,8 +4,9 @@ Amounts are integers in minor units, times and durations are ISO 8601 text. Unkn
 refused. Errors of these models name the field and the reason, never the value.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +21,7 @@ from pydantic import (
 
 from ledger.aggregates.money import MAX_MINOR
 from ledger.aggregates.saga_step import StepReport
-from ledger.reading import written
+from ledger.reading import read, written
 from ledger.sagas.fingerprint import CONTEXT, Fingerprint, filled
 from ledger.store.canonical_json import canonical, digest
 from ledger.times import duration_text, parse_duration
@@ -94,29 +95,23 @@ StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_p
 Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 
 
-# The defaults of the first version, which no fingerprint contains. Fixed for ever, whatever the
-# models say by now: a fingerprint is compared with those of years ago.
-FIRST_DEFAULTS: dict[str, JsonValue] = {
-    "absent": [],
-    "allow_irreversible": False,
-    "approve_within": "P1D",
-    "capture": "automatic",
-    "description": "",
-    "environment": "dev",
-    "force": False,
-    "operation_id": None,
-    "present": [],
-    "reason": None,
-    "resources": None,
-    "time_zone": "UTC",
-    "user": None,
-}
+FirstDefaults = Mapping[str, JsonValue]
 
 
 class Input(BaseModel):
-    """The base of every message: frozen, and without unknown fields."""
+    """The base of every message: frozen, and without unknown fields.
+
+    `first_defaults` are the defaults of a request in the first version that had it, fixed for ever,
+    whatever its fields say by now. No fingerprint contains them, since it is compared with those of
+    years ago; and a run whose history does not tell what was admitted is older than any change.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    first_defaults: ClassVar[FirstDefaults] = {}
+
+    def by_first_defaults(self) -> Self:
+        """The request as the first version read it."""
+        return read(type(self), {**self.first_defaults, **self.as_given()})
 
     def as_given(self) -> dict[str, Any]:
         """The request as JSON, without what its author left out: the form in which to send it."""
@@ -133,7 +128,7 @@ class Input(BaseModel):
         spelled = {
             name: value
             for name, value in said.items()
-            if name in FIRST_DEFAULTS and value == FIRST_DEFAULTS[name]
+            if name in self.first_defaults and value == self.first_defaults[name]
         }
         given = {name: value for name, value in said.items() if name not in spelled}
         try:

@@ -1,7 +1,7 @@
 """The request and the result of `PaymentSaga`."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,7 +10,16 @@ from pydantic import (
 
 from activities.adapters.cbu import check_cbu
 from ledger.aggregates.money import Money, money_text
-from workflows.contract.fields import Duration, Input, Line, Metadata, Name, OperationId, Reports
+from workflows.contract.fields import (
+    Duration,
+    FirstDefaults,
+    Input,
+    Line,
+    Metadata,
+    Name,
+    OperationId,
+    Reports,
+)
 
 
 class Destination(Input):
@@ -21,6 +30,12 @@ class Destination(Input):
 
 class PaymentRequest(Input):
     """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`."""
+
+    first_defaults: ClassVar[FirstDefaults] = {
+        "description": "",
+        "capture": "automatic",
+        "approve_within": "P1D",
+    }
 
     operation_id: OperationId
     agent_id: Name

@@ -76,6 +76,8 @@ class Execution(Generic[RequestT, ResultT]):
             subjects = self._story.subjects(request) if good else []
             about = request.about() if good else [NOT_ADMITTED]
             self.saga = saga = Saga(opening, subjects, self.lifecycle, about)
+            # Of a saga that is on record, whatever the rules say by now.
+            saga.actor, saga.context = request.actor, dict(request.metadata)
             if opening.saga_id != workflow.info().workflow_id:
                 repeated = await saga.answer()
                 result = self._first_answer(saga, repeated.state, repeated.result or {})
@@ -129,6 +131,7 @@ class Execution(Generic[RequestT, ResultT]):
 
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
         if opened.how == "duplicate" or saga.lifecycle.has_ended:
+            self._on_record(saga, request, old=opened.old)
             return self._first_answer(saga, opened.state, opened.result or {})
         request = self._on_record(saga, request, old=opened.old)
         if opened.state == "compensating":

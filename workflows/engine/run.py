@@ -96,7 +96,7 @@ class SagaRun:
     def introduce(self, actor: str, subjects: list[str], about: list[str]) -> None:
         """Publish who asks and about what, of a request that is on record and that the rules of
         today would not admit: what is not admitted is published nowhere."""
-        self.actor, self._about = actor, about
+        self._about = about
         self._publish(ACTOR.value_set(actor), SUBJECTS.value_set(shortened(subjects)))
 
     def enter(self, event: LifecycleEvent, **changed: Any) -> None:

@@ -65,9 +65,10 @@ class Story(Generic[RequestT, ResultT]):
 
     def as_admitted(self, request: RequestT) -> RequestT:
         """The request as it stands on record: a run goes on with that, and not with its own reading
-        of it, since a default may have changed."""
+        of it, since a default may have changed. A history that does not tell is of a version before
+        any such change."""
         stored = self.saga.admitted
-        return request if stored is None else self.read((stored,))
+        return request.by_first_defaults() if stored is None else self.read((stored,))
 
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates that the saga is about, as opaque ids."""

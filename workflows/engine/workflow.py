@@ -6,7 +6,7 @@ from temporalio import workflow
 
 from activities.errors import invalid_input
 from ledger.store.canonical_json import digest
-from workflows.contract.admission import admit, read
+from workflows.contract.admission import problems_with, read
 from workflows.contract.kinds import saga_of_run
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
@@ -107,7 +107,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
 
     @cancel.validator
     def _check_cancel(self, *raw: Any) -> None:
-        admit(raw, By)
+        self._admit_by(raw)
         if why := self._lifecycle.refuses_cancel():
             raise not_allowed(f"can't cancel: {why}")
 
@@ -120,6 +120,16 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             raise asked.refusal
         return self.progress()
 
+    def _admit_by(self, raw: tuple[Any, ...]) -> By:
+        """Validate the argument of an update. Whoever asked for the saga is known by the name that
+        was admitted with it, whatever names are by now. Raises ApplicationError `InvalidInput`."""
+        problems, by = problems_with(raw, By), read(raw, By)
+        if self._execution.saga is not None and by.actor == self.saga.actor:
+            problems = [problem for problem in problems if problem[0] != "actor"]
+        if problems:
+            raise invalid_input(problems)
+        return by
+
     async def _compensating(self) -> Progress:
         """Wait until the compensation is recorded as begun, or the saga has ended."""
         await workflow.wait_condition(
@@ -128,7 +138,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         return self.progress()
 
     def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
-        admit(raw, By)
+        self._admit_by(raw)
         now = self.progress()
         if now.waits_for != waits_for:
             raise not_allowed(

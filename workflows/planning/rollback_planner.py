@@ -51,12 +51,17 @@ def plan_rollback(
 
 
 def _change(request: RollbackRequest, past: list[PastResource]) -> ChangeRequest:
-    return ChangeRequest(
+    # Of what was admitted or recorded: not validated by this.
+    return ChangeRequest.model_construct(
         # Never shown: the saga that carries it has an operation id of its own.
         operation_id=request.operation_id or "rollback",
         environment=request.environment,
         actor=request.actor,
-        present=[Resource(name=each.name, **each.was.model_dump()) for each in past if each.was],
+        present=[
+            Resource.model_construct(name=each.name, **each.was.model_dump())
+            for each in past
+            if each.was
+        ],
         absent=[each.name for each in past if each.was is None],
         force=request.force,
         allow_irreversible=request.allow_irreversible,
