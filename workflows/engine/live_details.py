@@ -96,7 +96,7 @@ def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
     why = cause or (in_words(str(reason)) if reason and reason != end else "")
     lines = [f"- {escaped(str(note))}" for note in result.get("notes") or []]
     if reference := result.get("provider_reference"):
-        lines.append(f"- the provider's reference is {code(str(reference))}")
+        lines.append(f"- reference of the provider: {code(str(reference))}")
     lines += [f"- left over: {escaped(str(each))}" for each in result.get("residuals") or []]
     return "\n".join([head + (f": {escaped(why)}" if why else ""), "", *_few(lines)]).rstrip()
 
