@@ -75,7 +75,7 @@ def _agents() -> "list[AgentState] | None":
     from starter.cli.client import with_ledger_if_any
 
     async def work(database: "Database") -> "list[AgentState]":
-        from ledger.read.show import agents
+        from ledger.read.agents import agents
 
         return await agents(database)
 
@@ -97,7 +97,7 @@ def list_agents(as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[AgentState]":
-        from ledger.read.show import agents
+        from ledger.read.agents import agents
 
         return await agents(database)
 

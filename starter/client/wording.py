@@ -8,9 +8,8 @@ from workflows.contract.progress import Progress, StepProgress, action_commands
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
-_ASKED_BEFORE = (
-    "the request was submitted before: this is its first answer, and nothing was done now"
-)
+NOTHING_DONE = "nothing was done now"
+ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is its first answer"
 
 
 def summary(request: Request) -> str:
@@ -80,8 +79,7 @@ def _commands(progress: Progress, step: StepProgress) -> str:
 def notes(progress: Progress) -> list[str]:
     """The notes of a saga's result for people, a sentence each."""
     found = (progress.result or {}).get("notes")
-    said = [str(note) for note in found] if isinstance(found, list) else []
-    return [_ASKED_BEFORE, *said] if progress.repeated else said
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def _ending(result: Mapping[str, object]) -> str:
