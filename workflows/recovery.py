@@ -17,6 +17,7 @@ from workflows.contract.admission import admit
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.decisions import SYSTEM
+from workflows.engine.inbound import OtherUpdates
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 
 
@@ -26,7 +27,7 @@ def recovery_id(saga_id: str, epoch: int) -> str:
 
 
 @workflow.defn
-class RecoverySaga:
+class RecoverySaga(OtherUpdates):
     """Records that a saga is orphaned, which begins its compensation or, past its pivot, lets it go
     forward, and starts the saga's own workflow under its own id with the stored input: that run
     takes the saga over, as any repeat of the request would. Temporal lets only one run have that

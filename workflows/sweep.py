@@ -19,6 +19,7 @@ from workflows.contract.sweep import (
     SweepRequest,
     Swept,
 )
+from workflows.engine.inbound import OtherUpdates
 from workflows.recovery import RecoverySaga, recovery_id
 
 # Thousands of sagas may wait for a person, and each of them is asked about.
@@ -27,7 +28,7 @@ LOOK_RETRIES = RetryPolicy(maximum_interval=timedelta(seconds=30))
 
 
 @workflow.defn
-class SweepWorkflow:
+class SweepWorkflow(OtherUpdates):
     """One sweep, started by the schedule or by an operator. It fails with `needs_attention`, after
     it did what it could, so that an operator sees it."""
 

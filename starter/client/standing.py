@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
 
 from starter.client.environment import setting
-from starter.client.errors import NotAllowed, NotKnown, NoWorker
+from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReused
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
@@ -62,6 +62,13 @@ class Standing:
                 raise
             recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
             return recorded
+        except OperationIdReused:
+            # The newest run of this id is a repeat of another client that was refused.
+            progress = await self._query(saga_id)
+            if progress.result is None:
+                raise
+            of_saga: Result = checked(kind.result, progress.result)
+            return of_saga
 
     async def find(self, text: str) -> str:
         """The saga that a name means: its workflow id, or a bare operation id.

@@ -21,7 +21,6 @@ from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from tests.support.until import DEADLINE_S, until
-from workflows.engine.workflow import SUBMITTED_BY
 
 Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
@@ -159,7 +158,10 @@ class Driver:
 
     async def submit(self, request: Json, **options: Any) -> Json:
         """Update-with-start, as the SDK does; returns the progress once the decision is known."""
-        attempt = uuid4().hex
+        return await self.start_with(request, "submit", request, **options)
+
+    async def start_with(self, request: Json, update: str, argument: Any, **options: Any) -> Json:
+        """Update-with-start: the answer of an update that is sent with the start."""
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             KINDS[kind_of(request)],
             request,
@@ -167,12 +169,11 @@ class Driver:
                 "id": saga_of(request),
                 "task_queue": self.queue,
                 "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-                "memo": {SUBMITTED_BY: attempt},
                 **options,
             },
         )
         progress: Json = await self.client.execute_update_with_start_workflow(
-            "submit", request, start_workflow_operation=start, id=attempt
+            update, argument, start_workflow_operation=start
         )
         return progress
 

@@ -22,12 +22,39 @@ class SagaRecord(SagaRun):
         """
         opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open the saga")
         if opened.how == "reused":
+            # Runs of before did not show it; a run that is refused is rare, and may cost the mark.
+            if workflow.patched("refused-repeat-shown"):
+                self._show_known(opened)
             raise reused(self.saga_id)
         if opened.how == "other_run":
             opened = await self._take_over(opened)
         self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
-        self.enter(LifecycleEvent(opened.state))
+        # Its own run finds it closed after a workflow task that was lost.
+        repeated = opened.how == "duplicate" and opened.run_id != workflow.info().run_id
+        self.enter(LifecycleEvent(opened.state), repeated=repeated)
         return opened
+
+    async def answer(self) -> Opened:
+        """Answer a repeat from the record of the saga, which has ended and is not opened here.
+
+        Raises ApplicationError `operation_id_reused`, `operation_in_progress`, `NotFound`.
+        """
+        opened = await self.ours(
+            SagaActivities.answer_repeat, self.opening, summary="answer from the record"
+        )
+        self._show_known(opened)
+        if opened.how == "reused":
+            raise reused(self.saga_id)
+        if opened.how != "duplicate":
+            raise in_progress(self.saga_id)
+        return opened
+
+    def _show_known(self, opened: Opened) -> None:
+        """Show the saga as it is on record: whoever finds this run asks about the saga."""
+        if opened.result is None:
+            self.show(repeated=True)
+        else:
+            self.enter(LifecycleEvent(opened.state), repeated=True, result=opened.result)
 
     async def _take_over(self, opened: Opened) -> Opened:
         other = OtherRun(
