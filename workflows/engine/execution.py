@@ -20,6 +20,7 @@ from workflows.contract.updates import By
 from workflows.engine.compensation import compensate
 from workflows.engine.decisions import system
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
+from workflows.engine.live_details import about
 from workflows.engine.run import cause_of
 from workflows.engine.saga import OpenedBefore, Saga
 from workflows.engine.story import Compensate, RequestT, ResultT, Story
@@ -67,7 +68,7 @@ class Execution(Generic[RequestT, ResultT]):
         try:
             request = self._story.admitted(raw)
             opening, subjects = self._opening(request), self._story.subjects(request)
-            self.saga = saga = Saga(opening, subjects, self.lifecycle, request.about())
+            self.saga = saga = Saga(opening, subjects, self.lifecycle, about(request))
             if opening.saga_id != workflow.info().workflow_id:
                 repeated = await saga.answer()
                 result = self._first_answer(saga, repeated.state, repeated.result or {})
