@@ -21,6 +21,7 @@ from workflows.contract.updates import By
 from workflows.engine.compensation import compensate
 from workflows.engine.decisions import SYSTEM, system
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
+from workflows.engine.live_details import about
 from workflows.engine.run import cause_of
 from workflows.engine.saga import OpenedBefore, Saga
 from workflows.engine.story import Compensate, RequestT, ResultT, Story
@@ -74,8 +75,8 @@ class Execution(Generic[RequestT, ResultT]):
             opening = self._opening(request, self._story.problems_of(raw))
             good = not opening.problems
             subjects = self._story.subjects(request) if good else []
-            about = request.about() if good else [NOT_ADMITTED]
-            self.saga = saga = Saga(opening, subjects, self.lifecycle, about)
+            shown = about(request) if good else [NOT_ADMITTED]
+            self.saga = saga = Saga(opening, subjects, self.lifecycle, shown)
             # Of a saga that is on record, whatever the rules say by now.
             saga.actor, saga.context = request.actor, dict(request.metadata)
             if opening.saga_id != workflow.info().workflow_id:
@@ -126,7 +127,7 @@ class Execution(Generic[RequestT, ResultT]):
     def _on_record(self, saga: Saga, request: RequestT, *, old: bool) -> RequestT:
         request = self._story.as_admitted(request)
         if old:
-            saga.introduce(request.actor, self._story.subjects(request), request.about())
+            saga.introduce(request.actor, self._story.subjects(request), about(request))
         return request
 
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
