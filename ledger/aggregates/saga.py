@@ -3,10 +3,8 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, DateTime, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
-
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 Json = dict[str, Any]
 Phase = Literal["running", "compensating", "completed", "compensated", "failed"]
@@ -212,30 +210,30 @@ def _changed(event: Event) -> Json:
 
 SAGA = AggregateType(
     name="saga",
-    table=state_table(
+    columns=state_columns(
         "sagas",
-        Column("kind", Text, nullable=False),
-        Column("operation_id", Text, nullable=False),
-        Column("state", Text, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        Column("input_hash", Text, nullable=False),
-        Column("input", JSONB, nullable=False),
-        Column("namespace", Text, nullable=False),
-        Column("namespace_id", Text, nullable=False),
-        Column("task_queue", Text, nullable=False),
-        Column("workflow_id", Text, nullable=False),
-        Column("run_id", Text, nullable=False),
-        Column("lost", Text),
-        Column("waits_for", Text),
-        Column("waits_on", Text),
-        Column("waits_since", DateTime(timezone=True)),
-        Column("waits_until", DateTime(timezone=True)),
-        Column("cause", Text),
-        Column("cause_reason", Text),
-        Column("result", JSONB(none_as_null=True)),
-        Column("started_at", DateTime(timezone=True), nullable=False),
-        Column("ended_at", DateTime(timezone=True)),
-        Column("last_repeat", Text),
+        Column("kind", "text", nullable=False),
+        Column("operation_id", "text", nullable=False),
+        Column("state", "text", nullable=False),
+        Column("epoch", "integer", nullable=False),
+        Column("input_hash", "text", nullable=False),
+        Column("input", "jsonb", nullable=False),
+        Column("namespace", "text", nullable=False),
+        Column("namespace_id", "text", nullable=False),
+        Column("task_queue", "text", nullable=False),
+        Column("workflow_id", "text", nullable=False),
+        Column("run_id", "text", nullable=False),
+        Column("lost", "text"),
+        Column("waits_for", "text"),
+        Column("waits_on", "text"),
+        Column("waits_since", "timestamptz"),
+        Column("waits_until", "timestamptz"),
+        Column("cause", "text"),
+        Column("cause_reason", "text"),
+        Column("result", "jsonb"),
+        Column("started_at", "timestamptz", nullable=False),
+        Column("ended_at", "timestamptz"),
+        Column("last_repeat", "text"),
         key=("kind", "operation_id"),
     ),
     state=SagaState,

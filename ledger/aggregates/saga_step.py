@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Column, DateTime, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 Json = dict[str, Any]
 Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
@@ -279,26 +278,26 @@ def _ended(event: Event) -> Json:
 
 STEP = AggregateType(
     name="step",
-    table=state_table(
+    columns=state_columns(
         "saga_steps",
-        Column("saga_id", Text, nullable=False),
-        Column("name", Text, nullable=False),
-        Column("ordinal", Integer, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        Column("activity", Text, nullable=False),
-        Column("input_hash", Text, nullable=False),
-        Column("undo", JSONB(none_as_null=True)),
-        Column("state", Text, nullable=False),
-        Column("deadline", DateTime(timezone=True)),
-        Column("facts", JSONB(none_as_null=True)),
-        Column("result", JSONB(none_as_null=True)),
-        Column("reason", Text),
-        Column("residual", Text),
-        Column("tries", Integer, nullable=False),
-        Column("undo_tries", Integer, nullable=False),
-        Column("attention", Text),
-        Column("delayed", Text),
-        Column("asked_in", Integer, nullable=False),
+        Column("saga_id", "text", nullable=False),
+        Column("name", "text", nullable=False),
+        Column("ordinal", "integer", nullable=False),
+        Column("epoch", "integer", nullable=False),
+        Column("activity", "text", nullable=False),
+        Column("input_hash", "text", nullable=False),
+        Column("undo", "jsonb"),
+        Column("state", "text", nullable=False),
+        Column("deadline", "timestamptz"),
+        Column("facts", "jsonb"),
+        Column("result", "jsonb"),
+        Column("reason", "text"),
+        Column("residual", "text"),
+        Column("tries", "integer", nullable=False),
+        Column("undo_tries", "integer", nullable=False),
+        Column("attention", "text"),
+        Column("delayed", "text"),
+        Column("asked_in", "integer", nullable=False),
     ),
     state=StepState,
     events=(

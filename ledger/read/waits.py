@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, literal_column, or_, select
 
-from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.names import aggregate_id
 from ledger.aggregates.saga import SAGA, SagaState, saga_name
 from ledger.aggregates.saga_step import STEP, StepState
-from ledger.database import Connection, Database, compiled
+from ledger.database import Connection, Database
 from ledger.read.cursors import reading
 
 # The words of the search attribute `SagaState`, and `orphaned`: no run carries the saga.
@@ -38,34 +37,25 @@ class Waiting(BaseModel):
         return self.step is not None and self.saga.state == "compensating"
 
 
-_SAGA, _STEP = SAGA.table.c, STEP.table.c
 # Word for word the conditions of the partial indexes.
-_SAGAS = (
-    select(SAGA.table)
-    .where(or_(_SAGA.waits_for.is_not(None), _SAGA.lost.is_not(None)))
-    .order_by(_SAGA.started_at)
-    .limit(bindparam("limit"))
-)
-_STUCK = or_(
-    _STEP.attention.is_not(None),
-    _STEP.delayed.is_not(None),
-    _STEP.state == literal_column("'unknown'"),
-)
-_STEPS = select(STEP.table).where(_STUCK).order_by(_STEP.head_at).limit(bindparam("limit"))
-_OF_SAGAS = _STEP.saga_id == any_(bindparam("names", type_=ARRAY(Text)))
-_AMONG = select(STEP.table).where(_OF_SAGAS, _STUCK).order_by(_STEP.ordinal)
-_BY_ID = select(SAGA.table).where(_SAGA.aggregate_id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+_SAGAS = f"""
+    {SAGA.selection} WHERE waits_for IS NOT NULL OR lost IS NOT NULL
+    ORDER BY started_at LIMIT %(limit)s"""
+_STUCK = """(attention IS NOT NULL OR delayed IS NOT NULL OR state = 'unknown')"""
+_STEPS = f"{STEP.selection} WHERE {_STUCK} ORDER BY head_at LIMIT %(limit)s"
+_AMONG = f"{STEP.selection} WHERE saga_id = ANY(%(names)s) AND {_STUCK} ORDER BY ordinal"
+_BY_ID = f"{SAGA.selection} WHERE aggregate_id = ANY(%(ids)s)"
 
 
 async def waiting(database: Database, *, limit: int) -> list[Waiting]:
     """What waits, the longest wait first: of sagas and of steps the first `limit` each, as of one
     moment. Raises DatabaseUnavailable."""
     async with reading(database) as connection:
-        sagas = await _sagas(connection, compiled(_SAGAS), limit=limit)
-        cursor = await connection.execute(compiled(_STEPS), {"limit": limit})
+        sagas = await _sagas(connection, _SAGAS, limit=limit)
+        cursor = await connection.execute(_STEPS.encode(), {"limit": limit})
         rows = await cursor.fetchall()
         ids = [aggregate_id(saga_name(row["saga_id"])) for row in rows]
-        of_steps = await _sagas(connection, compiled(_BY_ID), ids=ids)
+        of_steps = await _sagas(connection, _BY_ID, ids=ids)
     by_id = {saga.workflow_id: (saga, head_at) for saga, head_at in of_steps}
     found = [wait for saga, head_at in sagas for wait in waits_of(saga, head_at, [])]
     for row in rows:
@@ -80,8 +70,8 @@ async def waits_among(database: Database, sagas: Sequence[SagaState]) -> dict[st
     names = [saga.workflow_id for saga in sagas if not saga.closed]
     ids = [aggregate_id(saga_name(name)) for name in names]
     async with reading(database) as connection:
-        found = await _sagas(connection, compiled(_BY_ID), ids=ids)
-        cursor = await connection.execute(compiled(_AMONG), {"names": names})
+        found = await _sagas(connection, _BY_ID, ids=ids)
+        cursor = await connection.execute(_AMONG.encode(), {"names": names})
         rows = await cursor.fetchall()
     steps: dict[str, list[tuple[StepState, datetime]]] = {}
     for row in rows:
@@ -123,7 +113,7 @@ def _state_of(saga: SagaState, step: StepState) -> WaitState | None:
 async def _sagas(
     connection: Connection, query: str, **values: object
 ) -> list[tuple[SagaState, datetime]]:
-    cursor = await connection.execute(query, values)
+    cursor = await connection.execute(query.encode(), values)
     return [
         (SagaState.model_validate(SAGA.state_of(row)), row["head_at"])
         for row in await cursor.fetchall()

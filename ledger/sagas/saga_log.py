@@ -21,8 +21,9 @@ from ledger.aggregates.saga import (
     saga_name,
 )
 from ledger.aggregates.saga_step import STEP, StepReport, StepState, UndoPlan
-from ledger.database import Database, compiled
+from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.rendering import compiled
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]

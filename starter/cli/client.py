@@ -1,15 +1,17 @@
 """Runs a command's work with a client or with the ledger, as the settings say."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+import gc
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from starter.client.environment import setting, settings
-from starter.client.errors import Unreachable
+from starter.client.environment import ledger_address, settings
+from starter.client.errors import Unreachable, WrongSetting
 
 if TYPE_CHECKING:
     from ledger.database import Database
     from starter.client.client import Amends
+    from starter.client.environment import LedgerAddress
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
         async with Amends.connect(runtime=quiet) as amends:
             return await work(amends)
 
-    return asyncio.run(connected())
+    return _run(connected())
 
 
 def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") -> T:
@@ -38,12 +40,12 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
     from temporalio.runtime import Runtime, TelemetryConfig
 
     from starter.client.client import Amends
-    from starter.client.recorded import reading
+    from starter.client.reading import reading
 
-    url = _audit_url()
+    address = _ledger()
 
     async def connected() -> T:
-        async with reading(url) as database:
+        async with reading(address) as database:
             quiet = Runtime(telemetry=TelemetryConfig(logging=None))
             connecting = Amends.connect(runtime=quiet)
             try:
@@ -57,32 +59,39 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
             finally:
                 await connecting.__aexit__(None, None, None)
 
-    return asyncio.run(connected())
+    return _run(connected())
 
 
 def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """The result of `work`, called with the ledger as its auditor reads it."""
-    from starter.client.recorded import reading
+    from starter.client.reading import reading
 
-    url = _audit_url()
+    address = _ledger()
 
     async def connected() -> T:
-        async with reading(url) as database:
+        async with reading(address) as database:
             return await work(database)
 
-    return asyncio.run(connected())
+    return _run(connected())
 
 
-def _audit_url() -> str:
-    url = setting("AMENDS_AUDIT_URL", settings())
-    if url is None:
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    # What was imported up to now is no garbage: see `starter.cli.main`.
+    gc.freeze()
+    gc.enable()
+    return asyncio.run(work)
+
+
+def _ledger() -> "LedgerAddress":
+    address = ledger_address(settings())
+    if address is None:
         raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
-    return url
+    return address
 
 
 def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:
     """The result of `work`; None where the ledger can't be read."""
     try:
         return with_ledger(work)
-    except Unreachable:
+    except (Unreachable, WrongSetting):
         return None

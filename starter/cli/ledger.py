@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ledger.aggregates.saga_step import StepReport, StepState
     from ledger.audit.verify import Verified
     from ledger.database import Database
-    from ledger.read.show import SagaStory
+    from ledger.read.sagas import SagaStory
     from workflows.contract.progress import Wait
 
 _LIMIT = click.IntRange(min=1, max=100_000)
@@ -28,7 +28,7 @@ def sagas(open_only: bool, limit: int, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "tuple[list[SagaState], dict[str, list[Wait]]]":
-        from ledger.read.show import sagas
+        from ledger.read.sagas import sagas
         from ledger.read.waits import waits_among
         from starter.client.recorded import wait_of
 
@@ -63,14 +63,14 @@ def saga(saga: str, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":
-        from ledger.read.show import saga as saga_story
+        from ledger.read.sagas import saga as saga_story
 
         return await saga_story(database, await _saga_id(database, saga))
 
     story = with_ledger(work)
     if as_json:
         steps = [_step_document(step) for step in story.steps]
-        written = [event.model_dump(mode="json") for event in story.events]
+        written = [event.document() for event in story.events]
         told = _saga_document(story.saga, _waits(story))
         output.document({**told, "steps": steps, "events": written})
         return
@@ -79,7 +79,7 @@ def saga(saga: str, as_json: bool) -> None:
 
 async def _saga_id(database: "Database", text: str) -> str:
     from starter.client.errors import NotKnown
-    from starter.client.recorded import meant_by
+    from starter.client.reading import meant_by
 
     found = await meant_by(database, text)
     if not found.startswith("saga/"):

@@ -142,7 +142,7 @@ def _facts(saga_id: str) -> dict[str, str]:
     from starter.client.errors import Unreachable
 
     async def work(database: "Database") -> dict[str, str]:
-        from ledger.read.show import saga
+        from ledger.read.sagas import saga
         from starter.client.subject import facts_of
 
         recorded = (await saga(database, saga_id)).saga

@@ -60,7 +60,7 @@ async def _check(
     database: "Database", kind: str | None, agent: str | None, whom: str | None
 ) -> None:
     """Raises InvalidInput for a filter that can match nothing."""
-    from ledger.read.show import agents
+    from ledger.read.agents import agents
     from starter.client.errors import InvalidInput
     from workflows.contract.kinds import KINDS
 

@@ -23,7 +23,7 @@ from starter.client.patience import unheard
 from starter.client.schedules import Schedules
 from starter.client.sweeps import sweep
 from starter.client.validation import checked
-from starter.client.wording import details, summary
+from starter.client.wording import summary
 from workflows.contract.kinds import SWEEPS, SagaKind, repeat_id
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept
@@ -88,7 +88,6 @@ class Amends(Follow, Decisions):
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             static_summary=summary(request),
-            static_details=details(request),
         )
         update = self.client.execute_update_with_start_workflow(
             "submit",

@@ -1,28 +1,14 @@
 """Reads sagas that Temporal has forgotten from the ledger."""
 
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg.errors import InvalidSchemaName, UndefinedTable
-
-from ledger.aggregates.aggregate import UnknownEvent
 from ledger.aggregates.saga import SagaState
 from ledger.aggregates.saga_step import StepState
-from ledger.database import Database, open_database
-from ledger.errors import (
-    Ambiguous,
-    DatabaseUnavailable,
-    LogDamaged,
-    NotFound,
-    NotThere,
-    StateRefused,
-    TryAgain,
-)
-from ledger.read import show
+from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting
-from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable
+from starter.client.environment import LedgerAddress
+from starter.client.errors import NotKnown
+from starter.client.reading import reading
 from workflows.contract.progress import (
     Progress,
     StepProgress,
@@ -33,65 +19,25 @@ from workflows.contract.progress import (
 )
 from workflows.contract.updates import Verb, verbs
 
-# Among how many sagas the run of a schedule is looked for.
-_NEWEST = 1_000
 
-
-@asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Database]:
-    """The ledger, for a reader. Raises Unreachable and NotKnown for what fails inside."""
-    try:
-        async with open_database(url, size=2) as database:
-            yield database
-    except DatabaseUnavailable:
-        raise Unreachable(
-            "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
-        ) from None
-    except TryAgain as error:
-        raise Unreachable(f"the ledger is busy: {error}: ask again") from None
-    except NotThere as error:
-        raise NotKnown(str(error)) from None
-    except NotFound as error:
-        raise NotKnown(f"{error}: amends sagas and amends log list the names") from None
-    except (Ambiguous, StateRefused) as error:
-        raise NotAllowed(str(error)) from None
-    except (UnknownEvent, LogDamaged) as error:
-        raise AmendsError(str(error)) from None
-    except (UndefinedTable, InvalidSchemaName):
-        raise Unreachable("no ledger in this database: run amends migrate") from None
-
-
-async def meant_by(database: Database, text: str) -> str:
-    """The aggregate that a short name means: see `resolve_id`; the name of a schedule means its
-    newest run. Raises the ledger's NotFound and Ambiguous."""
-    try:
-        return await show.resolve_id(database, text)
-    except NotFound:
-        run = re.compile(rf"rollback/{re.escape(text)}-\d{{4}}-\d\d-\d\dT[0-9:]+Z")
-        for saga in await show.sagas(database, limit=_NEWEST):
-            if run.fullmatch(saga.workflow_id):
-                return f"saga/{saga.workflow_id}"
-        raise
-
-
-async def recorded_progress(url: str, saga_id: str) -> Progress:
+async def recorded_progress(address: LedgerAddress, saga_id: str) -> Progress:
     """The progress of a saga as recorded in the ledger."""
-    async with reading(url) as database:
-        story = await show.saga(database, saga_id)
+    async with reading(address) as database:
+        story = await saga_story(database, saga_id)
     return progress_of(story.saga, story.steps, story.waits)
 
 
-async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
+async def decided_by(address: LedgerAddress, saga_id: str, verb: str) -> str | None:
     """The actor that approved or rejected the payment, as recorded; None if there is none."""
-    async with reading(url) as database:
-        story = await show.saga(database, saga_id)
+    async with reading(address) as database:
+        story = await saga_story(database, saga_id)
     wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
     return next((each.user_id for each in story.events if each.event_type == wanted), None)
 
 
-async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
+async def recorded_result(address: LedgerAddress, saga_id: str) -> dict[str, Any]:
     """The recorded result of a saga. Raises NotKnown for a saga that has not ended."""
-    progress = await recorded_progress(url, saga_id)
+    progress = await recorded_progress(address, saga_id)
     if progress.result is None:
         raise NotKnown(f"{saga_id} has no result: it is {progress.state}, and no run carries it")
     return progress.result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.database import Database
 from ledger.errors import NotFound
-from ledger.read import show
+from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting, waiting
 from starter.client.errors import Unreachable
 from starter.client.recorded import wait_of
@@ -98,7 +98,7 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
 
 
 async def _stopped_todo(database: Database, stopped: Stopped) -> Todo:
-    saga = (await show.saga(database, stopped.saga_id)).saga
+    saga = (await saga_story(database, stopped.saga_id)).saga
     if stopped.is_paused:
         wait = paused_wait(stopped.saga_id)
     else:
@@ -159,7 +159,7 @@ async def schedule_problems(
 async def _ended_otherwise(database: Database, saga_id: str) -> str:
     """The end of a run if the schedule asked for another one; empty while it has none."""
     try:
-        saga = (await show.saga(database, saga_id)).saga
+        saga = (await saga_story(database, saga_id)).saga
     except NotFound:
         return ""
     kind = kind_named(saga_id)

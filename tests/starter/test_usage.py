@@ -256,7 +256,10 @@ def test_a_full_disk_is_one_line() -> None:
 
 def _commands(group: click.Group) -> list[tuple[str, click.Command]]:
     found = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             found += [(f"{name} {below}", each) for below, each in _commands(command)]
         else:

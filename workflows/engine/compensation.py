@@ -19,6 +19,7 @@ from ledger.sagas.saga_log import Compensation, StepToUndo
 from workflows.engine.decisions import SYSTEM, Asked, not_allowed
 from workflows.engine.escalation import as_told, ask, given_up, note_delay, pause
 from workflows.engine.lifecycle import LifecycleEvent
+from workflows.engine.live_details import cause_in_words
 from workflows.engine.retry import FIRST_PAUSE, longer
 from workflows.engine.run import (
     SHOWN_AFTER,
@@ -44,6 +45,7 @@ async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> 
     )
     run.epoch = compensation.epoch
     if compensation.state == "compensating":
+        run.cause = cause_in_words(compensation.cause, compensation.reason, actor)
         run.enter(LifecycleEvent.COMPENSATING, reason=compensation.cause)
     run.look_up_no_more()
     undone = await _undo(run, compensation.steps, actor)

@@ -67,7 +67,7 @@ class Execution(Generic[RequestT, ResultT]):
         try:
             request = self._story.admitted(raw)
             opening, subjects = self._opening(request), self._story.subjects(request)
-            self.saga = saga = Saga(opening, subjects, self.lifecycle)
+            self.saga = saga = Saga(opening, subjects, self.lifecycle, request.about())
             if opening.saga_id != workflow.info().workflow_id:
                 repeated = await saga.answer()
                 result = self._first_answer(saga, repeated.state, repeated.result or {})

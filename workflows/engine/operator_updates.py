@@ -60,7 +60,7 @@ class OperatorUpdates:
         if not by.actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent")
         if self._execution.saga is None:
-            raise not_allowed(f"can't {verb} {by.step}: no step waits for an operator")
+            raise not_allowed(f"can't {verb}: no step waits for an operator")
         outcome = by.outcome if isinstance(by, Resolve) else None
         self._execution.saga.waiting.check(verb, by.step, outcome)
 

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
+from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED, invalid_input
 from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
 from ledger.sagas.saga_log import End, Opened
 from workflows.engine.lifecycle import LifecycleEvent
@@ -37,11 +37,17 @@ class SagaRecord(SagaRun):
     async def answer(self) -> Opened:
         """Answer a repeat from the record of the saga, which has ended and is not opened here.
 
-        Raises ApplicationError `operation_id_reused`, `operation_in_progress`, `NotFound`.
+        Raises ApplicationError `operation_id_reused`, `operation_in_progress`, `InvalidInput`.
         """
-        opened = await self.ours(
-            SagaActivities.answer_repeat, self.opening, summary="answer from the record"
-        )
+        try:
+            opened = await self.ours(
+                SagaActivities.answer_repeat, self.opening, summary="answer from the record"
+            )
+        except ActivityError as error:
+            if cause_of(error) != "NotFound":
+                raise
+            why = "repeats a saga that is not on record: start it under its own id"
+            raise invalid_input([("workflow_id", why)]) from None
         self._show_known(opened)
         if opened.how == "reused":
             raise reused(self.saga_id)

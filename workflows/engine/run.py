@@ -63,8 +63,12 @@ OUTSIDE_RETRIES = RetryPolicy(
 class SagaRun:
     """The state of a saga in this run: its epoch, its steps, its page."""
 
-    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, opening: Opening, subjects: list[str], lifecycle: Lifecycle, about: list[str]
+    ) -> None:
         self.saga_id = opening.saga_id
+        # Of the page: what is asked for, and why the saga is compensated.
+        self._about, self.cause = about, ""
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
@@ -106,7 +110,7 @@ class SagaRun:
     def _publish(self, *updates: SearchAttributeUpdate[Any]) -> None:
         if updates:
             workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(page(self.progress))
+        workflow.set_current_details(page(self.progress, self._about, self.cause))
 
     def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
         """Mark a step with its state, a detail, and more of StepProgress. A step in doubt, or one
