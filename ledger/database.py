@@ -6,11 +6,11 @@ every transaction sets what it relies on, in its own round trip, and every state
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Literal, Self, TypeVar, cast, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, errors, sql
@@ -19,16 +19,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import ClauseElement
 
 from ledger.errors import DatabaseUnavailable, EndedBySetting
 from ledger.session import in_one_transaction, set_up, setting_behind
-
-# Core renders these once per statement; on the hot path psycopg runs the text as it is.
-_DIALECT = psycopg_dialect()  # type: ignore[no-untyped-call]
-_POSITIONAL = psycopg_dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 T = TypeVar("T")
 
@@ -57,29 +50,6 @@ _READS = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _WRITES = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 # Whoever writes calls it first: the server behind the address may have become a restored one.
 _RECORD_INCARNATION = "ledger.record_incarnation()"
-
-
-def compiled(statement: ClauseElement) -> str:
-    """The SQL text of a Core statement, with psycopg's named parameters."""
-    return str(statement.compile(dialect=_DIALECT))
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement in the form the server reads, `$1` for the value of the first name."""
-
-    text: str
-    names: tuple[str, ...]
-
-    def values(self, given: Mapping[str, str | None]) -> list[str | None]:
-        """The values in the order of the statement, as text. Raises KeyError for a missing one."""
-        return [given[name] for name in self.names]
-
-
-def positional(statement: ClauseElement) -> Statement:
-    """Compiles a Core statement for the hot path: its text goes to the server unchanged."""
-    made = cast(SQLCompiler, statement.compile(dialect=_POSITIONAL))
-    return Statement(str(made), tuple(made.positiontup or ()))
 
 
 @dataclass

@@ -11,17 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 
-from pydantic import TypeAdapter, ValidationError
-
 from activities.orphans import Care
 from ledger.database import POOLINGS, Pooling
+from ledger.times import parse_duration
 
 RUN_NEEDS = ("AMENDS_DATABASE_URL",)
 MIGRATE_NEEDS = ("AMENDS_MIGRATION_URL",)
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
 _PERCENT = re.compile(r"\d{1,2}|100")
-_DURATION = TypeAdapter(timedelta)
 _ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
@@ -153,8 +151,8 @@ def _duration(text: str) -> timedelta:
     """Parse an ISO 8601 duration; a negative one, which no setting takes, for a text that is
     none."""
     try:
-        return _DURATION.validate_strings(text) if text.startswith("P") else -timedelta.resolution
-    except ValidationError:
+        return parse_duration(text)
+    except ValueError:
         return -timedelta.resolution
 
 

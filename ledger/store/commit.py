@@ -16,10 +16,11 @@ import psycopg
 from psycopg import AsyncRawCursor, errors
 
 from ledger.aggregates.aggregate import aggregate_id
-from ledger.aggregates.registry import aggregate_type_of
+from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
-from ledger.database import RACES, Connection, Database, Statement
+from ledger.database import RACES, Connection, Database
 from ledger.errors import ClockSetBack, TooMuchContention
+from ledger.rendering import Statement
 from ledger.store.decision import Author, Decide, Decision, Head, Loaded, NotLoaded, Ref
 from ledger.store.event_log import NO_HASH
 from ledger.store.event_rows import Writing, writing

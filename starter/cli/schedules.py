@@ -46,7 +46,7 @@ def _states(saga_ids: list[str]) -> dict[str | None, str]:
 
     async def work(database: "Database") -> dict[str | None, str]:
         from ledger.errors import NotFound
-        from ledger.read.show import saga
+        from ledger.read.sagas import saga
 
         states: dict[str | None, str] = {}
         for saga_id in saga_ids:

@@ -7,17 +7,18 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
+from temporalio.common import QueryRejectCondition
 
 from starter.client.environment import LedgerAddress, ledger_address, setting
-from starter.client.errors import NotAllowed, NotKnown, NoWorker
+from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReused
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
-from workflows.contract.progress import Progress
+from workflows.contract.progress import Progress, orphan_wait
 from workflows.contract.updates import By
 
 T = TypeVar("T")
@@ -61,6 +62,13 @@ class Standing:
                 raise
             recorded: Result = checked(kind.result, await recorded_result(ledger, saga_id))
             return recorded
+        except OperationIdReused:
+            # The newest run of this id is a repeat of another client that was refused.
+            progress = await self._query(saga_id)
+            if progress.result is None:
+                raise
+            of_saga: Result = checked(kind.result, progress.result)
+            return of_saga
 
     async def find(self, text: str) -> str:
         """The saga that a name means: its workflow id, or a bare operation id.
@@ -106,9 +114,18 @@ class Standing:
     async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         async with translated(saga_id):
-            progress: Progress = await handle.query(
-                "progress", result_type=Progress, rpc_timeout=patience
-            )
+            try:
+                progress: Progress = await handle.query(
+                    "progress",
+                    result_type=Progress,
+                    rpc_timeout=patience,
+                    reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+                )
+            except WorkflowQueryRejectedError as rejected:
+                progress = await handle.query(
+                    "progress", result_type=Progress, rpc_timeout=patience
+                )
+                return _orphaned(progress, rejected)
             return progress
 
     async def _ended(self, saga_id: str) -> Progress:
@@ -142,3 +159,14 @@ class Standing:
 
     def _ledger(self) -> LedgerAddress | None:
         return ledger_address(self._environment)
+
+
+def _orphaned(progress: Progress, rejected: WorkflowQueryRejectedError) -> Progress:
+    """The progress of a run that is closed: the saga of one that left it open is orphaned."""
+    # A run that was refused never carried a saga.
+    if progress.result is not None or progress.state == "pending":
+        return progress
+    status = rejected.status.name.lower().replace("_", " ") if rejected.status else "closed"
+    wait = orphan_wait(None, f"its run is {status} in Temporal")
+    changed = {"state": wait.state, "waits_for": wait.waits_for, "waits": [wait]}
+    return progress.model_copy(update=changed)
