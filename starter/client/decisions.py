@@ -6,6 +6,7 @@ from starter.client.errors import NotAllowed, NotKnown, Unreachable
 from starter.client.recorded import decided_by
 from starter.client.standing import Standing
 from starter.client.validation import checked
+from starter.client.wrong_kind import require_payment
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By, OperatorAction, Resolve, Skip
 
@@ -28,6 +29,7 @@ class Decisions(Standing):
         return await self._once("reject", saga_id, actor, reason)
 
     async def _once(self, verb: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+        require_payment(verb, saga_id)
         try:
             return await self._update(verb, saga_id, _by(actor, reason))
         except NotAllowed:
@@ -49,6 +51,7 @@ class Decisions(Standing):
         Answers with the outcome, or with `needs_attention` where a person has to look first.
         Raises NotAllowed unless it is approved.
         """
+        require_payment("capture", saga_id)
         try:
             return await self._update("capture", saga_id, _by(actor, reason))
         except NotAllowed:

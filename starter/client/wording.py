@@ -1,12 +1,11 @@
 """Words sagas for people: the request and the progress, each in one line."""
 
 from collections.abc import Mapping
-from decimal import Decimal
-
-from iso4217 import Currency
 
 from ledger.aggregates.money import Money
 from starter.client.advice import advice_on
+from starter.client.amounts import amount_text
+from starter.client.endings import ended_as
 from starter.client.kinds import Request
 from workflows.contract.agent import AgentRequest, PolicyRequest
 from workflows.contract.change import ChangeRequest, RollbackRequest
@@ -25,12 +24,6 @@ _ASKED_BEFORE = (
 def money_text(money: Money) -> str:
     """An amount for people: `45,000.00 ARS`."""
     return amount_text(money.minor, money.currency)
-
-
-def amount_text(minor: int, currency: str) -> str:
-    """Minor units for people, with the currency's own count of decimals."""
-    decimals = Currency(currency).exponent or 0
-    return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency}"
 
 
 def summary(request: Request) -> str:
@@ -72,27 +65,11 @@ def details(request: Request) -> str:
     return "\n".join([operation, *(f"- {line}" for line in lines)])
 
 
-def short(aggregate: str, saga_id: str | None = None) -> str:
-    """The name of an aggregate for people: a long id is cut, and a step of the saga `saga_id` goes
-    by its own name."""
-    if saga_id and aggregate.startswith(f"step/{saga_id}/"):
-        return f"step {aggregate.removeprefix(f'step/{saga_id}/')}"
-    aggregate_type, _, rest = aggregate.partition("/")
-    if aggregate_type == "step":
-        saga, _, name = rest.rpartition("/")
-        return f"step {name} of {saga}"
-    return (
-        f"{aggregate_type}/{rest[:8]}…"
-        if aggregate_type in ("authorization", "transfer")
-        else aggregate
-    )
-
-
 def standing(progress: Progress) -> str:
     """The progress or the end of a saga, and the next command, in one line."""
     saga_id = progress.saga_id
     if progress.result is not None:
-        return f"{saga_id}: {_ending(progress.result)}"
+        return f"{saga_id}: {_ending(progress.result, progress.state)}"
     if progress.state in ("orphaned", "paused"):
         wait = progress.waits[0]
         return f"{saga_id} is {progress.state} ({wait.why}): {', or '.join(wait.commands)}"
@@ -138,11 +115,9 @@ def notes(progress: Progress) -> list[str]:
     return [_ASKED_BEFORE, *said] if progress.repeated else said
 
 
-def _ending(result: Mapping[str, object]) -> str:
-    state, reason = str(result.get("state")), result.get("reason")
-    words = [state]
-    if reason and reason != state:
-        words.append(f"({reason})")
+def _ending(result: Mapping[str, object], otherwise: str) -> str:
+    state, reason = result.get("state"), result.get("reason")
+    words = [ended_as(result, otherwise)]
     if reference := result.get("provider_reference"):
         words.append(f"as {reference}")
     changes = result.get("changes")

@@ -12,7 +12,14 @@ from ledger.aggregates.resource import DesiredState
 from workflows.contract.change import ChangeRequest, Resource
 
 # Clients catch it, and import no activities.
-__all__ = ["InvalidChange", "ProviderNotLoaded", "ValidChange", "depends_on", "validated"]
+__all__ = [
+    "InvalidChange",
+    "ProviderNotLoaded",
+    "ValidChange",
+    "depends_on",
+    "known_kinds",
+    "validated",
+]
 
 
 class InvalidChange(Exception):
