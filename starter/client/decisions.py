@@ -3,7 +3,6 @@
 from contextlib import suppress
 
 from starter.client.errors import NotAllowed, NotKnown, Unreachable
-from starter.client.recorded import decided_by
 from starter.client.standing import Standing
 from starter.client.validation import checked
 from starter.client.wrong_kind import require_payment
@@ -37,6 +36,8 @@ class Decisions(Standing):
             # An agent that approves is refused, also where its own limits approved.
             if (url := self._audit_url()) is None or not actor.startswith("user:"):
                 raise
+            from starter.client.recorded import decided_by
+
             with suppress(NotKnown, Unreachable):
                 progress = await self.progress(saga_id)
                 end = (progress.result or {}).get("state")

@@ -15,7 +15,6 @@ from starter.client.errors import NotAllowed, NotKnown, NoWorker
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
-from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, orphan_wait
@@ -45,6 +44,8 @@ class Standing:
         except (NotKnown, NoWorker):
             if (url := self._audit_url()) is None:
                 raise
+            from starter.client.recorded import recorded_progress
+
             return await recorded_progress(url, saga_id)
 
     async def result(self, saga_id: str) -> Result:
@@ -60,6 +61,8 @@ class Standing:
         except NotKnown:
             if (url := self._audit_url()) is None:
                 raise
+            from starter.client.recorded import recorded_result
+
             recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
             return recorded
 

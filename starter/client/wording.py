@@ -1,16 +1,16 @@
 """Words sagas for people: the request and the progress, each in one line."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ledger.aggregates.money import Money
 from starter.client.advice import advice_on
 from starter.client.amounts import amount_text
 from starter.client.endings import ended_as
-from starter.client.kinds import Request
-from workflows.contract.agent import AgentRequest, PolicyRequest
-from workflows.contract.change import ChangeRequest, RollbackRequest
-from workflows.contract.payment import PaymentRequest
 from workflows.contract.progress import Progress, StepProgress, action_commands
+
+if TYPE_CHECKING:
+    from ledger.aggregates.money import Money
+    from starter.client.kinds import Request
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
@@ -21,13 +21,17 @@ _ASKED_BEFORE = (
 )
 
 
-def money_text(money: Money) -> str:
+def money_text(money: "Money") -> str:
     """An amount for people: `45,000.00 ARS`."""
     return amount_text(money.minor, money.currency)
 
 
-def summary(request: Request) -> str:
+def summary(request: "Request") -> str:
     """The request as the Web UI's list shows it. No personal data: Temporal keeps it."""
+    from workflows.contract.agent import AgentRequest, PolicyRequest
+    from workflows.contract.change import ChangeRequest, RollbackRequest
+    from workflows.contract.payment import PaymentRequest
+
     match request:
         case PaymentRequest():
             return f"{money_text(request.amount)} for {request.agent_id}"
@@ -43,8 +47,12 @@ def summary(request: Request) -> str:
             return f"{request.environment} back to {request.to}"
 
 
-def details(request: Request) -> str:
+def details(request: "Request") -> str:
     """The request in a few lines of Markdown for the Web UI. No personal data."""
+    from workflows.contract.agent import AgentRequest, PolicyRequest
+    from workflows.contract.change import ChangeRequest, RollbackRequest
+    from workflows.contract.payment import PaymentRequest
+
     match request:
         case PaymentRequest():
             lines = [f"capture: {request.capture}"]
