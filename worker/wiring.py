@@ -23,7 +23,6 @@ from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
-from ledger.read.global_order import record_incarnation
 from worker.sandbox import runner
 from worker.settings import Settings, needed
 from workflows.contract.admission import DATA_CONVERTER
@@ -69,9 +68,8 @@ async def wire(
     served = addresses(settings)
     async with AsyncExitStack() as stack:
         url = needed(settings.database_url, "AMENDS_DATABASE_URL")
-        # Each connection, since the server behind the address may become a restored one.
         database = await stack.enter_async_context(
-            open_database(url, size=20, configure=record_incarnation)
+            open_database(url, size=20, pooling=settings.pooling, writes=True)
         )
         sagas, steps = SagaActivities(database, client), StepRecords(database)
         runs = runner(settings.workflow_sandbox)

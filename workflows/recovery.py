@@ -18,6 +18,7 @@ from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.decisions import SYSTEM
 from workflows.engine.inbound import OtherUpdates
+from workflows.engine.live_details import code, escaped
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 
 
@@ -45,6 +46,7 @@ class RecoverySaga(OtherUpdates):
             raise left_open(
                 request, "unknown_kind", "no worker of this version knows its kind of saga"
             )
+        workflow.set_current_details(page(request))
         about = SUBJECTS.value_set([f"saga/{request.saga_id}"])
         workflow.upsert_search_attributes([KIND.value_set("recovery"), about])
         declared = await self._declare(request, kind)
@@ -114,6 +116,13 @@ class RecoverySaga(OtherUpdates):
         return Recovered(
             saga_id=saga_id, how="recovered", state=standing.state, result=standing.result
         )
+
+
+def page(request: RecoveryRequest) -> str:
+    """The page of a recovery in the Web UI."""
+    by = f", asked for by {code(request.actor)}" if request.actor else ""
+    why = f": {escaped(request.reason)}" if request.reason else ""
+    return f"**recovery** of {code(request.saga_id)}, whose run was lost in Temporal{by}{why}"
 
 
 def left_open(request: RecoveryRequest, word: str, why: str) -> ApplicationError:

@@ -20,6 +20,7 @@ from workflows.contract.sweep import (
     Swept,
 )
 from workflows.engine.inbound import OtherUpdates
+from workflows.engine.live_details import code, escaped
 from workflows.recovery import RecoverySaga, recovery_id
 
 # Thousands of sagas may wait for a person, and each of them is asked about.
@@ -122,10 +123,6 @@ def alerts_of(seen: Seen) -> list[str]:
 def page(swept: Swept) -> str:
     """The page of the sweep in the Web UI."""
     head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look orphaned"
-    return "\n".join(
-        [
-            head,
-            *(f"\n🙋 {alert}" for alert in swept.alerts),
-            *(f"- {saga_id} is being recovered" for saga_id in swept.recovering),
-        ]
-    )
+    alerts = [f"🙋 {escaped(alert)}" for alert in swept.alerts]
+    recovering = [f"- {code(saga_id)} is being recovered" for saga_id in swept.recovering]
+    return "\n\n".join([head, *alerts, "\n".join(recovering)]).rstrip()

@@ -5,6 +5,8 @@ from typing import Annotated
 from iso4217 import Currency as IsoCurrency
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
 
+from ledger.aggregates.amounts import amount_text as amount_text
+
 # Ten billion units of a two-decimal currency; far below 2^53, so JSON carries it exactly.
 MAX_MINOR = 1_000_000_000_000
 
@@ -32,3 +34,8 @@ class Money(BaseModel):
 
     minor: Annotated[StrictInt, Field(gt=0, le=MAX_MINOR)]
     currency: CurrencyCode
+
+
+def money_text(money: Money) -> str:
+    """An amount for people: `45,000.00 ARS`."""
+    return amount_text(money.minor, money.currency)

@@ -174,13 +174,10 @@ class StepState(State):
     tries: int = 0
     undo_tries: int = 0
     attention: str | None = None
+    # Why its undo had no success so far, while it is tried again.
+    delayed: str | None = None
     # The epoch in which a person was asked last, or said something.
     asked_in: int = 0
-
-    @property
-    def is_undo_delayed(self) -> bool:
-        """Whether the undo of the step had no success so far and is tried again."""
-        return self.undo_tries > 0 and self.attention is None and self.state not in ENDED
 
     @property
     def undecided(self) -> bool:
@@ -238,13 +235,13 @@ def evolve(state: StepState | None, event: Event) -> StepState:
             asked = event.reason if isinstance(event, StepAttentionRequested) else None
             tries = "undo_tries" if event.undoing else "tries"
             changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
-            return state.model_copy(update=changed)
+            return state.model_copy(update=changed | {"delayed": None})
         case StepUndoDelayed():
-            delayed = {"undo_tries": event.tries, "reason": event.reason, "asked_in": event.epoch}
+            delayed = {"undo_tries": event.tries, "delayed": event.reason, "asked_in": event.epoch}
             return state.model_copy(update=delayed)
         case _:
             # Nobody is asked any more, however it ended.
-            return state.model_copy(update={"attention": None, **_ended(event)})
+            return state.model_copy(update={"attention": None, "delayed": None, **_ended(event)})
 
 
 def comes_late(state: StepState, event: Event) -> bool:
@@ -299,6 +296,7 @@ STEP = AggregateType(
         Column("tries", "integer", nullable=False),
         Column("undo_tries", "integer", nullable=False),
         Column("attention", "text"),
+        Column("delayed", "text"),
         Column("asked_in", "integer", nullable=False),
     ),
     state=StepState,

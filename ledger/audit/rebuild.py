@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from ledger.aggregates.columns import Columns
 from ledger.audit.projection import Source, sources
 from ledger.database import Connection, open_database
-from ledger.errors import LogDamaged, NotFound, NotOwner, TableBusy
+from ledger.errors import LogDamaged, NotFound, NotOwner, Pooled, TableBusy
 from ledger.read.cursors import STRETCH
 
 # Any number, the same for all: only one rebuild runs at a time on a database.
@@ -56,7 +56,7 @@ async def rebuild(owner_url: str, table: str) -> Rebuilt:
     `owner_url` is a `postgresql://` address under the owner role. Raises NotFound for a table that
     is none of those that can be rebuilt; UnknownEvent for an event of a newer version and
     LogDamaged for one that can't be replayed: the table is then as it was; NotOwner, TableBusy,
-    DatabaseUnavailable.
+    Pooled, DatabaseUnavailable.
     """
     source = check_table(table)
     began = time.monotonic()
@@ -117,9 +117,19 @@ async def _rebuild(
 async def _begin(writer: Connection, reader: Connection, table: Columns) -> None:
     """Takes the lock of rebuilds, and makes a temporary table for the projected rows. Both end with
     the connection."""
-    owned = "SELECT pg_has_role(relowner, 'USAGE') AS owned FROM pg_class WHERE oid = %s::regclass"
-    cursor = await writer.execute(owned, (f"ledger.{table.name}",))
-    if not (await cursor.fetchall())[0]["owned"]:
+    asked = (
+        "SELECT pg_has_role(relowner, 'USAGE') AS owned, pg_backend_pid() AS pid "
+        "FROM pg_class WHERE oid = %s::regclass"
+    )
+    cursor = await writer.execute(asked, (f"ledger.{table.name}",))
+    [found] = await cursor.fetchall()
+    # A pooler gives its clients numbers of its own.
+    if found["pid"] != writer.info.backend_pid:
+        raise Pooled(
+            "a rebuild needs a session to itself, and this address is a pooler's: let "
+            "AMENDS_MIGRATION_URL name PostgreSQL itself"
+        )
+    if not found["owned"]:
         raise NotOwner(
             f"only the role that owns ledger.{table.name} may rebuild it: connect as that role"
         )

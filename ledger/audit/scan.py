@@ -16,14 +16,12 @@ from threading import Thread
 from typing import Any
 from uuid import UUID
 
-from psycopg import sql
-
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.aggregate_check import Moment, Replay, moment_of
 from ledger.audit.findings import Findings, finding
-from ledger.database import Connection, Database, open_database
+from ledger.database import Connection, Database, Pooling, open_database
 from ledger.errors import ShareLost
 from ledger.read.cursors import Row, stretches
 from ledger.store.canonical_json import canonical, canonical_plain, decoded, read
@@ -218,7 +216,9 @@ async def walk_apart(
         try:
             return await asyncio.gather(
                 *(
-                    loop.run_in_executor(pool, _walk_share, database.url, row["name"], share)
+                    loop.run_in_executor(
+                        pool, _walk_share, database.url, database.pooling, row["name"], share
+                    )
                     for share in shares
                 )
             )
@@ -229,9 +229,9 @@ async def walk_apart(
             ) from None
 
 
-def _walk_share(url: str, snapshot: str, share: Share) -> Walked:
+def _walk_share(url: str, pooling: Pooling, snapshot: str, share: Share) -> Walked:
     Thread(target=end_with_parent, daemon=True).start()
-    return asyncio.run(_walk_at(url, snapshot, share))
+    return asyncio.run(_walk_at(url, pooling, snapshot, share))
 
 
 def end_with_parent() -> None:
@@ -241,8 +241,10 @@ def end_with_parent() -> None:
         os._exit(1)
 
 
-async def _walk_at(url: str, snapshot: str, share: Share) -> Walked:
-    async with open_database(url, size=1) as database, database.connection() as connection:
-        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        await connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+async def _walk_at(url: str, pooling: Pooling, snapshot: str, share: Share) -> Walked:
+    async with (
+        open_database(url, size=1, pooling=pooling) as database,
+        database.connection() as connection,
+    ):
+        await connection.begin(read_only=True, snapshot=snapshot)
         return await walk(connection, share)

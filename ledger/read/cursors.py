@@ -23,7 +23,7 @@ async def reading(database: Database) -> AsyncIterator[Connection]:
     Raises DatabaseUnavailable.
     """
     async with database.connection() as connection:
-        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        await connection.begin(read_only=True)
         yield connection
 
 

@@ -57,8 +57,7 @@ def standing(saga: Row, waits: Sequence[Waiting]) -> tuple[str, str]:
 _SAGAS = """
     SELECT * FROM ledger.sagas WHERE waits_for IS NOT NULL OR lost IS NOT NULL
     ORDER BY started_at LIMIT %(limit)s"""
-_STUCK = """(attention IS NOT NULL OR state = 'unknown'
-    OR undo_tries > 0 AND state IN ('started', 'done'))"""
+_STUCK = "(attention IS NOT NULL OR delayed IS NOT NULL OR state = 'unknown')"
 _STEPS = f"SELECT * FROM ledger.saga_steps WHERE {_STUCK} ORDER BY head_at LIMIT %(limit)s"
 _AMONG = (
     f"SELECT * FROM ledger.saga_steps WHERE saga_id = ANY(%(names)s) AND {_STUCK} ORDER BY ordinal"
@@ -112,8 +111,7 @@ def _state_of(saga: Row, step: Row) -> WaitState | None:
         return "needs_attention"
     if step["state"] == "unknown" and saga["state"] == "running":
         return "resolving"
-    delayed = step["undo_tries"] > 0 and step["state"] not in ("undone", "skipped")
-    return "compensating" if delayed and saga["state"] == "compensating" else None
+    return "compensating" if step["delayed"] is not None else None
 
 
 async def _rows(connection: Connection, query: str, **values: object) -> list[dict[str, Any]]:

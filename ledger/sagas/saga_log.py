@@ -121,6 +121,17 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
     return await commit(database, author, [Ref(saga_ref)], decide)
 
 
+async def answer_repeat(database: Database, author: Author, opening: Opening) -> Opened:
+    """Finds the saga that has the operation id, and records the repeat. Raises NotFound."""
+    saga_ref = saga_name(opening.saga_id)
+
+    def decide(loaded: Loaded) -> Decision[Opened]:
+        saga = _existing(loaded, opening.saga_id)
+        return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
+
+    return await commit(database, author, [Ref(saga_ref)], decide)
+
+
 def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
     """The first event of a saga."""
     assert opening.run is not None

@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncRawCursor, errors
-from psycopg.rows import tuple_row
 
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.names import aggregate_type_of
@@ -138,7 +137,7 @@ async def _locked(
     windows_of: str | None,
 ) -> T:
     async with connection.pipeline():
-        await connection.execute("BEGIN")
+        await connection.begin()
         # A worker that is frozen here must not hold others up for ever.
         await connection.execute(_LASTS_AT_MOST)
         # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
@@ -218,8 +217,7 @@ async def _write(connection: Connection, made: Writing) -> None:
 async def _execute(
     connection: Connection, statement: Statement, values: Mapping[str, str | None]
 ) -> AsyncRawCursor[Any]:
-    cursor = AsyncRawCursor(connection, row_factory=tuple_row)
-    return await cursor.execute(statement.text, statement.values(values), prepare=True)
+    return await connection.execute_raw(statement.text, statement.values(values))
 
 
 async def database_time(database: Database) -> datetime:

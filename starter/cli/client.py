@@ -6,12 +6,13 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starter.client.environment import setting, settings
-from starter.client.errors import Unreachable
+from starter.client.environment import ledger_address, settings
+from starter.client.errors import Unreachable, WrongSetting
 
 if TYPE_CHECKING:
     from ledger.database import Database
     from starter.client.client import Amends
+    from starter.client.environment import LedgerAddress
 
 T = TypeVar("T")
 
@@ -46,10 +47,10 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
     from starter.client.client import Amends
     from starter.client.reading import reading
 
-    url = _audit_url()
+    address = _ledger()
 
     async def connected() -> T:
-        async with reading(url) as database:
+        async with reading(address) as database:
             quiet = Runtime(telemetry=TelemetryConfig(logging=None))
             connecting = Amends.connect(runtime=quiet)
             try:
@@ -70,10 +71,10 @@ def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """The result of `work`, called with the ledger as its auditor reads it."""
     from starter.client.reading import reading
 
-    url = _audit_url()
+    address = _ledger()
 
     async def connected() -> T:
-        async with reading(url) as database:
+        async with reading(address) as database:
             return await work(database)
 
     return _run(connected())
@@ -86,16 +87,16 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def _audit_url() -> str:
-    url = setting("AMENDS_AUDIT_URL", settings())
-    if url is None:
+def _ledger() -> "LedgerAddress":
+    address = ledger_address(settings())
+    if address is None:
         raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
-    return url
+    return address
 
 
 def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:
     """The result of `work`; None where the ledger can't be read."""
     try:
         return with_ledger(work)
-    except Unreachable:
+    except (Unreachable, WrongSetting):
         return None

@@ -49,12 +49,12 @@ def payments(
     """List the newest payments, the newest first."""
     from datetime import UTC, datetime
 
+    from ledger.aggregates.amounts import amount_text
     from ledger.read.queries import PaymentQuery
     from ledger.read.queries import payments as newest
     from starter.cli.client import with_ledger
     from starter.cli.filters import known, known_agent
     from starter.cli.moments import parse_past
-    from starter.client.amounts import amount_text
 
     known("--state", state, PHASES)
     now = datetime.now(UTC)

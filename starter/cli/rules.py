@@ -196,7 +196,7 @@ def show_policy(agent: str, as_json: bool) -> None:
     if as_json:
         output.document({**shown.state, "policy_version": shown.version, "windows": windows})
         return
-    from starter.client.amounts import amount_text
+    from ledger.aggregates.amounts import amount_text
 
     currency = shown.state["currency"]
     output.line(f"policy of {agent}, version {shown.version}, days in {shown.state['time_zone']}")

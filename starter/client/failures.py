@@ -41,8 +41,6 @@ _ENDED = re.compile("already completed|closing workflow")
 NOT_KNOWN = (
     "no run of {} in Temporal: amends sagas lists the sagas, amends sweep recovers orphaned ones"
 )
-# Admission writes `present.1.spec`, a person reads `present[1].spec`.
-_INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 
 
 class SagaEnded(AmendsError):
@@ -122,10 +120,7 @@ def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
 def invalid_input(details: Any) -> InvalidInput:
     """The details of the refusal by admission, as our error."""
     problems = [
-        (
-            _INDEX.sub(r"[\1]", str(detail.get("field", "input"))),
-            str(detail.get("reason", "refused")),
-        )
+        (str(detail.get("field", "input")), str(detail.get("reason", "refused")))
         for detail in details
         if isinstance(detail, dict)
     ] or [("input", "refused by the saga")]

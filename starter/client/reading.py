@@ -10,6 +10,7 @@ from ledger.database import Database, open_database
 from ledger.errors import (
     Ambiguous,
     DatabaseUnavailable,
+    EndedBySetting,
     LogDamaged,
     NotFound,
     NotThere,
@@ -17,15 +18,19 @@ from ledger.errors import (
     TryAgain,
 )
 from ledger.read.names import newest_run, resolve_id
-from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable
+from starter.client.environment import LedgerAddress
+from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable, WrongSetting
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Database]:
-    """The ledger, for a reader. Raises Unreachable and NotKnown for what fails inside."""
+async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
+    """The ledger, for a reader. Raises Unreachable, WrongSetting and NotKnown for what fails
+    inside."""
     try:
-        async with open_database(url, size=2) as database:
+        async with open_database(address.url, size=2, pooling=address.pooling) as database:
             yield database
+    except EndedBySetting as error:
+        raise WrongSetting(f"the ledger can't be read: {error}") from None
     except DatabaseUnavailable:
         raise Unreachable(
             "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"

@@ -6,6 +6,7 @@ from ledger.aggregates.saga import SAGA, SagaState
 from ledger.aggregates.saga_step import STEP, StepState
 from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting, standing
+from starter.client.environment import LedgerAddress
 from starter.client.errors import NotKnown
 from starter.client.reading import reading
 from workflows.contract.progress import (
@@ -19,24 +20,24 @@ from workflows.contract.progress import (
 from workflows.contract.updates import Verb, verbs
 
 
-async def recorded_progress(url: str, saga_id: str) -> Progress:
+async def recorded_progress(address: LedgerAddress, saga_id: str) -> Progress:
     """The progress of a saga as recorded in the ledger."""
-    async with reading(url) as database:
+    async with reading(address) as database:
         story = await saga_story(database, saga_id)
     return progress_of(story.saga, story.steps, story.waits)
 
 
-async def decided_by(url: str, saga_id: str, verb: str) -> str | None:
+async def decided_by(address: LedgerAddress, saga_id: str, verb: str) -> str | None:
     """The actor that approved or rejected the payment, as recorded; None if there is none."""
-    async with reading(url) as database:
+    async with reading(address) as database:
         story = await saga_story(database, saga_id)
     wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
     return next((each.user_id for each in story.events if each.event_type == wanted), None)
 
 
-async def recorded_result(url: str, saga_id: str) -> dict[str, Any]:
+async def recorded_result(address: LedgerAddress, saga_id: str) -> dict[str, Any]:
     """The recorded result of a saga. Raises NotKnown for a saga that has not ended."""
-    progress = await recorded_progress(url, saga_id)
+    progress = await recorded_progress(address, saga_id)
     if progress.result is None:
         raise NotKnown(f"{saga_id} has no result: it is {progress.state}, and no run carries it")
     return progress.result
@@ -86,8 +87,8 @@ def _step_of(saga: SagaState, step: StepState) -> StepProgress:
     if step.attention is not None and not saga.closed:
         more = {"detail": step.attention, "verbs": verbs_of(saga, step)}
         return StepProgress.model_validate({**told, "state": "needs_attention", **more})
-    if step.is_undo_delayed and undoing:
-        more = {"verbs": verbs_of(saga, step)}
+    if step.delayed is not None and not saga.closed:
+        more = {"detail": step.delayed, "verbs": verbs_of(saga, step)}
         return StepProgress.model_validate({**told, "state": "undoing", **more})
     states = {
         "started": "running",

@@ -23,7 +23,7 @@ from temporalio.client import (
 
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
-from starter.client.wording import details, summary
+from starter.client.wording import summary
 from workflows.contract.change import RollbackRequest
 from workflows.contract.kinds import KINDS, ROLLBACK, Queue
 
@@ -81,7 +81,6 @@ class Schedules:
                 id=ROLLBACK.saga_id(name),
                 task_queue=self._queue_name(ROLLBACK.queue),
                 static_summary=summary(request),
-                static_details=details(request),
             ),
             spec=ScheduleSpec(calendars=[_once(moment)], time_zone_name="UTC"),
             state=ScheduleState(note=note, limited_actions=True, remaining_actions=1),
@@ -152,7 +151,7 @@ async def _known(name: str) -> AsyncIterator[None]:
 def _note(request: RollbackRequest) -> str:
     only = f" ({', '.join(request.resources)})" if request.resources else ""
     why = f": {request.reason}" if request.reason else ""
-    return f"Bring {summary(request)}{only}, asked by {request.actor}{why}"
+    return f"{summary(request)}{only}, asked by {request.actor}{why}"
 
 
 def _whole_second(at: datetime) -> datetime:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
 
-from starter.client.environment import setting
-from starter.client.errors import NotAllowed, NotKnown, NoWorker
+from starter.client.environment import LedgerAddress, ledger_address, setting
+from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReused
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
@@ -42,11 +42,11 @@ class Standing:
         try:
             return await self._query(saga_id)
         except (NotKnown, NoWorker):
-            if (url := self._audit_url()) is None:
+            if (ledger := self._ledger()) is None:
                 raise
             from starter.client.recorded import recorded_progress
 
-            return await recorded_progress(url, saga_id)
+            return await recorded_progress(ledger, saga_id)
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
@@ -59,12 +59,19 @@ class Standing:
                 outcome: Result = await self._handle(saga_id, kind).result()
                 return outcome
         except NotKnown:
-            if (url := self._audit_url()) is None:
+            if (ledger := self._ledger()) is None:
                 raise
             from starter.client.recorded import recorded_result
 
-            recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
+            recorded: Result = checked(kind.result, await recorded_result(ledger, saga_id))
             return recorded
+        except OperationIdReused:
+            # The newest run of this id is a repeat of another client that was refused.
+            progress = await self._query(saga_id)
+            if progress.result is None:
+                raise
+            of_saga: Result = checked(kind.result, progress.result)
+            return of_saga
 
     async def find(self, text: str) -> str:
         """The saga that a name means: its workflow id, or a bare operation id.
@@ -153,8 +160,8 @@ class Standing:
     def _queue_of(self, saga_id: str) -> str:
         return self._queue(kind_of_saga(saga_id).queue)
 
-    def _audit_url(self) -> str | None:
-        return setting("AMENDS_AUDIT_URL", self._environment)
+    def _ledger(self) -> LedgerAddress | None:
+        return ledger_address(self._environment)
 
 
 def _orphaned(progress: Progress, rejected: WorkflowQueryRejectedError) -> Progress:

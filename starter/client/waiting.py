@@ -1,9 +1,9 @@
 """Lists everything that somebody must do: decisions, steps that can't get on, runs that Temporal
 lost or paused, schedules. From the ledger first, so that it is readable while Temporal is away."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.database import Database
@@ -14,7 +14,8 @@ from starter.client.errors import Unreachable
 from starter.client.recorded import wait_of
 from starter.client.runs import Stopped, stopped_runs
 from starter.client.subject import facts_of
-from workflows.contract.progress import Wait, orphan_wait, paused_wait
+from workflows.contract.kinds import kind_named
+from workflows.contract.progress import ANY_USER, Wait, orphan_wait, paused_wait
 
 if TYPE_CHECKING:
     from starter.client.client import Amends
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 # Of sagas and of steps: whoever has more needs another tool.
 MOST = 1_000
-_MATCHING = ("refused", "compensated", "failed")
+# The list of schedules follows a run after about a second, and longer while a server is busy.
+_LATE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,15 @@ class Todos:
 
 @dataclass(frozen=True)
 class ScheduleProblem:
-    """A schedule that needs somebody: its moment was `missed`, or its last run `failed`. `why` says
-    how; `saga_id` is the run."""
+    """What a person has to look at in a schedule: a moment that was `missed`, or a run whose saga
+    `ended` otherwise than asked for. `due` is that moment, `command` shows or repeats it."""
 
-    name: str
+    schedule: str
     what: str
-    note: str
-    why: str
-    since: datetime | None = None
-    saga_id: str | None = None
+    due: datetime | None
+    reason: str
+    saga_id: str
+    command: str
 
 
 async def recorded_todos(database: Database) -> list[Todo]:
@@ -90,8 +92,9 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
         for each in compared.stopped
         if each.saga_id not in known
     ]
-    problems = schedule_todos(await schedule_problems(database, schedules))
-    return Todos(_sorted([*kept, *found, *problems]), compared.lacks)
+    problems = await schedule_problems(database, schedules)
+    of_schedules = schedule_todos(problems, {each.name: each.note for each in schedules})
+    return Todos(_sorted([*kept, *found, *of_schedules]), compared.lacks)
 
 
 async def _stopped_todo(database: Database, stopped: Stopped) -> Todo:
@@ -104,25 +107,28 @@ async def _stopped_todo(database: Database, stopped: Stopped) -> Todo:
     return Todo(saga.workflow_id, saga.kind, wait, facts_of(saga.kind, saga.input))
 
 
-def schedule_todos(problems: Iterable[ScheduleProblem]) -> list[Todo]:
-    """The rows of schedules that need somebody."""
+def schedule_todos(problems: Iterable[ScheduleProblem], notes: Mapping[str, str]) -> list[Todo]:
+    """The rows of schedules that need somebody. `notes` say what each schedule does."""
     return [
         Todo(
-            problem.name,
+            problem.schedule,
             "schedule",
             Wait(
                 waits_for=problem.what,
                 state="schedule",
-                whom="user",
-                since=problem.since,
-                why=problem.why,
-                commands=[
-                    f"amends saga {problem.saga_id}"
-                    if problem.saga_id
-                    else f"amends schedule delete {problem.name}"
-                ],
+                whom=ANY_USER,
+                since=problem.due,
+                why=problem.reason,
+                commands=[problem.command],
             ),
-            {"schedule": problem.note},
+            {
+                name: text
+                for name, text in (
+                    ("what", notes.get(problem.schedule, "")),
+                    ("run", problem.saga_id),
+                )
+                if text
+            },
         )
         for problem in problems
     ]
@@ -131,29 +137,34 @@ def schedule_todos(problems: Iterable[ScheduleProblem]) -> list[Todo]:
 async def schedule_problems(
     database: Database, schedules: Sequence["Scheduled"]
 ) -> list[ScheduleProblem]:
-    """The schedules whose moment passed without a run, and those whose last run ended otherwise
+    """The schedules whose one moment passed without a run, and those whose last run ended otherwise
     than asked, by the ledger."""
     problems = []
+    now = datetime.now(UTC)
     for each in schedules:
-        if each.last_run is None:
-            if each.next_run is None:
-                why = "paused when its moment came" if each.paused else "no run at its moment"
-                problems.append(ScheduleProblem(each.name, "missed", each.note, why))
-            continue
-        state = await _outcome(database, each.saga_id or "")
-        if state in _MATCHING:
-            why = f"its last run ended as {state}"
-            told = (each.name, "failed", each.note, why, each.last_run, each.saga_id)
-            problems.append(ScheduleProblem(*told))
+        saga_id = each.saga_id or ""
+        due = each.next_run
+        if each.last_run is not None:
+            if state := await _ended_otherwise(database, saga_id):
+                reason, command = f"its last run is {state}", f"amends saga {saga_id}"
+                told = (each.name, "ended", each.last_run, reason, saga_id, command)
+                problems.append(ScheduleProblem(*told))
+        elif due is None or due < (now if each.paused else now - _LATE):
+            reason = "it was paused when its moment came" if each.paused else "its moment passed"
+            command = f"amends schedule delete {each.name}"
+            problems.append(ScheduleProblem(each.name, "missed", due, reason, "", command))
     return problems
 
 
-async def _outcome(database: Database, saga_id: str) -> str:
+async def _ended_otherwise(database: Database, saga_id: str) -> str:
+    """The end of a run if the schedule asked for another one; empty while it has none."""
     try:
         saga = (await saga_story(database, saga_id)).saga
     except NotFound:
         return ""
-    return str((saga.result or {}).get("state") or saga.state)
+    kind = kind_named(saga_id)
+    end = str((saga.result or {}).get("state") or saga.state)
+    return end if saga.closed and (kind is None or end not in kind.good_ends) else ""
 
 
 def _todo(waiting: Waiting) -> Todo:

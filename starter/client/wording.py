@@ -4,73 +4,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starter.client.advice import advice_on
-from starter.client.amounts import amount_text
 from starter.client.endings import ended_as
 from workflows.contract.progress import Progress, StepProgress, action_commands
 
 if TYPE_CHECKING:
-    from ledger.aggregates.money import Money
     from starter.client.kinds import Request
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
-# Temporal refuses details of more than 20,000 bytes.
-_MOST_LINES = 100
-_ASKED_BEFORE = (
-    "the request was submitted before: this is its first answer, and nothing was done now"
-)
-
-
-def money_text(money: "Money") -> str:
-    """An amount for people: `45,000.00 ARS`."""
-    return amount_text(money.minor, money.currency)
+NOTHING_DONE = "nothing was done now"
+ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is its first answer"
 
 
 def summary(request: "Request") -> str:
-    """The request as the Web UI's list shows it. No personal data: Temporal keeps it."""
-    from workflows.contract.agent import AgentRequest, PolicyRequest
-    from workflows.contract.change import ChangeRequest, RollbackRequest
-    from workflows.contract.payment import PaymentRequest
-
-    match request:
-        case PaymentRequest():
-            return f"{money_text(request.amount)} for {request.agent_id}"
-        case AgentRequest():
-            return f"{request.action} agent {request.agent_id}"
-        case PolicyRequest():
-            limit = amount_text(request.max_per_transaction_minor, request.currency)
-            return f"policy of {request.agent_id}: at most {limit} at once"
-        case ChangeRequest():
-            counts = f"{len(request.present)} present, {len(request.absent)} absent"
-            return f"{counts} in {request.environment}"
-        case RollbackRequest():
-            return f"{request.environment} back to {request.to}"
-
-
-def details(request: "Request") -> str:
-    """The request in a few lines of Markdown for the Web UI. No personal data."""
-    from workflows.contract.agent import AgentRequest, PolicyRequest
-    from workflows.contract.change import ChangeRequest, RollbackRequest
-    from workflows.contract.payment import PaymentRequest
-
-    match request:
-        case PaymentRequest():
-            lines = [f"capture: {request.capture}"]
-        case PolicyRequest():
-            daily = amount_text(request.daily_limit_minor, request.currency)
-            threshold = amount_text(request.approval_threshold_minor, request.currency)
-            lines = [f"daily limit: {daily}", f"a person approves above: {threshold}"]
-        case ChangeRequest():
-            present = [f"`{item.name}` ({item.kind}) present" for item in request.present]
-            lines = [*present, *(f"`{name}` absent" for name in request.absent)]
-        case RollbackRequest():
-            lines = [f"only `{name}`" for name in request.resources or []]
-        case AgentRequest():
-            lines = []
-    operation = f"operation `{request.operation_id}`" if request.operation_id else summary(request)
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more"]
-    return "\n".join([operation, *(f"- {line}" for line in lines)])
+    """The request in a line, as Temporal keeps it beside the saga: no personal data."""
+    return request.about()[0]
 
 
 def standing(progress: Progress) -> str:
@@ -119,8 +67,7 @@ def _commands(progress: Progress, step: StepProgress) -> str:
 def notes(progress: Progress) -> list[str]:
     """The notes of a saga's result for people, a sentence each."""
     found = (progress.result or {}).get("notes")
-    said = [str(note) for note in found] if isinstance(found, list) else []
-    return [_ASKED_BEFORE, *said] if progress.repeated else said
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def _ending(result: Mapping[str, object], otherwise: str) -> str:

@@ -20,6 +20,7 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
+from tests.support.public_failures import assert_public
 from tests.support.until import DEADLINE_S, until
 
 Json = dict[str, Any]
@@ -127,6 +128,7 @@ async def refused(update: Awaitable[Any]) -> ApplicationError:
     with pytest.raises(WorkflowUpdateFailedError) as failed:
         await update
     assert isinstance(failed.value.cause, ApplicationError)
+    assert_public(failed.value.cause)
     return failed.value.cause
 
 
@@ -225,4 +227,5 @@ class Driver:
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
         assert isinstance(failed.value.cause, ApplicationError)
+        assert_public(failed.value.cause)
         return failed.value.cause

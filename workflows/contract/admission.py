@@ -40,6 +40,10 @@ class SagaRequest(Protocol):
     def metadata(self) -> dict[str, JsonValue]:
         """The context of the caller."""
 
+    def about(self) -> list[str]:
+        """What is asked for, in lines for people, without personal data: Temporal keeps and shows
+        them. The first line alone says what it is."""
+
     def fingerprint(self) -> str:
         """The digest that tells two requests apart."""
 

@@ -176,6 +176,11 @@ class Progress(Input):
     repeated: bool = False
 
     @property
+    def did_nothing(self) -> bool:
+        """Whether nothing was done now: a repeat, or a change with nothing to do."""
+        return self.repeated or self.decision == "unchanged"
+
+    @property
     def needs_person(self) -> bool:
         """Whether the saga goes on only when a person decides."""
         alone = self.state in ("needs_attention", "orphaned")

@@ -19,6 +19,7 @@ from ledger.sagas.saga_log import Compensation, StepToUndo
 from workflows.engine.decisions import SYSTEM, Asked, not_allowed
 from workflows.engine.escalation import as_told, ask, given_up, note_delay, pause
 from workflows.engine.lifecycle import LifecycleEvent
+from workflows.engine.live_details import cause_in_words
 from workflows.engine.retry import FIRST_PAUSE, longer
 from workflows.engine.run import (
     SHOWN_AFTER,
@@ -44,6 +45,7 @@ async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> 
     )
     run.epoch = compensation.epoch
     if compensation.state == "compensating":
+        run.cause = cause_in_words(compensation.cause, compensation.reason, actor)
         run.enter(LifecycleEvent.COMPENSATING, reason=compensation.cause)
     run.look_up_no_more()
     undone = await _undo(run, compensation.steps, actor)
@@ -89,7 +91,7 @@ class _Undo:
         self._run, self._step, self._plain = run, step, claim
         self._tries = self._answers = 0
         self._pause = FIRST_PAUSE
-        # Whether the delay is on record: once in a run is enough.
+        # Whether the delay is on record: once is enough, until an operator has acted.
         self._noted = False
 
     async def until_it_ends(self) -> Undone:
@@ -113,6 +115,7 @@ class _Undo:
             if asked is not None:
                 claim = await as_told(self._run, claim, asked, undoing=True)
                 self._pause, self._answers = FIRST_PAUSE, 0
+                self._noted = False
             self._run.mark(self._step.name, "undoing", why, tries=self._tries)
 
     async def _try(self, claim: Claim) -> StepUndone:

@@ -63,8 +63,12 @@ OUTSIDE_RETRIES = RetryPolicy(
 class SagaRun:
     """The state of a saga in this run: its epoch, its steps, its page."""
 
-    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
-        self.saga_id = workflow.info().workflow_id
+    def __init__(
+        self, opening: Opening, subjects: list[str], lifecycle: Lifecycle, about: list[str]
+    ) -> None:
+        self.saga_id = opening.saga_id
+        # Of the page: what is asked for, and why the saga is compensated.
+        self._about, self.cause = about, ""
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
@@ -95,8 +99,8 @@ class SagaRun:
         changed["steps"] = list(self._steps.values())
         self.progress = before.model_copy(update=changed)
         updates: list[SearchAttributeUpdate[Any]] = []
-        if _listed(state) != _listed(before.state):
-            updates.append(STATE.value_set(state))
+        if (listed := _listed(self.progress)) != _listed(before):
+            updates.append(STATE.value_set(listed))
         if waits_for != before.waits_for:
             updates.append(STEP.value_set(waits_for))
         if (needed := _is_needed(waits)) != _is_needed(before.waits):
@@ -106,7 +110,7 @@ class SagaRun:
     def _publish(self, *updates: SearchAttributeUpdate[Any]) -> None:
         if updates:
             workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(page(self.progress))
+        workflow.set_current_details(page(self.progress, self._about, self.cause))
 
     def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
         """Mark a step with its state, a detail, and more of StepProgress. A step in doubt, or one
@@ -280,10 +284,12 @@ def _is_needed(waits: list[Wait]) -> bool:
     return any(wait.whom for wait in waits)
 
 
-def _listed(state: str) -> str:
+def _listed(progress: Progress) -> str:
     """The state in the list of the Web UI: `running` from its first moment, before the saga is
-    open."""
-    return "running" if state == "pending" else state
+    open, and `repeated` for a run that answers from the record of a saga."""
+    if progress.repeated:
+        return "repeated"
+    return "running" if progress.state == "pending" else progress.state
 
 
 def shortened(subjects: list[str]) -> list[str]:

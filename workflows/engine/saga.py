@@ -45,8 +45,10 @@ class Saga(SagaRecord):
     `opening` is what its first step opens it with; `open` does that without a step.
     """
 
-    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
-        super().__init__(opening, subjects, lifecycle)
+    def __init__(
+        self, opening: Opening, subjects: list[str], lifecycle: Lifecycle, about: list[str]
+    ) -> None:
+        super().__init__(opening, subjects, lifecycle, about)
         # Whether the decision that whoever submitted waits for is on record.
         self.is_decided = False
         self.inbox = Inbox()

@@ -6,6 +6,7 @@ from temporalio import workflow
 
 from ledger.store.canonical_json import digest
 from workflows.contract.admission import admit
+from workflows.contract.kinds import saga_of_run
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
 from workflows.engine.decisions import Asked, not_allowed
@@ -72,7 +73,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         # Of a run that has begun, the ledger decides: it may be known by another form of the input.
         with_start = not self._execution.has_begun
         if with_start and asked != self.admitted(self._started_with).fingerprint():
-            raise reused(workflow.info().workflow_id)
+            raise reused(saga_of_run(workflow.info().workflow_id))
         if self._repeats >= MAX_REPEATS:
             raise not_allowed(
                 f"this request came {MAX_REPEATS} times while the saga runs: "
