@@ -1,11 +1,12 @@
 """Amounts of money: an integer count of minor units and an ISO 4217 code, never a float."""
 
-from decimal import Decimal
 from typing import Annotated
 
 from iso4217 import Currency as IsoCurrency
 from iso4217 import raw_xml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
+
+from ledger.aggregates.amounts import amount_text as amount_text
 
 # Ten billion units of a two-decimal currency; far below 2^53, so JSON carries it exactly.
 MAX_MINOR = 1_000_000_000_000
@@ -52,12 +53,3 @@ class Money(BaseModel):
 def money_text(money: Money) -> str:
     """An amount for people: `45,000.00 ARS`."""
     return amount_text(money.minor, money.currency)
-
-
-def amount_text(minor: int, currency: str) -> str:
-    """Minor units for people, with the currency's own count of decimals; where nobody can say
-    how many (any more), the minor units."""
-    decimals = DECIMALS.get(currency)
-    if decimals is None:
-        return f"{minor:,} minor units of {currency}"
-    return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency}"

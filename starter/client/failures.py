@@ -21,6 +21,7 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from starter.client.endings import ended_as
 from starter.client.errors import (
     AmendsError,
     InvalidInput,
@@ -73,7 +74,13 @@ async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
             f"the run of {saga_id} was lost ({status.name.lower()}), so {verb} can't be "
             f"delivered: repeat the request to carry the saga on, or amends sweep recovers it"
         )
-    return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
+    how = " has ended"
+    if status == WorkflowExecutionStatus.COMPLETED:
+        async with translated(saga_id):
+            result = await client.get_workflow_handle(saga_id).result()
+        if isinstance(result, dict) and (end := ended_as(result)):
+            how = f" ended as {end}"
+    return NotAllowed(f"{saga_id}{how}, {verb} comes too late: see amends saga {saga_id}")
 
 
 def _failure(saga_id: str, cause: BaseException) -> AmendsError:

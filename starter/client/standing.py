@@ -16,7 +16,6 @@ from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReu
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
-from starter.client.recorded import recorded_progress, recorded_result
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, orphan_wait
 from workflows.contract.updates import By
@@ -45,6 +44,8 @@ class Standing:
         except (NotKnown, NoWorker):
             if (ledger := self._ledger()) is None:
                 raise
+            from starter.client.recorded import recorded_progress
+
             return await recorded_progress(ledger, saga_id)
 
     async def result(self, saga_id: str) -> Result:
@@ -60,6 +61,8 @@ class Standing:
         except NotKnown:
             if (ledger := self._ledger()) is None:
                 raise
+            from starter.client.recorded import recorded_result
+
             recorded: Result = read(kind.result, await recorded_result(ledger, saga_id))
             return recorded
         except OperationIdReused:

@@ -7,7 +7,7 @@ Payee and description are personal data: they are read from the ledger and never
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.aggregates.money import amount_text
+from ledger.aggregates.amounts import amount_text
 
 # What a person sees of a long change.
 _MOST = 20

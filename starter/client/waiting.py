@@ -169,7 +169,8 @@ async def _ended_otherwise(database: Database, saga_id: str) -> str:
 
 def _todo(waiting: Waiting) -> Todo:
     saga = waiting.saga
-    return Todo(saga.workflow_id, saga.kind, wait_of(waiting), facts_of(saga.kind, saga.input))
+    facts = facts_of(saga["kind"], saga["input"])
+    return Todo(saga["workflow_id"], saga["kind"], wait_of(waiting), facts)
 
 
 def _sorted(rows: list[Todo]) -> list[Todo]:

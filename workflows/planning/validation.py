@@ -17,6 +17,7 @@ __all__ = [
     "as_admitted",
     "consistent",
     "depends_on",
+    "known_kinds",
     "validated",
 ]
 
