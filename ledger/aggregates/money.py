@@ -2,19 +2,16 @@
 
 from typing import Annotated
 
-from iso4217 import Currency as IsoCurrency
 from iso4217 import raw_xml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
 
+from ledger.aggregates.amounts import DECIMALS
 from ledger.aggregates.amounts import amount_text as amount_text
 
 # Ten billion units of a two-decimal currency; far below 2^53, so JSON carries it exactly.
 MAX_MINOR = 1_000_000_000_000
 
 
-# How many decimals the minor unit of each code of today has; None for what has no minor unit:
-# metals, units of account, XTS and XXX.
-DECIMALS = {currency.code: currency.exponent for currency in IsoCurrency}
 # Codes of funds, such as CLF and CHW. The table says so, but for one, and the library does not pass
 # it on.
 FUNDS = frozenset(
