@@ -194,6 +194,7 @@ export interface Problem {
  *
  * `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
  * somebody, or the step that is being resolved, needs attention, or is undone again and again;
+ * `waits` says of each of them since when, until when, for whom, and the next commands;
  * `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
  * it is the first answer, which a repeat of the request was given.
  */
@@ -204,6 +205,7 @@ export interface Progress {
   waits_for?: string;
   decision?: string | null;
   reason?: string | null;
+  waits?: Wait[];
   steps?: StepProgress[];
   result?: {
     [k: string]: JsonValue;
@@ -211,10 +213,31 @@ export interface Progress {
   repeated?: boolean;
 }
 /**
+ * One thing that a saga waits for, in the words of the search attributes: `state` is that of
+ * `SagaState` (or `orphaned`: no run carries the saga; `paused` in Temporal; `schedule`),
+ * `waits_for` that of `SagaStep`.
+ *
+ * `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
+ * an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
+ * the exact next commands.
+ */
+export interface Wait {
+  waits_for: string;
+  state: "running" | "resolving" | "needs_attention" | "compensating" | "orphaned" | "paused" | "schedule";
+  whom: string;
+  since?: string | null;
+  until?: string | null;
+  undoing?: boolean;
+  tries?: number;
+  why?: string | null;
+  commands?: string[];
+}
+/**
  * One step as `progress` shows it.
  *
  * `unknown`: its outcome is in doubt, and it is to be undone. `tries` had no success
  * so far, or are those it took; `verbs` are the updates that it takes from an operator now.
+ * `since` when it has been in that state; `until` then an operator is asked.
  */
 export interface StepProgress {
   name: string;
@@ -232,6 +255,8 @@ export interface StepProgress {
   detail?: string | null;
   tries?: number;
   verbs?: ("retry" | "skip" | "resolve")[];
+  since?: string | null;
+  until?: string | null;
 }
 /**
  * Result of `RecoverySaga`: the saga was carried on and ended in `state` with `result`; or
