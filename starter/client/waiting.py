@@ -74,9 +74,12 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     """The whole list. Without a client it is that of the ledger, and says what it lacks and
     `why_not`."""
     rows = await recorded_todos(database)
+    lacks = (
+        [] if len(rows) < MOST else [f"of sagas and of steps {MOST} each are read: more may wait"]
+    )
     if amends is None:
         lack = "the list lacks runs that were terminated or paused in Temporal, and schedules"
-        return Todos(_sorted(rows), [f"{lack}: {why_not}"])
+        return Todos(_sorted(rows), [*lacks, f"{lack}: {why_not}"])
     try:
         compared = await stopped_runs(amends.client, database)
         schedules = await amends.schedules.list()
@@ -94,7 +97,7 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     ]
     problems = await schedule_problems(database, schedules)
     of_schedules = schedule_todos(problems, {each.name: each.note for each in schedules})
-    return Todos(_sorted([*kept, *found, *of_schedules]), compared.lacks)
+    return Todos(_sorted([*kept, *found, *of_schedules]), [*lacks, *compared.lacks])
 
 
 async def _stopped_todo(database: Database, stopped: Stopped) -> Todo:
