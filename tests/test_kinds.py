@@ -11,7 +11,10 @@ import pytest
 
 from activities.providers.kinds import BUILT_IN, ProviderType
 from ledger.aggregates.aggregate import AggregateType
+from ledger.aggregates.authorization import AuthorizationPhase
+from ledger.aggregates.names import NAMED
 from ledger.aggregates.registry import AGGREGATE_TYPES
+from starter.cli.lists import PHASES
 from worker.wiring import undos
 from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SagaKind
 from workflows.engine.workflow import SagaWorkflow
@@ -118,3 +121,15 @@ def test_a_table_has_the_fields_of_its_state_and_the_head(aggregate_type: Aggreg
     assert list(aggregate_type.table.c.keys()) == [*HEAD, *aggregate_type.state.model_fields], (
         "the columns of the table are those of the head and then the fields of the state, in order"
     )
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_an_aggregate_type_is_named_as_its_model_and_its_table_are(name: str) -> None:
+    named, aggregate_type = NAMED[name], AGGREGATE_TYPES[name]
+    assert aggregate_type.name == name
+    assert aggregate_type.columns.name == named.table, "correct the table in aggregates/names.py"
+    assert named.bare_name is None or named.bare_name in aggregate_type.state.model_fields
+
+
+def test_the_states_that_amends_payments_takes_are_those_of_an_authorization() -> None:
+    assert get_args(AuthorizationPhase) == PHASES

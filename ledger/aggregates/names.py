@@ -4,7 +4,7 @@ The module of an aggregate type is imported when that type is read: models take 
 """
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha1
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -54,14 +54,16 @@ def id_text(aggregate: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
-@cache
+# The aggregate types that were asked for, by name.
+LOADED: "dict[str, AggregateType]" = {}
+
+
 def aggregate_type_named(name: str) -> "AggregateType":
     """The aggregate type of this name. Raises KeyError for an unknown one."""
-    named = NAMED[name]
-    found: AggregateType = getattr(
-        import_module(f"ledger.aggregates.{named.module}"), named.constant
-    )
-    return found
+    if name not in LOADED:
+        named = NAMED[name]
+        LOADED[name] = getattr(import_module(f"ledger.aggregates.{named.module}"), named.constant)
+    return LOADED[name]
 
 
 def aggregate_type_of(aggregate: str) -> "AggregateType":

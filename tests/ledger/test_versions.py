@@ -12,6 +12,7 @@ import pytest
 
 from ledger.aggregates.agent import AGENT, AgentRevoked, AgentState
 from ledger.aggregates.aggregate import AggregateType, Event, Payload, UnknownEvent, Upcaster
+from ledger.aggregates.names import LOADED
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import RESOURCE, ResourceChangeStarted, ResourceCreated
 from ledger.database import Database
@@ -114,6 +115,7 @@ async def test_what_was_stored_before_is_shown_and_verified_and_stays(
     before = await clone.fetch(stored)
     later = later_agent()
     monkeypatch.setitem(AGGREGATE_TYPES, "agent", later)
+    monkeypatch.setitem(LOADED, "agent", later)
     assert (await show(database, BOT)).state["user"] == "u-17"
     assert (await clone.verify()).findings == []
     # The later program goes on where the earlier one stopped.
