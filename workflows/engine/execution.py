@@ -122,7 +122,8 @@ class Execution(Generic[RequestT, ResultT]):
         if opened.how == "duplicate" or saga.lifecycle.has_ended:
             # Its own run finds it closed after a workflow task that was lost.
             saga.show(repeated=opened.run_id != workflow.info().run_id)
-            self._on_record(saga, request, old=opened.old)
+            if opened.old:
+                self._on_record(saga, request, old=True)
             return self._first_answer(saga, opened.state, opened.result or {})
         request = self._on_record(saga, request, old=opened.old)
         if opened.state == "compensating":
