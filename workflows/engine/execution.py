@@ -132,7 +132,8 @@ class Execution(Generic[RequestT, ResultT]):
 
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
         if opened.how == "duplicate" or saga.lifecycle.has_ended:
-            self._on_record(saga, request, old=opened.old)
+            if opened.old:
+                self._on_record(saga, request, old=True)
             return self._first_answer(saga, opened.state, opened.result or {})
         request = self._on_record(saga, request, old=opened.old)
         if opened.state == "compensating":
