@@ -20,7 +20,7 @@ from workflows.engine.decisions import SYSTEM, Asked, not_allowed
 from workflows.engine.escalation import as_told, ask, given_up, pause
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.retry import FIRST_PAUSE, longer
-from workflows.engine.run import SagaRun, cause_of, is_away, is_final, words_of
+from workflows.engine.run import SagaRun, cause_of, is_away, tries_of, words_of
 
 # How an undo ended.
 Undone = tuple[Undo, StepUndone]
@@ -119,7 +119,7 @@ class _Undo:
         """Count the attempts; returns the words of the failure."""
         if cause_of(error) == "Fenced":
             raise error
-        self._tries += 1 if is_final(error) else TRIES_AT_ONCE
+        self._tries += tries_of(error)
         self._answers += 0 if is_away(error) else 1
         why = words_of(error)
         workflow.logger.warning(
