@@ -49,6 +49,7 @@ class SweepWorkflow:
             lost=seen.lost_in_all,
             recovering=[lost.saga_id for lost in known],
             alerts=alerts,
+            stopped=seen.stopped,
         )
         workflow.set_current_details(page(swept))
         if alerts:
@@ -126,5 +127,6 @@ def page(swept: Swept) -> str:
             head,
             *(f"\n🙋 {alert}" for alert in swept.alerts),
             *(f"- {saga_id} is being recovered" for saga_id in swept.recovering),
+            *(f"- {sentence}" for sentence in swept.stopped),
         ]
     )

@@ -5,6 +5,8 @@ AmendsError               1  the root
 │   ├── InvalidInput         a field is wrong: `field` and `reason`, never the value
 │   ├── OperationIdReused    the operation id belongs to another request
 │   ├── NotAllowed           the state of the saga does not allow it
+│   │   ├── Stopped             its run is paused in Temporal: unpause it
+│   │   └── NotBegun            its start delay has not passed
 │   └── NotKnown             there is no such saga, schedule or aggregate
 ├── Unreachable           3  a server can't be reached: the same call may succeed later
 │   └── NoWorker             Temporal answers, and no worker listens on the queue
@@ -47,6 +49,15 @@ class OperationIdReused(BadRequest):
 
 class NotAllowed(BadRequest):
     """The state of the saga does not allow the action: look at the saga (`amends saga ID`)."""
+
+
+class Stopped(NotAllowed):
+    """The run is open and does not run: paused in Temporal. Unpause it (`temporal workflow
+    unpause`), and ask again."""
+
+
+class NotBegun(NotAllowed):
+    """The run begins later: its start delay has not passed. Ask again then."""
 
 
 class NotKnown(BadRequest):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from starter.client.errors import NotKnown, NoWorker
+from starter.client.errors import NotBegun, NotKnown, NoWorker, Stopped
 from starter.client.patience import require_worker
 from starter.client.standing import Standing
 from workflows.contract.progress import Progress
@@ -54,8 +54,10 @@ class Follow(Standing):
         """The progress, or None while no worker answers. Raises NoWorker when none will."""
         try:
             return await self._query(saga_id)
-        except NotKnown:
+        except (NotKnown, NotBegun):
             return None
+        except Stopped:
+            return await self.progress(saga_id)
         except NoWorker:
             # It may be busy, or about to be started again.
             await require_worker(self.client, saga_id, self._queue_of(saga_id))

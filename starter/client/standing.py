@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 from temporalio.client import Client, WorkflowHandle
 
 from starter.client.environment import setting
-from starter.client.errors import NotAllowed, NotKnown, NoWorker
-from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
+from starter.client.errors import NotAllowed, NotBegun, NotKnown, NoWorker, Stopped
+from starter.client.failures import NOT_KNOWN, SagaEnded, stopped, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
-from workflows.contract.progress import Progress
+from workflows.contract.progress import UNPAUSE, Progress
+from workflows.contract.runs import RUNNING, status_of
 from workflows.contract.updates import By
 
 T = TypeVar("T")
@@ -34,10 +35,10 @@ class Standing:
         self._environment = environment
 
     async def progress(self, saga_id: str) -> Progress:
-        """The progress of the saga now; from the ledger if Temporal has forgotten the saga or no
-        worker listens.
+        """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no
+        worker listens, or the run is paused.
 
-        Raises NotKnown, NoWorker.
+        Raises NotKnown, NotBegun, NoWorker, Stopped.
         """
         try:
             return await self._query(saga_id)
@@ -45,6 +46,11 @@ class Standing:
             if (url := self._audit_url()) is None:
                 raise
             return await recorded_progress(url, saga_id)
+        except Stopped:
+            if (url := self._audit_url()) is None:
+                raise
+            recorded = await recorded_progress(url, saga_id)
+            return recorded.model_copy(update={"waits_for": UNPAUSE})
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
@@ -82,7 +88,7 @@ class Standing:
     async def _exists(self, saga_id: str) -> bool:
         try:
             async with translated(saga_id):
-                await self.client.get_workflow_handle(saga_id).describe()
+                await status_of(self.client, saga_id)
                 return True
         except NotKnown:
             return False
@@ -106,15 +112,22 @@ class Standing:
     async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         async with translated(saga_id):
-            progress: Progress = await handle.query(
-                "progress", result_type=Progress, rpc_timeout=patience
-            )
+            try:
+                progress: Progress = await handle.query(
+                    "progress", result_type=Progress, rpc_timeout=patience
+                )
+            except ValueError:
+                # The SDK can't read the status with which the server rejects a query.
+                status = await status_of(self.client, saga_id)
+                if status.is_closed or status.name == RUNNING:
+                    raise
+                raise stopped(saga_id, status) from None
             return progress
 
     async def _ended(self, saga_id: str) -> Progress:
         """Wait for the end of the saga; returns its progress then."""
         result = (await self.result(saga_id)).model_dump(mode="json")
-        with suppress(NotKnown, NoWorker):
+        with suppress(NotKnown, NoWorker, NotBegun, Stopped):
             progress = await self._query(saga_id)
             if progress.result is not None:
                 return progress

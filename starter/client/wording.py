@@ -12,7 +12,8 @@ from starter.client.kinds import Request
 from workflows.contract.agent import AgentRequest, PolicyRequest
 from workflows.contract.change import ChangeRequest, RollbackRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Progress
+from workflows.contract.progress import UNPAUSE, Progress
+from workflows.contract.runs import PAUSED, RunStatus, what_to_do
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
@@ -49,6 +50,25 @@ def summary(request: Request) -> str:
             return f"{counts} in {request.environment}"
         case RollbackRequest():
             return f"{request.environment} back to {request.to}"
+
+
+def scheduled(request: Request, *, public: bool = False) -> str:
+    """The request as a schedule shows it. `public`: as the note of a schedule, which Temporal keeps
+    in plain text also under a codec, so without amounts and reasons."""
+    match request:
+        case PaymentRequest():
+            what = "A payment" if public else f"Pay {money_text(request.amount)}"
+        case PolicyRequest() if public:
+            what = f"policy of {request.agent_id}"
+        case ChangeRequest():
+            what = f"Apply {summary(request)}"
+        case RollbackRequest():
+            only = f" ({', '.join(request.resources)})" if request.resources else ""
+            what = f"Bring {summary(request)}{only}"
+        case _:
+            what = summary(request)
+    reason = None if public or isinstance(request, PaymentRequest) else request.reason
+    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
 
 
 def details(request: Request) -> str:
@@ -94,6 +114,8 @@ def standing(progress: Progress) -> str:
     saga_id = progress.saga_id
     if progress.result is not None:
         return f"{saga_id}: {_ending(progress.result)}"
+    if progress.waits_for == UNPAUSE:
+        return what_to_do(saga_id, RunStatus(PAUSED, is_closed=False))
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":

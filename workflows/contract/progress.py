@@ -10,6 +10,9 @@ from pydantic import (
 from workflows.contract.fields import Input
 from workflows.contract.updates import Verb
 
+# What a saga waits for whose run is paused in Temporal.
+UNPAUSE = "unpause in Temporal"
+
 
 class StepProgress(Input):
     """One step as `progress` shows it.
@@ -40,7 +43,8 @@ class Progress(Input):
     """Answer of the query `progress` and of the updates: the state of the saga and of its steps.
 
     `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
-    somebody, or the step that is being resolved, needs attention, or is undone again and again;
+    somebody, the step that is being resolved, needs attention, or is undone again and again, or
+    `unpause in Temporal`;
     `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
     it is the first answer, which a repeat of the request was given.
     """
@@ -58,4 +62,6 @@ class Progress(Input):
     @property
     def needs_person(self) -> bool:
         """Whether the saga goes on only when a person decides."""
-        return self.state == "needs_attention" or (self.state == "running" and self.waits_for != "")
+        if self.state == "needs_attention" or self.waits_for == UNPAUSE:
+            return True
+        return self.state == "running" and self.waits_for != ""
