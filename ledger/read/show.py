@@ -93,6 +93,18 @@ async def sagas(database: Database, *, open_only: bool = False, limit: int) -> l
         return [SagaState.model_validate(SAGA.state_of(row)) for row in await cursor.fetchall()]
 
 
+async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, SagaState]:
+    """The sagas with these workflow ids, by workflow id; one that is not in the ledger is left
+    out."""
+    ids = any_(bindparam("ids", type_=ARRAY(Uuid)))
+    statement = compiled(select(SAGA.table).where(SAGA.table.c.aggregate_id == ids))
+    values = {"ids": [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]}
+    async with database.connection() as connection:
+        rows = await (await connection.execute(statement, values)).fetchall()
+    found = [SagaState.model_validate(SAGA.state_of(row)) for row in rows]
+    return {each.workflow_id: each for each in found}
+
+
 async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. Raises NotFound."""
     async with reading(database) as connection:

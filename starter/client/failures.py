@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.client import (
     Client,
     WorkflowFailureError,
@@ -33,13 +34,16 @@ from starter.client.errors import (
     Stopped,
     Unreachable,
 )
-from workflows.contract.runs import PAUSED, RunStatus, status_of, what_to_do
+from workflows.contract.runs import RunStatus, status_named, status_of, what_to_do
 
 # What Temporal says of an update that the end of the workflow overtook.
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
 # What it says of one that came too late, and of one that was on its way into the run's last task.
 _ENDED = re.compile("already completed|closing workflow")
 # What it says of an update of a paused run, and of a query during a start delay.
+_STATUS = re.compile(r"(\d+) is not a valid WorkflowExecutionStatus")
+_NO_END = "No completion event found"
+_PAUSED_STATUS = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
 _PAUSED, _DELAYED = "is paused", "task is not scheduled yet"
 NOT_KNOWN = (
     "no run of {} in Temporal: amends sagas lists the sagas, amends sweep recovers orphaned ones"
@@ -68,6 +72,14 @@ async def translated(saga_id: str) -> AsyncIterator[None]:
         raise Unreachable(f"{saga_id}: Temporal did not answer in time: ask again") from None
     except RPCError as error:
         raise _rpc_error(saga_id, error) from None
+    except (ValueError, RuntimeError) as error:
+        # Temporal's client can't read the answer of a paused run to a query, nor that its wait for
+        # the end of the run is over before the end.
+        if (found := _STATUS.match(str(error))) is not None:
+            raise stopped(saga_id, status_named(int(found[1]))) from None
+        if str(error) != _NO_END:
+            raise
+        raise stopped(saga_id, status_named(_PAUSED_STATUS)) from None
 
 
 async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
@@ -167,7 +179,7 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
 def _unanswered(saga_id: str, message: str) -> AmendsError:
     """The refusal of an update or a query that the run can't answer now."""
     if _PAUSED in message:
-        return stopped(saga_id, RunStatus(PAUSED, is_closed=False))
+        return stopped(saga_id, status_named(_PAUSED_STATUS))
     if _DELAYED in message:
         return NotBegun(
             f"{saga_id} has not begun: its start delay has not passed; any update ends the delay, "

@@ -22,6 +22,7 @@ from ledger.errors import (
 )
 from ledger.read import show
 from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable
+from workflows.contract.kinds import BY_NAME
 from workflows.contract.progress import Progress, StepProgress
 from workflows.contract.updates import Verb, verbs
 
@@ -59,7 +60,8 @@ async def meant_by(database: Database, text: str) -> str:
     try:
         return await show.resolve_id(database, text)
     except NotFound:
-        run = re.compile(rf"rollback/{re.escape(text)}-\d{{4}}-\d\d-\d\dT[0-9:]+Z")
+        kinds = "|".join(BY_NAME)
+        run = re.compile(rf"(?:{kinds})/{re.escape(text)}-\d{{4}}-\d\d-\d\dT[0-9:]+Z")
         for saga in await show.sagas(database, limit=_NEWEST):
             if run.fullmatch(saga.workflow_id):
                 return f"saga/{saga.workflow_id}"

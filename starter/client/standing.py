@@ -11,14 +11,14 @@ from temporalio.client import Client, WorkflowHandle
 
 from starter.client.environment import setting
 from starter.client.errors import NotAllowed, NotBegun, NotKnown, NoWorker, Stopped
-from starter.client.failures import NOT_KNOWN, SagaEnded, stopped, too_late, translated
+from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import UNPAUSE, Progress
-from workflows.contract.runs import RUNNING, status_of
+from workflows.contract.runs import status_of
 from workflows.contract.updates import By
 
 T = TypeVar("T")
@@ -53,7 +53,8 @@ class Standing:
             return recorded.model_copy(update={"waits_for": UNPAUSE})
 
     async def result(self, saga_id: str) -> Result:
-        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
+        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed,
+        Stopped while it is paused in Temporal.
 
         What Temporal has forgotten comes from the ledger.
         """
@@ -112,16 +113,9 @@ class Standing:
     async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         async with translated(saga_id):
-            try:
-                progress: Progress = await handle.query(
-                    "progress", result_type=Progress, rpc_timeout=patience
-                )
-            except ValueError:
-                # The SDK can't read the status with which the server rejects a query.
-                status = await status_of(self.client, saga_id)
-                if status.is_closed or status.name == RUNNING:
-                    raise
-                raise stopped(saga_id, status) from None
+            progress: Progress = await handle.query(
+                "progress", result_type=Progress, rpc_timeout=patience
+            )
             return progress
 
     async def _ended(self, saga_id: str) -> Progress:

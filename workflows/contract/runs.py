@@ -1,5 +1,5 @@
 """The status of a run in Temporal, for clients: they may import no activities."""
 
-from activities.runs import PAUSED, RUNNING, RunStatus, status_of, what_to_do
+from activities.runs import PAUSED, RUNNING, RunStatus, status_named, status_of, what_to_do
 
-__all__ = ["PAUSED", "RUNNING", "RunStatus", "status_of", "what_to_do"]
+__all__ = ["PAUSED", "RUNNING", "RunStatus", "status_named", "status_of", "what_to_do"]
