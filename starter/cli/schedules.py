@@ -28,7 +28,7 @@ def schedule() -> None:
 @schedule.command("list")
 @options.as_json
 def list_schedules(as_json: bool) -> None:
-    """List the schedules, how the last saga of each ended, and what was missed.
+    """List the schedules and how their sagas ended.
 
     A moment is missed that has no run: the schedule was paused, Temporal was down, or the run
     before was still open. What came before the ten newest runs is not known.

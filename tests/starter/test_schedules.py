@@ -2,6 +2,7 @@
 and what was missed."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -121,12 +122,16 @@ async def test_a_recurring_payment_is_a_saga_each_time_and_the_list_says_how_eac
 
 
 async def test_a_nightly_apply_is_applied_and_then_unchanged_also_beside_an_official_trigger(
-    amends: Amends, plain: Plain, new_id: NewId
+    amends: Amends, command: Command, new_id: NewId
 ) -> None:
     name = new_id("nightly")
     role = {"name": name, "kind": "postgres.role", "spec": {"login": True}}
     request = {"actor": "user:ana", "environment": name, "present": [role]}
-    await plain(CHANGE, name, request, NEVER_SOON)
+    await official(
+        *(amends, "create", "--schedule-id", name, "--cron", NEVER_SOON),
+        *("--type", CHANGE.workflow, "--workflow-id", CHANGE.saga_id(name)),
+        *("--task-queue", QUEUES[CHANGE.queue.setting], "--input", json.dumps(request)),
+    )
     await official(amends, "trigger", "--schedule-id", name)
     first = await until_shown(amends, name, lambda each: have_ended(each, 1))
     await until(lambda: datetime.now(UTC) > first.runs[0].due + timedelta(seconds=1))
@@ -135,6 +140,7 @@ async def test_a_nightly_apply_is_applied_and_then_unchanged_also_beside_an_offi
     assert [str(run.outcome) for run in ended.runs] == ["applied", "unchanged"]
     assert (ended.missed, ended.saga_id) == ([], ended.runs[-1].saga_id)
     assert [moment.month for moment in ended.next_runs] == [1] * 10
+    assert (await command("schedule", "delete", name)).status == 0
 
 
 async def test_a_scheduled_payment_that_the_bank_refuses_is_shown_as_compensated(
