@@ -38,6 +38,18 @@ async def test_a_paused_saga_stops_no_sweep_and_is_shown_with_what_to_do(
     assert "stopped" not in await sweeper.sweep()
 
 
+async def test_a_cancel_of_a_paused_run_compensates_it_when_it_is_unpaused(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    request = await waiting(driver, agent, "capture")
+    async with paused(driver.client, saga_of(request)):
+        await driver.handle(request).cancel()
+        told = await probe.told(request)
+    assert (await driver.result(request))["state"] == "voided"
+    assert "SagaCompensating" not in told
+    assert await probe.spent(agent) == (0, 0)
+
+
 async def test_a_paused_run_is_not_taken_over(driver: Driver, ledger: Database, agent: str) -> None:
     request = await waiting(driver, agent, "capture")
     run_id = (await driver.handle(request).describe()).run_id
