@@ -68,7 +68,7 @@ class RollbackRequest(Input):
     @classmethod
     def _a_point(cls, to: str) -> str:
         if not re.fullmatch(
-            r"before:[A-Za-z0-9._-]{1,64}|\d{1,18}|\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:?\d\d)",
+            r"before:[A-Za-z0-9._:-]{1,64}|\d{1,18}|\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:?\d\d)",
             to,
             re.ASCII,
         ):
