@@ -9,7 +9,7 @@ export type JsonValue = unknown;
  * Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it.
  */
 export interface AgentRequest {
-  operation_id: string;
+  operation_id?: string | null;
   action: "register" | "revoke";
   agent_id: string;
   user?: string | null;
@@ -35,10 +35,10 @@ export interface By {
 }
 /**
  * Input of `InfrastructureSaga`: the resources that shall be present or absent in an
- * environment.
+ * environment. `operation_id` as in a payment.
  */
 export interface ChangeRequest {
-  operation_id: string;
+  operation_id?: string | null;
   environment?: string;
   actor: string;
   reason?: string | null;
@@ -129,9 +129,12 @@ export interface OperatorAction {
 }
 /**
  * Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
+ *
+ * Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
+ * starts, or one with a start delay.
  */
 export interface PaymentRequest {
-  operation_id: string;
+  operation_id?: string | null;
   agent_id: string;
   amount: Money;
   destination: Destination;
@@ -160,7 +163,7 @@ export interface PaymentResult {
  * amount equal to a limit is allowed, equal to the threshold is automatic.
  */
 export interface PolicyRequest {
-  operation_id: string;
+  operation_id?: string | null;
   agent_id: string;
   currency: string;
   max_per_transaction_minor: number;
@@ -194,6 +197,7 @@ export interface Problem {
  *
  * `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
  * somebody, or the step that is being resolved, needs attention, or is undone again and again;
+ * `waits` says of each of them since when, until when, for whom, and the next commands;
  * `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
  * it is the first answer, which a repeat of the request was given.
  */
@@ -204,6 +208,7 @@ export interface Progress {
   waits_for?: string;
   decision?: string | null;
   reason?: string | null;
+  waits?: Wait[];
   steps?: StepProgress[];
   result?: {
     [k: string]: JsonValue;
@@ -211,10 +216,32 @@ export interface Progress {
   repeated?: boolean;
 }
 /**
+ * One thing that a saga waits for, in the words of the search attributes: `state` is that of
+ * `SagaState` (or `orphaned`: no run carries the saga; `paused`: its run is open and does not run;
+ * `schedule`),
+ * `waits_for` that of `SagaStep`.
+ *
+ * `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
+ * an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
+ * the exact next commands.
+ */
+export interface Wait {
+  waits_for: string;
+  state: "running" | "resolving" | "needs_attention" | "compensating" | "orphaned" | "paused" | "schedule";
+  whom: string;
+  since?: string | null;
+  until?: string | null;
+  undoing?: boolean;
+  tries?: number;
+  why?: string | null;
+  commands?: string[];
+}
+/**
  * One step as `progress` shows it.
  *
  * `unknown`: its outcome is in doubt, and it is to be undone. `tries` had no success
  * so far, or are those it took; `verbs` are the updates that it takes from an operator now.
+ * `since` when it has been in that state; `until` then an operator is asked.
  */
 export interface StepProgress {
   name: string;
@@ -232,6 +259,8 @@ export interface StepProgress {
   detail?: string | null;
   tries?: number;
   verbs?: ("retry" | "skip" | "resolve")[];
+  since?: string | null;
+  until?: string | null;
 }
 /**
  * Result of `RecoverySaga`: the saga was carried on and ended in `state` with `result`; or
@@ -274,8 +303,7 @@ export interface Resolve {
  * Input of `RollbackSaga`: bring resources back to their state at the point `to`.
  *
  * `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
- * `resources` limits it to these names. A run that a schedule starts has no `operation_id`: it
- * takes the one in its workflow id.
+ * `resources` limits it to these names. `operation_id` as in a payment.
  */
 export interface RollbackRequest {
   operation_id?: string | null;
@@ -314,13 +342,15 @@ export interface SweepRequest {
 /**
  * Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
  * (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
- * operator.
+ * operator. `stopped`: open runs that do not run, such as paused ones, and what to do, a sentence
+ * each.
  */
 export interface Swept {
   open_sagas: number;
   lost: number;
   recovering?: string[];
   alerts?: string[];
+  stopped?: string[];
 }
 /** The types of failures that a program may compare. */
 export type FailureType =

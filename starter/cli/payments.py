@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.operation_id
 @options.actor
 @options.reason
+@options.later
 @options.following
 @options.as_json
 def pay(
@@ -27,13 +28,13 @@ def pay(
     operation_id: str | None,
     actor: str | None,
     reason: str | None,
-    detach: bool,
-    wait: bool,
+    later: options.Later,
     as_json: bool,
+    **following: bool,
 ) -> int:
     """Submit the payment in FILE, and follow it.
 
-    FILE is JSON; - reads stdin.
+    FILE is JSON; - reads stdin. With --at or --cron a schedule pays; its name is the operation id.
 
     The agent that FILE names asks; --as and --reason go to the metadata of its events.
     """
@@ -47,7 +48,12 @@ def pay(
     said = {name: text for name, text in said.items() if text}
     if said and isinstance(fields.get("metadata", {}), dict):
         fields["metadata"] = {**fields.get("metadata", {}), **said}
-    return submit(checked(PaymentRequest, fields), as_json=as_json, detach=detach, wait=wait)
+    request = checked(PaymentRequest, fields)
+    if later:
+        from starter.cli.schedules import submit_later
+
+        return submit_later(request, later, as_json)
+    return submit(request, as_json=as_json, **following)
 
 
 def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[str, Any]:

@@ -11,14 +11,22 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
 
 from starter.client.environment import LedgerAddress, ledger_address, setting
-from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReused
+from starter.client.errors import (
+    NotAllowed,
+    NotBegun,
+    NotKnown,
+    NoWorker,
+    OperationIdReused,
+    Stopped,
+)
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
-from workflows.contract.progress import Progress, orphan_wait
+from workflows.contract.progress import Progress, Wait, orphan_wait
+from workflows.contract.runs import status_named, status_of
 from workflows.contract.updates import By
 
 T = TypeVar("T")
@@ -35,10 +43,10 @@ class Standing:
         self._environment = environment
 
     async def progress(self, saga_id: str) -> Progress:
-        """The progress of the saga now; from the ledger if Temporal has forgotten the saga or no
-        worker listens.
+        """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no
+        worker listens, or the run is paused.
 
-        Raises NotKnown, NoWorker.
+        Raises NotKnown, NotBegun, NoWorker, Stopped.
         """
         try:
             return await self._query(saga_id)
@@ -46,9 +54,14 @@ class Standing:
             if (ledger := self._ledger()) is None:
                 raise
             return await recorded_progress(ledger, saga_id)
+        except Stopped as stopped:
+            if (ledger := self._ledger()) is None:
+                raise
+            return _waiting_for(await recorded_progress(ledger, saga_id), stopped.wait)
 
     async def result(self, saga_id: str) -> Result:
-        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
+        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed,
+        Stopped while it is paused in Temporal.
 
         What Temporal has forgotten comes from the ledger.
         """
@@ -90,7 +103,7 @@ class Standing:
     async def _exists(self, saga_id: str) -> bool:
         try:
             async with translated(saga_id):
-                await self.client.get_workflow_handle(saga_id).describe()
+                await status_of(self.client, saga_id)
                 return True
         except NotKnown:
             return False
@@ -131,7 +144,7 @@ class Standing:
     async def _ended(self, saga_id: str) -> Progress:
         """Wait for the end of the saga; returns its progress then."""
         result = (await self.result(saga_id)).model_dump(mode="json")
-        with suppress(NotKnown, NoWorker):
+        with suppress(NotKnown, NoWorker, NotBegun, Stopped):
             progress = await self._query(saga_id)
             if progress.result is not None:
                 return progress
@@ -166,7 +179,11 @@ def _orphaned(progress: Progress, rejected: WorkflowQueryRejectedError) -> Progr
     # A run that was refused never carried a saga.
     if progress.result is not None or progress.state == "pending":
         return progress
-    status = rejected.status.name.lower().replace("_", " ") if rejected.status else "closed"
-    wait = orphan_wait(None, f"its run is {status} in Temporal")
+    status = status_named(rejected.status.value).words if rejected.status else "closed"
+    return _waiting_for(progress, orphan_wait(None, f"its run is {status} in Temporal"))
+
+
+def _waiting_for(progress: Progress, wait: Wait) -> Progress:
+    """The progress of a saga whose run does not go on: whatever it waited for before."""
     changed = {"state": wait.state, "waits_for": wait.waits_for, "waits": [wait]}
     return progress.model_copy(update=changed)

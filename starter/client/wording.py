@@ -3,8 +3,16 @@
 from collections.abc import Mapping
 
 from starter.client.advice import advice_on
-from starter.client.kinds import Request
-from workflows.contract.progress import Progress, StepProgress, action_commands
+from starter.client.kinds import Request, kind_of
+from workflows.contract.agent import PolicyRequest
+from workflows.contract.change import RollbackRequest
+from workflows.contract.payment import PaymentRequest
+from workflows.contract.progress import (
+    Progress,
+    StepProgress,
+    action_commands,
+    paused_words,
+)
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
@@ -15,6 +23,18 @@ ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is i
 def summary(request: Request) -> str:
     """The request in a line, as Temporal keeps it beside the saga: no personal data."""
     return request.about()[0]
+
+
+def scheduled(request: Request, *, public: bool = False) -> str:
+    """The request as a schedule shows it. `public`: as the note of a schedule, which Temporal keeps
+    in plain text also under a codec, so without amounts and reasons."""
+    what, *_ = request.about()
+    if public and isinstance(request, PaymentRequest | PolicyRequest):
+        what = kind_of(request).name
+    if isinstance(request, RollbackRequest) and request.resources:
+        what += f" ({', '.join(request.resources)})"
+    reason = None if public or isinstance(request, PaymentRequest) else request.reason
+    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
 
 
 def short(aggregate: str, saga_id: str | None = None) -> str:
@@ -38,9 +58,11 @@ def standing(progress: Progress) -> str:
     saga_id = progress.saga_id
     if progress.result is not None:
         return f"{saga_id}: {_ending(progress.result)}"
-    if progress.state in ("orphaned", "paused"):
+    if progress.state == "paused":
+        return paused_words(saga_id, progress.waits[0])
+    if progress.state == "orphaned":
         wait = progress.waits[0]
-        return f"{saga_id} is {progress.state} ({wait.why}): {', or '.join(wait.commands)}"
+        return f"{saga_id} is orphaned ({wait.why}): {', or '.join(wait.commands)}"
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":

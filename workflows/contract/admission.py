@@ -5,7 +5,7 @@ decode, and prints the value of what is wrong: it may be an account number.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import pydantic
 import pydantic_core
@@ -49,6 +49,9 @@ class SagaRequest(Protocol):
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """The request as JSON."""
+
+    def model_copy(self, *, update: dict[str, Any]) -> Self:
+        """The request with other fields."""
 
 
 class AdmissionConverter(PydanticPayloadConverter):

@@ -16,7 +16,7 @@ from workflows.contract.fields import Input, Limit, Line, Metadata, Name, Operat
 class AgentRequest(Input):
     """Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it."""
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     action: Literal["register", "revoke"]
     agent_id: Name
     user: User | None = None
@@ -55,7 +55,7 @@ class PolicyRequest(Input):
     """Input of `PolicySaga`: the spending limits of an agent, in minor units of `currency`. An
     amount equal to a limit is allowed, equal to the threshold is automatic."""
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     agent_id: Name
     currency: CurrencyCode
     max_per_transaction_minor: Limit

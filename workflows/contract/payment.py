@@ -20,9 +20,13 @@ class Destination(Input):
 
 
 class PaymentRequest(Input):
-    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`."""
+    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
 
-    operation_id: OperationId
+    Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
+    starts, or one with a start delay.
+    """
+
+    operation_id: OperationId | None = None
     agent_id: Name
     amount: Money
     destination: Destination

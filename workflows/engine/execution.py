@@ -184,5 +184,7 @@ def operation_id(kind: str, requested: str | None) -> str:
 
 def failed(saga_id: str, cause: str, reason: str | None = None) -> ApplicationError:
     """The failure of a saga that ended with nothing held and no decision reached."""
-    said = f"{cause} ({reason})" if reason else cause
-    return ApplicationError(f"{saga_id} failed: {said}", type=cause, non_retryable=True)
+    # A message is in plain text at the server, also under a codec; details are not.
+    details = [{"reason": reason}] if reason else []
+    text = f"{saga_id} failed: {cause}"
+    return ApplicationError(text, *details, type=cause, non_retryable=True)

@@ -1,16 +1,22 @@
 """The base of all stories: their models, their steps, and the result after a compensation."""
 
+import re
 from typing import Any, ClassVar, Generic, TypeVar
+
+from temporalio import workflow
 
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import SagaRequest, admit
 from workflows.contract.fields import Input
-from workflows.contract.kinds import SagaKind
+from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.updates import By
 from workflows.engine.saga import Saga
 
 RequestT = TypeVar("RequestT", bound=SagaRequest)
 ResultT = TypeVar("ResultT", bound=Input)
+
+# A run of a schedule has colons in its workflow id, and its operation id is no other request's.
+_OPERATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Compensate(Exception):
@@ -37,7 +43,15 @@ class Story(Generic[RequestT, ResultT]):
     def admitted(self, raw: tuple[Any, ...]) -> RequestT:
         """The input as a request. Raises ApplicationError `InvalidInput`."""
         request: RequestT = admit(raw, self.kind.request)
-        return request
+        return self._named(request)
+
+    def _named(self, request: RequestT) -> RequestT:
+        """The request with the operation id of the workflow id, where that is one: a repeat that
+        names the operation is the same request."""
+        named = saga_of_run(workflow.info().workflow_id).removeprefix(f"{self.kind.name}/")
+        if request.operation_id is not None or not _OPERATION_ID.fullmatch(named):
+            return request
+        return request.model_copy(update={"operation_id": named})
 
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates that the saga is about, as opaque ids."""

@@ -1,0 +1,12 @@
+"""The status of a run in Temporal, for clients: they may import no activities."""
+
+from activities.runs import (
+    PAUSED,
+    RUNNING,
+    RunStatus,
+    status_named,
+    status_of,
+    status_or_not_found,
+)
+
+__all__ = ["PAUSED", "RUNNING", "RunStatus", "status_named", "status_of", "status_or_not_found"]
