@@ -105,6 +105,7 @@ def _decide(
 ) -> "Progress":
     from starter.cli.client import with_amends
     from starter.cli.story import say
+    from starter.client.standing import as_scheduled
 
     async def work(amends: "Amends") -> "Progress":
         decide = {
@@ -115,7 +116,7 @@ def _decide(
         }[verb]
         # Only payments are approved, rejected and captured; any saga is cancelled.
         found = saga if "/" in saga else f"payment/{saga}"
-        if verb == "cancel":
+        if verb == "cancel" or ("/" not in saga and as_scheduled(saga) != saga):
             found = await amends.find(saga)
         progress = await decide(found, actor=options.person(actor), reason=reason)
         if verb in _ENDING and progress.result is None:

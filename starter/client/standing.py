@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -25,6 +26,14 @@ T = TypeVar("T")
 
 # A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
 _FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
+
+# The operation id of a run of a schedule, whose workflow id has colons in place of the dots.
+_SCHEDULED = re.compile(r"(.*-\d{4}-\d\d-\d\dT\d\d)\.(\d\d)\.(\d\dZ)")
+
+
+def as_scheduled(operation_id: str) -> str:
+    """The end of the workflow id of a run of a schedule; any other operation id as it is."""
+    return _SCHEDULED.sub(r"\1:\2:\3", operation_id)
 
 
 class Standing:
@@ -77,7 +86,8 @@ class Standing:
         if "/" in text:
             kind_of_saga(text)
             return text
-        candidates = [kind.saga_id(text) for kind in KINDS]
+        names = {text, as_scheduled(text)}
+        candidates = [kind.saga_id(name) for kind in KINDS for name in sorted(names)]
         known = await asyncio.gather(*(self._exists(saga_id) for saga_id in candidates))
         found = [saga_id for saga_id, exists in zip(candidates, known, strict=True) if exists]
         if not found:
