@@ -27,7 +27,7 @@ from ledger.aggregates.authorization import (
     authorization_name,
 )
 from ledger.aggregates.policy import PolicyState, policy_name
-from ledger.aggregates.saga import SagaState, saga_name
+from ledger.aggregates.saga import SagaState, SagaWaitStarted, saga_name
 from ledger.aggregates.saga_step import StepUndone
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.aggregates.transfer import TransferState, transfer_name
@@ -39,6 +39,8 @@ from ledger.store.canonical_json import digest
 from ledger.store.commit import Decision, Loaded, Ref
 
 Json = dict[str, Any]
+# Any person decides on an approval.
+ANY_USER = "user"
 
 
 class Authorize(Request):
@@ -53,12 +55,13 @@ class Authorize(Request):
 
 
 class Authorized(Request):
-    """The current state of an authorization."""
+    """The current state of an authorization, and since when the saga waits for a decision on it."""
 
     authorization_id: str
     state: str
     reason: str | None = None
     expires_at: datetime | None = None
+    waits_since: datetime | None = None
     transfer_id: str | None = None
 
 
@@ -94,9 +97,11 @@ class AuthorizationActivities:
 
     @activity.defn
     async def authorize(self, claim: Claim, request: Authorize) -> Authorized:
-        """Decides a request by the policy, and reserves the spend in the same commit."""
+        """Decides a request by the policy, and reserves the spend in the same commit; where a
+        person decides, or captures, that commit also records the wait."""
         authorization_id = authorization_of(claim.saga_id)
         refs = [
+            Ref(saga_name(claim.saga_id)),
             Ref(authorization_name(authorization_id)),
             Ref(agent_name(request.agent_id), "share"),
             Ref(policy_name(request.agent_id), "share"),
@@ -106,20 +111,31 @@ class AuthorizationActivities:
             claim.author(),
             claim.step_claim(request),
             refs,
-            lambda loaded: decide(loaded, claim.saga_id, authorization_id, request),
+            lambda loaded: _with_wait(
+                loaded, claim, decide(loaded, claim.saga_id, authorization_id, request)
+            ),
             windows_of=request.agent_id,
         )
-        return await self._standing(authorization_id)
+        return await self._standing(authorization_id, claim)
 
-    async def _standing(self, authorization_id: str) -> Authorized:
+    async def _standing(self, authorization_id: str, claim: Claim | None = None) -> Authorized:
         # Read anew: a run that took over must see what a person decided in the meantime.
         state = await state_of(self._database, authorization_name(authorization_id))
         assert isinstance(state, AuthorizationState)
+        waits_since = None
+        # Nobody waits for an end, and hardly ever for a payment that the policy approved.
+        by_policy = claim is not None and claim.opening and not _by_hand(claim.opening.input)
+        may_wait = ("pending_approval",) if by_policy else ("pending_approval", "approved")
+        if claim is not None and state.state in may_wait:
+            saga = await state_of(self._database, saga_name(claim.saga_id))
+            assert isinstance(saga, SagaState)
+            waits_since = saga.waits_since
         return Authorized(
             authorization_id=authorization_id,
             state=state.state,
             reason=state.reason,
             expires_at=state.expires_at,
+            waits_since=waits_since,
             transfer_id=state.transfer_id,
         )
 
@@ -131,7 +147,7 @@ class AuthorizationActivities:
     @activity.defn
     async def approve_authorization(self, claim: Claim, request: Approve) -> Authorized:
         """Approves a pending authorization: this amount, this destination, under this policy."""
-        name = authorization_name(request.authorization_id)
+        name, saga = authorization_name(request.authorization_id), saga_name(claim.saga_id)
 
         def approve(loaded: Loaded) -> Decision[Json]:
             authorization: AuthorizationState = loaded[name]
@@ -144,12 +160,12 @@ class AuthorizationActivities:
                 binding=authorization.binding or "",
                 reason=request.reason,
             )
-            return Decision({"state": "approved"}, [(name, approved)])
+            return _with_wait(loaded, claim, Decision({"state": "approved"}, [(name, approved)]))
 
-        await commit_step(
-            self._database, claim.author(), claim.step_claim(request), [Ref(name)], approve
-        )
-        return await self._standing(request.authorization_id)
+        refs = [Ref(name), Ref(saga)]
+        step = claim.step_claim(request)
+        await commit_step(self._database, claim.author(), step, refs, approve)
+        return await self._standing(request.authorization_id, claim)
 
     @activity.defn
     async def settle_authorization(self, claim: Claim, request: Settle) -> Authorized:
@@ -218,6 +234,31 @@ def decide(
     state = "approved" if isinstance(verdict, AuthorizationApproved) else "pending_approval"
     limits = {window: policy.daily_limit_minor}
     return Decision({"state": state}, [(name, asked), (name, verdict)], limits)
+
+
+def _with_wait(loaded: Loaded, claim: Claim, decision: Decision[Json]) -> Decision[Json]:
+    """The decision on an authorization, and the wait of its saga that follows from it."""
+    name = saga_name(claim.saga_id)
+    saga: SagaState | None = loaded[name]
+    asked = saga.input if saga else claim.opening.input if claim.opening else {}
+    wait: SagaWaitStarted | None = None
+    for _, event in decision.events:
+        if isinstance(event, ApprovalRequested):
+            wait = SagaWaitStarted(
+                waits_for="approval", waits_on=ANY_USER, since=loaded.now, until=event.expires_at
+            )
+        elif isinstance(event, AuthorizationApproved) and _by_hand(asked):
+            agent = f"agent:{asked['agent_id']}"
+            wait = SagaWaitStarted(waits_for="capture", waits_on=agent, since=loaded.now)
+    if wait is None:
+        return decision
+    return Decision(decision.result, [*decision.events, (name, wait)], decision.limits)
+
+
+def _by_hand(asked: Json) -> bool:
+    """Whether the payment waits for its agent to capture it. Read from the request of the saga: in
+    the input of a step it would make another step of one that an older version began."""
+    return asked.get("capture") == "manual"
 
 
 def denial(

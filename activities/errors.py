@@ -34,7 +34,7 @@ from temporalio.worker import (
 
 from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
-from ledger.database import UNAVAILABLE, describe
+from ledger.database import UNAVAILABLE, describe, failure
 from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, StillOpen, TryAgain
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
@@ -67,7 +67,8 @@ MAX_PROBLEMS = 20
 
 
 def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
-    """Makes the failure for invalid input: each problem a field (dotted path) and a reason."""
+    """Makes the failure for invalid input: each problem a field (`present[1].spec.owner`)
+    and a reason."""
     left_out = len(problems) - MAX_PROBLEMS
     if left_out > 0:
         problems = [*problems[:MAX_PROBLEMS], ("input", f"and {left_out} more problems")]
@@ -79,14 +80,17 @@ def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
 def problems_of(error: pydantic.ValidationError) -> list[tuple[str, str]]:
     """Field and reason of each problem, without the value."""
     return [
-        (".".join(_part(part) for part in problem["loc"]) or "input", _reason(problem))
+        ("".join(_part(part) for part in problem["loc"]).lstrip(".") or "input", _reason(problem))
         for problem in error.errors(include_input=False, include_url=False)
     ]
 
 
 def _part(part: int | str) -> str:
+    """A part of a path such as `present[1].spec.owner`."""
+    if isinstance(part, int):
+        return f"[{part}]"
     # The name of an unknown field is the caller's text: it may itself be an account number.
-    return str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "(another field)"
+    return f".{part}" if _NAME.fullmatch(part) else ".(another field)"
 
 
 # pydantic's words are for whoever writes Python. `{limit}` is the model's, never the value.
@@ -164,7 +168,7 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
         case NothingSent() | ProviderUnavailable() | TryAgain():
             return ApplicationError(str(error), type=UNAVAILABLE_NOW)
         case _ if isinstance(error, UNAVAILABLE):
-            return ApplicationError(describe(error), type=UNAVAILABLE_NOW)
+            return ApplicationError(str(failure(error)), type=UNAVAILABLE_NOW)
         case _:
             name = type(error).__name__
             state = getattr(error, "sqlstate", None)

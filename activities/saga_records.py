@@ -61,6 +61,12 @@ class SagaActivities:
         return await saga_log.open_saga(self._database, author, request.by(this_run()))
 
     @activity.defn
+    async def answer_repeat(self, request: Opening) -> Opened:
+        """Finds the saga of a request that comes again, and records the repeat; opens none."""
+        author = Author(request.actor, request.saga_id, None, running_in(request.context))
+        return await saga_log.answer_repeat(self._database, author, request.by(this_run()))
+
+    @activity.defn
     async def record_repeat(self, claim: Claim, request: Repeat) -> Opened:
         """Records that the same request, or another one under its operation id, came again."""
         return await saga_log.record_repeat(

@@ -36,7 +36,8 @@ class Claim(Request):
     `actor` is who wanted it, `context` what the caller reported (ip, session).
 
     `tries` had no outcome before this one. With a `verdict` no external system is called. The first
-    step may open the saga and the last one close it with `ending`, its result, in the same commit.
+    step may open the saga and the last one close it with `ending`, its result, in the same commit;
+    `ends_wait`: it carries out the decision that the saga waited for.
     """
 
     saga_id: str
@@ -49,6 +50,7 @@ class Claim(Request):
     verdict: Verdict | None = None
     opening: Opening | None = None
     ending: dict[str, JsonValue] | None = None
+    ends_wait: bool = False
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
     @property
@@ -76,6 +78,7 @@ class Claim(Request):
             skipped=self.skipped,
             opening=self.opening.by(this_run()) if self.opening else None,
             ending=self.ending,
+            ends_wait=self.ends_wait,
         )
 
 

@@ -8,13 +8,14 @@ from ledger.aggregates.saga_step import (
     StepAttentionRequested,
     StepLeftUnknown,
     StepRetryRequested,
+    StepUndoDelayed,
 )
 from ledger.database import Database
 from ledger.sagas.step_log import Phase, note_step
 
 
 class Doubt(Request):
-    """The reason why the outcome of a step is in doubt."""
+    """The reason why the outcome of a step is in doubt, or its undo had no success."""
 
     reason: str
 
@@ -48,6 +49,12 @@ class StepRecords:
             undoing=help.undoing,
         )
         await self._note(claim, _phase(help.undoing), event)
+
+    @activity.defn
+    async def note_delay(self, claim: Claim, doubt: Doubt) -> None:
+        """Records that an undo had no success in `claim.tries` tries and is tried again."""
+        event = StepUndoDelayed(reason=doubt.reason, epoch=claim.epoch, tries=claim.tries)
+        await self._note(claim, "compensating", event)
 
     @activity.defn
     async def note_retry(self, claim: Claim, help: Help) -> None:

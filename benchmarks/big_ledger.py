@@ -6,7 +6,7 @@ and is then filled in as often as it takes.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,10 +18,11 @@ from uuid import UUID
 import psycopg
 
 from benchmarks import stretch
-from ledger.aggregates.aggregate import Event, State, aggregate_id, metadata
-from ledger.aggregates.registry import aggregate_type_of
-from ledger.aggregates.spend_window import spend_windows
-from ledger.store.event_log import NO_HASH, event_log, hash_parts, instant
+from ledger.aggregates.aggregate import Event, State, aggregate_id
+from ledger.aggregates.core import metadata
+from ledger.aggregates.names import aggregate_type_of
+from ledger.aggregates.spend_window import SPEND_WINDOWS
+from ledger.store.event_log import EVENT_LOG, NO_HASH, hash_parts, instant
 
 DAYS = 30
 # Stretches in one COPY: about 15 MB of text, all that a process holds.
@@ -111,8 +112,8 @@ class Form:
         for k, name in enumerate(self.names):
             self._add_row(k, name, versions[name], states[name])
         spent = {"amount_minor": stretch.AMOUNT_MINOR * stretch.PAYMENTS, "count": stretch.PAYMENTS}
-        window = _line(spend_windows.c.keys(), stretch.WINDOW.model_dump() | spent)
-        self.rows.append((spend_windows.fullname, window))
+        window = _line(SPEND_WINDOWS.names, stretch.WINDOW.model_dump() | spent)
+        self.rows.append((SPEND_WINDOWS.table.fullname, window))
 
     def _add_event(self, k: int, name: str, version: int, event: Event) -> None:
         row = {
@@ -134,7 +135,7 @@ class Form:
         }
         head, middle, tail = hash_parts(row)
         hashed = f"{head}%(previous)s{middle}%(at)s{tail}"
-        self.events.append((k, _line(event_log.c.keys(), row), hashed))
+        self.events.append((k, _line(EVENT_LOG.names, row), hashed))
 
     def _add_row(self, k: int, name: str, version: int, state: State) -> None:
         aggregate_type = aggregate_type_of(name)
@@ -150,7 +151,7 @@ class Form:
         self.rows.append(
             (
                 aggregate_type.table.fullname,
-                _line(aggregate_type.table.c.keys(), head | aggregate_type.row(state)),
+                _line(aggregate_type.columns.names, head | aggregate_type.row(state)),
             )
         )
 
@@ -161,7 +162,7 @@ class Form:
             values[f"id{k}"] = aggregate_id(name % values)
             values[f"hash{k}"] = NO_HASH.hex()
         began, before = work.began + n * work.every, n * len(self.events)
-        events = lines.setdefault(event_log.fullname, [])
+        events = lines.setdefault(EVENT_LOG.table.fullname, [])
         for number, (k, line, hashed) in enumerate(self.events, 1):
             values["position"] = before + number
             values["event_id"] = UUID(int=before + number)
@@ -174,7 +175,7 @@ class Form:
             lines.setdefault(table, []).append(line % values)
 
 
-def _line(columns: list[str], row: Mapping[str, Any]) -> str:
+def _line(columns: Sequence[str], row: Mapping[str, Any]) -> str:
     return "\t".join(_field(row[column]) for column in columns) + "\n"
 
 

@@ -14,7 +14,7 @@ from typing import Self
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.run import Run
-from ledger.database import Statement
+from ledger.rendering import Statement
 from worker.embedded.postgres import programs
 
 # A lost race is run again, as ledger.commit does.

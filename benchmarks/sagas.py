@@ -27,7 +27,6 @@ from benchmarks.rival import Rival, set_up, steps_of
 from benchmarks.run import cpu_s
 from benchmarks.table import Table, factor
 from ledger.database import Database, open_database
-from ledger.read.global_order import record_incarnation
 from worker import wiring
 from worker.embedded.servers import EmbeddedServers
 from worker.process import spare_the_collector
@@ -188,7 +187,7 @@ async def _staged(
     async with migrated(servers, "sagas") as ledgers:
         own = await ledgers.new(PARTITIONS)
         free = await ledgers.without_rules(own)
-        async with open_database(own.worker, size=20, configure=record_incarnation) as database:
+        async with open_database(own.worker, size=20, writes=True) as database:
             stage = Stage(client, database, processes, scale)
             saga_id = await stage.template()
             spare_the_collector()  # as the worker does

@@ -11,7 +11,7 @@ from random import randrange
 
 from benchmarks.pgbench import Script, filled_in
 from ledger.aggregates.agent import AgentRegistered, AgentState, agent_name
-from ledger.aggregates.registry import aggregate_type_of
+from ledger.aggregates.names import aggregate_type_of
 from ledger.database import Database
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 from ledger.store.decision import Head

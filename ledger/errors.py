@@ -3,6 +3,7 @@
     LedgerError
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
+    │   │   └── EndedBySetting  a setting of the server, the role, the pooler or the address
     │   ├── TooMuchContention   the commit lost every race in all its tries
     │   ├── ClockSetBack        the database's clock was set back into the closed past
     │   ├── StillOpen           events may yet be added at or before the point asked for
@@ -16,7 +17,8 @@
         │   └── NotThere        the aggregate has no such field, or did not exist at that time
         ├── Ambiguous           a short name may mean several aggregates
         ├── LogDamaged          the events of an aggregate can't be replayed
-        └── NotOwner            the database role may not do that
+        ├── NotOwner            the database role may not do that
+        └── Pooled              it needs a session of its own, and the address is a pooler's
 Messages carry names, versions and numbers, never the data of a person.
 """
 
@@ -31,6 +33,15 @@ class TryAgain(LedgerError):
 
 class DatabaseUnavailable(TryAgain):
     """The database can't be reached: the commit did not happen, or a repeat will recognise it."""
+
+
+class EndedBySetting(DatabaseUnavailable):
+    """A setting ended the statement or refused the connection: change `setting`, which the message
+    names. It did not happen, or a repeat will recognise it."""
+
+    def __init__(self, message: str, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class TooMuchContention(TryAgain):
@@ -98,3 +109,8 @@ class LogDamaged(NeverWorks):
 class NotOwner(NeverWorks):
     """The database role is not the owner of the ledger: connect as the role of
     AMENDS_MIGRATION_URL."""
+
+
+class Pooled(NeverWorks):
+    """A rebuild needs a session to itself: let AMENDS_MIGRATION_URL name PostgreSQL, not a
+    pooler."""

@@ -18,12 +18,13 @@ MODULES = frozenset(
     {
         *("activities", "ledger", "workflows"),
         *("pydantic", "pydantic_core", "temporalio"),
-        *("asyncio", "collections", "dataclasses", "datetime", "enum", "functools", "graphlib"),
-        *("re", "typing"),
+        *("asyncio", "collections", "dataclasses", "datetime", "difflib", "enum", "functools"),
+        *("graphlib", "re", "typing"),
     }
 )
-# Of temporalio: what a workflow may hold. Its clients and its testing call the outside.
-TEMPORAL = frozenset({"api", "common", "contrib", "converter", "exceptions", "workflow"})
+# Of temporalio: what a workflow may hold, and the base of interceptors. Its clients and its testing
+# call the outside.
+TEMPORAL = frozenset({"api", "common", "contrib", "converter", "exceptions", "worker", "workflow"})
 # `asyncio.sleep`, `wait`, `wait_for` and `as_completed` have their places in `workflow`, where they
 # are seen in the history or keep an order; `to_thread` and the loop itself lead out.
 ASYNCIO = frozenset(

@@ -23,7 +23,14 @@ def test_the_payment_of_the_readme_waits_for_a_person() -> None:
     assert 5_000_000 < request.amount.minor <= 6_000_000
 
 
-def test_the_change_of_the_readme_is_a_good_one() -> None:
-    text = (ROOT / "examples/shop.yaml").read_text()
-    request = ChangeRequest.model_validate({"actor": "user:ana", **yaml.safe_load(text)})
+def test_the_change_of_the_readme_is_a_good_one_and_has_no_operation_id() -> None:
+    file = yaml.safe_load((ROOT / "examples/shop.yaml").read_text())
+    assert "operation_id" not in file
+    request = ChangeRequest.model_validate({"actor": "user:ana", "operation_id": "a", **file})
     assert list(validated(request).wanted) == [each.name for each in request.present]
+
+
+def test_the_rollbacks_of_the_readme_go_back_before_the_change_that_it_applies() -> None:
+    text = (ROOT / "README.md").read_text()
+    [applied] = re.findall(r"amends apply examples/shop.yaml --operation-id (\S+)", text)
+    assert set(re.findall(r"--to before:(\S+)", text)) == {applied}

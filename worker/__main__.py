@@ -93,7 +93,7 @@ def run(queues: tuple[str, ...]) -> None:
     status = 0
     try:
         asyncio.run(process.run(settings, queues or QUEUES))
-    except ProviderNotLoaded as error:
+    except (ProviderNotLoaded, SettingsError) as error:
         status = _say(error, 2)
     except Unreachable as error:
         status = _say(error, 3)

@@ -9,24 +9,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from psycopg import OperationalError
-from sqlalchemy.exc import OperationalError as MigrationCutOff
+import psycopg
+from psycopg.errors import InvalidSchemaName, UndefinedFunction
+from sqlalchemy.exc import DBAPIError, OperationalError
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.adapters.mock import create_mock_bank
-from ledger.database import Database
-from ledger.errors import DatabaseUnavailable
+from ledger.database import Database, describe
+from ledger.errors import DatabaseUnavailable, EndedBySetting
 from ledger.migrations.partitions import create_partitions
 from ledger.migrations.upgrade import upgrade
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.read.subscription import announce
+from ledger.session import setting_behind
 from worker.errors import Unreachable
 from worker.health import serve_health
 from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
-from worker.settings import Settings, needed
+from worker.settings import Settings, SettingsError, needed
 from worker.sweep_schedule import SCHEDULE, keep_schedule
 from worker.wiring import QUEUES, connect, wire
 
@@ -48,7 +50,14 @@ async def migrate(settings: Settings) -> str:
         revision = await asyncio.to_thread(upgrade, url)
         if settings.payment_adapter == "mock" and settings.mock_bank_url:
             await create_mock_bank(settings.mock_bank_url)
-    except (OperationalError, MigrationCutOff) as error:
+    except (psycopg.Error, DBAPIError) as error:
+        if (setting := setting_behind(getattr(error, "orig", None) or error)) is not None:
+            raise SettingsError(
+                f"settings: {setting} is in the way of the migration; change it where it is set "
+                "(the address, PGOPTIONS and its like, ALTER ROLE, ALTER DATABASE)"
+            ) from None
+        if not isinstance(error, (psycopg.OperationalError, OperationalError)):
+            raise
         raise Unreachable(
             "the database of AMENDS_MIGRATION_URL or AMENDS_MOCK_BANK_URL can't be reached "
             f"({type(error).__name__}): start it, or correct the setting"
@@ -64,7 +73,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
     client = await _temporal(settings)
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(wire(settings, client, queues))
-        await _first_partitions(running.database)
+        await first_partitions(running.database)
         await _register(client)
         await _schedule(client, settings)
         probes = {
@@ -113,12 +122,17 @@ async def _temporal(settings: Settings) -> Client:
         ) from error
 
 
-async def _first_partitions(database: Database) -> None:
+async def first_partitions(database: Database) -> None:
+    """Make the partitions that are missing: the first use of the database. Raises Unreachable, and
+    SettingsError where a setting is in the way."""
     try:
         await _partitions(database)
-    except DatabaseUnavailable as error:
+    except EndedBySetting as error:
+        raise SettingsError(f"the database of AMENDS_DATABASE_URL: {error}") from None
+    except (DatabaseUnavailable, UndefinedFunction, InvalidSchemaName) as error:
+        what = error if isinstance(error, DatabaseUnavailable) else describe(error)
         raise Unreachable(
-            f"the database of AMENDS_DATABASE_URL can't be used ({error}): start it, migrate it "
+            f"the database of AMENDS_DATABASE_URL can't be used ({what}): start it, migrate it "
             "(`amends migrate`), or correct the setting"
         ) from None
 

@@ -8,15 +8,10 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-# Name and type, as the Temporal command line writes them. None holds personal data.
-SEARCH_ATTRIBUTES = {
-    "SagaKind": "Keyword",
-    "SagaState": "Keyword",
-    "SagaStep": "Keyword",
-    "SagaActor": "Keyword",
-    "SagaSubjects": "KeywordList",
-    "SagaNeedsAttention": "Bool",
-}
+from workflows.contract import search_attributes
+
+# Name and type, as the Temporal command line writes them.
+SEARCH_ATTRIBUTES = {name: kind for name, (kind, _) in search_attributes.SEARCH_ATTRIBUTES.items()}
 _TYPES = {
     "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,

@@ -9,18 +9,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, Self, cast
 
 from activities.orphans import Care
+from ledger.database import POOLINGS, Pooling
+from ledger.times import parse_duration
 
 RUN_NEEDS = ("AMENDS_DATABASE_URL",)
 MIGRATE_NEEDS = ("AMENDS_MIGRATION_URL",)
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
 _PERCENT = re.compile(r"\d{1,2}|100")
-_DURATION = TypeAdapter(timedelta)
 _ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
@@ -46,6 +45,7 @@ class Settings:
     audit_url: str | None = _secret("AMENDS_AUDIT_URL")  # role amends_auditor
     target_url: str | None = _secret("AMENDS_POSTGRES_TARGET_URL")  # role amends_provisioner
     mock_bank_url: str | None = _secret("AMENDS_MOCK_BANK_URL")
+    database_pooling: str = _setting("AMENDS_DATABASE_POOLING", "session")
     environment: str = _setting("AMENDS_ENV", "production")
     health_address: str = _setting("AMENDS_HEALTH_ADDRESS", "127.0.0.1:8080")
     log_format: str = _setting("AMENDS_LOG_FORMAT", "console")
@@ -93,6 +93,7 @@ class Settings:
             and not _POSTGRES_URL.fullmatch(url)
         ]
         for name, value, allowed in (
+            ("AMENDS_DATABASE_POOLING", self.database_pooling, POOLINGS),
             ("AMENDS_ENV", self.environment, ("development", "production")),
             ("AMENDS_LOG_FORMAT", self.log_format, ("console", "json")),
             ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, ("mock",)),
@@ -113,6 +114,11 @@ class Settings:
         if not _PERCENT.fullmatch(self.sweep_brake_percent):
             wrong.append("AMENDS_SWEEP_BRAKE_PERCENT is not a whole number from 0 to 100")
         return wrong
+
+    @property
+    def pooling(self) -> Pooling:
+        """How the sessions of AMENDS_DATABASE_URL are pooled."""
+        return cast(Pooling, self.database_pooling)
 
     @property
     def sweep_every(self) -> timedelta:
@@ -145,8 +151,8 @@ def _duration(text: str) -> timedelta:
     """Parse an ISO 8601 duration; a negative one, which no setting takes, for a text that is
     none."""
     try:
-        return _DURATION.validate_strings(text) if text.startswith("P") else -timedelta.resolution
-    except ValidationError:
+        return parse_duration(text)
+    except ValueError:
         return -timedelta.resolution
 
 

@@ -1,7 +1,7 @@
 """Wires the parts of a worker, in one place that can be read from top to bottom."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,11 +23,12 @@ from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
-from ledger.read.global_order import record_incarnation
 from worker.sandbox import runner
 from worker.settings import Settings, needed
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.contract.kinds import INFRASTRUCTURE, PAYMENTS
+from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SWEEPS
+from workflows.engine.inbound import Inbound
+from workflows.engine.misdirected import Misdirected
 from workflows.kinds import sagas_of
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
@@ -40,6 +41,7 @@ HEARD_WITHIN = timedelta(seconds=1)
 # A workflow whose worker was killed waits this long before another worker may have it.
 STICKY = timedelta(seconds=5)
 QUEUES = ("payments", "infrastructure")
+SWEEPERS = (SweepWorkflow, RecoverySaga)
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,11 @@ async def wire(
     settings: Settings, client: Client, queues: Sequence[str] = QUEUES
 ) -> AsyncIterator[Running]:
     """Open everything that a worker needs; the workers are made and not yet started."""
+    served = addresses(settings)
     async with AsyncExitStack() as stack:
         url = needed(settings.database_url, "AMENDS_DATABASE_URL")
-        # Each connection, since the server behind the address may become a restored one.
         database = await stack.enter_async_context(
-            open_database(url, size=20, configure=record_incarnation)
+            open_database(url, size=20, pooling=settings.pooling, writes=True)
         )
         sagas, steps = SagaActivities(database, client), StepRecords(database)
         runs = runner(settings.workflow_sandbox)
@@ -85,6 +87,7 @@ async def wire(
                     sagas_of(PAYMENTS),
                     [sagas, steps, authorizations, transfers, agents],
                     runs,
+                    served,
                 )
             )
         if "infrastructure" in queues:
@@ -96,14 +99,24 @@ async def wire(
                     sagas_of(INFRASTRUCTURE),
                     [sagas, steps, resources],
                     runs,
+                    served,
                 )
             )
         # Every process sweeps, whichever sagas it carries.
         lost = OrphanedSagas(database, client, settings.care, undos())
-        workers.append(
-            worker(client, settings.sweep_queue, [SweepWorkflow, RecoverySaga], [lost], runs)
-        )
+        workers.append(worker(client, settings.sweep_queue, SWEEPERS, [lost], runs, served))
         yield Running(database, client, workers)
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """The task queue of each workflow type."""
+    queues = {
+        PAYMENTS: settings.payments_queue,
+        INFRASTRUCTURE: settings.infrastructure_queue,
+        SWEEPS: settings.sweep_queue,
+    }
+    sagas = {kind.workflow: queues[kind.queue] for kind in KINDS}
+    return sagas | {each.__name__: settings.sweep_queue for each in SWEEPERS}
 
 
 def providers(settings: Settings) -> list[Provider]:
@@ -131,13 +144,16 @@ def worker(
     workflows: Sequence[type],
     rooms: list[object],
     runs: WorkflowRunner | None = None,
+    served: Mapping[str, str] | None = None,
 ) -> Worker:
     """A worker on one task queue; its activities are the methods of `rooms` that say so, and its
-    workflows run in the sandbox unless `runs` says otherwise."""
+    workflows run in the sandbox unless `runs` says otherwise. A start that belongs elsewhere is
+    failed with the queue of its type, as `served` names them."""
+    types = {**(served or {}), **{each.__name__: queue for each in workflows}}
     return Worker(
         client,
         task_queue=queue,
-        workflows=workflows,
+        workflows=[*workflows, Misdirected],
         activities=[
             method
             for room in rooms
@@ -145,7 +161,7 @@ def worker(
             if is_activity(method := getattr(room, name))
         ],
         workflow_runner=runs or runner("on"),
-        interceptors=[ClassifyErrors(), KnowNamespace(client)],
+        interceptors=[ClassifyErrors(), KnowNamespace(client), Inbound(types)],
         graceful_shutdown_timeout=GRACE,
         max_heartbeat_throttle_interval=HEARD_WITHIN,
         sticky_queue_schedule_to_start_timeout=STICKY,

@@ -48,7 +48,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             return ChangeResult(
                 state="refused", reason=refusal.reason, notes=few([*sentences, *plan.notes])
             )
-        self.saga.decided("planned")
+        self.saga.decided("planned" if plan.to_do else "unchanged")
         await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
         return ChangeResult(
             state="applied" if plan.to_do else "unchanged",

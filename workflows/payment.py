@@ -52,7 +52,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             )
         # A run that took over may find the capture begun: nobody is asked twice.
         manual = request.capture == "manual" and hold.state == "approved"
-        by = await self._agent_captures() if manual else None
+        by = await self._agent_captures(request.agent_id, hold) if manual else None
         sent = await self.saga.call(
             "execute transfer",
             TransferActivities.execute_transfer,
@@ -107,7 +107,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     async def _approval(self, hold: Authorized) -> Authorized:
         """Wait for a person. A rejection, or a deadline that passes, compensates the saga."""
         self.saga.decided("pending_approval")
-        asked = await self.saga.person("approval", until=hold.expires_at)
+        asked = await self.saga.person("approval", since=hold.waits_since, until=hold.expires_at)
         if asked is None:
             raise Compensate("approval_expired", system())
         if asked.verb == "reject":
@@ -131,9 +131,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         self.saga.stop_waiting(f"the authorization is {approved.state}")
         return approved
 
-    async def _agent_captures(self) -> str:
+    async def _agent_captures(self, agent_id: str, hold: Authorized) -> str:
         """Wait until the agent captures; returns the actor that did."""
-        asked = await self.saga.person("capture")
+        asked = await self.saga.person("capture", whom=f"agent:{agent_id}", since=hold.waits_since)
         assert asked is not None
         self.saga.agree()
         return asked.by.actor

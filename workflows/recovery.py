@@ -17,6 +17,8 @@ from workflows.contract.admission import admit
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.decisions import SYSTEM
+from workflows.engine.inbound import OtherUpdates
+from workflows.engine.live_details import code, escaped
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 
 
@@ -26,7 +28,7 @@ def recovery_id(saga_id: str, epoch: int) -> str:
 
 
 @workflow.defn
-class RecoverySaga:
+class RecoverySaga(OtherUpdates):
     """Records that a saga is orphaned, which begins its compensation or, past its pivot, lets it go
     forward, and starts the saga's own workflow under its own id with the stored input: that run
     takes the saga over, as any repeat of the request would. Temporal lets only one run have that
@@ -44,6 +46,7 @@ class RecoverySaga:
             raise left_open(
                 request, "unknown_kind", "no worker of this version knows its kind of saga"
             )
+        workflow.set_current_details(page(request))
         about = SUBJECTS.value_set([f"saga/{request.saga_id}"])
         workflow.upsert_search_attributes([KIND.value_set("recovery"), about])
         declared = await self._declare(request, kind)
@@ -113,6 +116,13 @@ class RecoverySaga:
         return Recovered(
             saga_id=saga_id, how="recovered", state=standing.state, result=standing.result
         )
+
+
+def page(request: RecoveryRequest) -> str:
+    """The page of a recovery in the Web UI."""
+    by = f", asked for by {code(request.actor)}" if request.actor else ""
+    why = f": {escaped(request.reason)}" if request.reason else ""
+    return f"**recovery** of {code(request.saga_id)}, whose run was lost in Temporal{by}{why}"
 
 
 def left_open(request: RecoveryRequest, word: str, why: str) -> ApplicationError:

@@ -19,6 +19,8 @@ from workflows.contract.sweep import (
     SweepRequest,
     Swept,
 )
+from workflows.engine.inbound import OtherUpdates
+from workflows.engine.live_details import code, escaped
 from workflows.recovery import RecoverySaga, recovery_id
 
 # Thousands of sagas may wait for a person, and each of them is asked about.
@@ -27,7 +29,7 @@ LOOK_RETRIES = RetryPolicy(maximum_interval=timedelta(seconds=30))
 
 
 @workflow.defn
-class SweepWorkflow:
+class SweepWorkflow(OtherUpdates):
     """One sweep, started by the schedule or by an operator. It fails with `needs_attention`, after
     it did what it could, so that an operator sees it."""
 
@@ -49,7 +51,6 @@ class SweepWorkflow:
             lost=seen.lost_in_all,
             recovering=[lost.saga_id for lost in known],
             alerts=alerts,
-            stopped=seen.stopped,
         )
         workflow.set_current_details(page(swept))
         if alerts:
@@ -122,11 +123,7 @@ def alerts_of(seen: Seen) -> list[str]:
 def page(swept: Swept) -> str:
     """The page of the sweep in the Web UI."""
     head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look orphaned"
-    return "\n".join(
-        [
-            head,
-            *(f"\n🙋 {alert}" for alert in swept.alerts),
-            *(f"- {saga_id} is being recovered" for saga_id in swept.recovering),
-            *(f"- {sentence}" for sentence in swept.stopped),
-        ]
-    )
+    alerts = [f"🙋 {escaped(alert)}" for alert in swept.alerts]
+    lines = [f"- {code(saga_id)} is being recovered" for saga_id in swept.recovering]
+    lines += [f"- {escaped(sentence)}" for sentence in swept.stopped]
+    return "\n\n".join([head, *alerts, "\n".join(lines)]).rstrip()

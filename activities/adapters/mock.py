@@ -32,6 +32,7 @@ from activities.adapters.payment import (
     TransferOrder,
     TransferReport,
 )
+from ledger.session import connect, set_up
 
 FaultName = Literal[
     "refuse", "timeout_before", "timeout_after", "answer_twice", "slow", "slow_after"
@@ -105,7 +106,7 @@ async def create_mock_bank(url: str) -> None:
     Raises psycopg.Error.
     """
     schema = files(__package__).joinpath("mock_bank.sql").read_bytes()
-    async with await psycopg.AsyncConnection.connect(url) as connection:
+    async with await connect(url) as connection:
         await connection.execute(schema)
 
 
@@ -121,6 +122,7 @@ class MockBank:
             url,
             connection_class=psycopg.AsyncConnection[DictRow],
             kwargs={"autocommit": True, "row_factory": dict_row},
+            configure=set_up,
             # A broken connection is found before the order is on its way: that is NothingSent.
             check=AsyncConnectionPool.check_connection,
             min_size=1,

@@ -30,6 +30,10 @@ class OrderRequest(Input):
     lines: Annotated[list[Line], Field(min_length=1, max_length=20)]
     metadata: Metadata = Field(default_factory=dict[str, JsonValue])
 
+    def about(self) -> list[str]:
+        """What is asked for, for people: its page in the Web UI begins with it."""
+        return [f"order of {len(self.lines)} lines"]
+
 
 class OrderResult(Input):
     """The result of `OrderSaga`."""

@@ -38,7 +38,10 @@ async def main(file: Path) -> None:
     settings = Settings.from_environment(os.environ, needs=())
     client = await connect(settings)
     url = needed(settings.database_url, "AMENDS_DATABASE_URL")
-    async with open_database(url) as database, working(client, database, Warehouse(file)):
+    async with (
+        open_database(url, pooling=settings.pooling, writes=True) as database,
+        working(client, database, Warehouse(file)),
+    ):
         await asyncio.Event().wait()
 
 

@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from sqlalchemy import Column, Text
-
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 
 class AgentRegistered(Event):
@@ -46,11 +45,11 @@ def evolve(state: AgentState | None, event: Event) -> AgentState:
 
 AGENT = AggregateType(
     name="agent",
-    table=state_table(
+    columns=state_columns(
         "agents",
-        Column("agent_id", Text, nullable=False),
-        Column("user", Text, nullable=False),
-        Column("state", Text, nullable=False),
+        Column("agent_id", "text", nullable=False),
+        Column("user", "text", nullable=False),
+        Column("state", "text", nullable=False),
     ),
     state=AgentState,
     events=(AgentRegistered, AgentRevoked),

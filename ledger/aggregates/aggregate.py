@@ -2,46 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from hashlib import sha1
+from functools import cached_property
 from operator import itemgetter
-from typing import Any, ClassVar, cast
-from uuid import UUID, uuid5
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeEngine, UserDefinedType
 
-metadata = MetaData(schema="ledger")
+from ledger.aggregates.columns import Columns
+from ledger.aggregates.errors import UnknownEvent as UnknownEvent
+from ledger.aggregates.names import aggregate_id as aggregate_id
+from ledger.aggregates.names import id_text as id_text
 
-# Fixed for ever: every aggregate_id is a UUIDv5 in this namespace.
-NAMESPACE = UUID("6f1c9d0a-52f5-5b0e-9f7e-3f2f6a4f9f10")
-
-
-# A commit asks for the same few several times.
-@lru_cache(maxsize=1024)
-def aggregate_id(aggregate: str) -> UUID:
-    """The id of an aggregate by its name (`agent/expense-bot`): UUIDv5, so names never collide."""
-    return uuid5(NAMESPACE, aggregate)
-
-
-def id_text(aggregate: str) -> str:
-    """The text of `aggregate_id`, computed in half the time: for callers that need millions."""
-    digest = sha1(NAMESPACE.bytes + aggregate.encode(), usedforsecurity=False).hexdigest()
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
-
-
-class Xid8(UserDefinedType[str]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """Names the type in DDL."""
-        return "XID8"
-
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 Payload = Mapping[str, Any]
 # Makes the payload of the next version; pure: it returns a new one and leaves the old as it is.
@@ -73,17 +46,13 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class UnknownEvent(Exception):
-    """An event whose type or version this release can't read: skipping it would falsify the
-    fold."""
-
-
 @dataclass(frozen=True)
 class AggregateType:
-    """An aggregate type. `name` is the first part of the names of its aggregates."""
+    """An aggregate type. `name` is the first part of the names of its aggregates, `columns` are
+    those of its state table."""
 
     name: str
-    table: Table
+    columns: Columns
     state: type[State]
     events: tuple[type[Event], ...]
     evolve: Callable[[Any, Any], State]
@@ -100,7 +69,17 @@ class AggregateType:
     @cached_property
     def json_columns(self) -> frozenset[str]:
         """The names of the columns that hold JSON."""
-        return frozenset(column.name for column in self.table.c if is_json(column.type))
+        return frozenset(column.name for column in self.columns.columns if column.is_json)
+
+    @property
+    def selection(self) -> str:
+        """`SELECT * FROM` the state table, to be followed by conditions: see `state_of`."""
+        return f"SELECT * FROM ledger.{self.columns.name}"
+
+    @property
+    def table(self) -> "Table":
+        """The state table as SQLAlchemy Core knows it: for who writes."""
+        return self.columns.table
 
     def event(self, event_type: str, schema_version: int, payload: Payload) -> Event:
         """Reads a stored event of any version as the newest version of its model.
@@ -166,32 +145,3 @@ def _upcast(known: type[Event], schema_version: int, payload: Payload) -> Payloa
             f"the payload does not fit {known.__name__} version {schema_version}"
         ) from error
     return payload
-
-
-def is_json(column_type: TypeEngine[Any]) -> bool:
-    """Whether a column type is JSON."""
-    return isinstance(column_type, JSONB)
-
-
-def state_table(name: str, *columns: Column[Any], key: tuple[str, ...] = ()) -> Table:
-    """Defines a state table: the head columns that the database's rules check, then its own
-    columns.
-
-    The head: `version` events so far, `base` of them before the transaction `xid` that wrote last,
-    `head_at` their time, `head_hash` the hash of the last.
-    """
-    primary = key or ("aggregate_id",)
-    for column in columns:
-        column.primary_key = column.name in primary
-    return Table(
-        name,
-        metadata,
-        Column("aggregate_id", Uuid, primary_key="aggregate_id" in primary, nullable=False),
-        Column("aggregate", Text, nullable=False),
-        Column("version", Integer, nullable=False),
-        Column("base", Integer, nullable=False),
-        Column("head_at", DateTime(timezone=True), nullable=False),
-        Column("head_hash", LargeBinary, nullable=False),
-        Column("xid", Xid8, nullable=False),
-        *columns,
-    )

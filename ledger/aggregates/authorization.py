@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 from ledger.aggregates.spend_window import SpendChange
 
 AuthorizationPhase = Literal[
@@ -164,24 +163,24 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
 
 AUTHORIZATION = AggregateType(
     name="authorization",
-    table=state_table(
+    columns=state_columns(
         "authorizations",
-        Column("authorization_id", Text, nullable=False),
-        Column("saga_id", Text, nullable=False),
-        Column("agent_id", Text, nullable=False),
-        Column("amount_minor", BigInteger, nullable=False),
-        Column("currency", Text, nullable=False),
-        Column("destination", Text, nullable=False),
-        Column("description", Text, nullable=False),
-        Column("state", Text, nullable=False),
-        Column("reason", Text),
-        Column("requested_at", DateTime(timezone=True), nullable=False),
-        Column("expires_at", DateTime(timezone=True)),
-        Column("policy_version", Integer),
-        Column("binding", Text),
-        Column("reserved", JSONB, nullable=False),
-        Column("transfer_id", Text),
-        Column("provider_reference", Text),
+        Column("authorization_id", "text", nullable=False),
+        Column("saga_id", "text", nullable=False),
+        Column("agent_id", "text", nullable=False),
+        Column("amount_minor", "bigint", nullable=False),
+        Column("currency", "text", nullable=False),
+        Column("destination", "text", nullable=False),
+        Column("description", "text", nullable=False),
+        Column("state", "text", nullable=False),
+        Column("reason", "text"),
+        Column("requested_at", "timestamptz", nullable=False),
+        Column("expires_at", "timestamptz"),
+        Column("policy_version", "integer"),
+        Column("binding", "text"),
+        Column("reserved", "jsonb", nullable=False),
+        Column("transfer_id", "text"),
+        Column("provider_reference", "text"),
     ),
     state=AuthorizationState,
     events=(

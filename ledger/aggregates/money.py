@@ -1,5 +1,6 @@
 """Amounts of money: an integer count of minor units and an ISO 4217 code, never a float."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from iso4217 import Currency as IsoCurrency
@@ -32,3 +33,18 @@ class Money(BaseModel):
 
     minor: Annotated[StrictInt, Field(gt=0, le=MAX_MINOR)]
     currency: CurrencyCode
+
+
+def money_text(money: Money) -> str:
+    """An amount for people: `45,000.00 ARS`."""
+    return amount_text(money.minor, money.currency)
+
+
+def amount_text(minor: int, currency: str) -> str:
+    """Minor units for people, with the currency's own count of decimals; a currency that is not
+    known any more has none, and the text says so."""
+    try:
+        decimals = IsoCurrency(currency).exponent or 0
+    except ValueError:
+        return f"{minor:,} minor units of {currency}"
+    return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency}"

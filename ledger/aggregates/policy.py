@@ -1,9 +1,8 @@
 """The aggregate type `policy`: what an agent may spend, and from which amount on a person
 approves."""
 
-from sqlalchemy import BigInteger, Column, Text
-
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 
 class PolicySet(Event):
@@ -38,14 +37,14 @@ def evolve(state: PolicyState | None, event: Event) -> PolicyState:
 
 POLICY = AggregateType(
     name="policy",
-    table=state_table(
+    columns=state_columns(
         "policies",
-        Column("agent_id", Text, nullable=False),
-        Column("currency", Text, nullable=False),
-        Column("max_per_transaction_minor", BigInteger, nullable=False),
-        Column("daily_limit_minor", BigInteger, nullable=False),
-        Column("approval_threshold_minor", BigInteger, nullable=False),
-        Column("time_zone", Text, nullable=False),
+        Column("agent_id", "text", nullable=False),
+        Column("currency", "text", nullable=False),
+        Column("max_per_transaction_minor", "bigint", nullable=False),
+        Column("daily_limit_minor", "bigint", nullable=False),
+        Column("approval_threshold_minor", "bigint", nullable=False),
+        Column("time_zone", "text", nullable=False),
     ),
     state=PolicyState,
     events=(PolicySet,),

@@ -1,21 +1,7 @@
-"""Lists all aggregate types. A new one needs its table, its rules and a line here."""
+"""All aggregate types with their models. A new one needs its table, its rules and a line in
+`ledger.aggregates.names`."""
 
-from ledger.aggregates.agent import AGENT
 from ledger.aggregates.aggregate import AggregateType
-from ledger.aggregates.authorization import AUTHORIZATION
-from ledger.aggregates.policy import POLICY
-from ledger.aggregates.resource import RESOURCE
-from ledger.aggregates.saga import SAGA
-from ledger.aggregates.saga_step import STEP
-from ledger.aggregates.transfer import TRANSFER
+from ledger.aggregates.names import NAMED, aggregate_type_named
 
-AGGREGATE_TYPES: dict[str, AggregateType] = {
-    aggregate_type.name: aggregate_type
-    for aggregate_type in (SAGA, STEP, AUTHORIZATION, TRANSFER, AGENT, POLICY, RESOURCE)
-}
-
-
-def aggregate_type_of(aggregate: str) -> AggregateType:
-    """The aggregate type in the first part of an aggregate's name. Raises KeyError for an unknown
-    one."""
-    return AGGREGATE_TYPES[aggregate.split("/", 1)[0]]
+AGGREGATE_TYPES: dict[str, AggregateType] = {name: aggregate_type_named(name) for name in NAMED}

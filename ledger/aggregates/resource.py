@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Column, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 Json = dict[str, Any]
 
@@ -155,17 +154,17 @@ def _changed(event: Event) -> Json:
 
 RESOURCE = AggregateType(
     name="resource",
-    table=state_table(
+    columns=state_columns(
         "resources",
-        Column("environment", Text, nullable=False),
-        Column("name", Text, nullable=False),
-        Column("kind", Text, nullable=False),
-        Column("state", Text, nullable=False),
-        Column("spec", JSONB(none_as_null=True)),
-        Column("depends_on", JSONB, nullable=False),
-        Column("outputs", JSONB, nullable=False),
-        Column("claimed_by", Text),
-        Column("changed_by", Text),
+        Column("environment", "text", nullable=False),
+        Column("name", "text", nullable=False),
+        Column("kind", "text", nullable=False),
+        Column("state", "text", nullable=False),
+        Column("spec", "jsonb"),
+        Column("depends_on", "jsonb", nullable=False),
+        Column("outputs", "jsonb", nullable=False),
+        Column("claimed_by", "text"),
+        Column("changed_by", "text"),
     ),
     state=ResourceState,
     events=(

@@ -3,10 +3,8 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, DateTime, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
-
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 Json = dict[str, Any]
 Phase = Literal["running", "compensating", "completed", "compensated", "failed"]
@@ -73,6 +71,25 @@ class SagaCompensating(Event):
     reason: str | None = None
 
 
+class SagaWaitStarted(Event):
+    """The saga began to wait for a decision: written by the commit that makes it wait.
+
+    `waits_for` names the decision (`approval`, `capture`), `waits_on` who may give it: an actor, or
+    `user` for any person. `until` is the deadline, if there is one.
+    """
+
+    waits_for: str
+    waits_on: str
+    since: datetime
+    until: datetime | None = None
+
+
+class SagaWaitEnded(Event):
+    """The saga ended its wait: written by the commit that carries the decision out."""
+
+    waits_for: str
+
+
 class SagaCommitRefused(Event):
     """A late attempt of an older epoch tried to commit a step and was refused."""
 
@@ -117,6 +134,10 @@ class SagaState(State):
     workflow_id: str
     run_id: str
     lost: str | None = None
+    waits_for: str | None = None
+    waits_on: str | None = None
+    waits_since: datetime | None = None
+    waits_until: datetime | None = None
     cause: str | None = None
     cause_reason: str | None = None
     result: Json | None = None
@@ -130,12 +151,20 @@ class SagaState(State):
         return self.state in CLOSED
 
 
+# Of a saga that waits for nobody.
+_NO_WAIT: Json = dict.fromkeys(("waits_for", "waits_on", "waits_since", "waits_until"))
+
+
 def evolve(state: SagaState | None, event: Event) -> SagaState:
     """Folds one event into the state of a saga. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, SagaStarted):
             return SagaState(state="running", epoch=1, **vars(event))
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of a saga")
+    return state.model_copy(update=_changed(event))
+
+
+def _changed(event: Event) -> Json:
     match event:
         case SagaTakenOver():
             changed: Json = {
@@ -152,46 +181,59 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
             changed = {"last_repeat": event.repeat}
         case SagaCommitRefused():
             changed = {}
-        case SagaCompensating():
+        case SagaWaitStarted():
             changed = {
+                "waits_for": event.waits_for,
+                "waits_on": event.waits_on,
+                "waits_since": event.since,
+                "waits_until": event.until,
+            }
+        case SagaWaitEnded():
+            changed = _NO_WAIT
+        case SagaCompensating():
+            changed = _NO_WAIT | {
                 "state": "compensating",
                 "epoch": event.epoch,
                 "cause": event.cause,
                 "cause_reason": event.reason,
             }
         case SagaCompleted() | SagaCompensated() | SagaFailed():
-            changed = {
+            changed = _NO_WAIT | {
                 "state": type(event).__name__.removeprefix("Saga").lower(),
                 "result": event.result,
                 "ended_at": event.ended_at,
             }
         case _:
             raise UnknownEvent(f"{type(event).__name__} can't follow the first event of a saga")
-    return state.model_copy(update=changed)
+    return changed
 
 
 SAGA = AggregateType(
     name="saga",
-    table=state_table(
+    columns=state_columns(
         "sagas",
-        Column("kind", Text, nullable=False),
-        Column("operation_id", Text, nullable=False),
-        Column("state", Text, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        Column("input_hash", Text, nullable=False),
-        Column("input", JSONB, nullable=False),
-        Column("namespace", Text, nullable=False),
-        Column("namespace_id", Text, nullable=False),
-        Column("task_queue", Text, nullable=False),
-        Column("workflow_id", Text, nullable=False),
-        Column("run_id", Text, nullable=False),
-        Column("lost", Text),
-        Column("cause", Text),
-        Column("cause_reason", Text),
-        Column("result", JSONB(none_as_null=True)),
-        Column("started_at", DateTime(timezone=True), nullable=False),
-        Column("ended_at", DateTime(timezone=True)),
-        Column("last_repeat", Text),
+        Column("kind", "text", nullable=False),
+        Column("operation_id", "text", nullable=False),
+        Column("state", "text", nullable=False),
+        Column("epoch", "integer", nullable=False),
+        Column("input_hash", "text", nullable=False),
+        Column("input", "jsonb", nullable=False),
+        Column("namespace", "text", nullable=False),
+        Column("namespace_id", "text", nullable=False),
+        Column("task_queue", "text", nullable=False),
+        Column("workflow_id", "text", nullable=False),
+        Column("run_id", "text", nullable=False),
+        Column("lost", "text"),
+        Column("waits_for", "text"),
+        Column("waits_on", "text"),
+        Column("waits_since", "timestamptz"),
+        Column("waits_until", "timestamptz"),
+        Column("cause", "text"),
+        Column("cause_reason", "text"),
+        Column("result", "jsonb"),
+        Column("started_at", "timestamptz", nullable=False),
+        Column("ended_at", "timestamptz"),
+        Column("last_repeat", "text"),
         key=("kind", "operation_id"),
     ),
     state=SagaState,
@@ -201,6 +243,8 @@ SAGA = AggregateType(
         SagaLost,
         SagaDuplicateReceived,
         SagaReuseRefused,
+        SagaWaitStarted,
+        SagaWaitEnded,
         SagaCompensating,
         SagaCommitRefused,
         SagaCompleted,

@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Column, DateTime, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 Json = dict[str, Any]
 Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
@@ -123,6 +122,14 @@ class StepAttentionRequested(Event):
     undoing: bool
 
 
+class StepUndoDelayed(Event):
+    """The undo had no success in `tries` tries and is tried again; `reason` is the last answer."""
+
+    reason: str
+    epoch: int
+    tries: int
+
+
 class StepRetryRequested(Event):
     """An operator requested another try of the step or its undo; `tries` had no success so far."""
 
@@ -167,6 +174,8 @@ class StepState(State):
     tries: int = 0
     undo_tries: int = 0
     attention: str | None = None
+    # Why its undo had no success so far, while it is tried again.
+    delayed: str | None = None
     # The epoch in which a person was asked last, or said something.
     asked_in: int = 0
 
@@ -226,21 +235,25 @@ def evolve(state: StepState | None, event: Event) -> StepState:
             asked = event.reason if isinstance(event, StepAttentionRequested) else None
             tries = "undo_tries" if event.undoing else "tries"
             changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
-            return state.model_copy(update=changed)
+            return state.model_copy(update=changed | {"delayed": None})
+        case StepUndoDelayed():
+            delayed = {"undo_tries": event.tries, "delayed": event.reason, "asked_in": event.epoch}
+            return state.model_copy(update=delayed)
         case _:
             # Nobody is asked any more, however it ended.
-            return state.model_copy(update={"attention": None, **_ended(event)})
+            return state.model_copy(update={"attention": None, "delayed": None, **_ended(event)})
 
 
 def comes_late(state: StepState, event: Event) -> bool:
-    """Whether an escalation or an operator's `retry` was recorded before and the step has gone on
-    since: two workers may have had the same task."""
-    if not isinstance(event, StepAttentionRequested | StepRetryRequested):
+    """Whether an escalation, a delay or an operator's `retry` was recorded before and the step has
+    gone on since: two workers may have had the same task."""
+    if not isinstance(event, StepAttentionRequested | StepRetryRequested | StepUndoDelayed):
         return False
-    known = (state.asked_in, state.undo_tries if event.undoing else state.tries)
+    undoing = isinstance(event, StepUndoDelayed) or event.undoing
+    known = (state.asked_in, state.undo_tries if undoing else state.tries)
     comes = (event.epoch, event.tries)
     # A `retry` answers the question that was asked after as many tries.
-    return comes < known or (comes == known and isinstance(event, StepAttentionRequested))
+    return comes < known or (comes == known and not isinstance(event, StepRetryRequested))
 
 
 def _ended(event: Event) -> Json:
@@ -265,25 +278,26 @@ def _ended(event: Event) -> Json:
 
 STEP = AggregateType(
     name="step",
-    table=state_table(
+    columns=state_columns(
         "saga_steps",
-        Column("saga_id", Text, nullable=False),
-        Column("name", Text, nullable=False),
-        Column("ordinal", Integer, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        Column("activity", Text, nullable=False),
-        Column("input_hash", Text, nullable=False),
-        Column("undo", JSONB(none_as_null=True)),
-        Column("state", Text, nullable=False),
-        Column("deadline", DateTime(timezone=True)),
-        Column("facts", JSONB(none_as_null=True)),
-        Column("result", JSONB(none_as_null=True)),
-        Column("reason", Text),
-        Column("residual", Text),
-        Column("tries", Integer, nullable=False),
-        Column("undo_tries", Integer, nullable=False),
-        Column("attention", Text),
-        Column("asked_in", Integer, nullable=False),
+        Column("saga_id", "text", nullable=False),
+        Column("name", "text", nullable=False),
+        Column("ordinal", "integer", nullable=False),
+        Column("epoch", "integer", nullable=False),
+        Column("activity", "text", nullable=False),
+        Column("input_hash", "text", nullable=False),
+        Column("undo", "jsonb"),
+        Column("state", "text", nullable=False),
+        Column("deadline", "timestamptz"),
+        Column("facts", "jsonb"),
+        Column("result", "jsonb"),
+        Column("reason", "text"),
+        Column("residual", "text"),
+        Column("tries", "integer", nullable=False),
+        Column("undo_tries", "integer", nullable=False),
+        Column("attention", "text"),
+        Column("delayed", "text"),
+        Column("asked_in", "integer", nullable=False),
     ),
     state=StepState,
     events=(
@@ -295,6 +309,7 @@ STEP = AggregateType(
         StepFailed,
         StepUndone,
         StepAttentionRequested,
+        StepUndoDelayed,
         StepRetryRequested,
         StepSkipped,
         StepResolved,

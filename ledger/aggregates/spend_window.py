@@ -6,9 +6,8 @@ it (`Event.spend`), is applied in the same commit, and `verify` sums them up aga
 
 from datetime import date
 
-from sqlalchemy import BigInteger, Column, Date, Integer, Table, Text
-
-from ledger.aggregates.aggregate import State, metadata
+from ledger.aggregates.aggregate import State
+from ledger.aggregates.columns import Column, Columns
 
 
 class SpendWindow(State):
@@ -34,13 +33,14 @@ class SpendChange(State):
         return SpendChange(window=self.window, amount_minor=total, count=count)
 
 
-spend_windows = Table(
+SPEND_WINDOWS = Columns(
     "spend_windows",
-    metadata,
-    Column("agent_id", Text, primary_key=True),
-    Column("currency", Text, primary_key=True),
-    Column("period", Text, primary_key=True),
-    Column("starts_on", Date, primary_key=True),
-    Column("amount_minor", BigInteger, nullable=False),
-    Column("count", Integer, nullable=False),
+    (
+        Column("agent_id", "text", nullable=False, primary_key=True),
+        Column("currency", "text", nullable=False, primary_key=True),
+        Column("period", "text", nullable=False, primary_key=True),
+        Column("starts_on", "date", nullable=False, primary_key=True),
+        Column("amount_minor", "bigint", nullable=False),
+        Column("count", "integer", nullable=False),
+    ),
 )

@@ -3,9 +3,8 @@ ours."""
 
 from typing import Literal
 
-from sqlalchemy import BigInteger, Column, Text
-
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, state_table
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.columns import Column, state_columns
 
 
 class TransferStarted(Event):
@@ -83,19 +82,19 @@ def evolve(state: TransferState | None, event: Event) -> TransferState:
 
 TRANSFER = AggregateType(
     name="transfer",
-    table=state_table(
+    columns=state_columns(
         "transfers",
-        Column("transfer_id", Text, nullable=False),
-        Column("authorization_id", Text, nullable=False),
-        Column("saga_id", Text, nullable=False),
-        Column("adapter", Text, nullable=False),
-        Column("key", Text, nullable=False),
-        Column("amount_minor", BigInteger, nullable=False),
-        Column("currency", Text, nullable=False),
-        Column("destination", Text, nullable=False),
-        Column("state", Text, nullable=False),
-        Column("reference", Text),
-        Column("reason", Text),
+        Column("transfer_id", "text", nullable=False),
+        Column("authorization_id", "text", nullable=False),
+        Column("saga_id", "text", nullable=False),
+        Column("adapter", "text", nullable=False),
+        Column("key", "text", nullable=False),
+        Column("amount_minor", "bigint", nullable=False),
+        Column("currency", "text", nullable=False),
+        Column("destination", "text", nullable=False),
+        Column("state", "text", nullable=False),
+        Column("reference", "text"),
+        Column("reason", "text"),
     ),
     state=TransferState,
     events=(

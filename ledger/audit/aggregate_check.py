@@ -113,7 +113,7 @@ class Replay:
     @property
     def table(self) -> str | None:
         """The name of the table in which the aggregate's row belongs."""
-        return self._aggregate_type.table.name if self._aggregate_type else None
+        return self._aggregate_type.columns.name if self._aggregate_type else None
 
     def close(self, row: Row | None, table: str | None) -> None:
         """Checks the state row after all events: `row` is the row of this id, from the table named
@@ -123,7 +123,7 @@ class Replay:
         if row is None:
             self._find("row_missing", "the state row is missing, the events are there", self._last)
             return
-        if row["aggregate"] != self.name or table != self._aggregate_type.table.name:
+        if row["aggregate"] != self.name or table != self._aggregate_type.columns.name:
             self._find(
                 "name", f"the state row in {table} has another name or is in the wrong table"
             )

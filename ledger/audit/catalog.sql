@@ -1,9 +1,10 @@
 -- Every object of the schema: its name, the table it belongs to, and all of its definition that the
--- rules depend on. (Other indexes than unique ones make nothing true or false.)
+-- rules depend on. (Other indexes than unique ones make nothing true or false, nor do storage
+-- parameters and the invalid copy that REINDEX CONCURRENTLY makes or leaves.)
 WITH relation AS (
     SELECT oid, relname AS name, relkind, relowner::regrole::text AS owner, relacl AS acl,
         concat_ws(' ', relpersistence, relrowsecurity, relforcerowsecurity, relispartition,
-            reloptions, pg_get_partkeydef(oid),
+            pg_get_partkeydef(oid),
             (SELECT string_agg(inhparent::regclass::text, ' ') FROM pg_inherits
              WHERE inhrelid = pg_class.oid)) AS definition
     FROM pg_class
@@ -29,8 +30,9 @@ WITH relation AS (
     FROM relation JOIN pg_constraint ON conrelid = relation.oid AND contype <> 't'
     UNION ALL
     SELECT format('index %s of %s', indexrelid::regclass, name), name, NULL, NULL,
-        concat_ws(' ', pg_get_indexdef(indexrelid), indisvalid)
+        concat_ws(' ', regexp_replace(pg_get_indexdef(indexrelid), ' WITH \([^)]*\)', ''), indisvalid)
     FROM relation JOIN pg_index ON indrelid = relation.oid AND indisunique
+    WHERE indisvalid OR indexrelid::regclass::text !~ '_cc(new|old)\d*$'
     UNION ALL
     SELECT format('trigger %s of %s', tgname, name), name, NULL, NULL,
         concat_ws(' ', pg_get_triggerdef(pg_trigger.oid), tgenabled)

@@ -9,11 +9,11 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Table
 
-from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, aggregate_id, is_json
+from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, aggregate_id
+from ledger.aggregates.columns import Columns
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.spend_window import spend_windows
+from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.database import Connection
 from ledger.errors import LogDamaged
 from ledger.read.cursors import Row, rows, stretches
@@ -28,7 +28,7 @@ _UNSEEN = """
 class Source(Protocol):
     """The projection of one table. `events` counts what was read so far."""
 
-    table: Table
+    table: Columns
     events: int
     # Whether what is told since a snapshot is to be added to the rows, or stands in their place.
     adds: bool
@@ -64,7 +64,7 @@ class _States:
     adds = False
 
     def __init__(self, aggregate_type: AggregateType) -> None:
-        self.table, self.events, self._aggregate_type = aggregate_type.table, 0, aggregate_type
+        self.table, self.events, self._aggregate_type = aggregate_type.columns, 0, aggregate_type
 
     async def rows(self, reader: Connection, since: str | None) -> AsyncGenerator[list[Any], None]:
         statement = _EVENTS.format(since=_TOUCHED if since else "")
@@ -135,9 +135,9 @@ class _Fold:
         }
         return [
             Jsonb(values[column.name])
-            if is_json(column.type) and values[column.name] is not None
+            if column.is_json and values[column.name] is not None
             else values[column.name]
-            for column in self._aggregate_type.table.c
+            for column in self._aggregate_type.columns.columns
         ]
 
 
@@ -164,7 +164,7 @@ _SPENT = """
 class _Windows:
     """The spend windows: sums of what the events reserve and release."""
 
-    table, adds = spend_windows, True
+    table, adds = SPEND_WINDOWS, True
 
     def __init__(self) -> None:
         self.events = 0
@@ -181,4 +181,4 @@ class _Windows:
                     )
                 aggregate_type.known(spent["event_type"], spent["schema_version"])
                 self.events += spent["events"]
-                yield [spent[column.name] for column in spend_windows.c]
+                yield [spent[column.name] for column in SPEND_WINDOWS.columns]

@@ -17,11 +17,11 @@ from typing import Any
 
 from psycopg import DataError, IntegrityError, errors, sql
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Table
 
+from ledger.aggregates.columns import Columns
 from ledger.audit.projection import Source, sources
 from ledger.database import Connection, open_database
-from ledger.errors import LogDamaged, NotFound, NotOwner, TableBusy
+from ledger.errors import LogDamaged, NotFound, NotOwner, Pooled, TableBusy
 from ledger.read.cursors import STRETCH
 
 # Any number, the same for all: only one rebuild runs at a time on a database.
@@ -56,7 +56,7 @@ async def rebuild(owner_url: str, table: str) -> Rebuilt:
     `owner_url` is a `postgresql://` address under the owner role. Raises NotFound for a table that
     is none of those that can be rebuilt; UnknownEvent for an event of a newer version and
     LogDamaged for one that can't be replayed: the table is then as it was; NotOwner, TableBusy,
-    DatabaseUnavailable.
+    Pooled, DatabaseUnavailable.
     """
     source = check_table(table)
     began = time.monotonic()
@@ -114,12 +114,22 @@ async def _rebuild(
     return counts
 
 
-async def _begin(writer: Connection, reader: Connection, table: Table) -> None:
+async def _begin(writer: Connection, reader: Connection, table: Columns) -> None:
     """Takes the lock of rebuilds, and makes a temporary table for the projected rows. Both end with
     the connection."""
-    owned = "SELECT pg_has_role(relowner, 'USAGE') AS owned FROM pg_class WHERE oid = %s::regclass"
-    cursor = await writer.execute(owned, (f"ledger.{table.name}",))
-    if not (await cursor.fetchall())[0]["owned"]:
+    asked = (
+        "SELECT pg_has_role(relowner, 'USAGE') AS owned, pg_backend_pid() AS pid "
+        "FROM pg_class WHERE oid = %s::regclass"
+    )
+    cursor = await writer.execute(asked, (f"ledger.{table.name}",))
+    [found] = await cursor.fetchall()
+    # A pooler gives its clients numbers of its own.
+    if found["pid"] != writer.info.backend_pid:
+        raise Pooled(
+            "a rebuild needs a session to itself, and this address is a pooler's: let "
+            "AMENDS_MIGRATION_URL name PostgreSQL itself"
+        )
+    if not found["owned"]:
         raise NotOwner(
             f"only the role that owns ledger.{table.name} may rebuild it: connect as that role"
         )
@@ -159,7 +169,7 @@ async def _gather(writer: Connection, reader: Connection, source: Source, since:
 async def _put(
     writer: Connection, source: Source, rows: Sequence[Sequence[Any]], since: str | None
 ) -> None:
-    columns = [column.name for column in source.table.c]
+    columns = [column.name for column in source.table.columns]
     if since is None and not source.adds:
         copy = sql.SQL("COPY {} ({}) FROM STDIN").format(_TOLD, _names(columns))
         async with writer.cursor() as cursor, cursor.copy(copy) as copying:
@@ -186,7 +196,7 @@ async def _put(
         await cursor.executemany(statement, rows)
 
 
-async def _begin_alone(writer: Connection, table: Table) -> None:
+async def _begin_alone(writer: Connection, table: Columns) -> None:
     """Begins a transaction in which nobody else writes the table or locks its rows; all may
     read."""
     lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(_name(table))
@@ -203,7 +213,7 @@ async def _begin_alone(writer: Connection, table: Table) -> None:
 
 
 @asynccontextmanager
-async def _without_rules(writer: Connection, table: Table) -> AsyncIterator[None]:
+async def _without_rules(writer: Connection, table: Columns) -> AsyncIterator[None]:
     """Disables the triggers of the table, for this transaction only, and then restores them."""
     cursor = await writer.execute(
         "SELECT tgname, tgenabled::text FROM pg_trigger "
@@ -219,7 +229,7 @@ async def _without_rules(writer: Connection, table: Table) -> AsyncIterator[None
         await _switch(writer, table, how, rule["tgname"])
 
 
-async def _switch(writer: Connection, table: Table, how: str, rule: str) -> None:
+async def _switch(writer: Connection, table: Columns, how: str, rule: str) -> None:
     statement = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
     await writer.execute(statement.format(_name(table), sql.SQL(how), sql.Identifier(rule)))
 
@@ -234,10 +244,10 @@ _EXCHANGE = (
 )
 
 
-async def _exchange(writer: Connection, table: Table) -> tuple[int, int, int, int]:
+async def _exchange(writer: Connection, table: Columns) -> tuple[int, int, int, int]:
     """Replaces the rows that differ. Returns how many rows the table has now, and how many were
     wrong, missing, or strays."""
-    columns = [column.name for column in table.c]
+    columns = [column.name for column in table.columns]
     same = [sql.SQL("held.{0} = told.{0}").format(sql.Identifier(name)) for name in _key(table)]
     parts = {
         "table": _name(table),
@@ -260,14 +270,14 @@ async def _exchange(writer: Connection, table: Table) -> tuple[int, int, int, in
     return row["count"], wrong, inserted - wrong, strays
 
 
-def _key(table: Table) -> list[str]:
+def _key(table: Columns) -> list[str]:
     """The columns that identify a row: the aggregate's id, or the key of the spend windows."""
-    if "aggregate_id" in table.c:
+    if "aggregate_id" in table.names:
         return ["aggregate_id"]
-    return [column.name for column in table.primary_key]
+    return [column.name for column in table.columns if column.primary_key]
 
 
-def _name(table: Table) -> sql.Identifier:
+def _name(table: Columns) -> sql.Identifier:
     return sql.Identifier("ledger", table.name)
 
 

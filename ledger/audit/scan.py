@@ -16,18 +16,16 @@ from threading import Thread
 from typing import Any
 from uuid import UUID
 
-from psycopg import sql
-from sqlalchemy import Column, DateTime, Table, Uuid
-
-from ledger.aggregates.aggregate import Xid8, aggregate_id, is_json
+from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.aggregate_check import Moment, Replay, moment_of
 from ledger.audit.findings import Findings, finding
-from ledger.database import Connection, Database, open_database
+from ledger.database import Connection, Database, Pooling, open_database
 from ledger.errors import ShareLost
 from ledger.read.cursors import Row, stretches
 from ledger.store.canonical_json import canonical, canonical_plain, decoded, read
-from ledger.store.event_log import event_log
+from ledger.store.event_log import EVENT_LOG
 
 _LAST_ID = 2**128 - 1
 # Every id begins with a hexadecimal digit.
@@ -73,25 +71,25 @@ async def walk(connection: Connection, share: Share) -> Walked:
     moment = await moment_of(connection)
     async with AsyncExitStack() as stack:
 
-        async def opened(table: Table) -> Stretches:
+        async def opened(table: Columns) -> Stretches:
             return await stack.enter_async_context(aclosing(_open(connection, table, share)))
 
         tables = [
-            _Rows(aggregate_type.table, await opened(aggregate_type.table))
+            _Rows(aggregate_type.columns, await opened(aggregate_type.columns))
             for aggregate_type in AGGREGATE_TYPES.values()
         ]
         for table in tables:
             await table.advance()
-        await _merge(await opened(event_log), tables, moment, walked)
+        await _merge(await opened(EVENT_LOG), tables, moment, walked)
     return walked
 
 
 class _Rows:
     """The state rows of one table by aggregate_id, with a look at the next."""
 
-    def __init__(self, table: Table, found: Stretches) -> None:
+    def __init__(self, table: Columns, found: Stretches) -> None:
         self.name = table.name
-        self._as_json = [column.name for column in table.c if is_json(column.type)]
+        self._as_json = [column.name for column in table.columns if column.is_json]
         self._found = found
         self._stretch: list[dict[str, Any]] = []
         self.next: Row | None = None
@@ -170,13 +168,13 @@ async def _report_alone(table: _Rows, walked: Walked) -> None:
     await table.advance()
 
 
-def _open(connection: Connection, table: Table, share: Share) -> Stretches:
-    columns = ", ".join(f'{_read(column)} AS "{column.name}"' for column in table.c)
-    if table is event_log:
+def _open(connection: Connection, table: Columns, share: Share) -> Stretches:
+    columns = ", ".join(f'{_read(column)} AS "{column.name}"' for column in table.columns)
+    if table is EVENT_LOG:
         columns += ", row.tableoid::bigint AS partition"
-    order = ("aggregate_id", "version", "timestamp") if table is event_log else ("aggregate_id",)
+    order = ("aggregate_id", "version", "timestamp") if table is EVENT_LOG else ("aggregate_id",)
     query = (
-        f"SELECT {columns} FROM {table.fullname} AS row "
+        f"SELECT {columns} FROM ledger.{table.name} AS row "
         f"WHERE row.aggregate_id BETWEEN %(first)s AND %(last)s "
         f"{'' if share.after is None else _TOUCHED} "
         f"ORDER BY {', '.join(f'row.{name}' for name in order)}"
@@ -189,15 +187,15 @@ _TOUCHED = (
 )
 
 
-def _read(column: Column[Any]) -> str:
+def _read(column: Column) -> str:
     """The SQL that reads a column as the hash uses it, or as text that one call decodes: the server
     renders it faster."""
     name = f'row."{column.name}"'
-    if isinstance(column.type, DateTime) and column.name in {"timestamp", "head_at"}:
+    if column.type == "timestamptz" and column.name in {"timestamp", "head_at"}:
         return f"""to_char({name} AT TIME ZONE 'Etc/UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-    if isinstance(column.type, Xid8):
+    if column.type == "xid8":
         return f"{name}::text::bigint"
-    if isinstance(column.type, Uuid) or is_json(column.type):
+    if column.type in ("uuid", "jsonb"):
         return f"{name}::text"
     return name
 
@@ -218,7 +216,9 @@ async def walk_apart(
         try:
             return await asyncio.gather(
                 *(
-                    loop.run_in_executor(pool, _walk_share, database.url, row["name"], share)
+                    loop.run_in_executor(
+                        pool, _walk_share, database.url, database.pooling, row["name"], share
+                    )
                     for share in shares
                 )
             )
@@ -229,9 +229,9 @@ async def walk_apart(
             ) from None
 
 
-def _walk_share(url: str, snapshot: str, share: Share) -> Walked:
+def _walk_share(url: str, pooling: Pooling, snapshot: str, share: Share) -> Walked:
     Thread(target=end_with_parent, daemon=True).start()
-    return asyncio.run(_walk_at(url, snapshot, share))
+    return asyncio.run(_walk_at(url, pooling, snapshot, share))
 
 
 def end_with_parent() -> None:
@@ -241,8 +241,10 @@ def end_with_parent() -> None:
         os._exit(1)
 
 
-async def _walk_at(url: str, snapshot: str, share: Share) -> Walked:
-    async with open_database(url, size=1) as database, database.connection() as connection:
-        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        await connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+async def _walk_at(url: str, pooling: Pooling, snapshot: str, share: Share) -> Walked:
+    async with (
+        open_database(url, size=1, pooling=pooling) as database,
+        database.connection() as connection,
+    ):
+        await connection.begin(read_only=True, snapshot=snapshot)
         return await walk(connection, share)

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
 from ledger.audit.findings import Findings, finding
-from ledger.database import Connection
 
 RECORDED = Path(__file__).with_name("rules.json")
 _CATALOG = Path(__file__).with_name("catalog.sql").read_text(encoding="utf-8")
@@ -31,13 +33,13 @@ class _Schema:
     months: list[str]
 
 
-async def rules_of(connection: Connection) -> dict[str, str]:
+async def rules_of(connection: AsyncConnection[DictRow]) -> dict[str, str]:
     """The digest of each object of the schema by name, with * for the month of a partition."""
     schema = await _read(connection)
     return {_MONTH.sub("*", name): digest for name, digest in schema.digests.items()}
 
 
-async def check_rules(connection: Connection, findings: Findings) -> bool:
+async def check_rules(connection: AsyncConnection[DictRow], findings: Findings) -> bool:
     """Adds a finding for each object of the schema that is missing, changed or not ours. Any role
     may read the catalog.
 
@@ -70,7 +72,7 @@ def _is_of_missing_table(name: str, expected: Mapping[str, str], found: Mapping[
     return any(name.endswith(f" of {table}") or f" {table}." in name for table in missing)
 
 
-async def _read(connection: Connection) -> _Schema:
+async def _read(connection: AsyncConnection[DictRow]) -> _Schema:
     cursor = await connection.execute(_CATALOG)
     objects = await cursor.fetchall()
     return _Schema(

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from ledger.aggregates.aggregate import metadata
+from ledger.aggregates.core import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -3,6 +3,7 @@
 from psycopg import errors
 
 from ledger.database import Database
+from ledger.errors import DatabaseUnavailable
 
 # The function waits at most 2 s for its lock; six tries outlast any commit and most reports.
 _TRIES = 6
@@ -23,4 +24,7 @@ async def create_partitions(database: Database, months: int = 3) -> None:
                 return
             except errors.LockNotAvailable:
                 if not tries_left:
-                    raise
+                    raise DatabaseUnavailable(
+                        "the log stayed locked, so its next partitions were not made: end the "
+                        "transaction that locks it, or try again later"
+                    ) from None

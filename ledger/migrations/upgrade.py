@@ -1,12 +1,16 @@
 """Migrates a database to the schema that this version needs."""
 
 from pathlib import Path
+from typing import cast
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
+
+from ledger.session import connect_at_once, in_one_transaction
 
 _FOLDER = Path(__file__).parent
 # Any number, the same for all: only one migration runs at a time on a database.
@@ -21,10 +25,12 @@ def upgrade(owner_url: str) -> str:
     docs/operating.md).
     """
     engine = create_engine(
-        owner_url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool
+        "postgresql+psycopg://", creator=lambda: connect_at_once(owner_url), poolclass=NullPool
     )
     try:
         with engine.begin() as connection:
+            # Again, for this transaction: behind a pooler it may have another session.
+            connection.exec_driver_sql(in_one_transaction(_driver_version(connection)))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
             connection.execute(text("CREATE SCHEMA IF NOT EXISTS ledger"))
             command.upgrade(configuration(connection), "head")
@@ -33,6 +39,11 @@ def upgrade(owner_url: str) -> str:
     finally:
         engine.dispose()
     return str(ScriptDirectory.from_config(configuration(None)).get_current_head())
+
+
+def _driver_version(connection: Connection) -> int:
+    driver = cast(psycopg.Connection, connection.connection.driver_connection)
+    return driver.info.server_version
 
 
 def configuration(connection: Connection | None) -> Config:

@@ -6,9 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy.sql.elements import ClauseElement
-
-from ledger.database import Connection, Database, compiled
+from ledger.database import Connection, Database
 
 Row = Mapping[str, Any]
 # Rows fetched at once from a server-side cursor: what a reader of any number of rows holds.
@@ -25,18 +23,17 @@ async def reading(database: Database) -> AsyncIterator[Connection]:
     Raises DatabaseUnavailable.
     """
     async with database.connection() as connection:
-        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        await connection.begin(read_only=True)
         yield connection
 
 
 async def rows(
-    connection: Connection, name: str, statement: ClauseElement | str, values: Row | None = None
+    connection: Connection, name: str, query: str, values: Row | None = None
 ) -> AsyncGenerator[Row, None]:
     """The rows of a query through the server-side cursor `name`, unique within its transaction."""
     async with connection.cursor(name=name) as cursor:
         cursor.itersize = STRETCH
-        text = statement if isinstance(statement, str) else compiled(statement)
-        await cursor.execute(text, values)
+        await cursor.execute(query, values)
         async for row in cursor:
             yield row
 

@@ -14,7 +14,7 @@ from ledger.aggregates.aggregate import State, aggregate_id
 from ledger.aggregates.saga import saga_name
 from ledger.database import Connection, Database
 from ledger.errors import NotThere, StateRefused
-from ledger.read.cursors import Row, reading
+from ledger.read.cursors import reading
 from ledger.read.fold import Folded, event_in, events_of, fold, known_aggregate_type, never_was
 from ledger.read.log import LoggedEvent
 from ledger.read.point_in_time import PATIENCE_S, Explain, Point, in_silence, wait_until_past
@@ -123,11 +123,7 @@ async def _between(
 ) -> list[LoggedEvent]:
     version, head_at = (old.version, old.head_at) if old else (0, None)
     async with aclosing(events_of(connection, aggregate, after, version, head_at)) as events:
-        return [LoggedEvent.model_validate(_logged(event)) async for event in events]
-
-
-def _logged(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in LoggedEvent.model_fields if name in row}
+        return [LoggedEvent.of(event) async for event in events]
 
 
 async def blame(database: Database, aggregate: str, field: str | None = None) -> list[Blame]:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
-
 from ledger.aggregates.aggregate import AggregateType, Event, State, aggregate_id
-from ledger.aggregates.registry import AGGREGATE_TYPES, aggregate_type_of
+from ledger.aggregates.names import NAMED, aggregate_type_of
 from ledger.database import Connection
 from ledger.errors import LogDamaged, NotFound, NotThere
 from ledger.read.cursors import Row, rows
 from ledger.read.point_in_time import Point
 from ledger.read.snapshots import newest_snapshot
-from ledger.store.event_log import event_log
 
+_EVENTS = """
+    SELECT * FROM ledger.event_log
+    WHERE aggregate_id = %(aggregate_id)s AND version > %(after)s"""
 _FIRST = """
     SELECT position, "timestamp" FROM ledger.event_log WHERE aggregate_id = %(aggregate_id)s
     ORDER BY version LIMIT 1"""
@@ -75,20 +75,17 @@ def events_of(
 ) -> AsyncGenerator[Row, None]:
     """The rows of an aggregate's events in order: those with a version above `after`, none of which
     is before `since`, up to the point."""
-    log = event_log.c
-    statement = select(event_log).where(
-        log.aggregate_id == bindparam("aggregate_id"), log.version > bindparam("after")
-    )
+    query = _EVENTS
     values: dict[str, Any] = {"aggregate_id": aggregate_id(aggregate), "after": after}
     for name, bound, value in (
         # Implied by the version; spares a look into the partitions of earlier months.
-        ("since", log.timestamp >= bindparam("since"), since),
-        ("position", log.position <= bindparam("position"), at and at.position),
-        ("moment", log.timestamp <= bindparam("moment"), at and at.moment),
+        ("since", '"timestamp" >= %(since)s', since),
+        ("position", "position <= %(position)s", at and at.position),
+        ("moment", '"timestamp" <= %(moment)s', at and at.moment),
     ):
         if value is not None:
-            statement, values = statement.where(bound), values | {name: value}
-    return rows(connection, "events_of", statement.order_by(log.version), values)
+            query, values = f"{query} AND {bound}", values | {name: value}
+    return rows(connection, "events_of", f"{query} ORDER BY version", values)
 
 
 def known_aggregate_type(aggregate: str) -> AggregateType:
@@ -96,7 +93,7 @@ def known_aggregate_type(aggregate: str) -> AggregateType:
     try:
         return aggregate_type_of(aggregate)
     except KeyError:
-        known = ", ".join(f"{name}/..." for name in AGGREGATE_TYPES)
+        known = ", ".join(f"{name}/..." for name in NAMED)
         raise NotFound(
             f"{aggregate!r} is not an aggregate name: one of {known} is needed"
         ) from None

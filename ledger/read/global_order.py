@@ -117,14 +117,6 @@ async def read_order(connection: Connection) -> Order:
     )
 
 
-async def record_incarnation(connection: Connection) -> None:
-    """Begins a new incarnation if the ledger was restored into another cluster. Safe to repeat.
-
-    Whoever writes calls it first, on each connection: it costs one look at the cluster's identity.
-    """
-    await connection.execute("SELECT ledger.record_incarnation()")
-
-
 async def reaches(database: Database, position: int) -> bool:
     """Whether the log has an event at this position or after it."""
     # The newest by the order of the log tells at once, and all but always. No index is by position.

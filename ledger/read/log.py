@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
-from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
 from ledger.read.cursors import Row, reading, rows
 from ledger.read.global_order import Incarnation, Order, Token, read_order
@@ -31,14 +29,13 @@ _DOWNWARDS = "(xid, position) < (%(xid)s::xid8, %(position)s)"
 Query = tuple[str, dict[str, Any]]
 
 
-class LoggedEvent(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class LoggedEvent:
     """An event with all its columns. `timestamp` is the database's, in UTC or local.
 
     `token` is its place in the log, to read on from; None while an older transaction is open that
     may still write before it, and where nobody asked for the place.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     token: str | None = None
     position: int
@@ -53,6 +50,19 @@ class LoggedEvent(BaseModel):
     step: str | None
     payload: dict[str, Any]
     metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: Row, token: str | None = None) -> "LoggedEvent":
+        """The event in a row of the log that has all these columns."""
+        return cls(token=token, **{name: row[name] for name in _COLUMNS})
+
+    def document(self) -> dict[str, Any]:
+        """The event as JSON; its time in UTC."""
+        at = self.timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return {**vars(self), "event_id": str(self.event_id), "timestamp": at}
+
+
+_COLUMNS = tuple(each.name for each in fields(LoggedEvent) if each.name != "token")
 
 
 @dataclass(frozen=True)
@@ -175,7 +185,7 @@ def logged(row: Row, life: Incarnation, order: Order) -> LoggedEvent:
     """A row of a `page` as an event with its place."""
     place = Token(life.number, int(row["xid"]), row["position"])
     token = str(place) if order.is_final(place) else None
-    return LoggedEvent.model_validate({**row, "token": token})
+    return LoggedEvent.of(row, token)
 
 
 async def events_of_saga(connection: Connection, saga_id: str) -> list[LoggedEvent]:
@@ -183,4 +193,4 @@ async def events_of_saga(connection: Connection, saga_id: str) -> list[LoggedEve
     wanted = Wanted(saga_id=saga_id)
     statement = f"{_EVENTS} WHERE {_CONDITIONS['saga_id']} ORDER BY position"
     cursor = await connection.execute(statement.encode(), _values(wanted))
-    return [LoggedEvent.model_validate(row) for row in await cursor.fetchall()]
+    return [LoggedEvent.of(row) for row in await cursor.fetchall()]

@@ -1,9 +1,10 @@
 """Finds the transactions that hold back the horizon: the oldest write transaction of the whole
 cluster, and those that write to the log."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from ledger.database import Connection
 
@@ -38,14 +39,13 @@ _WRITERS = """
 """
 
 
-class OpenTransaction(BaseModel):
+@dataclass(frozen=True)
+class OpenTransaction:
     """A write transaction that has not ended, of any database of the cluster.
 
     `pid` is its process, or `prepared` the name of a prepared transaction, which has none; `since`
     is when it began, where the reader may see that.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     pid: int | None
     prepared: str | None
@@ -68,9 +68,7 @@ async def oldest_open_transaction(connection: Connection) -> OpenTransaction | N
     row = await (await connection.execute(_OLDEST)).fetchone()
     if row is None:
         return None
-    return OpenTransaction.model_validate(
-        {name: row[name] for name in OpenTransaction.model_fields}
-    )
+    return _open(row)
 
 
 async def writers_of_the_log(connection: Connection) -> dict[str, OpenTransaction]:
@@ -80,9 +78,8 @@ async def writers_of_the_log(connection: Connection) -> dict[str, OpenTransactio
     can be seen; a prepared transaction keeps it under another id.
     """
     rows = await (await connection.execute(_WRITERS)).fetchall()
-    return {
-        row["key"]: OpenTransaction.model_validate(
-            {name: row[name] for name in OpenTransaction.model_fields}
-        )
-        for row in rows
-    }
+    return {row["key"]: _open(row) for row in rows}
+
+
+def _open(row: Mapping[str, Any]) -> OpenTransaction:
+    return OpenTransaction(**{each.name: row[each.name] for each in fields(OpenTransaction)})

@@ -18,7 +18,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ from ledger.database import Connection, Database
 from ledger.errors import StateRefused, StillOpen
 from ledger.read.global_order import reaches
 from ledger.read.open_transactions import OpenTransaction, writers_of_the_log
+from ledger.times import parse_time
 
 # Between two looks at who still writes; a commit takes a few milliseconds.
 _LOOK_AGAIN_S = 0.01
@@ -57,12 +58,9 @@ class Point:
         if re.fullmatch(r"[0-9]{1,18}", text):
             return cls(position=int(text))
         try:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return cls(moment=moment.astimezone(UTC))
-        except (ValueError, OverflowError):
-            pass
-        raise ValueError("a position or an ISO 8601 time with a zone is needed")
+            return cls(moment=parse_time(text))
+        except ValueError as error:
+            raise ValueError(f"a position, or {error}") from None
 
     def covers(self, event: Mapping[str, Any]) -> bool:
         """Whether the event is at or before this point."""

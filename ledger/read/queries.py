@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Select, bindparam, literal_column, select
 
 from ledger.aggregates.authorization import AUTHORIZATION, AuthorizationPhase, AuthorizationState
 from ledger.aggregates.resource import RESOURCE, ResourceState
-from ledger.database import Database, compiled
+from ledger.database import Database
 
 
 class PaymentQuery(BaseModel):
@@ -29,7 +28,7 @@ async def payments(
 
     Raises DatabaseUnavailable.
     """
-    statement = payments_statement(query).limit(bindparam("limit"))
+    statement = f"{payments_query(query)} LIMIT %(limit)s"
     values = query.model_dump(exclude_none=True) | {"limit": limit}
     return [
         AuthorizationState.model_validate(AUTHORIZATION.state_of(row))
@@ -37,27 +36,26 @@ async def payments(
     ]
 
 
-def payments_statement(query: PaymentQuery) -> Select[Any]:
+def payments_query(query: PaymentQuery) -> str:
     """The query for payments, newest first; its values are the fields of the filter that are
     set."""
-    table = AUTHORIZATION.table.c
-    statement = select(AUTHORIZATION.table).order_by(table.requested_at.desc())
-    if query.agent_id is not None:
-        statement = statement.where(table.agent_id == bindparam("agent_id"))
-    if query.state is not None:
-        statement = statement.where(table.state == bindparam("state"))
-    if query.since is not None:
-        statement = statement.where(table.requested_at >= bindparam("since"))
-    if query.until is not None:
-        statement = statement.where(table.requested_at < bindparam("until"))
-    return statement
+    conditions = {
+        "agent_id": "agent_id = %(agent_id)s",
+        "state": "state = %(state)s",
+        "since": "requested_at >= %(since)s",
+        "until": "requested_at < %(until)s",
+    }
+    given = query.model_dump(exclude_none=True)
+    found = [condition for name, condition in conditions.items() if name in given]
+    where = f" WHERE {' AND '.join(found)}" if found else ""
+    return f"{AUTHORIZATION.selection}{where} ORDER BY requested_at DESC"
 
 
 async def present_resources(
     database: Database, environment: str, *, kind: str | None = None, limit: int
 ) -> list[ResourceState]:
     """The present resources of an environment, by kind and name. Raises DatabaseUnavailable."""
-    statement = resources_statement(kind).limit(bindparam("limit"))
+    statement = f"{resources_query(kind)} LIMIT %(limit)s"
     values = {"environment": environment, "kind": kind, "limit": limit}
     return [
         ResourceState.model_validate(RESOURCE.state_of(row))
@@ -65,21 +63,14 @@ async def present_resources(
     ]
 
 
-def resources_statement(kind: str | None) -> Select[Any]:
+def resources_query(kind: str | None) -> str:
     """The query for the present resources of `environment`, and of `kind` if there is one."""
-    table = RESOURCE.table.c
-    statement = select(RESOURCE.table).where(
-        table.environment == bindparam("environment"), table.state == literal_column("'present'")
-    )
-    if kind is not None:
-        statement = statement.where(table.kind == bindparam("kind"))
-    return statement.order_by(table.kind, table.name)
+    only = "" if kind is None else " AND kind = %(kind)s"
+    where = f"environment = %(environment)s AND state = 'present'{only}"
+    return f"{RESOURCE.selection} WHERE {where} ORDER BY kind, name"
 
 
-async def _rows(
-    database: Database, statement: Select[Any], values: dict[str, Any]
-) -> list[dict[str, Any]]:
-    made = compiled(statement)
+async def _rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
     async with database.connection() as connection:
-        cursor = await connection.execute(made, values)
+        cursor = await connection.execute(query.encode(), values)
         return await cursor.fetchall()

@@ -15,11 +15,10 @@ from functools import cache
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, func
-from sqlalchemy.dialects.postgresql import JSONB
 
-from ledger.aggregates.aggregate import AggregateType, State, aggregate_id, metadata
-from ledger.aggregates.registry import aggregate_type_of
+from ledger.aggregates.aggregate import AggregateType, State, aggregate_id
+from ledger.aggregates.columns import Column, Columns
+from ledger.aggregates.names import aggregate_type_of
 from ledger.database import Connection
 from ledger.read.point_in_time import Point
 from ledger.store.canonical_json import digest
@@ -27,17 +26,18 @@ from ledger.store.canonical_json import digest
 # As the index event_log_milestones has it. To fold as many takes as long as all else of an answer.
 EVERY = 200
 
-snapshots = Table(
+SNAPSHOTS = Columns(
     "snapshots",
-    metadata,
-    Column("aggregate_id", Uuid, primary_key=True),
-    Column("aggregate", Text, nullable=False),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("timestamp", DateTime(timezone=True), nullable=False),
-    Column("hash", LargeBinary, nullable=False),
-    Column("fold", Text, nullable=False),
-    Column("state", JSONB, nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    (
+        Column("aggregate_id", "uuid", nullable=False, primary_key=True),
+        Column("aggregate", "text", nullable=False),
+        Column("version", "integer", nullable=False, primary_key=True),
+        Column("timestamp", "timestamptz", nullable=False),
+        Column("hash", "bytea", nullable=False),
+        Column("fold", "text", nullable=False),
+        Column("state", "jsonb", nullable=False),
+        Column("made_at", "timestamptz", nullable=False, default_now=True),
+    ),
 )
 
 _NEWEST = """

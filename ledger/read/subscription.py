@@ -25,6 +25,8 @@ _LISTEN, _NOTIFY = "LISTEN amends_events", "NOTIFY amends_events"
 ANNOUNCE_EVERY_S = 0.05
 # How often a subscription polls, and how often while events wait above the horizon.
 LOOK_EVERY_S, LOOK_AGAIN_S = 1.0, 0.1
+# How often it polls where nothing can wake it: a pooler may give it another session each time.
+LOOK_UNTOLD_EVERY_S = 0.25
 # Ordinary transactions end long before; whoever holds up the horizon for this long is named.
 PATIENCE_S = 3.0
 RECONNECT_AFTER_S = 0.5
@@ -56,6 +58,7 @@ class Follower:
     ) -> None:
         self.token = after
         self._database, self._wanted, self._tell = database, wanted, tell
+        self._listens = database.pooling == "session"
         # The horizon that did not move while events waited above it, and since when.
         self._stuck: tuple[int, float] | None = None
         self._told: int | None = None
@@ -70,7 +73,8 @@ class Follower:
         while True:
             try:
                 async with self._database.connection() as connection:
-                    await connection.execute(_LISTEN)
+                    if self._listens:
+                        await connection.execute(_LISTEN)
                     connected, told = True, False
                     try:
                         while True:
@@ -82,8 +86,9 @@ class Follower:
                                     yield event
                             await self._wait(connection, order)
                     finally:
-                        with suppress(psycopg.Error):
-                            await connection.execute("UNLISTEN *")
+                        if self._listens:
+                            with suppress(psycopg.Error):
+                                await connection.execute("UNLISTEN *")
             except DatabaseUnavailable as error:
                 if not connected:
                     raise
@@ -119,6 +124,9 @@ class Follower:
 
     async def _wait(self, connection: Connection, order: Order) -> None:
         held_up = await self._is_held_up(connection, order)
+        if not self._listens:
+            await asyncio.sleep(LOOK_AGAIN_S if held_up else LOOK_UNTOLD_EVERY_S)
+            return
         pause_s = LOOK_AGAIN_S if held_up else LOOK_EVERY_S
         # One is enough: the next look sees what all of them told of.
         async for _ in connection.notifies(timeout=pause_s, stop_after=1):

@@ -23,8 +23,9 @@ from sqlalchemy import (
 from ledger.aggregates.aggregate import Event, aggregate_id
 from ledger.aggregates.saga import SAGA, SagaCompensating, SagaLost, SagaState, evolve, saga_name
 from ledger.aggregates.saga_step import StepState, step_name
-from ledger.database import Database, compiled
+from ledger.database import Database
 from ledger.errors import NotFound
+from ledger.rendering import compiled
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 # Why a saga is undone whose run Temporal has lost.

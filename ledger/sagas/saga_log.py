@@ -21,8 +21,9 @@ from ledger.aggregates.saga import (
     saga_name,
 )
 from ledger.aggregates.saga_step import STEP, StepReport, StepState, UndoPlan
-from ledger.database import Database, compiled
+from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.rendering import compiled
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]
@@ -115,6 +116,17 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
             started = started_by(opening, loaded)
             state = SagaState(state="running", epoch=1, **vars(started))
             return Decision(Opened.of("new", state), [(saga_ref, started)])
+        return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
+
+    return await commit(database, author, [Ref(saga_ref)], decide)
+
+
+async def answer_repeat(database: Database, author: Author, opening: Opening) -> Opened:
+    """Finds the saga that has the operation id, and records the repeat. Raises NotFound."""
+    saga_ref = saga_name(opening.saga_id)
+
+    def decide(loaded: Loaded) -> Decision[Opened]:
+        saga = _existing(loaded, opening.saga_id)
         return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
 
     return await commit(database, author, [Ref(saga_ref)], decide)

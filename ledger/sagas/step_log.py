@@ -12,7 +12,13 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.saga import SagaCommitRefused, SagaCompleted, SagaState, saga_name
+from ledger.aggregates.saga import (
+    SagaCommitRefused,
+    SagaCompleted,
+    SagaState,
+    SagaWaitEnded,
+    saga_name,
+)
 from ledger.aggregates.saga_step import (
     ENDED,
     StepCommitted,
@@ -60,6 +66,8 @@ class StepClaim:
     # The commit of this step opens the saga, or closes it with this result.
     opening: Opening | None = None
     ending: Json | None = None
+    # The commit of this step carries out the decision that the saga waited for.
+    ends_wait: bool = False
 
     @property
     def aggregate(self) -> str:
@@ -73,7 +81,7 @@ class StepClaim:
         """
         given = (("state", phase), ("epoch", self.epoch))
         saga = Ref(saga_name(self.saga_id), "share", given=given)
-        if self.opening is not None or self.ending is not None:
+        if self.opening is not None or self.ending is not None or self.ends_wait:
             saga = Ref(saga_name(self.saga_id))
         return [saga, Ref(self.aggregate, new=new)]
 
@@ -124,7 +132,7 @@ async def commit_step(
             return Decision(step.result or {})
         decision = decide(loaded)
         done = StepCommitted(result=decision.result, **claim.columns())
-        events += [*decision.events, (claim.aggregate, done)]
+        events += [*_wait_ended(loaded, claim), *decision.events, (claim.aggregate, done)]
         if claim.ending is not None:
             events.append((saga_ref, SagaCompleted(result=claim.ending, ended_at=loaded.now)))
         return Decision(decision.result, events, decision.limits)
@@ -157,7 +165,11 @@ async def start_step(
         started = StepStarted(
             deadline=loaded.now + within, facts=decision.result, **claim.columns()
         )
-        events = [*decision.events, (claim.aggregate, started)]
+        events = [
+            *_wait_ended(loaded, claim),
+            *decision.events,
+            (claim.aggregate, started),
+        ]
         return Decision(Started(evolve(None, started), again=False), events, decision.limits)
 
     work = commit(database, author, [*claim.refs("running"), *refs], claimed)
@@ -283,6 +295,17 @@ def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> b
             f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of epoch {claim.epoch}"
         )
     return False
+
+
+def _wait_ended(loaded: Loaded, claim: StepClaim) -> list[tuple[str, Event]]:
+    """The end of the wait that the claim carries out. One that an older version began is not on
+    record."""
+    if not claim.ends_wait:
+        return []
+    saga: SagaState | None = loaded[saga_name(claim.saga_id)]
+    if saga is None or saga.waits_for is None:
+        return []
+    return [(saga_name(claim.saga_id), SagaWaitEnded(waits_for=saga.waits_for))]
 
 
 def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:

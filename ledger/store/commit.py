@@ -14,13 +14,13 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncRawCursor, errors
-from psycopg.rows import tuple_row
 
 from ledger.aggregates.aggregate import aggregate_id
-from ledger.aggregates.registry import aggregate_type_of
+from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
-from ledger.database import RACES, Connection, Database, Statement
+from ledger.database import RACES, Connection, Database
 from ledger.errors import ClockSetBack, TooMuchContention
+from ledger.rendering import Statement
 from ledger.store.decision import Author, Decide, Decision, Head, Loaded, NotLoaded, Ref
 from ledger.store.event_log import NO_HASH
 from ledger.store.event_rows import Writing, writing
@@ -137,7 +137,7 @@ async def _locked(
     windows_of: str | None,
 ) -> T:
     async with connection.pipeline():
-        await connection.execute("BEGIN")
+        await connection.begin()
         # A worker that is frozen here must not hold others up for ever.
         await connection.execute(_LASTS_AT_MOST)
         # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
@@ -217,8 +217,7 @@ async def _write(connection: Connection, made: Writing) -> None:
 async def _execute(
     connection: Connection, statement: Statement, values: Mapping[str, str | None]
 ) -> AsyncRawCursor[Any]:
-    cursor = AsyncRawCursor(connection, row_factory=tuple_row)
-    return await cursor.execute(statement.text, statement.values(values), prepare=True)
+    return await connection.execute_raw(statement.text, statement.values(values))
 
 
 async def database_time(database: Database) -> datetime:

@@ -5,34 +5,31 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, Table, Text
-from sqlalchemy import Uuid as UuidColumn
-from sqlalchemy.dialects.postgresql import JSONB
-
-from ledger.aggregates.aggregate import Xid8, metadata
+from ledger.aggregates.columns import Column, Columns
 from ledger.store.canonical_json import canonical, canonical_string, canonical_text
 
 # The hash that stands before the first event of an aggregate.
 NO_HASH = bytes(32)
 
-event_log = Table(
+EVENT_LOG = Columns(
     "event_log",
-    metadata,
-    Column("position", BigInteger, Identity(always=True), nullable=False),
-    Column("xid", Xid8, nullable=False),
-    Column("event_id", UuidColumn, nullable=False),
-    Column("aggregate_id", UuidColumn, primary_key=True),
-    Column("aggregate", Text, nullable=False),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("event_type", Text, nullable=False),
-    Column("schema_version", Integer, nullable=False),
-    Column("timestamp", DateTime(timezone=True), primary_key=True),
-    Column("user_id", Text, nullable=False),
-    Column("saga_id", Text),
-    Column("step", Text),
-    Column("payload", JSONB, nullable=False),
-    Column("metadata", JSONB, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
+    (
+        Column("position", "bigint", nullable=False, identity=True),
+        Column("xid", "xid8", nullable=False),
+        Column("event_id", "uuid", nullable=False),
+        Column("aggregate_id", "uuid", nullable=False, primary_key=True),
+        Column("aggregate", "text", nullable=False),
+        Column("version", "integer", nullable=False, primary_key=True),
+        Column("event_type", "text", nullable=False),
+        Column("schema_version", "integer", nullable=False),
+        Column("timestamp", "timestamptz", nullable=False, primary_key=True),
+        Column("user_id", "text", nullable=False),
+        Column("saga_id", "text"),
+        Column("step", "text"),
+        Column("payload", "jsonb", nullable=False),
+        Column("metadata", "jsonb", nullable=False),
+        Column("hash", "bytea", nullable=False),
+    ),
 )
 
 

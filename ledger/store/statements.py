@@ -26,10 +26,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ledger.aggregates.registry import aggregate_type_of
-from ledger.aggregates.spend_window import spend_windows
-from ledger.database import Statement, positional
-from ledger.store.event_log import event_log
+from ledger.aggregates.names import aggregate_type_of
+from ledger.aggregates.spend_window import SPEND_WINDOWS
+from ledger.rendering import Statement, positional
+from ledger.store.event_log import EVENT_LOG
 
 # A window of spend that began longer ago than this can't contain now, whatever the time zone.
 RECENT_DAYS = 2
@@ -101,8 +101,8 @@ def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: b
 
 
 def _recent_windows(locked: bool) -> Select[Any]:
-    windows = spend_windows.c
-    recent = select(spend_windows).where(
+    windows = SPEND_WINDOWS.table.c
+    recent = select(SPEND_WINDOWS.table).where(
         windows.agent_id == _value("agent_id", windows.agent_id),
         windows.starts_on >= literal_column(f"current_date - {RECENT_DAYS}", Date),
     )
@@ -135,7 +135,7 @@ def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Stateme
             case Fresh():
                 cte = _fresh(prefix, clock)
         found.append(_count(cte))
-    log = insert(event_log).values([made[name] for name in events]).cte("log")
+    log = insert(EVENT_LOG.table).values([made[name] for name in events]).cte("log")
     total = sum(found[1:], start=found[0])
     return positional(
         select(func.ledger.require_unmoved(total, literal_column(str(len(parts))))).add_cte(log)
@@ -184,7 +184,7 @@ def _clock(locks: Sequence[CTE]) -> CTE:
 
 
 def _fresh(prefix: str, clock: CTE) -> CTE:
-    limit = _value("loaded_at", event_log.c.timestamp) + func.ledger.late_after()
+    limit = _value("loaded_at", EVENT_LOG.table.c.timestamp) + func.ledger.late_after()
     return select(literal_column("1")).select_from(clock).where(clock.c.now <= limit).cte(prefix)
 
 
@@ -229,7 +229,7 @@ def _event(prefix: str, name: str, link: CTE) -> dict[str, ColumnElement[Any]]:
     places |= dict.fromkeys(("aggregate_id", "aggregate"), f"{prefix}_")
     columns: dict[str, ColumnElement[Any]] = {
         column.name: _value(places.get(column.name, f"{name}_") + column.name, column)
-        for column in event_log.c
+        for column in EVENT_LOG.table.c
         if column.name not in {"position", "xid", "timestamp", "hash"}
     }
     return columns | {"timestamp": _only(link.c.at), "hash": _only(link.c.hash)}
@@ -247,14 +247,14 @@ def _once(made: Select[Any], name: str) -> CTE:
 def _spend(prefix: str) -> CTE:
     """Adds to a window, or begins it, if that keeps its limit: no row comes back if it would
     not."""
-    windows = spend_windows.c
+    windows = SPEND_WINDOWS.table.c
     given = {column.name: _value(f"{prefix}_{column.name}", column) for column in windows}
     limit = _value(f"{prefix}_limit", windows.amount_minor)
     first = select(*given.values()).where(limit.is_(None) | (given["amount_minor"] <= limit))
-    new = upsert(spend_windows).from_select(list(given), first)
+    new = upsert(SPEND_WINDOWS.table).from_select(list(given), first)
     total = windows.amount_minor + new.excluded.amount_minor
     statement = new.on_conflict_do_update(
-        index_elements=list(spend_windows.primary_key),
+        index_elements=list(SPEND_WINDOWS.table.primary_key),
         set_={"amount_minor": total, "count": windows.count + new.excluded.count},
         where=limit.is_(None) | (total <= limit),
     )
@@ -267,11 +267,12 @@ def _release(prefix: str) -> CTE:
     Not an upsert: the CHECK of one refuses a negative row before it finds the old.
     """
     key = [
-        column == _value(f"{prefix}_{column.name}", column) for column in spend_windows.primary_key
+        column == _value(f"{prefix}_{column.name}", column)
+        for column in SPEND_WINDOWS.table.primary_key
     ]
     changed = {
-        name: spend_windows.c[name] + _value(f"{prefix}_{name}", spend_windows.c[name])
+        name: SPEND_WINDOWS.table.c[name] + _value(f"{prefix}_{name}", SPEND_WINDOWS.table.c[name])
         for name in ("amount_minor", "count")
     }
-    released = update(spend_windows).where(*key).values(changed)
+    released = update(SPEND_WINDOWS.table).where(*key).values(changed)
     return released.returning(literal_column("1")).cte(prefix)

@@ -1,17 +1,20 @@
 """`amends plan`, `apply`, `rollback`: the changes of an environment."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from starter.cli import options, output
 from starter.client.advice import advice_on
-from starter.client.errors import BadRequest
+from starter.client.errors import AmendsError, BadRequest
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from workflows.contract.change import RollbackRequest
+    from workflows.contract.change import ChangeRequest, RollbackRequest
+    from workflows.contract.progress import Progress
     from workflows.planning.plan import Operation, Plan
     from workflows.planning.validation import ValidChange
 
@@ -29,17 +32,21 @@ def plan(file: str, as_json: bool, **asked: Any) -> int:
 
     Exit status 1 if the change would be refused.
     """
+    change = _change(file, asked)
+    return _show_plan(_plan_of(change), change.request.allow_irreversible, as_json)
+
+
+def _plan_of(change: "ValidChange") -> "Plan":
+    """The plan of a change, against the ledger as it is now."""
     from ledger.read.environments import resources
     from starter.cli.client import with_ledger
     from workflows.planning.planner import plan as planned
-
-    change = _change(file, asked)
 
     async def work(database: "Database") -> "Plan":
         known = await resources(database, change.request.environment, change.names)
         return planned(change, known)
 
-    return _show_plan(with_ledger(work), change.request.allow_irreversible, as_json)
+    return with_ledger(work)
 
 
 @click.command()
@@ -63,17 +70,17 @@ def apply(
 ) -> int:
     """Make the change in FILE, and follow it.
 
-    FILE is YAML; - reads stdin. With --at or --cron a schedule applies it; its name is the
-    operation id.
+    FILE is YAML; - reads stdin. Each apply is a new operation, unless the file or --operation-id
+    names one. With --at or --cron a schedule applies it; its name is the operation id.
     """
-    from starter.cli.story import submit
-
-    request = _change(file, asked).request
+    change = _change(file, asked)
     if later:
         from starter.cli.schedules import submit_later
 
-        return submit_later(request, later, as_json)
-    return submit(request, as_json=as_json, detach=detach, wait=wait)
+        return submit_later(change.request, later, as_json)
+    return _carry_out(
+        change.request, lambda: _plan_of(change), as_json=as_json, detach=detach, wait=wait
+    )
 
 
 def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
@@ -132,7 +139,6 @@ def rollback(
     """
     from starter.cli.planning import check_rollback
     from starter.cli.schedules import submit_later
-    from starter.cli.story import submit
     from starter.client.validation import checked
     from workflows.contract.change import RollbackRequest
 
@@ -147,8 +153,10 @@ def rollback(
     if later:
         return submit_later(request, later, as_json)
     if plan_only:
-        return _plan_rollback(request, as_json)
-    return submit(request, as_json=as_json, detach=detach, wait=wait)
+        return _show_plan(_plan_of_rollback(request), request.allow_irreversible, as_json)
+    return _carry_out(
+        request, lambda: _plan_of_rollback(request), as_json=as_json, detach=detach, wait=wait
+    )
 
 
 def _check_point(request: "RollbackRequest") -> None:
@@ -161,14 +169,75 @@ def _check_point(request: "RollbackRequest") -> None:
     with_ledger_if_any(work)
 
 
-def _plan_rollback(request: "RollbackRequest", as_json: bool) -> int:
+def _plan_of_rollback(request: "RollbackRequest") -> "Plan":
     from starter.cli.client import with_ledger
     from starter.cli.planning import rollback_plan
 
     async def work(database: "Database") -> "Plan":
         return await rollback_plan(database, request)
 
-    return _show_plan(with_ledger(work), request.allow_irreversible, as_json)
+    return with_ledger(work)
+
+
+def _carry_out(
+    request: "ChangeRequest | RollbackRequest",
+    plan_now: "Callable[[], Plan]",
+    *,
+    as_json: bool,
+    detach: bool,
+    wait: bool,
+) -> int:
+    """Submit and follow; where nothing was done now, say so first, with the state as it is now."""
+    from starter.cli.story import carried, document_of, say, status_of
+
+    progress = carried(request, as_json=as_json, detach=detach, wait=wait)
+    if progress.result is None or not progress.did_nothing:
+        say(progress, as_json=as_json)
+        return status_of(progress)
+    now = _plan_if_any(plan_now) if progress.repeated else None
+    if as_json:
+        more = {"now": now and now.model_dump(mode="json")} if progress.repeated else {}
+        output.document({"done_now": False, **document_of(progress), **more})
+    else:
+        _say_nothing_done(request, progress, now)
+    if progress.repeated:
+        return 0 if now and now.is_done else 1
+    return status_of(progress)
+
+
+def _plan_if_any(plan_now: "Callable[[], Plan]") -> "Plan | None":
+    """The plan as of now; None where the ledger can't be read, or no longer knows the point."""
+    with suppress(AmendsError):
+        return plan_now()
+    return None
+
+
+def _say_nothing_done(
+    request: "ChangeRequest | RollbackRequest", progress: "Progress", now: "Plan | None"
+) -> None:
+    from starter.client.wording import NOTHING_DONE, notes, standing
+
+    place, asked = request.environment, "as the file says"
+    if to := getattr(request, "to", None):
+        asked = f"as at {to}"
+    if not progress.repeated:
+        output.line(f"{NOTHING_DONE}: {place} is {asked}")
+        for note in notes(progress):
+            output.line(f"note: {note}")
+        output.line(standing(progress))
+        return
+    state = (progress.result or {}).get("state")
+    ended = "changed nothing" if state == "unchanged" else f"was {state}"
+    before = f"{NOTHING_DONE}: {progress.saga_id} {ended} before"
+    if now is None:
+        output.line(f"{before}, and the ledger does not tell whether {place} is {asked}")
+        output.line("set AMENDS_AUDIT_URL, or look with amends plan and amends rollback --plan")
+        return
+    output.line(f"{before}, and {place} is {'' if now.is_done else 'not '}{asked}")
+    if not now.is_done:
+        _show_plan(now, request.allow_irreversible, as_json=False)
+        what = "roll back" if to else "apply the file"
+        output.line(f"to do so, {what} under another operation id, or under none")
 
 
 def _show_plan(plan: "Plan", allow_irreversible: bool, as_json: bool) -> int:

@@ -1,17 +1,22 @@
 """Runs a command's work with a client or with the ledger, as the settings say."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+import gc
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from starter.client.environment import setting, settings
-from starter.client.errors import Unreachable
+from starter.client.environment import ledger_address, settings
+from starter.client.errors import Unreachable, WrongSetting
 
 if TYPE_CHECKING:
     from ledger.database import Database
     from starter.client.client import Amends
+    from starter.client.environment import LedgerAddress
 
 T = TypeVar("T")
+
+# A list that is readable without Temporal does not wait for long.
+_CONNECT_S = 5.0
 
 
 def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
@@ -26,27 +31,67 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
         async with Amends.connect(runtime=quiet) as amends:
             return await work(amends)
 
-    return asyncio.run(connected())
+    return _run(connected())
+
+
+def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") -> T:
+    """The result of `work`, called with the ledger and with a client, or with None and the reason
+    why Temporal can't be reached."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from starter.client.client import Amends
+    from starter.client.reading import reading
+
+    address = _ledger()
+
+    async def connected() -> T:
+        async with reading(address) as database:
+            quiet = Runtime(telemetry=TelemetryConfig(logging=None))
+            connecting = Amends.connect(runtime=quiet)
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    amends = await connecting
+            except (Unreachable, TimeoutError) as error:
+                why = str(error) or f"Temporal did not answer within {_CONNECT_S:g} s"
+                return await work(database, None, why)
+            try:
+                return await work(database, amends, "")
+            finally:
+                await connecting.__aexit__(None, None, None)
+
+    return _run(connected())
 
 
 def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
     """The result of `work`, called with the ledger as its auditor reads it."""
-    from starter.client.recorded import reading
+    from starter.client.reading import reading
 
-    url = setting("AMENDS_AUDIT_URL", settings())
-    if url is None:
-        raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
+    address = _ledger()
 
     async def connected() -> T:
-        async with reading(url) as database:
+        async with reading(address) as database:
             return await work(database)
 
-    return asyncio.run(connected())
+    return _run(connected())
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    # What was imported up to now is no garbage: see `starter.cli.main`.
+    gc.freeze()
+    gc.enable()
+    return asyncio.run(work)
+
+
+def _ledger() -> "LedgerAddress":
+    address = ledger_address(settings())
+    if address is None:
+        raise Unreachable("AMENDS_AUDIT_URL is not set: set it, or run amends up in this folder")
+    return address
 
 
 def with_ledger_if_any(work: "Callable[[Database], Awaitable[T]]") -> T | None:
     """The result of `work`; None where the ledger can't be read."""
     try:
         return with_ledger(work)
-    except Unreachable:
+    except (Unreachable, WrongSetting):
         return None

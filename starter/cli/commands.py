@@ -1,47 +1,48 @@
-"""The commands of `amends`, in the order of its help."""
+"""The commands of `amends`, in the order of its help, each imported when it is asked for."""
+
+from importlib import import_module
 
 import click
 
-from starter.cli import (
-    changes,
-    history,
-    ledger,
-    lists,
-    log,
-    operator_actions,
-    payments,
-    rebuild,
-    rules,
-    schedules,
-    schema,
-    servers,
-    sweep,
-)
 from starter.cli.usage import naming_options
 
-COMMANDS = (
-    *(servers.up, servers.env, servers.migrate, servers.worker),
-    *(rules.agent, rules.policy),
-    *(payments.pay, payments.approve, payments.reject, payments.capture, payments.cancel),
-    *(changes.plan, changes.apply, changes.rollback, schedules.schedule),
-    *(lists.payments, lists.resources),
-    *(ledger.sagas, ledger.saga),
-    *(operator_actions.retry, operator_actions.skip, operator_actions.resolve),
-    *(sweep.sweep, log.log, log.follow),
-    *(history.show, history.diff, history.blame, ledger.verify),
-    rebuild.rebuild,
-    schema.schema,
-)
+# The module of each command in this folder.
+COMMANDS = {
+    **dict.fromkeys(("up", "env", "migrate", "worker"), "servers"),
+    **dict.fromkeys(("agent", "policy"), "rules"),
+    **dict.fromkeys(("pay", "approve", "reject", "capture", "cancel"), "payments"),
+    **dict.fromkeys(("plan", "apply", "rollback"), "changes"),
+    "schedule": "schedules",
+    **dict.fromkeys(("payments", "resources"), "lists"),
+    "waiting": "waiting",
+    **dict.fromkeys(("sagas", "saga"), "ledger"),
+    **dict.fromkeys(("retry", "skip", "resolve"), "operator_actions"),
+    "sweep": "sweep",
+    **dict.fromkeys(("log", "follow"), "log"),
+    **dict.fromkeys(("show", "diff", "blame"), "history"),
+    "verify": "ledger",
+    "rebuild": "rebuild",
+    "schema": "schema",
+    "completion": "completion",
+}
 
 
-class _InOrder(click.Group):
-    """Lists the commands by topic, not by the alphabet."""
+class _Commands(click.Group):
+    """Imports a command when it is asked for, and lists the commands by topic."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            module = import_module(f"starter.cli.{COMMANDS[cmd_name]}")
+            command: click.Command = getattr(module, cmd_name)
+            _name_options(command)
+            self.add_command(command, cmd_name)
+        return self.commands.get(cmd_name)
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="amends")
 def amends() -> None:
     """Durable sagas for payments and infrastructure.
@@ -56,8 +57,3 @@ def _name_options(command: click.Command) -> None:
         _name_options(below)
     if command.callback is not None:
         command.callback = naming_options(command.callback)
-
-
-for command in COMMANDS:
-    _name_options(command)
-    amends.add_command(command)

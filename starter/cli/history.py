@@ -32,7 +32,7 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
 
     async def work(database: "Database") -> "Shown":
         from ledger.read.show import show
-        from starter.client.recorded import meant_by
+        from starter.client.reading import meant_by
 
         found = await meant_by(database, aggregate)
         return await show(database, found, point, patience_s=timeout_s, explain=_explain)
@@ -63,7 +63,7 @@ def diff(aggregate: str, before: str, after: str, timeout_s: float, as_json: boo
 
     async def work(database: "Database") -> "Diff":
         from ledger.read.diff_and_blame import diff
-        from starter.client.recorded import meant_by
+        from starter.client.reading import meant_by
 
         found = await meant_by(database, aggregate)
         return await diff(database, found, *points, patience_s=timeout_s, explain=_explain)
@@ -103,7 +103,7 @@ def blame(aggregate: str, field: str | None, as_json: bool) -> None:
 
     async def work(database: "Database") -> "list[Blame]":
         from ledger.read.diff_and_blame import blame
-        from starter.client.recorded import meant_by
+        from starter.client.reading import meant_by
 
         return await blame(database, await meant_by(database, aggregate), field)
 

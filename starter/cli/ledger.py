@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,83 +13,46 @@ if TYPE_CHECKING:
     from ledger.aggregates.saga_step import StepReport, StepState
     from ledger.audit.verify import Verified
     from ledger.database import Database
-    from ledger.read.attention import Waits
-    from ledger.read.show import SagaStory
+    from ledger.read.sagas import SagaStory
+    from workflows.contract.progress import Wait
 
 _LIMIT = click.IntRange(min=1, max=100_000)
 
 
 @click.command()
 @click.option("--open", "open_only", is_flag=True, help="Only sagas that have not ended.")
-@click.option(
-    "--needs-attention", "stuck_only", is_flag=True, help="Only steps that wait for an operator."
-)
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
 @options.as_json
-def sagas(open_only: bool, stuck_only: bool, limit: int, as_json: bool) -> None:
+def sagas(open_only: bool, limit: int, as_json: bool) -> None:
     """List the newest sagas."""
     from starter.cli.client import with_ledger
 
-    if stuck_only:
-        _list_waiting(limit, as_json)
-        return
+    async def work(database: "Database") -> "tuple[list[SagaState], dict[str, list[Wait]]]":
+        from ledger.read.sagas import sagas
+        from ledger.read.waits import waits_among
+        from starter.client.recorded import wait_of
 
-    async def work(database: "Database") -> "list[SagaState]":
-        from ledger.read.show import sagas
+        found = await sagas(database, open_only=open_only, limit=limit)
+        waits = await waits_among(database, found)
+        return found, {saga_id: [wait_of(one) for one in each] for saga_id, each in waits.items()}
 
-        return await sagas(database, open_only=open_only, limit=limit)
-
-    found = with_ledger(work)
+    found, waits = with_ledger(work)
     if as_json:
-        output.document([_saga_document(saga) for saga in found])
+        output.document([_saga_document(saga, waits.get(saga.workflow_id)) for saga in found])
         return
     rows = [
-        (saga.workflow_id, saga.state, _end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}")
+        (
+            *(saga.workflow_id, *_standing(saga, waits.get(saga.workflow_id))),
+            *(_end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}"),
+        )
         for saga in found
     ]
     output.table(
-        ("saga", "state", "ended as", "started"),
+        ("saga", "state", "waits for", "ended as", "started"),
         rows,
         droppable=("started", "state"),
         empty="no saga is open" if open_only else "no saga in the ledger yet",
     )
-
-
-def _list_waiting(limit: int, as_json: bool) -> None:
-    from starter.cli.client import with_ledger
-    from starter.client.recorded import verbs_of
-    from starter.client.wording import commands
-
-    async def work(database: "Database") -> "list[Waits]":
-        from ledger.read.attention import waiting_steps
-
-        return await waiting_steps(database, limit=limit)
-
-    found: list[dict[str, Any]] = [
-        {
-            "saga_id": waits.saga.workflow_id,
-            "step": waits.step.name,
-            "undoing": waits.undoing,
-            "reason": waits.step.attention,
-            "tries": waits.step.undo_tries if waits.undoing else waits.step.tries,
-            "since": waits.since.isoformat(timespec="seconds"),
-            "verbs": verbs_of(waits.saga, waits.step),
-        }
-        for waits in with_ledger(work)
-    ]
-    if as_json:
-        output.document(found)
-        return
-    rows = [
-        (
-            *(each["saga_id"], f"undo of {each['step']}" if each["undoing"] else each["step"]),
-            *(each["reason"], each["since"]),
-            commands(each["saga_id"], each["step"], each["verbs"]),
-        )
-        for each in found
-    ]
-    headers = ("saga", "step", "why", "since", "what to say")
-    output.table(headers, rows, droppable=("since", "why"), empty="no step waits for an operator")
 
 
 @click.command()
@@ -100,22 +63,23 @@ def saga(saga: str, as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":
-        from ledger.read.show import saga as saga_story
+        from ledger.read.sagas import saga as saga_story
 
         return await saga_story(database, await _saga_id(database, saga))
 
     story = with_ledger(work)
     if as_json:
         steps = [_step_document(step) for step in story.steps]
-        written = [event.model_dump(mode="json") for event in story.events]
-        output.document({**_saga_document(story.saga), "steps": steps, "events": written})
+        written = [event.document() for event in story.events]
+        told = _saga_document(story.saga, _waits(story))
+        output.document({**told, "steps": steps, "events": written})
         return
     _tell(story)
 
 
 async def _saga_id(database: "Database", text: str) -> str:
     from starter.client.errors import NotKnown
-    from starter.client.recorded import meant_by
+    from starter.client.reading import meant_by
 
     found = await meant_by(database, text)
     if not found.startswith("saga/"):
@@ -125,8 +89,26 @@ async def _saga_id(database: "Database", text: str) -> str:
     return found.removeprefix("saga/")
 
 
-def _saga_document(saga: "SagaState") -> dict[str, object]:
-    return {"saga_id": saga.workflow_id, **saga.model_dump(mode="json", exclude={"workflow_id"})}
+def _saga_document(saga: "SagaState", waits: "list[Wait] | None") -> dict[str, object]:
+    told = saga.model_dump(mode="json", exclude={"workflow_id", *_WAIT_COLUMNS})
+    waiting = [wait.model_dump(mode="json") for wait in waits or []]
+    return {"saga_id": saga.workflow_id, **told, "waits": waiting}
+
+
+# Told by `waits`, with the waits of the steps.
+_WAIT_COLUMNS = ("waits_for", "waits_on", "waits_since", "waits_until")
+
+
+def _waits(story: "SagaStory") -> "list[Wait]":
+    from starter.client.recorded import wait_of
+
+    return [wait_of(each) for each in story.waits]
+
+
+def _standing(saga: "SagaState", waits: "list[Wait] | None") -> tuple[str, str]:
+    from starter.client.recorded import standing_of
+
+    return standing_of(saga, waits or [])
 
 
 def _step_document(step: "StepState") -> dict[str, object]:
@@ -146,10 +128,16 @@ def _end(saga: "SagaState") -> str:
 
 
 def _tell(story: "SagaStory") -> None:
+    from starter.cli.waiting import fact_lines, when
     from starter.client.recorded import progress_of
+    from starter.client.subject import facts_of
     from starter.client.wording import standing
 
-    output.line(standing(progress_of(story.saga, story.steps)))
+    output.line(standing(progress_of(story.saga, story.steps, story.waits)))
+    for wait in _waits(story):
+        output.line(when(wait))
+    for line in fact_lines(facts_of(story.saga.kind, story.saga.input)):
+        output.line(line)
     rows = [
         (
             *(step.ordinal, step.name, report.outcome, report.tries),

@@ -75,7 +75,7 @@ class _Filters:
         Ambiguous."""
         from ledger.read.log import Wanted
         from starter.cli.moments import parse_past
-        from starter.client.recorded import meant_by
+        from starter.client.reading import meant_by
 
         now = datetime.now(UTC)
         found = await meant_by(database, self.aggregate) if self.aggregate else None
@@ -107,10 +107,10 @@ class _Filters:
 
 
 def _aggregate_type(name: str | None) -> str | None:
-    from ledger.aggregates.registry import AGGREGATE_TYPES
+    from ledger.aggregates.names import NAMED
 
-    if name is not None and name not in AGGREGATE_TYPES:
-        raise InvalidInput("--aggregate-type", f"one of {', '.join(AGGREGATE_TYPES)} is needed")
+    if name is not None and name not in NAMED:
+        raise InvalidInput("--aggregate-type", f"one of {', '.join(NAMED)} is needed")
     return name
 
 
@@ -154,7 +154,7 @@ async def _print(found: "AsyncIterator[LoggedEvent]", as_json: bool) -> None:
         return
     with output.Array() as array:
         async for event in found:
-            array.add(event.model_dump(mode="json"))
+            array.add(event.document())
 
 
 @click.command()
@@ -197,7 +197,7 @@ async def _print_live(follower: "Follower", limit: int | None, as_json: bool) ->
     async with aclosing(follower.events()) as found:
         async for event in found:
             if as_json:
-                click.echo(output.compact(event.model_dump(mode="json")))
+                click.echo(output.compact(event.document()))
             else:
                 output.line(events.in_a_line(event))
             given += 1

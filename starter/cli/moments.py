@@ -1,13 +1,11 @@
 """Parses WHEN: a moment in ISO 8601 with a zone, or a duration from now."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from pydantic import TypeAdapter, ValidationError
-
+from ledger.times import parse_duration, parse_time
 from starter.client.errors import InvalidInput
-from workflows.contract.fields import Duration
 
-_DURATION: TypeAdapter[Duration] = TypeAdapter(Duration)
+_LONGEST = timedelta(days=366)
 
 
 def parse_when(text: str, *, now: datetime, field: str = "--at") -> datetime:
@@ -31,22 +29,18 @@ def parse_past(text: str, *, now: datetime, field: str) -> datetime:
 
 def _after(text: str, now: datetime, field: str) -> datetime:
     try:
-        return now.astimezone(UTC) + _DURATION.validate_python(text)
-    except ValidationError:
-        raise InvalidInput(
-            field, "a duration such as PT10S, of more than 0 and at most 366 days, is needed"
-        ) from None
+        length = parse_duration(text)
+        if not timedelta(0) < length <= _LONGEST:
+            raise ValueError("a duration of more than 0 and at most 366 days is needed")
+        return now.astimezone(UTC) + length
+    except ValueError as error:
+        raise InvalidInput(field, str(error)) from None
     except OverflowError:
         raise InvalidInput(field, "lies beyond the year 9999") from None
 
 
 def _instant(text: str, field: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidInput(
-            field, "an ISO 8601 time with a zone, or a duration such as PT10S, is needed"
-        ) from None
-    raise InvalidInput(field, "the zone is missing: end it with Z or an offset such as -03:00")
+        return parse_time(text)
+    except ValueError as error:
+        raise InvalidInput(field, f"{error}, or a duration such as PT10S") from None

@@ -25,7 +25,7 @@ def _operator_action(command: options.Command) -> options.Command:
 def retry(**said: Any) -> int:
     """Retry the STEP of the saga ID, or its undo.
 
-    `amends sagas --needs-attention` lists the steps that wait for an operator.
+    `amends waiting` lists the steps that wait for an operator.
     """
     return _mend("retry", **said)
 

@@ -1,13 +1,16 @@
 """`amends pay`, and the decisions of people: `approve`, `reject`, `capture`, `cancel`."""
 
+import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from starter.cli import options
+from starter.cli import options, output
+from starter.cli.waiting import fact_lines
 
 if TYPE_CHECKING:
+    from ledger.database import Database
     from starter.client.client import Amends
     from workflows.contract.progress import Progress
 
@@ -66,18 +69,33 @@ def _deciding(command: options.Command) -> options.Command:
     return click.argument("saga", metavar="ID")(decided)
 
 
-@click.command()
-@_deciding
-def approve(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Approve the payment ID that waits for a person."""
-    return _unless_undone(_decide("approve", saga, actor, reason, as_json))
+_yes = click.option(
+    "--yes", is_flag=True, help="Don't ask for a confirmation; what is decided on is shown anyway."
+)
 
 
 @click.command()
 @_deciding
-def reject(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Reject the payment ID that waits for a person."""
-    return _unless_stuck(_decide("reject", saga, actor, reason, as_json))
+@_yes
+def approve(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
+    """Approve the payment ID that waits for a person.
+
+    Shows amount, payee, description and agent first, from the ledger, and on a terminal asks for a
+    confirmation.
+    """
+    return _decide_seeing("approve", saga, actor, reason, yes, as_json)
+
+
+@click.command()
+@_deciding
+@_yes
+def reject(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
+    """Reject the payment ID that waits for a person.
+
+    Shows amount, payee, description and agent first, from the ledger, and on a terminal asks for a
+    confirmation.
+    """
+    return _decide_seeing("reject", saga, actor, reason, yes, as_json)
 
 
 @click.command()
@@ -98,14 +116,72 @@ def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> i
 
 
 _ENDING = ("reject", "cancel")
+_WAITS = 4
+
+
+def _decide_seeing(
+    verb: str, saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool
+) -> int:
+    """Decide on a payment that is shown on the same screen: nobody decides on an id alone."""
+    from starter.cli.story import document_of, say
+
+    facts = _facts(_payment(saga))
+    if not as_json:
+        for line in fact_lines(facts):
+            output.line(line)
+        if not yes and sys.stdin.isatty() and output.on_terminal():
+            who = options.person(actor)
+            if not click.confirm(f"{verb} this payment as {who}?"):
+                output.line("nothing was decided")
+                return _WAITS
+    progress = _decided(verb, saga, actor, reason)
+    if as_json:
+        output.document({**document_of(progress), "payment": facts})
+    else:
+        say(progress, as_json=False)
+    return _unless_undone(progress) if verb == "approve" else _unless_stuck(progress)
+
+
+def _facts(saga_id: str) -> dict[str, str]:
+    """The facts of a payment, from the ledger. Raises Unreachable where it can't be read."""
+    from starter.cli.client import with_ledger
+    from starter.client.errors import Unreachable
+
+    async def work(database: "Database") -> dict[str, str]:
+        from ledger.read.sagas import saga
+        from starter.client.subject import facts_of
+
+        recorded = (await saga(database, saga_id)).saga
+        return facts_of(recorded.kind, recorded.input)
+
+    try:
+        return with_ledger(work)
+    except Unreachable as error:
+        raise Unreachable(
+            f"amount, payee and description of {saga_id} can't be shown, so nothing was decided: "
+            f"{error}"
+        ) from None
+
+
+def _payment(saga: str) -> str:
+    # Only payments are approved, rejected and captured; any saga is cancelled.
+    from starter.client.standing import as_scheduled
+
+    return saga if "/" in saga else f"payment/{as_scheduled(saga)}"
 
 
 def _decide(
     verb: str, saga: str, actor: str | None, reason: str | None, as_json: bool
 ) -> "Progress":
-    from starter.cli.client import with_amends
     from starter.cli.story import say
-    from starter.client.standing import as_scheduled
+
+    progress = _decided(verb, saga, actor, reason)
+    say(progress, as_json=as_json)
+    return progress
+
+
+def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Progress":
+    from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> "Progress":
         decide = {
@@ -114,19 +190,14 @@ def _decide(
             "capture": amends.capture,
             "cancel": amends.cancel,
         }[verb]
-        # Only payments are approved, rejected and captured; any saga is cancelled.
-        found = saga if "/" in saga else f"payment/{saga}"
-        if verb == "cancel" or ("/" not in saga and as_scheduled(saga) != saga):
-            found = await amends.find(saga)
+        found = await amends.find(saga) if verb == "cancel" else _payment(saga)
         progress = await decide(found, actor=options.person(actor), reason=reason)
         if verb in _ENDING and progress.result is None:
             # The undo has begun; what the person asked for is there when it has ended.
             return await _undone(amends, progress)
         return progress
 
-    progress = with_amends(work)
-    say(progress, as_json=as_json)
-    return progress
+    return with_amends(work)
 
 
 async def _undone(amends: "Amends", begun: "Progress") -> "Progress":

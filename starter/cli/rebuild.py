@@ -7,7 +7,7 @@ import click
 
 from starter.cli import options, output
 from starter.client.environment import setting, settings
-from starter.client.errors import AmendsError, BadRequest, Unreachable
+from starter.client.errors import AmendsError, BadRequest, Unreachable, WrongSetting
 
 if TYPE_CHECKING:
     from ledger.audit.rebuild import Rebuilt
@@ -42,7 +42,13 @@ async def _rebuild(table: str) -> "Rebuilt":
 
     from ledger.aggregates.aggregate import UnknownEvent
     from ledger.audit.rebuild import check_table, rebuild
-    from ledger.errors import DatabaseUnavailable, LogDamaged, NeverWorks, TryAgain
+    from ledger.errors import (
+        DatabaseUnavailable,
+        EndedBySetting,
+        LogDamaged,
+        NeverWorks,
+        TryAgain,
+    )
 
     try:
         check_table(table)
@@ -51,6 +57,8 @@ async def _rebuild(table: str) -> "Rebuilt":
                 "AMENDS_MIGRATION_URL is not set: set it, or run amends up in this folder"
             )
         return await rebuild(url, table)
+    except EndedBySetting as error:
+        raise WrongSetting(f"the table can't be rebuilt: {error}") from None
     except DatabaseUnavailable:
         raise Unreachable(
             "the ledger can't be reached: run amends up here, or correct AMENDS_MIGRATION_URL"

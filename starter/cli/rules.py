@@ -75,7 +75,7 @@ def _agents() -> "list[AgentState] | None":
     from starter.cli.client import with_ledger_if_any
 
     async def work(database: "Database") -> "list[AgentState]":
-        from ledger.read.show import agents
+        from ledger.read.agents import agents
 
         return await agents(database)
 
@@ -97,7 +97,7 @@ def list_agents(as_json: bool) -> None:
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "list[AgentState]":
-        from ledger.read.show import agents
+        from ledger.read.agents import agents
 
         return await agents(database)
 
@@ -185,7 +185,7 @@ def show_policy(agent: str, as_json: bool) -> None:
     if as_json:
         output.document({**shown.state, "policy_version": shown.version})
         return
-    from starter.client.wording import amount_text
+    from ledger.aggregates.money import amount_text
 
     output.line(f"policy of {agent}, version {shown.version}, days in {shown.state['time_zone']}")
     for name in ("max_per_transaction", "daily_limit", "approval_threshold"):

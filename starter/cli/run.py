@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     # Libraries that log say in many lines what our one line says.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        status = _run(arguments)
+        status = _complete() if "_AMENDS_COMPLETE" in os.environ else _run(arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -35,6 +35,12 @@ def run(arguments: Sequence[str]) -> int:
         return _BROKEN_PIPE
     except OSError as error:
         return _unwritten(error)
+
+
+def _complete() -> int:
+    from starter.cli.completion import complete
+
+    return complete(amends)
 
 
 def _leave_stdout() -> None:

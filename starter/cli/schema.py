@@ -1,4 +1,5 @@
-"""`amends schema`: the input and the result of a workflow as JSON Schema."""
+"""`amends schema`: the public contract, or the input and the result of a workflow, as JSON
+Schema."""
 
 import click
 
@@ -7,21 +8,23 @@ from starter.client.errors import BadRequest
 
 
 @click.command()
-@click.argument("workflow")
+@click.argument("workflow", required=False)
+@click.option("--all", "whole", is_flag=True, help="The whole contract, in one document.")
 @options.as_json
-def schema(workflow: str, as_json: bool) -> None:
-    """Print the JSON Schema of a workflow's input and result."""
-    from workflows.contract.kinds import KINDS
+def schema(workflow: str | None, whole: bool, as_json: bool) -> None:
+    """Print the JSON Schema of a workflow's input and result.
 
-    for kind in KINDS:
-        if kind.workflow == workflow:
-            output.document(
-                {
-                    "input": kind.request.model_json_schema(mode="validation"),
-                    "result": kind.result.model_json_schema(mode="serialization"),
-                }
-            )
+    With --all: of everything that a client sends and reads, with queues, ids, updates, failures and
+    search attributes.
+    """
+    from workflows.contract.public import WORKFLOWS, contract, schema_of
+
+    if whole and workflow is None:
+        output.document(contract())
+        return
+    for each in WORKFLOWS:
+        if each.name == workflow and not whole:
+            output.document(schema_of(each))
             return
-    raise BadRequest(
-        f"no such workflow: one of {', '.join(kind.workflow for kind in KINDS)} is needed"
-    )
+    names = ", ".join(each.name for each in WORKFLOWS)
+    raise BadRequest(f"no such workflow: one of {names} is needed, or --all alone")

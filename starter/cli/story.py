@@ -28,21 +28,32 @@ class ProgressView(Protocol):
 def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: bool = False) -> int:
     """Submit, follow until the saga ends or waits for a person, print its state; returns the exit
     status."""
+    progress = carried(request, as_json=as_json, detach=detach, wait=wait)
+    say(progress, as_json=as_json)
+    return status_of(progress)
+
+
+def carried(request: "Request", *, as_json: bool, detach: bool, wait: bool) -> "Progress":
+    """Submit, and follow until the saga ends or waits for a person; returns its last progress."""
 
     async def work(amends: "Amends") -> "Progress":
         with _view(as_json) as view:
             last = await amends.submit(request)
-            view.tell(last)
+            _tell(view, last)
             if detach or last.result is not None or (last.needs_person and not wait):
                 return last
             async for progress in amends.follow(last.saga_id, to_the_end=wait):
-                view.tell(progress)
+                _tell(view, progress)
                 last = progress
             return last
 
-    progress = with_amends(work)
-    say(progress, as_json=as_json)
-    return status_of(progress)
+    return with_amends(work)
+
+
+def _tell(view: ProgressView, progress: "Progress") -> None:
+    # The steps of a first answer, or of a plan without an operation, are nothing done now.
+    if not progress.did_nothing:
+        view.tell(progress)
 
 
 def say(progress: "Progress", *, as_json: bool) -> None:
@@ -50,8 +61,10 @@ def say(progress: "Progress", *, as_json: bool) -> None:
     if as_json:
         output.document(document_of(progress))
         return
-    from starter.client.wording import notes, standing
+    from starter.client.wording import ASKED_BEFORE, notes, standing
 
+    if progress.repeated:
+        output.line(ASKED_BEFORE)
     for note in notes(progress):
         output.line(f"note: {note}")
     output.line(standing(progress))

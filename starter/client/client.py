@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 
 from starter.client.connection import connect
@@ -22,11 +23,10 @@ from starter.client.patience import unheard
 from starter.client.schedules import Schedules
 from starter.client.sweeps import sweep
 from starter.client.validation import checked
-from starter.client.wording import details, summary
-from workflows.contract.kinds import SWEEPS
+from starter.client.wording import summary
+from workflows.contract.kinds import SWEEPS, SagaKind, repeat_id
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept
-from workflows.engine.workflow import SUBMITTED_BY
 
 _LINGER_S = 0.2
 
@@ -40,7 +40,7 @@ class Amends(Follow, Decisions):
 
     def __init__(self, client: Client, environment: Mapping[str, str] = os.environ) -> None:
         super().__init__(client, environment)
-        self.schedules = Schedules(client, self._queue, self._audit_url)
+        self.schedules = Schedules(client, self._queue, self._ledger)
 
     @classmethod
     def connect(
@@ -67,26 +67,32 @@ class Amends(Follow, Decisions):
         if request.operation_id is None:
             raise InvalidInput("operation_id", "is needed")
         saga_id = kind.saga_id(request.operation_id)
-        # A new update each time: an attempt under an old id would not be recorded as a repeat.
-        attempt = uuid4().hex
+        try:
+            return await self._submitted(kind, request, saga_id, saga_id)
+        except WorkflowAlreadyStartedError:
+            # It has ended well. A run of its own answers from the record, so that whatever the
+            # answer is, the newest run of the saga's own id is the one that carried it out.
+            run_id = repeat_id(saga_id, uuid4().hex)
+            return await self._submitted(kind, request, saga_id, run_id)
+
+    async def _submitted(
+        self, kind: SagaKind, request: Request, saga_id: str, workflow_id: str
+    ) -> Progress:
         start: WithStartWorkflowOperation[Any, Result] = WithStartWorkflowOperation(
             kind.workflow,
             request,
-            id=saga_id,
+            id=workflow_id,
             task_queue=self._queue(kind.queue),
             result_type=kind.result,
-            # A repeat meets the run that is open, or starts a short one that records it.
+            # A repeat meets the run that is open; one that was lost is started again.
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            memo={SUBMITTED_BY: attempt},
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             static_summary=summary(request),
-            static_details=details(request),
         )
         update = self.client.execute_update_with_start_workflow(
             "submit",
             request,
             start_workflow_operation=start,
-            id=attempt,
             result_type=Progress,
         )
         # The start fails with the update, which is the one that is awaited.

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from starter.client.errors import NotAllowed, NotKnown, Unreachable
+from starter.client.errors import NotAllowed, NotKnown, Unreachable, WrongSetting
 from starter.client.recorded import decided_by
 from starter.client.standing import Standing
 from starter.client.validation import checked
@@ -33,13 +33,13 @@ class Decisions(Standing):
         except NotAllowed:
             # The answer to the first may have been lost; the ledger knows whose decision stands.
             # An agent that approves is refused, also where its own limits approved.
-            if (url := self._audit_url()) is None or not actor.startswith("user:"):
+            if (ledger := self._ledger()) is None or not actor.startswith("user:"):
                 raise
-            with suppress(NotKnown, Unreachable):
+            with suppress(NotKnown, Unreachable, WrongSetting):
                 progress = await self.progress(saga_id)
                 end = (progress.result or {}).get("state")
                 stands = end == "rejected" if verb == "reject" else end in (None, "captured")
-                if stands and await decided_by(url, saga_id, verb) == actor:
+                if stands and await decided_by(ledger, saga_id, verb) == actor:
                     return progress
             raise
 

@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starter.client.errors import Unreachable
+from starter.client.errors import Unreachable, WrongSetting
+
+if TYPE_CHECKING:
+    from ledger.database import Pooling
 
 FOLDER = Path(".amends")
+_POOLING = "AMENDS_DATABASE_POOLING"
 
 # Whoever sets one of these says where the servers are: then nothing comes from `.amends/env`, so
 # that the Temporal of one installation never meets the ledger of another.
@@ -57,14 +63,28 @@ def is_up(folder: Path = FOLDER) -> bool:
 
 
 def _lives(holder: Mapping[str, Any]) -> bool:
-    # Imported here: 20 ms that `amends --help` does not need.
+    """Whether the very process lives: its id alone may have been given to another one since."""
+    if Path("/proc/stat").exists():
+        try:
+            return bool(abs(_started(int(holder["pid"])) - holder["created"]) < 1)
+        except FileNotFoundError:
+            return False
+    # Imported here: it takes 20 ms, and only macOS needs it.
     import psutil
 
     try:
-        # The id alone may have been given to another process since.
         return bool(psutil.Process(holder["pid"]).create_time() == holder["created"])
     except psutil.Error:
         return False
+
+
+def _started(pid: int) -> float:
+    """When a process of Linux began, as a Unix time: see proc_pid_stat(5), `starttime`."""
+    # The name of the program, in parentheses, may hold anything.
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    assert booted
+    return int(booted[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def setting(name: str, environment: Mapping[str, str]) -> str | None:
@@ -78,6 +98,28 @@ def setting(name: str, environment: Mapping[str, str]) -> str | None:
         return Path(file).read_text().strip() or None
     except OSError as error:
         raise Unreachable(f"{name}_FILE can't be read ({error.strerror})") from None
+
+
+@dataclass(frozen=True)
+class LedgerAddress:
+    """The address under which readers find the ledger, and how its sessions are pooled."""
+
+    url: str = field(repr=False)
+    pooling: "Pooling" = "session"
+
+
+def ledger_address(environment: Mapping[str, str]) -> LedgerAddress | None:
+    """The address of AMENDS_AUDIT_URL; None if it is not set. Raises WrongSetting."""
+    url = setting("AMENDS_AUDIT_URL", environment)
+    if url is None:
+        return None
+    match environment.get(_POOLING) or "session":
+        case "session" | "transaction" | "transaction-unprepared" as pooling:
+            return LedgerAddress(url, pooling)
+        case _:
+            raise WrongSetting(
+                f"{_POOLING} is not one of session, transaction, transaction-unprepared"
+            )
 
 
 def _is_set(name: str, environment: Mapping[str, str]) -> bool:

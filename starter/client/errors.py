@@ -5,9 +5,10 @@ AmendsError               1  the root
 │   ├── InvalidInput         a field is wrong: `field` and `reason`, never the value
 │   ├── OperationIdReused    the operation id belongs to another request
 │   ├── NotAllowed           the state of the saga does not allow it
-│   │   ├── Stopped             its run is paused in Temporal: unpause it
+│   │   ├── Paused              its run is paused in Temporal: unpause it
 │   │   └── NotBegun            its start delay has not passed
-│   └── NotKnown             there is no such saga, schedule or aggregate
+│   ├── NotKnown             there is no such saga, schedule or aggregate
+│   └── WrongSetting         a setting is in the way: the message names it
 ├── Unreachable           3  a server can't be reached: the same call may succeed later
 │   └── NoWorker             Temporal answers, and no worker listens on the queue
 └── SagaFailed            1  the run ended with a failure
@@ -51,7 +52,7 @@ class NotAllowed(BadRequest):
     """The state of the saga does not allow the action: look at the saga (`amends saga ID`)."""
 
 
-class Stopped(NotAllowed):
+class Paused(NotAllowed):
     """The run is open and does not run: paused in Temporal. Unpause it (`temporal workflow
     unpause`), and ask again."""
 
@@ -63,6 +64,11 @@ class NotBegun(NotAllowed):
 class NotKnown(BadRequest):
     """The name is unknown: `amends sagas`, `amends schedule list` and `amends log` list the
     names."""
+
+
+class WrongSetting(BadRequest):
+    """A setting of ours, or of the database, the role, the pooler or the address, is in the way:
+    change the one that the message names."""
 
 
 class Unreachable(AmendsError):

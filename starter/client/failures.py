@@ -30,8 +30,8 @@ from starter.client.errors import (
     NoWorker,
     OperationIdReused,
     OperationInProgress,
+    Paused,
     SagaFailed,
-    Stopped,
     Unreachable,
 )
 from workflows.contract.runs import RunStatus, status_named, status_of, what_to_do
@@ -48,8 +48,6 @@ _PAUSED, _DELAYED = "is paused", "task is not scheduled yet"
 NOT_KNOWN = (
     "no run of {} in Temporal: amends sagas lists the sagas, amends sweep recovers orphaned ones"
 )
-# Admission writes `present.1.spec`, a person reads `present[1].spec`.
-_INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 
 
 class SagaEnded(AmendsError):
@@ -94,9 +92,9 @@ async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
     return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
 
 
-def stopped(saga_id: str, status: RunStatus) -> Stopped:
+def stopped(saga_id: str, status: RunStatus) -> Paused:
     """The refusal of an update or a query by an open run that does not run."""
-    return Stopped(what_to_do(saga_id, status))
+    return Paused(what_to_do(saga_id, status))
 
 
 def _failure(saga_id: str, cause: BaseException) -> AmendsError:
@@ -136,10 +134,7 @@ def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
 def invalid_input(details: Any) -> InvalidInput:
     """The details of the refusal by admission, as our error."""
     problems = [
-        (
-            _INDEX.sub(r"[\1]", str(detail.get("field", "input"))),
-            str(detail.get("reason", "refused")),
-        )
+        (str(detail.get("field", "input")), str(detail.get("reason", "refused")))
         for detail in details
         if isinstance(detail, dict)
     ] or [("input", "refused by the saga")]

@@ -13,10 +13,11 @@ from temporalio.client import (
 )
 
 from ledger.aggregates.saga import SagaState
-from ledger.read import show
+from ledger.read.sagas import sagas_named
+from starter.client.environment import LedgerAddress
 from starter.client.errors import BadRequest, NotKnown, SagaFailed, Unreachable
 from starter.client.failures import translated
-from starter.client.recorded import reading
+from starter.client.reading import reading
 from workflows.contract.kinds import kind_named
 from workflows.contract.runs import RUNNING, RunStatus, status_of
 
@@ -55,7 +56,7 @@ class ScheduledRun:
 
 
 async def runs_of(
-    client: Client, url: str | None, described: ScheduleDescription
+    client: Client, ledger: LedgerAddress | None, described: ScheduleDescription
 ) -> list[ScheduledRun]:
     """The newest runs of a schedule, at most ten, the newest last; also triggered ones."""
     actions = [
@@ -63,7 +64,7 @@ async def runs_of(
         for action in described.info.recent_actions
         if isinstance(action.action, ScheduleActionExecutionStartWorkflow)
     ]
-    recorded = await _recorded(url, [saga_id for saga_id, _, _ in actions])
+    recorded = await _recorded(ledger, [saga_id for saga_id, _, _ in actions])
     return [
         ScheduledRun(saga_id, due, started, await _outcome(client, saga_id, recorded.get(saga_id)))
         for saga_id, due, started in actions
@@ -115,13 +116,13 @@ async def moments(
         start = times[-1]
 
 
-async def _recorded(url: str | None, saga_ids: list[str]) -> dict[str, SagaState]:
+async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> dict[str, SagaState]:
     """The sagas in the ledger, as far as that can be read."""
-    if url is None or not saga_ids:
+    if ledger is None or not saga_ids:
         return {}
     try:
-        async with reading(url) as database:
-            return await show.sagas_named(database, saga_ids)
+        async with reading(ledger) as database:
+            return await sagas_named(database, saga_ids)
     except Unreachable:
         return {}
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from temporalio.client import (
@@ -27,13 +28,17 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from ledger.aggregates.time_zones import ZONES
+from starter.client.environment import LedgerAddress
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
 from starter.client.kinds import Request, kind_of
 from starter.client.schedule_runs import ScheduledRun, missed_by, moments, runs_of
 from starter.client.wall_clock import AROUND, clock_changes, night, unites_days
-from starter.client.wording import details, scheduled, summary
+from starter.client.wording import summary
+from workflows.contract.agent import PolicyRequest
+from workflows.contract.change import RollbackRequest
 from workflows.contract.kinds import KINDS, Queue
+from workflows.contract.payment import PaymentRequest
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.
@@ -78,14 +83,15 @@ class Scheduled:
 @dataclass(frozen=True)
 class Problem:
     """What a person has to look at: a moment of a schedule that was `missed`, or a run whose saga
-    `ended` otherwise than asked for. `due` is that moment, `command` shows or repeats it."""
+    `ended` otherwise than asked for. `due` is that moment; `commands` show it or make up for it, or
+    end a schedule that will not run again."""
 
     schedule: str
-    what: str
+    what: Literal["missed", "ended"]
     due: datetime
     reason: str
     saga_id: str
-    command: str
+    commands: list[str]
 
 
 def check_name(name: str, field: str = "name") -> str:
@@ -111,11 +117,11 @@ class Schedules:
         self,
         client: Client,
         queue_name: Callable[[Queue], str],
-        audit_url: Callable[[], str | None],
+        ledger: Callable[[], LedgerAddress | None],
     ) -> None:
         self._client = client
         self._queue_name = queue_name
-        self._audit_url = audit_url
+        self._ledger = ledger
 
     async def once(self, name: str, request: Request, at: datetime) -> Scheduled:
         """Schedule a saga of any kind for `at` (rounded up to a second), whether or not a client is
@@ -165,7 +171,7 @@ class Schedules:
             raise InvalidInput("operation_id", "must be left out: a scheduled run makes its own")
         kind = kind_of(request)
         # The note and the names of a memo are in plain text at the server, also under a codec.
-        state.note = scheduled(request, public=True)
+        state.note = f"{_public_summary(request)}, asked by {request.actor}"
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
                 kind.workflow,
@@ -173,7 +179,6 @@ class Schedules:
                 id=kind.saga_id(name),
                 task_queue=self._queue_name(kind.queue),
                 static_summary=summary(request),
-                static_details=details(request),
             ),
             spec=spec,
             # A moment that is skipped leaves no record; a saga that is refused does.
@@ -183,7 +188,7 @@ class Schedules:
         async with translated(name):
             try:
                 return await self._client.create_schedule(
-                    name, schedule, memo={_WHAT: scheduled(request)}
+                    name, schedule, memo={_WHAT: _what(request)}
                 )
             except ScheduleAlreadyRunningError:
                 raise NotAllowed(
@@ -254,7 +259,7 @@ class Schedules:
 
     async def _described(self, handle: ScheduleHandle) -> Scheduled:
         described = await handle.describe()
-        runs = await runs_of(self._client, self._audit_url(), described)
+        runs = await runs_of(self._client, self._ledger(), described)
         next_runs = _next_runs(described)
         newest = runs[-1] if runs else None
         action, state = described.schedule.action, described.schedule.state
@@ -276,6 +281,7 @@ class Schedules:
 def _problems_of(shown: Scheduled) -> list[Problem]:
     good = max((run.due for run in shown.runs if run.outcome.is_good), default=None)
     name, found = shown.name, list[Problem]()
+    ends = [] if shown.next_run else [f"amends schedule delete {name}"]
     for due in shown.missed:
         at = f"{due:%Y-%m-%dT%H:%M:%SZ}"
         again = (
@@ -283,12 +289,12 @@ def _problems_of(shown: Scheduled) -> list[Problem]:
             f"--start-time {at} --end-time {at}"
         )
         reason = "no run: the schedule was paused, Temporal was down, or the run before was open"
-        found.append(Problem(name, "missed", due, reason, "", again))
+        found.append(Problem(name, "missed", due, reason, "", [again, *ends]))
     for run in shown.runs:
         if run.outcome.is_good is False:
-            look = f"amends saga {run.saga_id}"
-            ended = Problem(name, "ended", run.due, str(run.outcome), run.saga_id, look)
-            found.append(ended)
+            why = f"its saga is {run.outcome}"
+            look = [f"amends saga {run.saga_id}", *ends]
+            found.append(Problem(name, "ended", run.due, why, run.saga_id, look))
     return [problem for problem in found if good is None or problem.due > good]
 
 
@@ -296,7 +302,9 @@ def _next_runs(described: ScheduleDescription) -> list[datetime]:
     state = described.schedule.state
     if state.limited_actions and not state.remaining_actions:
         return []
-    return list(described.info.next_action_times)
+    # Of a paused schedule the server goes on to name moments that have passed.
+    now = datetime.now(UTC)
+    return [it for it in described.info.next_action_times if it > now or not state.paused]
 
 
 @asynccontextmanager
@@ -307,6 +315,25 @@ async def _known(name: str) -> AsyncIterator[None]:
     except (NotKnown, SagaEnded):
         # A deleted schedule answers for a while as one that has ended.
         raise NotKnown(f"no schedule named {name}: amends schedule list lists them") from None
+
+
+def _public_summary(request: Request) -> str:
+    """What a schedule does, in words that Temporal may keep in plain text: without amounts."""
+    match request:
+        case PaymentRequest():
+            return f"payment for agent {request.agent_id}"
+        case PolicyRequest():
+            return f"policy of agent {request.agent_id}"
+        case _:
+            return summary(request)
+
+
+def _what(request: Request) -> str:
+    """What a schedule does, and why; a codec encodes it."""
+    only = request.resources if isinstance(request, RollbackRequest) else None
+    reason = None if isinstance(request, PaymentRequest) else request.reason
+    what = f"{summary(request)} ({', '.join(only)})" if only else summary(request)
+    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
 
 
 async def _plain_note(handle: ScheduleHandle) -> str:

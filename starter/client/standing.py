@@ -8,17 +8,25 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
+from temporalio.common import QueryRejectCondition
 
-from starter.client.environment import setting
-from starter.client.errors import NotAllowed, NotBegun, NotKnown, NoWorker, Stopped
+from starter.client.environment import LedgerAddress, ledger_address, setting
+from starter.client.errors import (
+    NotAllowed,
+    NotBegun,
+    NotKnown,
+    NoWorker,
+    OperationIdReused,
+    Paused,
+)
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from starter.client.recorded import recorded_progress, recorded_result
 from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
-from workflows.contract.progress import UNPAUSE, Progress
+from workflows.contract.progress import Progress, orphan_wait, paused_wait
 from workflows.contract.runs import status_of
 from workflows.contract.updates import By
 
@@ -47,23 +55,24 @@ class Standing:
         """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no
         worker listens, or the run is paused.
 
-        Raises NotKnown, NotBegun, NoWorker, Stopped.
+        Raises NotKnown, NotBegun, NoWorker, Paused.
         """
         try:
             return await self._query(saga_id)
         except (NotKnown, NoWorker):
-            if (url := self._audit_url()) is None:
+            if (ledger := self._ledger()) is None:
                 raise
-            return await recorded_progress(url, saga_id)
-        except Stopped:
-            if (url := self._audit_url()) is None:
+            return await recorded_progress(ledger, saga_id)
+        except Paused:
+            if (ledger := self._ledger()) is None:
                 raise
-            recorded = await recorded_progress(url, saga_id)
-            return recorded.model_copy(update={"waits_for": UNPAUSE})
+            recorded, wait = await recorded_progress(ledger, saga_id), paused_wait(saga_id)
+            changed = {"state": wait.state, "waits_for": wait.waits_for, "waits": [wait]}
+            return recorded.model_copy(update=changed)
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed,
-        Stopped while it is paused in Temporal.
+        Paused while it is paused in Temporal.
 
         What Temporal has forgotten comes from the ledger.
         """
@@ -73,10 +82,17 @@ class Standing:
                 outcome: Result = await self._handle(saga_id, kind).result()
                 return outcome
         except NotKnown:
-            if (url := self._audit_url()) is None:
+            if (ledger := self._ledger()) is None:
                 raise
-            recorded: Result = checked(kind.result, await recorded_result(url, saga_id))
+            recorded: Result = checked(kind.result, await recorded_result(ledger, saga_id))
             return recorded
+        except OperationIdReused:
+            # The newest run of this id is a repeat of another client that was refused.
+            progress = await self._query(saga_id)
+            if progress.result is None:
+                raise
+            of_saga: Result = checked(kind.result, progress.result)
+            return of_saga
 
     async def find(self, text: str) -> str:
         """The saga that a name means: its workflow id, or a bare operation id.
@@ -123,15 +139,24 @@ class Standing:
     async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         async with translated(saga_id):
-            progress: Progress = await handle.query(
-                "progress", result_type=Progress, rpc_timeout=patience
-            )
+            try:
+                progress: Progress = await handle.query(
+                    "progress",
+                    result_type=Progress,
+                    rpc_timeout=patience,
+                    reject_condition=QueryRejectCondition.NOT_COMPLETED_CLEANLY,
+                )
+            except WorkflowQueryRejectedError as rejected:
+                progress = await handle.query(
+                    "progress", result_type=Progress, rpc_timeout=patience
+                )
+                return _orphaned(progress, rejected)
             return progress
 
     async def _ended(self, saga_id: str) -> Progress:
         """Wait for the end of the saga; returns its progress then."""
         result = (await self.result(saga_id)).model_dump(mode="json")
-        with suppress(NotKnown, NoWorker, NotBegun, Stopped):
+        with suppress(NotKnown, NoWorker, NotBegun, Paused):
             progress = await self._query(saga_id)
             if progress.result is not None:
                 return progress
@@ -157,5 +182,16 @@ class Standing:
     def _queue_of(self, saga_id: str) -> str:
         return self._queue(kind_of_saga(saga_id).queue)
 
-    def _audit_url(self) -> str | None:
-        return setting("AMENDS_AUDIT_URL", self._environment)
+    def _ledger(self) -> LedgerAddress | None:
+        return ledger_address(self._environment)
+
+
+def _orphaned(progress: Progress, rejected: WorkflowQueryRejectedError) -> Progress:
+    """The progress of a run that is closed: the saga of one that left it open is orphaned."""
+    # A run that was refused never carried a saga.
+    if progress.result is not None or progress.state == "pending":
+        return progress
+    status = rejected.status.name.lower().replace("_", " ") if rejected.status else "closed"
+    wait = orphan_wait(None, f"its run is {status} in Temporal")
+    changed = {"state": wait.state, "waits_for": wait.waits_for, "waits": [wait]}
+    return progress.model_copy(update=changed)

@@ -1,96 +1,20 @@
 """Words sagas for people: the request and the progress, each in one line."""
 
-import shlex
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping
 
-from iso4217 import Currency
-
-from ledger.aggregates.money import Money
 from starter.client.advice import advice_on
 from starter.client.kinds import Request
-from workflows.contract.agent import AgentRequest, PolicyRequest
-from workflows.contract.change import ChangeRequest, RollbackRequest
-from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import UNPAUSE, Progress
-from workflows.contract.runs import PAUSED, RunStatus, what_to_do
+from workflows.contract.progress import Progress, StepProgress, action_commands
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
-# Temporal refuses details of more than 20,000 bytes.
-_MOST_LINES = 100
-_ASKED_BEFORE = (
-    "the request was submitted before: this is its first answer, and nothing was done now"
-)
-
-
-def money_text(money: Money) -> str:
-    """An amount for people: `45,000.00 ARS`."""
-    return amount_text(money.minor, money.currency)
-
-
-def amount_text(minor: int, currency: str) -> str:
-    """Minor units for people, with the currency's own count of decimals."""
-    decimals = Currency(currency).exponent or 0
-    return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency}"
+NOTHING_DONE = "nothing was done now"
+ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is its first answer"
 
 
 def summary(request: Request) -> str:
-    """The request as the Web UI's list shows it. No personal data: Temporal keeps it."""
-    match request:
-        case PaymentRequest():
-            return f"{money_text(request.amount)} for {request.agent_id}"
-        case AgentRequest():
-            return f"{request.action} agent {request.agent_id}"
-        case PolicyRequest():
-            limit = amount_text(request.max_per_transaction_minor, request.currency)
-            return f"policy of {request.agent_id}: at most {limit} at once"
-        case ChangeRequest():
-            counts = f"{len(request.present)} present, {len(request.absent)} absent"
-            return f"{counts} in {request.environment}"
-        case RollbackRequest():
-            return f"{request.environment} back to {request.to}"
-
-
-def scheduled(request: Request, *, public: bool = False) -> str:
-    """The request as a schedule shows it. `public`: as the note of a schedule, which Temporal keeps
-    in plain text also under a codec, so without amounts and reasons."""
-    match request:
-        case PaymentRequest():
-            what = "A payment" if public else f"Pay {money_text(request.amount)}"
-        case PolicyRequest() if public:
-            what = f"policy of {request.agent_id}"
-        case ChangeRequest():
-            what = f"Apply {summary(request)}"
-        case RollbackRequest():
-            only = f" ({', '.join(request.resources)})" if request.resources else ""
-            what = f"Bring {summary(request)}{only}"
-        case _:
-            what = summary(request)
-    reason = None if public or isinstance(request, PaymentRequest) else request.reason
-    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
-
-
-def details(request: Request) -> str:
-    """The request in a few lines of Markdown for the Web UI. No personal data."""
-    match request:
-        case PaymentRequest():
-            lines = [f"capture: {request.capture}"]
-        case PolicyRequest():
-            daily = amount_text(request.daily_limit_minor, request.currency)
-            threshold = amount_text(request.approval_threshold_minor, request.currency)
-            lines = [f"daily limit: {daily}", f"a person approves above: {threshold}"]
-        case ChangeRequest():
-            present = [f"`{item.name}` ({item.kind}) present" for item in request.present]
-            lines = [*present, *(f"`{name}` absent" for name in request.absent)]
-        case RollbackRequest():
-            lines = [f"only `{name}`" for name in request.resources or []]
-        case AgentRequest():
-            lines = []
-    operation = f"operation `{request.operation_id}`" if request.operation_id else summary(request)
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more"]
-    return "\n".join([operation, *(f"- {line}" for line in lines)])
+    """The request in a line, as Temporal keeps it beside the saga: no personal data."""
+    return request.about()[0]
 
 
 def short(aggregate: str, saga_id: str | None = None) -> str:
@@ -114,8 +38,9 @@ def standing(progress: Progress) -> str:
     saga_id = progress.saga_id
     if progress.result is not None:
         return f"{saga_id}: {_ending(progress.result)}"
-    if progress.waits_for == UNPAUSE:
-        return what_to_do(saga_id, RunStatus(PAUSED, is_closed=False))
+    if progress.state in ("orphaned", "paused"):
+        wait = progress.waits[0]
+        return f"{saga_id} is {progress.state} ({wait.why}): {', or '.join(wait.commands)}"
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":
@@ -136,7 +61,7 @@ def _operator_action(progress: Progress) -> str | None:
         others = progress.waits_for.count(", ")
         more = f" (so do {others} more steps)" if others else ""
         why = f"{step.name} needs an operator{more}: {step.detail}"
-        return f"{progress.saga_id}: {why}: {commands(progress.saga_id, step.name, step.verbs)}"
+        return f"{progress.saga_id}: {why}: {_commands(progress, step)}"
     if step := steps.get("resolving"):
         why = f"the outcome of {step.name} is in doubt ({step.detail})"
         return f"{progress.saga_id}: {why}: amends saga {progress.saga_id} follows it"
@@ -144,26 +69,17 @@ def _operator_action(progress: Progress) -> str | None:
     if again is None or not progress.waits_for:
         return None
     why = f"the undo of {again.name} had no success in {again.tries} tries ({again.detail})"
-    return f"{progress.saga_id}: {why}: {commands(progress.saga_id, again.name, again.verbs)}"
+    return f"{progress.saga_id}: {why}: {_commands(progress, again)}"
 
 
-def commands(saga_id: str, step: str, verbs: Sequence[str]) -> str:
-    """The commands of the operator actions on a step, in a line."""
-    of = f"{saga_id} {shlex.quote(step)}"
-    outcome = "" if "skip" in verbs else " --outcome done|failed"
-    said = {
-        "retry": f"amends retry {of}",
-        "skip": f"amends skip {of} --reason TEXT",
-        "resolve": f"amends resolve {of} --evidence TEXT{outcome}",
-    }
-    return ", or ".join(said[verb] for verb in verbs)
+def _commands(progress: Progress, step: StepProgress) -> str:
+    return ", or ".join(action_commands(progress.saga_id, step.name, step.verbs))
 
 
 def notes(progress: Progress) -> list[str]:
     """The notes of a saga's result for people, a sentence each."""
     found = (progress.result or {}).get("notes")
-    said = [str(note) for note in found] if isinstance(found, list) else []
-    return [_ASKED_BEFORE, *said] if progress.repeated else said
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def _ending(result: Mapping[str, object]) -> str:

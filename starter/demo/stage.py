@@ -14,7 +14,7 @@ from rich.markup import escape
 from ledger.audit.verify import Verified, verify
 from ledger.database import Database
 from ledger.errors import NotFound
-from ledger.read import show
+from ledger.read.sagas import saga, sagas
 from starter.client.client import Amends
 from starter.client.wording import short
 from starter.demo.servers import DemoServers
@@ -51,7 +51,7 @@ class Stage:
 
     async def tell(self, saga_id: str) -> None:
         """Print the events of a saga, in order, and its page in the Web UI."""
-        story = await show.saga(self._database, saga_id)
+        story = await saga(self._database, saga_id)
         for event in story.events:
             when = f"{event.timestamp:%H:%M:%S.%f}"[:-3]
             self._console.print(
@@ -82,15 +82,15 @@ class Stage:
     async def ended(self, saga_id: str) -> dict[str, Any] | None:
         """The recorded result of a saga; None while it is open or unknown."""
         try:
-            return (await show.saga(self._database, saga_id)).saga.result
+            return (await saga(self._database, saga_id)).saga.result
         except NotFound:
             return None
 
     async def newest_saga(self, prefix: str) -> str | None:
         """The newest saga whose name begins with `prefix`; None if there is none."""
-        for saga in await show.sagas(self._database, limit=20):
-            if saga.workflow_id.startswith(prefix):
-                return saga.workflow_id
+        for found in await sagas(self._database, limit=20):
+            if found.workflow_id.startswith(prefix):
+                return found.workflow_id
         return None
 
     async def verified(self) -> Verified:

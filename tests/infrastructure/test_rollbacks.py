@@ -21,6 +21,7 @@ from tests.infrastructure.driver import (
     shapes,
     told,
 )
+from tests.support.public_failures import assert_public
 from workflows.contract.change import RollbackRequest
 from workflows.planning.rollback_planner import plan_rollback
 
@@ -30,6 +31,7 @@ async def cause_of(rollback: Awaitable[Any]) -> ApplicationError:
     with pytest.raises(WorkflowFailureError) as failed:
         await rollback
     assert isinstance(failed.value.cause, ApplicationError)
+    assert_public(failed.value.cause)
     return failed.value.cause
 
 

@@ -18,6 +18,7 @@ from ledger.aggregates import (
 from ledger.aggregates.aggregate import Event
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+LATER_ON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 SAGA = "payment/expenses-2026-11"
 AUTHORIZATION = "10ee584d-4c7b-5f0e-a94c-16c4a3a3d7a1"
 TRANSFER = "ce106094-7a55-5d1c-8f0e-3b1f7c2f9d20"
@@ -97,6 +98,9 @@ SAMPLES: tuple[Event, ...] = (
     saga.SagaLost(run_id="run-1", epoch=2, found="gone", reason="that Temporal burned down"),
     saga.SagaDuplicateReceived(repeat="run-2"),
     saga.SagaReuseRefused(repeat="update-7", input_hash=HASH),
+    saga.SagaWaitStarted(waits_for="approval", waits_on="user", since=NOON, until=LATER_ON),
+    saga.SagaWaitStarted(waits_for="capture", waits_on="agent:expense-bot", since=NOON),
+    saga.SagaWaitEnded(waits_for="approval"),
     saga.SagaCompensating(epoch=2, cause="provider_refused", reason="the account is closed"),
     saga.SagaCompensating(epoch=2, cause="cancelled"),
     saga.SagaCommitRefused(step="settle", epoch=1, current_epoch=2),
@@ -115,6 +119,7 @@ SAMPLES: tuple[Event, ...] = (
     saga_step.StepLeftUnknown(reason="unknown: no answer within 30 s"),
     saga_step.StepAttentionRequested(reason="unknown", epoch=1, tries=9, undoing=False),
     saga_step.StepAttentionRequested(reason="account_closed", epoch=2, tries=5, undoing=True),
+    saga_step.StepUndoDelayed(reason="the bank did not answer reverse", epoch=2, tries=3),
     saga_step.StepRetryRequested(
         reason="the account is open again", epoch=2, tries=5, undoing=True
     ),

@@ -3,7 +3,7 @@
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.schema_check import RECORDED, rules_of
 from ledger.database import open_database
-from ledger.store.event_log import event_log
+from ledger.store.event_log import EVENT_LOG
 from tests.ledger.conftest import Clone
 from tests.ledger.record_rules import text_of
 
@@ -137,4 +137,4 @@ async def test_the_auditor_reads_every_table_and_nothing_else_is_granted(clone: 
     )
     assert (role, privilege) == ("amends_worker", "INSERT")
     assert isinstance(columns, list)
-    assert set(columns) == {c.name for c in event_log.c} - {"position", "xid"}
+    assert set(columns) == set(EVENT_LOG.names) - {"position", "xid"}

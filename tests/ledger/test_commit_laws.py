@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
-from ledger.database import Connection, Database, open_database
+from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable, InputChanged
 from ledger.sagas.orphans import declare_lost
 from ledger.sagas.saga_log import open_saga
@@ -241,11 +241,9 @@ async def test_a_step_of_many_callers_is_done_once_and_of_two_inputs_one_is_refu
 async def traced(clone: Clone, messages: Path) -> AsyncIterator[Database]:
     """One connection; libpq writes down its messages."""
     with messages.open("w") as stream:
-
-        async def configure(connection: Connection) -> None:
-            connection.pgconn.trace(stream.fileno())
-
-        async with open_database(clone.worker, size=1, configure=configure) as database:
+        async with open_database(clone.worker, size=1) as database:
+            async with database.connection() as connection:
+                connection.pgconn.trace(stream.fileno())
             yield database
 
 

@@ -5,7 +5,10 @@ import pytest
 from ledger.aggregates.aggregate import UnknownEvent
 from ledger.database import Database
 from ledger.errors import Ambiguous, LogDamaged, NotFound
-from ledger.read.show import agents, policy, resolve_id, saga, sagas, show
+from ledger.read.agents import agents
+from ledger.read.names import resolve_id
+from ledger.read.sagas import saga, sagas
+from ledger.read.show import policy, show
 from ledger.sagas.saga_log import close_saga
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (

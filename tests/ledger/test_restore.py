@@ -15,7 +15,7 @@ from ledger.audit.verify import verify
 from ledger.database import Database, open_database
 from ledger.errors import StateRefused
 from ledger.migrations import upgrade as migrate
-from ledger.read.global_order import START, Token, record_incarnation
+from ledger.read.global_order import START, Token
 from ledger.read.log import LoggedEvent, Wanted, log
 from ledger.read.subscription import Follower
 from tests.ledger.conftest import Clone
@@ -91,7 +91,7 @@ async def test_a_restored_ledger_goes_on_and_its_readers_with_it(restored: Resto
     """One story, since a dump and restore takes its time."""
     async with open_database(restored.auditor, size=2) as auditor:
         await _check_before_it_is_recorded(auditor, restored.before)
-        async with open_database(restored.worker, configure=record_incarnation) as worker:
+        async with open_database(restored.worker, writes=True) as worker:
             await revoke(worker)
             await asyncio.gather(*(register(worker, f"new-bot-{number}") for number in range(6)))
         everything = await log(auditor, limit=99)
@@ -133,7 +133,7 @@ async def _check_pages(database: Database, everything: list[LoggedEvent]) -> Non
 
 async def record(ledger: Database) -> None:
     async with ledger.connection() as connection:
-        await record_incarnation(connection)
+        await connection.execute("SELECT ledger.record_incarnation()")
 
 
 async def test_only_what_was_restored_elsewhere_begins_a_new_incarnation_and_they_are_only_added(

@@ -146,6 +146,40 @@ async def test_finds_each_change_and_nothing_else(clone: Clone) -> None:
             await connection.rollback()
 
 
+# As a database administrator tunes a server: nothing of it is true or false.
+TUNING = (
+    "ALTER TABLE ledger.agents SET (fillfactor = 80, parallel_workers = 2)",
+    "ALTER TABLE ledger.{last} SET (autovacuum_vacuum_scale_factor = 0.01, "
+    "toast.autovacuum_enabled = off)",
+    "ALTER TABLE ledger.event_log ALTER aggregate SET STATISTICS 1000, "
+    "ALTER payload SET COMPRESSION pglz",
+    "ALTER TABLE ledger.agents ALTER agent_id SET (n_distinct = -1), "
+    "ALTER agent_id SET STORAGE EXTERNAL",
+    "ALTER INDEX ledger.agents_pkey SET (fillfactor = 70)",
+    "ALTER INDEX ledger.sagas_aggregate_id SET (deduplicate_items = off)",
+    "CREATE STATISTICS ledger.together ON kind, state FROM ledger.sagas",
+    "ALTER TABLE ledger.sagas CLUSTER ON sagas_pkey",
+    "CREATE INDEX mine ON ledger.agents (agent_id)",
+    "REINDEX TABLE ledger.agents",
+    "ANALYZE ledger.agents",
+)
+
+
+async def test_tuning_is_no_finding(clone: Clone) -> None:
+    [(last,)] = await clone.fetch(
+        "SELECT max(relname)::text FROM pg_class WHERE relname ~ '^event_log_\\d+_\\d+$'"
+    )
+    await clone.execute(clone.owner, *(each.replace("{last}", str(last)) for each in TUNING))
+    assert (await clone.verify()).findings == []
+    # What REINDEX CONCURRENTLY leaves when it was ended in the middle.
+    unfinished = "CREATE UNIQUE INDEX sagas_pkey_ccnew ON ledger.sagas (kind, operation_id)"
+    await clone.execute(clone.owner, unfinished)
+    assert _told((await clone.verify()).findings) == {"index ledger.sagas_pkey_ccnew of sagas"}
+    invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = {}::regclass"
+    await clone.execute(clone.superuser, invalid.format("'ledger.sagas_pkey_ccnew'"))
+    assert (await clone.verify()).findings == []
+
+
 async def test_finds_what_holds_for_all_sessions_and_goes_on_without_a_dropped_table(
     clone: Clone,
 ) -> None:

@@ -337,6 +337,11 @@ class TestOutOfReach:
             await locked_out.read(ROLE, "shop-app", RoleSpec())
         assert "wr0ng" not in str(outage.value)
 
+    async def test_an_option_that_the_server_refuses_is_named(self, target_url: str) -> None:
+        strange = PostgresProvider(make_conninfo(target_url, options="-c no_such=1"))
+        with pytest.raises(ProviderUnavailable, match="no_such"):
+            await strange.read(ROLE, "shop-app", RoleSpec())
+
     def test_a_url_that_is_none_is_refused_without_showing_it(self) -> None:
         with pytest.raises(ValueError, match="not a PostgreSQL URL") as refusal:
             PostgresProvider("postgresql://nobody:s3cret@[::1/postgres")

@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from temporalio.client import WorkflowFailureError
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from tests.sagas.conftest import SWEEP_QUEUE, Inject, NewAgent
 from tests.sagas.sweeping import Sweeper
@@ -22,6 +23,7 @@ from tests.support.driver import (
 )
 from tests.support.probe import Probe
 from tests.support.until import until
+from workflows.contract.kinds import repeat_id
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,16 @@ async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
     return await stage.ended(handle)
 
 
+@scenario
+async def payment_whose_undo_is_delayed(stage: Stage) -> Handle:
+    request = await stage.payment(45_000)
+    await stage.inject(request, "timeout_before", operation="reverse", remaining=1_000)
+    handle = await _cancelled(stage, request)
+    await until(lambda: stage.probe.has_told(request, "StepUndoDelayed"))
+    await stage.probe.heal(request)
+    return await stage.ended(handle)
+
+
 async def _cancelled(stage: Stage, request: Json) -> Handle:
     await stage.inject(request, "slow_after", delay_ms=300)
     handle = await stage.driver.start(request)
@@ -200,6 +212,27 @@ async def payment_under_a_used_id(stage: Stage) -> Handle:
     request = await stage.payment(45_000)
     await stage.driver.run(request)
     return await stage.play({**request, "description": "another"})
+
+
+@scenario
+async def payment_answered_from_its_record(stage: Stage) -> Handle:
+    request = await stage.payment(45_000)
+    await stage.driver.run(request)
+    repeat = repeat_id(saga_of(request), new_id("again"))
+    return await stage.ended(await stage.driver.start(request, id=repeat))
+
+
+@scenario
+async def payment_refused_under_a_used_id(stage: Stage) -> Handle:
+    return await payment_under_a_used_id(stage)
+
+
+@scenario
+async def payment_with_a_submit_that_differs(stage: Stage) -> Handle:
+    request = await stage.payment(45_000)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await stage.driver.start_with(request, "submit", {**request, "description": "another"})
+    return await stage.ended(stage.driver.handle(request))
 
 
 @scenario

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 from temporalio.client import Client
 
 from activities.adapters.mock import MockBank
@@ -49,6 +50,7 @@ class Done:
 
 
 Command = Callable[..., Awaitable[Done]]
+Heal = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +130,19 @@ async def bank(settings: dict[str, str], working: None) -> AsyncIterator[MockBan
     """The bank's own counter: for its faults."""
     async with MockBank(settings["AMENDS_MOCK_BANK_URL"]) as bank:
         yield bank
+
+
+@pytest.fixture
+def heal(settings: dict[str, str]) -> Heal:
+    """`await heal(saga_id)`: the bank makes no mistakes any more with this payment."""
+
+    async def heal(saga_id: str) -> None:
+        url = settings["AMENDS_MOCK_BANK_URL"]
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            healed = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s"
+            await connection.execute(healed, (saga_id,))
+
+    return heal
 
 
 @pytest.fixture

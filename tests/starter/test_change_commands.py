@@ -44,7 +44,10 @@ async def test_what_a_plan_shows_is_what_apply_does_once_and_rollback_takes_back
     applied = await command("apply", change, "--json")
     assert (applied.status, applied.json["state"]) == (0, "applied")
     again = await command("apply", change, "--json")
-    assert (again.status, again.json) == (0, applied.json)
+    assert again.status == 0
+    now = again.json["now"]
+    assert again.json == {"done_now": False, **applied.json, "now": now}
+    assert _actions(now) == [("none", app), ("none", db)]
     assert (await command("apply", change | {"absent": ["nothing"]})).status == 2
     assert _actions((await command("plan", change, "--json")).json) == [("none", app), ("none", db)]
     held = await command("resources", "--environment", name, "--kind", "postgres.role", "--json")
@@ -59,6 +62,70 @@ async def test_what_a_plan_shows_is_what_apply_does_once_and_rollback_takes_back
     assert (rolled.status, rolled.json["state"]) == (0, "applied")
     assert rolled.json["saga_id"].startswith("rollback/")
     assert _actions((await command("plan", change, "--json")).json)[0][0] == "create"
+
+
+async def test_a_file_without_an_operation_id_is_applied_anew_each_time(
+    command: Command, change: Change
+) -> None:
+    name, app = change["operation_id"], f"{change['operation_id']}-app"
+    file = {field: value for field, value in change.items() if field != "operation_id"}
+    first = await command("apply", file, "--json")
+    assert (first.status, first.json["state"]) == (0, "applied")
+    same = await command("apply", file)
+    assert same.status == 0
+    assert same.out.startswith(f"nothing was done now: {name} is as the file says")
+    made = first.json["saga_id"].removeprefix("change/")
+    assert (await command("rollback", "--to", f"before:{made}", "--environment", name)).status == 0
+    again = await command("apply", file, "--json")
+    assert (again.status, again.json["state"]) == (0, "applied")
+    assert again.json["saga_id"] != first.json["saga_id"]
+    held = await command("resources", "--environment", name, "--kind", "postgres.role", "--json")
+    assert [it["name"] for it in held.json] == [app]
+
+
+async def test_a_change_that_was_applied_and_rolled_back_is_told_to_be_undone_and_ends_with_1(
+    command: Command, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = change["operation_id"]
+    file = {field: value for field, value in change.items() if field != "operation_id"}
+    by_option = ("--operation-id", name)
+    assert (await command("apply", file, *by_option)).status == 0
+    back = ("rollback", "--to", f"before:{name}", "--environment", name)
+    undone = (*back, "--operation-id", f"{name}-back")
+    assert (await command(*undone)).status == 0
+    for asked in ((change,), (file, *by_option)):
+        again = await command("apply", *asked)
+        assert again.status == 1
+        told = again.out.splitlines()
+        assert told[0] == (
+            f"nothing was done now: change/{name} was applied before, and {name} is not as the "
+            f"file says"
+        )
+        assert f"create\t{name}-app\tpostgres.role" in again.out
+        assert told[-1].endswith("apply the file under another operation id, or under none")
+    rolled = await command(*undone)
+    assert (rolled.status, rolled.out.splitlines()[0]) == (
+        0,
+        f"nothing was done now: rollback/{name}-back was applied before, and {name} is as at "
+        f"before:{name}",
+    )
+    assert (await command("apply", file)).status == 0
+    rolled = await command(*undone, "--json")
+    assert (rolled.status, rolled.json["done_now"]) == (1, False)
+    assert ("delete", f"{name}-app") in _actions(rolled.json["now"])
+    monkeypatch.delenv("AMENDS_AUDIT_URL")
+    unread = await command("apply", change)
+    assert (unread.status, "set AMENDS_AUDIT_URL" in unread.out) == (1, True)
+
+
+async def test_a_repeat_of_a_refused_change_says_that_nothing_was_done(
+    command: Command, change: Change
+) -> None:
+    refused = ("rollback", "--to", "before:nothing", "--operation-id", change["operation_id"])
+    assert (await command(*refused)).status == 1
+    again = await command(*refused)
+    assert again.status == 1
+    assert again.out.startswith("nothing was done now: ")
 
 
 async def test_a_plan_shows_what_an_update_changes_as_the_file_has_it(
@@ -156,7 +223,7 @@ async def test_a_schedule_is_seen_paused_resumed_and_deleted(
     assert "wait" in paused["note"]
     assert (await command("schedule", "resume", name)).status == 0
     resumed = await _listed(command, name, lambda each: not each["paused"])
-    assert resumed["note"] == f"Bring {shop} back to before:{shop}, asked by user:ana"
+    assert resumed["note"] == f"rollback of {shop} to before:{shop}, asked by user:ana"
     assert resumed["next_run"] is not None
     assert (await command("schedule", "delete", name)).status == 0
     gone = await command("schedule", "delete", name)

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from activities import transfers
 from activities.adapters.mock import Fault, MockBank
@@ -27,19 +26,6 @@ def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     # Read anew by each run in its sandbox.
     monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
     monkeypatch.setattr(transfers, "UNDO_TRIES", 1)
-
-
-@pytest.fixture
-def heal(settings: dict[str, str]) -> Heal:
-    """`await heal(saga_id)`: the bank makes no mistakes any more with this payment."""
-
-    async def heal(saga_id: str) -> None:
-        url = settings["AMENDS_MOCK_BANK_URL"]
-        async with await AsyncConnection.connect(url, autocommit=True) as connection:
-            healed = "UPDATE mock_bank.faults SET remaining = 0 WHERE key = %s"
-            await connection.execute(healed, (saga_id,))
-
-    return heal
 
 
 @pytest.fixture
@@ -95,15 +81,18 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
     stuck = await command("pay", request, "--json")
     assert (stuck.status, stuck.json["state"]) == (4, "needs_attention")
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:9")
-    listed = await command("sagas", "--needs-attention", "--json")
+    listed = await command("waiting", "--json")
     assert listed.status == 0
     (found,) = [each for each in listed.json if each["saga_id"] == saga_id]
     assert found["since"]
-    assert (found["step"], found["undoing"]) == (STEP, False)
-    assert found["reason"] == "the bank did not answer find"
-    assert found["verbs"] == ["retry", "resolve"]
-    lines = (await command("sagas", "--needs-attention")).out.splitlines()
-    (line,) = [line for line in lines if line.startswith(saga_id)]
+    assert (found["waits_for"], found["undoing"]) == (STEP, False)
+    assert found["why"] == "the bank did not answer find"
+    assert [said(each, shlex.split(each)[1])[0] for each in found["commands"]] == [
+        "retry",
+        "resolve",
+    ]
+    lines = (await command("waiting")).out.splitlines()
+    (line,) = [line for line in lines if f"amends retry {saga_id} " in line]
     told = await command("saga", saga_id)
     assert f"{saga_id}: {STEP} needs an operator" in told.out.splitlines()[0]
     monkeypatch.setenv("TEMPORAL_ADDRESS", settings["TEMPORAL_ADDRESS"])
@@ -111,7 +100,7 @@ async def test_the_ledger_lists_what_waits_for_a_person_while_temporal_is_away(
     retried = await command(*said(line, "retry"), "--as", "ana", "--reason", "the bank is back")
     assert retried.status == 0
     assert (await command("pay", request)).status == 0
-    assert saga_id not in (await command("sagas", "--needs-attention")).out
+    assert saga_id not in (await command("waiting")).out
 
 
 async def test_a_cancel_whose_undo_is_tried_for_long_says_so_and_does_not_wait(

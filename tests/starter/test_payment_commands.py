@@ -25,9 +25,7 @@ async def test_a_payment_within_the_policy_is_captured_once_and_repeats_give_its
     assert end.startswith(f"{saga_id}: captured as TRF-")
     # Who asks and why go to the metadata and change no request.
     again = await command("pay", request, "--as", "ana", "--reason", "month's end")
-    note = (
-        "note: the request was submitted before: this is its first answer, and nothing was done now"
-    )
+    note = "nothing was done now: the request was submitted before, and this is its first answer"
     assert (again.status, again.out) == (0, f"{note}\n{end}\n")
     log = (await command("log", request["operation_id"], "--json")).json
     assert log[0]["metadata"]["context"]["ip"] == "203.0.113.7"

@@ -211,11 +211,14 @@ def test_a_group_alone_prints_its_help_and_no_sentence_of_it_is_cut(
     ("commands", "told"),
     [
         (
-            "approve payment/x, cancel x, agent register bot --user u, schedule list, "
+            "capture payment/x, cancel x, agent register bot --user u, schedule list, "
             "rollback --to before:x --at PT1H",
             "Temporal at 127.0.0.1:1 can't be reached: run amends up",
         ),
-        ("sagas, saga x, log, show x, verify, agent list", "AMENDS_AUDIT_URL is not set"),
+        (
+            "sagas, saga x, log, show x, verify, agent list, waiting, approve x",
+            "AMENDS_AUDIT_URL is not set",
+        ),
         ("env", "no amends up runs in this folder"),
     ],
 )
@@ -253,7 +256,10 @@ def test_a_full_disk_is_one_line() -> None:
 
 def _commands(group: click.Group) -> list[tuple[str, click.Command]]:
     found = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             found += [(f"{name} {below}", each) for below, each in _commands(command)]
         else:

@@ -1,17 +1,20 @@
 """Sagas in words."""
 
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
 
-from ledger.aggregates.money import Money
+from ledger.aggregates.money import Money, money_text
 from starter.cli.live import LiveTable
-from starter.client.advice import advice_on
-from starter.client.wording import details, money_text, standing, summary
+from starter.client.advice import ADVICE, advice_on
+from starter.client.wording import standing, summary
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Progress, StepProgress
-from workflows.engine.live_details import page
+from workflows.contract.progress import Progress, StepProgress, Wait
+from workflows.contract.reasons import REASONS
+from workflows.engine.decisions import SYSTEM
+from workflows.engine.live_details import cause_in_words, page
 from workflows.planning.plan import Refusal
 
 SECRETS = ("2850590940090418135201", "building expenses", "203.0.113.7")
@@ -35,30 +38,36 @@ PAYMENT = PaymentRequest.model_validate(
         (1_234, "JPY", "1,234 JPY"),
         (1_234, "KWD", "1.234 KWD"),
         (1_000_000_000_000, "ARS", "10,000,000,000.00 ARS"),
+        # A currency of old, which this version of the list does not have any more.
+        (1_234, "XYZ", "1,234 minor units of XYZ"),
     ],
 )
 def test_an_amount_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:
-    assert money_text(Money(minor=minor, currency=currency)) == text
+    assert money_text(Money.model_construct(minor=minor, currency=currency)) == text
 
 
 def test_what_the_web_ui_shows_of_a_payment_is_not_personal() -> None:
-    assert summary(PAYMENT) == "45,000.00 ARS for expense-bot"
-    shown = summary(PAYMENT) + details(PAYMENT)
+    assert summary(PAYMENT) == "payment of 45,000.00 ARS for agent expense-bot"
+    progress = Progress(saga_id="payment/x", kind="payment", state="running")
+    shown = page(progress, PAYMENT.about())
     assert not [secret for secret in SECRETS if secret in shown]
 
 
-def test_summary_and_details_of_the_largest_change_fit_into_temporals_limits() -> None:
+def test_summary_and_page_of_the_largest_change_fit_into_temporals_limits() -> None:
     many = [Resource(name=f"{n:064}", kind="postgres." + "x" * 60) for n in range(200)]
     request = ChangeRequest(operation_id="x" * 64, actor="user:u", present=many)
+    steps = [StepProgress(name=f"create {each.name}", state="done") for each in many]
+    progress = Progress(saga_id=f"change/{'x' * 64}", kind="change", state="running", steps=steps)
+    shown = page(progress, request.about())
     assert len(summary(request).encode()) <= 400
-    assert len(details(request).encode()) <= 20_000
-    assert "and 100 more" in details(request)
+    assert len(shown.encode()) <= 32_768
+    assert "and 150 more" in shown
+    assert f"200. **create {many[-1].name}** ✅ done" in shown
 
 
 def test_a_rollback_says_what_it_goes_back_to() -> None:
     request = RollbackRequest(to="before:shop-42", actor="user:u", resources=["shop-db"])
-    assert summary(request) == "dev back to before:shop-42"
-    assert "only `shop-db`" in details(request)
+    assert request.about() == ["rollback of dev to before:shop-42", "only shop-db"]
 
 
 def stuck(state: str, step_state: str, *verbs: str) -> dict[str, object]:
@@ -134,4 +143,42 @@ def test_every_state_of_a_step_is_drawn_on_a_terminal_and_on_the_page(
         table.tell(progress)
     drawn = capsys.readouterr().out
     assert [state for state in states if f"step {state} " not in drawn] == []
-    assert page(progress).count("3 tries") == len(states)
+    assert page(progress, ["a payment"]).count("3 tries") == len(states)
+
+
+def test_every_reason_that_has_advice_and_no_note_of_its_plan_is_told_in_words() -> None:
+    of_plans = {*get_args(Refusal.model_fields["reason"].annotation)}
+    told_by_a_note = {"claimed", "plan_outdated", "irreversible", "not_managed"}
+    assert {*ADVICE} - of_plans - told_by_a_note <= {*REASONS}
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "actor", "words"),
+    [
+        ("provider_refused", None, SYSTEM, "the bank refused the payment (provider_refused)"),
+        ("cancelled", "no", "user:ana", "the saga was cancelled by user:ana: no (cancelled)"),
+        ("claimed", "db: another saga changes it", SYSTEM, "db: another saga changes it (claimed)"),
+        ("something_new", None, SYSTEM, "something_new"),
+    ],
+)
+def test_the_cause_of_a_compensation_is_told_in_words(
+    cause: str, reason: str | None, actor: str, words: str
+) -> None:
+    assert cause_in_words(cause, reason, actor) == words
+
+
+@pytest.mark.parametrize("undoing", [False, True])
+@pytest.mark.parametrize("state", get_args(Wait.model_fields["state"].annotation))
+def test_every_wait_is_told_on_the_page_with_times_and_commands_that_can_be_copied(
+    state: str, undoing: bool
+) -> None:
+    when = datetime(2026, 11, 30, 7, 28, 15, tzinfo=UTC)
+    command = "amends resolve payment/x 'execute transfer' --evidence TEXT --outcome done|failed"
+    told = {"waits_for": "execute transfer", "state": state, "whom": "user", "since": when}
+    more = {"undoing": undoing, "tries": 3, "why": "a|b --c", "commands": [command]}
+    wait = Wait.model_validate({**told, **more})
+    progress = Progress(saga_id="payment/x", kind="payment", state="running", waits=[wait])
+    shown = page(progress, ["a payment"])
+    assert ("the undo of **execute transfer**" in shown) == undoing
+    assert "since 2026-11-30 07:28:15 UTC: a|b \\-\\-c" in shown
+    assert f"- `{command}`" in shown

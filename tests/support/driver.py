@@ -20,8 +20,8 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
+from tests.support.public_failures import assert_public
 from tests.support.until import DEADLINE_S, until
-from workflows.engine.workflow import SUBMITTED_BY
 
 Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
@@ -128,6 +128,7 @@ async def refused(update: Awaitable[Any]) -> ApplicationError:
     with pytest.raises(WorkflowUpdateFailedError) as failed:
         await update
     assert isinstance(failed.value.cause, ApplicationError)
+    assert_public(failed.value.cause)
     return failed.value.cause
 
 
@@ -159,7 +160,10 @@ class Driver:
 
     async def submit(self, request: Json, **options: Any) -> Json:
         """Update-with-start, as the SDK does; returns the progress once the decision is known."""
-        attempt = uuid4().hex
+        return await self.start_with(request, "submit", request, **options)
+
+    async def start_with(self, request: Json, update: str, argument: Any, **options: Any) -> Json:
+        """Update-with-start: the answer of an update that is sent with the start."""
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             KINDS[kind_of(request)],
             request,
@@ -167,12 +171,11 @@ class Driver:
                 "id": saga_of(request),
                 "task_queue": self.queue,
                 "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-                "memo": {SUBMITTED_BY: attempt},
                 **options,
             },
         )
         progress: Json = await self.client.execute_update_with_start_workflow(
-            "submit", request, start_workflow_operation=start, id=attempt
+            update, argument, start_workflow_operation=start
         )
         return progress
 
@@ -224,4 +227,5 @@ class Driver:
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
         assert isinstance(failed.value.cause, ApplicationError)
+        assert_public(failed.value.cause)
         return failed.value.cause

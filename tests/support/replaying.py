@@ -10,6 +10,7 @@ from temporalio.workflow import NondeterminismError
 
 from worker.sandbox import runner
 from workflows.contract.admission import DATA_CONVERTER
+from workflows.engine.inbound import Inbound
 from workflows.kinds import SAGAS
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
@@ -28,6 +29,7 @@ def replayer(workflow_sandbox: str = "on") -> Replayer:
         workflows=[*SAGAS, RecoverySaga, SweepWorkflow],
         workflow_runner=runner(workflow_sandbox),
         data_converter=DATA_CONVERTER,
+        interceptors=[Inbound({})],
     )
 
 

@@ -28,6 +28,9 @@ class TrialRequest(Input):
     then_undo: bool = True
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
+    def about(self) -> list[str]:
+        return [f"trial of {len(self.trial)} steps"]
+
 
 class TrialResult(Input):
     state: Literal["run", "compensated"]

@@ -2,9 +2,13 @@
 doubles."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, sql
+
+from ledger.session import connect, setting_behind
+from worker.embedded.errors import EmbeddedError
 
 LEDGER_DATABASE = "amends"
 MOCK_BANK_DATABASE = "mock_bank"
@@ -13,10 +17,23 @@ _MOCK_BANK_ROLE = "mock_bank"
 PROVISIONER = "amends_provisioner"
 
 
+async def _connect(superuser_url: str) -> AsyncConnection[Any]:
+    # These servers are ours alone: what PGOPTIONS asks for is for others.
+    try:
+        return await connect(superuser_url, autocommit=True, options="")
+    except psycopg.OperationalError as error:
+        if (setting := setting_behind(error)) is None:
+            raise
+        raise EmbeddedError(
+            f"PostgreSQL refuses the setting {setting} of this environment: correct PGTZ, "
+            "PGDATESTYLE or PGCLIENTENCODING"
+        ) from None
+
+
 async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
     """Create the three roles of the ledger, the mock bank's role, and a database for each of the
     two."""
-    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+    async with await _connect(superuser_url) as connection:
         for role in (*_LEDGER_ROLES, _MOCK_BANK_ROLE):
             await _create_role(connection, role, passwords[role])
         await _create_database(connection, LEDGER_DATABASE, "amends_owner", _LEDGER_ROLES)
@@ -26,7 +43,7 @@ async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
 async def create_target(superuser_url: str, passwords: Mapping[str, str]) -> None:
     """Create the provisioner: it makes roles and databases on the target server, and owns no
     data."""
-    async with await AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+    async with await _connect(superuser_url) as connection:
         await _create_role(connection, PROVISIONER, passwords[PROVISIONER])
         # With CREATEROLE alone it could create a role but not a database that the role owns.
         for statement in (
@@ -36,7 +53,7 @@ async def create_target(superuser_url: str, passwords: Mapping[str, str]) -> Non
             await connection.execute(sql.SQL(statement).format(sql.Identifier(PROVISIONER)))
 
 
-async def _create_role(connection: AsyncConnection, role: str, password: str) -> None:
+async def _create_role(connection: AsyncConnection[Any], role: str, password: str) -> None:
     found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
     if await found.fetchone() is None:
         # Hashed here, so that the password itself can't come into the server's log.
@@ -51,7 +68,7 @@ async def _create_role(connection: AsyncConnection, role: str, password: str) ->
 
 
 async def _create_database(
-    connection: AsyncConnection, database: str, owner: str, users: tuple[str, ...]
+    connection: AsyncConnection[Any], database: str, owner: str, users: tuple[str, ...]
 ) -> None:
     name = sql.Identifier(database)
     found = await connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
@@ -68,7 +85,7 @@ async def _create_database(
 
 async def clone_database(superuser_url: str, template: str, name: str, owner: str) -> None:
     """Clone the database `template`, on which no connection may be open."""
-    async with await psycopg.AsyncConnection.connect(superuser_url, autocommit=True) as connection:
+    async with await _connect(superuser_url) as connection:
         await connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
                 sql.Identifier(name), sql.Identifier(template), sql.Identifier(owner)

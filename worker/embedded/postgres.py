@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
+from ledger.session import setting_behind
 from worker.embedded import child, system_user
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.folder import DataFolder, write_private
@@ -166,9 +167,12 @@ class Cluster(Server):
     async def answers(self) -> bool:
         """Whether PostgreSQL accepts connections."""
         try:
-            connection = await psycopg.AsyncConnection.connect(self.url(), connect_timeout=5)
-        except psycopg.OperationalError:
-            return False
+            connection = await psycopg.AsyncConnection.connect(
+                self.url(), connect_timeout=5, options=""
+            )
+        except psycopg.OperationalError as error:
+            # Who refuses a setting of the environment is there.
+            return setting_behind(error) is not None
         await connection.close()
         return True
 

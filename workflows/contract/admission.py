@@ -10,9 +10,11 @@ from typing import Any, Protocol, Self, TypeVar
 import pydantic
 import pydantic_core
 from pydantic import JsonValue
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter
+from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
 
 from activities.errors import invalid_input, problems_of
 
@@ -38,6 +40,10 @@ class SagaRequest(Protocol):
     def metadata(self) -> dict[str, JsonValue]:
         """The context of the caller."""
 
+    def about(self) -> list[str]:
+        """What is asked for, in lines for people, without personal data: Temporal keeps and shows
+        them. The first line alone says what it is."""
+
     def fingerprint(self) -> str:
         """The digest that tells two requests apart."""
 
@@ -54,22 +60,46 @@ class AdmissionConverter(PydanticPayloadConverter):
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
-        """Decode the arguments. Raises `InvalidInput` without their values."""
+        """Decode the arguments. Raises `InvalidInput` without their values; arguments that `admit`
+        looks at are left to it, since a handler can put its refusal into the history."""
         try:
             return super().from_payloads(payloads, type_hints)
-        except pydantic.ValidationError as error:
-            raise invalid_input(problems_of(error)) from None
-        except Exception:  # noqa: BLE001 - whatever the decoder says, it may quote the value
-            raise invalid_input([("input", "not readable as JSON")]) from None
+        except Exception as error:  # noqa: BLE001 - whatever the decoder says, it may quote the value
+            if type_hints is None and workflow.in_workflow():
+                return [UNREADABLE]
+            if isinstance(error, pydantic.ValidationError):
+                raise invalid_input(problems_of(error)) from None
+            raise invalid_input(_NOT_JSON) from None
 
 
-DATA_CONVERTER = DataConverter(payload_converter_class=AdmissionConverter)
+class PublicFailures(DefaultFailureConverter):
+    """Leaves the cause and the traceback out of a failure that is an answer, and not a defect: they
+    say how we work, and other SDKs can't read a local activity's."""
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        """Encode an error as the SDK does, an answer without its cause and its traceback."""
+        super().to_failure(exception, payload_converter, failure)
+        if failure.application_failure_info.non_retryable:
+            failure.ClearField("cause")
+            failure.ClearField("stack_trace")
+
+
+DATA_CONVERTER = DataConverter(
+    payload_converter_class=AdmissionConverter, failure_converter_class=PublicFailures
+)
+# In place of arguments that are not JSON.
+UNREADABLE = object()
+_NOT_JSON = [("input", "not readable as JSON")]
 
 
 def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
     """Validate the one argument as a `model`. Raises ApplicationError `InvalidInput`."""
     if len(raw) != 1:
         raise invalid_input([("input", f"one JSON object is needed, not {len(raw)} arguments")])
+    if raw[0] is UNREADABLE:
+        raise invalid_input(_NOT_JSON)
     if not isinstance(raw[0], dict):
         raise invalid_input([("input", "a JSON object is needed")])
     text = pydantic_core.to_json(raw[0], inf_nan_mode="constants")

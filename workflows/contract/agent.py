@@ -8,7 +8,7 @@ from pydantic import (
     model_validator,
 )
 
-from ledger.aggregates.money import CurrencyCode
+from ledger.aggregates.money import CurrencyCode, amount_text
 from ledger.aggregates.time_zones import ZONES
 from workflows.contract.fields import Input, Limit, Line, Metadata, Name, OperationId, User
 
@@ -29,6 +29,10 @@ class AgentRequest(Input):
         if self.action == "register" and self.user is None:
             raise ValueError("user is needed to register an agent")
         return self
+
+    def about(self) -> list[str]:
+        """What is asked for, for people."""
+        return [f"{self.action} agent {self.agent_id}"]
 
 
 AgentEnd = Literal["registered", "revoked"]
@@ -61,6 +65,19 @@ class PolicyRequest(Input):
     actor: User
     reason: Line | None = None
     metadata: Metadata = Field(default_factory=dict)
+
+    def about(self) -> list[str]:
+        """What is asked for, for people: the agent and its limits."""
+        at_once, daily, above = (
+            amount_text(minor, self.currency)
+            for minor in (
+                self.max_per_transaction_minor,
+                self.daily_limit_minor,
+                self.approval_threshold_minor,
+            )
+        )
+        first = f"policy of agent {self.agent_id}: at most {at_once} at once"
+        return [first, f"daily limit: {daily}", f"a person approves above: {above}"]
 
 
 class PolicyResult(Input):

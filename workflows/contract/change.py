@@ -46,6 +46,13 @@ class ChangeRequest(Input):
     allow_irreversible: bool = False
     metadata: Metadata = Field(default_factory=dict)
 
+    def about(self) -> list[str]:
+        """What is asked for, for people: the resources of the change."""
+        counts = f"{len(self.present)} present, {len(self.absent)} absent"
+        present = (f"{resource.name} ({resource.kind}) present" for resource in self.present)
+        absent = (f"{name} absent" for name in self.absent)
+        return [f"change of {self.environment}: {counts}", *present, *absent]
+
 
 class RollbackRequest(Input):
     """Input of `RollbackSaga`: bring resources back to their state at the point `to`.
@@ -74,6 +81,11 @@ class RollbackRequest(Input):
         ):
             raise ValueError("before:CHANGE, a position, or an ISO 8601 time with a zone is needed")
         return to
+
+    def about(self) -> list[str]:
+        """What is asked for, for people: the point, and the resources where only some are named."""
+        only = (f"only {name}" for name in self.resources or [])
+        return [f"rollback of {self.environment} to {self.to}", *only]
 
 
 ChangeAction = Literal["create", "update", "replace", "delete"]

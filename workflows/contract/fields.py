@@ -14,12 +14,14 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainSerializer,
     StrictInt,
 )
 
 from ledger.aggregates.money import MAX_MINOR
 from ledger.aggregates.saga_step import StepReport
 from ledger.store.canonical_json import canonical, digest
+from ledger.times import duration_text, parse_duration
 
 # Caller's context goes to every event of the saga, so it stays small.
 MAX_METADATA_BYTES = 2_048
@@ -35,9 +37,9 @@ def _plain_text(text: str) -> str:
 def _iso_duration(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str) or not value.startswith("P"):
+    if not isinstance(value, str):
         raise ValueError("an ISO 8601 duration such as PT10M or P1D is needed")
-    return value
+    return parse_duration(value)
 
 
 def _small_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -81,6 +83,8 @@ Line = Annotated[str, Field(max_length=200), AfterValidator(_plain_text)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small_json)]
 Duration = Annotated[
     timedelta,
+    # pydantic itself writes 366 days as P1Y1D, which has no fixed length.
+    PlainSerializer(duration_text, return_type=str, when_used="json"),
     BeforeValidator(_iso_duration),
     Field(gt=timedelta(0), le=timedelta(days=366)),
 ]

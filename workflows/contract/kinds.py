@@ -89,6 +89,21 @@ KINDS = (PAYMENT, AGENT, POLICY, CHANGE, ROLLBACK)
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 
+_REPEAT = "repeat/"
+
+
+def repeat_id(saga_id: str, attempt: str) -> str:
+    """The workflow id of a run that answers a repeat of an ended saga from its record."""
+    return f"{_REPEAT}{saga_id}/{attempt}"
+
+
+def saga_of_run(workflow_id: str) -> str:
+    """The saga that a run is about: its workflow id or, of a repeat, the one in it."""
+    if not workflow_id.startswith(_REPEAT):
+        return workflow_id
+    return workflow_id.removeprefix(_REPEAT).rpartition("/")[0]
+
+
 def kind_named(saga_id: str) -> SagaKind | None:
     """The kind that the name of a saga begins with; None for one that this version does not
     know."""

@@ -9,7 +9,7 @@ from pydantic import (
 )
 
 from activities.adapters.cbu import check_cbu
-from ledger.aggregates.money import Money
+from ledger.aggregates.money import Money, money_text
 from workflows.contract.fields import Duration, Input, Line, Metadata, Name, OperationId, Reports
 
 
@@ -39,6 +39,11 @@ class PaymentRequest(Input):
     def actor(self) -> str:
         """The actor that asks: the agent."""
         return f"agent:{self.agent_id}"
+
+    def about(self) -> list[str]:
+        """What is asked for, for people: amount and agent, never payee and description."""
+        amount = f"payment of {money_text(self.amount)} for agent {self.agent_id}"
+        return [amount, *(["captured by its agent"] if self.capture == "manual" else [])]
 
 
 PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "compensated"]

@@ -1,5 +1,8 @@
 """The answer of the query `progress` and of the updates."""
 
+import re
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from pydantic import (
@@ -10,15 +13,13 @@ from pydantic import (
 from workflows.contract.fields import Input
 from workflows.contract.updates import Verb
 
-# What a saga waits for whose run is paused in Temporal.
-UNPAUSE = "unpause in Temporal"
-
 
 class StepProgress(Input):
     """One step as `progress` shows it.
 
     `unknown`: its outcome is in doubt, and it is to be undone. `tries` had no success
     so far, or are those it took; `verbs` are the updates that it takes from an operator now.
+    `since` when it has been in that state; `until` then an operator is asked.
     """
 
     name: str
@@ -37,14 +38,128 @@ class StepProgress(Input):
     detail: str | None = None
     tries: int = 0
     verbs: list[Verb] = Field(default_factory=list)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+# Any person; the word of the ledger.
+ANY_USER = "user"
+
+
+class Wait(Input):
+    """One thing that a saga waits for, in the words of the search attributes: `state` is that of
+    `SagaState` (or `orphaned`: no run carries the saga; `paused` in Temporal; `schedule`),
+    `waits_for` that of `SagaStep`.
+
+    `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
+    an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
+    the exact next commands.
+    """
+
+    waits_for: str
+    state: Literal[
+        "running",
+        "resolving",
+        "needs_attention",
+        "compensating",
+        "orphaned",
+        "paused",
+        "schedule",
+    ]
+    whom: str
+    since: datetime | None = None
+    until: datetime | None = None
+    undoing: bool = False
+    tries: int = 0
+    why: str | None = None
+    commands: list[str] = Field(default_factory=list)
+
+
+def decision_wait(
+    saga_id: str, waits_for: str, whom: str, since: datetime | None, until: datetime | None
+) -> Wait:
+    """The wait of a saga for a decision, such as an approval."""
+    commands = [f"amends {verb} {saga_id}" for verb in _DECISIONS.get(waits_for, ())]
+    return Wait(
+        waits_for=waits_for, state="running", whom=whom, since=since, until=until, commands=commands
+    )
+
+
+_DECISIONS = {"approval": ("approve", "reject"), "capture": ("capture", "cancel")}
+
+
+def step_wait(saga_id: str, step: StepProgress, *, undoing: bool) -> Wait | None:
+    """The wait of a saga for a step, or for its undo; None for a step that goes on."""
+    states = {"undoing": "compensating"}
+    if step.state not in ("resolving", "needs_attention", "undoing"):
+        return None
+    if in_doubt := step.state == "resolving":
+        commands = [f"amends saga {saga_id}", f"amends cancel {saga_id}"]
+    else:
+        commands = action_commands(saga_id, step.name, step.verbs)
+    return Wait.model_validate(
+        {
+            "waits_for": step.name,
+            "state": states.get(step.state, step.state),
+            "whom": "" if in_doubt else ANY_USER,
+            "since": step.since,
+            "until": step.until,
+            "undoing": undoing,
+            "tries": step.tries,
+            "why": step.detail,
+            "commands": commands,
+        }
+    )
+
+
+def orphan_wait(since: datetime | None, why: str) -> Wait:
+    """The wait of a saga that no run carries, until a run takes it over."""
+    return Wait(
+        waits_for="recovery",
+        state="orphaned",
+        whom=ANY_USER,
+        since=since,
+        why=why,
+        commands=["amends sweep"],
+    )
+
+
+def paused_wait(saga_id: str) -> Wait:
+    """The wait of a saga whose run somebody paused in Temporal, until they unpause it."""
+    return Wait(
+        waits_for="unpause",
+        state="paused",
+        whom=ANY_USER,
+        why="paused in Temporal",
+        commands=[f"temporal workflow unpause --workflow-id {saga_id}"],
+    )
+
+
+def action_commands(saga_id: str, step: str, verbs: Sequence[str]) -> list[str]:
+    """The commands of the operator actions on a step."""
+    of = f"{saga_id} {_quoted(step)}"
+    outcome = "" if "skip" in verbs else " --outcome done|failed"
+    said = {
+        "retry": f"amends retry {of}",
+        "skip": f"amends skip {of} --reason TEXT",
+        "resolve": f"amends resolve {of} --evidence TEXT{outcome}",
+    }
+    return [said[verb] for verb in verbs]
+
+
+def _quoted(text: str) -> str:
+    """The text as one word of a shell."""
+    if re.fullmatch(r"[A-Za-z0-9@%+=:,./_-]+", text):
+        return text
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 class Progress(Input):
     """Answer of the query `progress` and of the updates: the state of the saga and of its steps.
 
     `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
-    somebody, the step that is being resolved, needs attention, or is undone again and again, or
-    `unpause in Temporal`;
+    somebody, or the step that is being resolved, needs attention, or is undone again and again;
+    `waits` says of each of them since when, until when, for whom, and the next commands;
     `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
     it is the first answer, which a repeat of the request was given.
     """
@@ -55,13 +170,18 @@ class Progress(Input):
     waits_for: str = ""
     decision: str | None = None
     reason: str | None = None
+    waits: list[Wait] = Field(default_factory=list)
     steps: list[StepProgress] = Field(default_factory=list)
     result: dict[str, JsonValue] | None = None
     repeated: bool = False
 
     @property
+    def did_nothing(self) -> bool:
+        """Whether nothing was done now: a repeat, or a change with nothing to do."""
+        return self.repeated or self.decision == "unchanged"
+
+    @property
     def needs_person(self) -> bool:
         """Whether the saga goes on only when a person decides."""
-        if self.state == "needs_attention" or self.waits_for == UNPAUSE:
-            return True
-        return self.state == "running" and self.waits_for != ""
+        alone = self.state in ("needs_attention", "orphaned", "paused")
+        return alone or (self.state == "running" and self.waits_for != "")

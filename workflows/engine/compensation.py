@@ -17,10 +17,21 @@ from activities.step import Claim
 from ledger.aggregates.saga_step import StepUndone, Undo
 from ledger.sagas.saga_log import Compensation, StepToUndo
 from workflows.engine.decisions import SYSTEM, Asked, not_allowed
-from workflows.engine.escalation import as_told, ask, given_up, pause
+from workflows.engine.escalation import as_told, ask, given_up, note_delay, pause
 from workflows.engine.lifecycle import LifecycleEvent
+from workflows.engine.live_details import cause_in_words
 from workflows.engine.retry import FIRST_PAUSE, longer
-from workflows.engine.run import SagaRun, cause_of, is_away, tries_of, words_of
+from workflows.engine.run import (
+    SHOWN_AFTER,
+    SagaRun,
+    cause_of,
+    is_away,
+    tries_of,
+    words_of,
+)
+
+# Runs that paused an undo before this was there have no delay on record.
+_NOTED = "undo-delay-on-record"
 
 # How an undo ended.
 Undone = tuple[Undo, StepUndone]
@@ -34,6 +45,7 @@ async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> 
     )
     run.epoch = compensation.epoch
     if compensation.state == "compensating":
+        run.cause = cause_in_words(compensation.cause, compensation.reason, actor)
         run.enter(LifecycleEvent.COMPENSATING, reason=compensation.cause)
     run.look_up_no_more()
     undone = await _undo(run, compensation.steps, actor)
@@ -79,6 +91,8 @@ class _Undo:
         self._run, self._step, self._plain = run, step, claim
         self._tries = self._answers = 0
         self._pause = FIRST_PAUSE
+        # Whether the delay is on record: once is enough, until an operator has acted.
+        self._noted = False
 
     async def until_it_ends(self) -> Undone:
         claim, asked = self._plain, None
@@ -101,6 +115,7 @@ class _Undo:
             if asked is not None:
                 claim = await as_told(self._run, claim, asked, undoing=True)
                 self._pause, self._answers = FIRST_PAUSE, 0
+                self._noted = False
             self._run.mark(self._step.name, "undoing", why, tries=self._tries)
 
     async def _try(self, claim: Claim) -> StepUndone:
@@ -136,6 +151,9 @@ class _Undo:
         outside = self._step.undo.outside
         if self._is_enough():
             return await ask(self._run, claim, why, undoing=True, outside=outside)
+        if self._tries >= SHOWN_AFTER and not self._noted and workflow.patched(_NOTED):
+            await note_delay(self._run, claim, why)
+            self._noted = True
         within, self._pause = self._pause, longer(self._pause)
         return await pause(self._run, claim, why, within, outside=outside)
 

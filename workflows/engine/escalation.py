@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from activities.step import Claim, Verdict
-from activities.step_records import Help, StepRecords
+from activities.step_records import Doubt, Help, StepRecords
 from workflows.contract.updates import Resolve
 from workflows.engine.decisions import SYSTEM, Asked, Attention
 from workflows.engine.run import ATTENTION, SagaRun, heed_cancel
@@ -20,6 +20,14 @@ async def ask(run: SagaRun, claim: Claim, why: str, *, undoing: bool, outside: b
     asked = await run.waiting.ask(attention)
     assert asked is not None
     return asked
+
+
+async def note_delay(run: SagaRun, claim: Claim, why: str) -> None:
+    """Record that an undo had no success in so many tries, once the list of what waits shows it."""
+    run.mark(claim.step, "undoing", why, tries=claim.tries)
+    ours = claim.model_copy(update={"actor": SYSTEM, "verdict": None})
+    doubt = Doubt(reason=why)
+    await run.ours(StepRecords.note_delay, ours, doubt, summary=f"undo delayed: {claim.step}")
 
 
 async def pause(

@@ -15,6 +15,7 @@ from temporalio.exceptions import (
 from activities.errors import IN_PROGRESS, REUSED, invalid_input
 from activities.saga_records import CompensationRequest
 from ledger.sagas.saga_log import Opened, Opening
+from workflows.contract.kinds import saga_of_run
 from workflows.contract.updates import By
 from workflows.engine.compensation import compensate
 from workflows.engine.decisions import system
@@ -34,6 +35,8 @@ class Execution(Generic[RequestT, ResultT]):
         self.lifecycle = Lifecycle()
         self.saga: Saga | None = None
         self.failure: FailureError | None = None
+        # Before, only updates that came with the start were looked at.
+        self.has_begun = False
         self._story = story
         self._telling: asyncio.Task[ResultT] | None = None
         self._cancelled_by: By | None = None
@@ -41,6 +44,7 @@ class Execution(Generic[RequestT, ResultT]):
     async def carry_out(self, raw: tuple[Any, ...]) -> ResultT:
         """Carry out the whole run. Cancellation reaches it here and nowhere deeper: it compensates
         the saga instead of tearing it down, however often it comes."""
+        self.has_begun = True
         whole = asyncio.create_task(self._from_input_to_end(raw))
         while not whole.done():
             try:
@@ -63,8 +67,11 @@ class Execution(Generic[RequestT, ResultT]):
         try:
             request = self._story.admitted(raw)
             opening, subjects = self._opening(request), self._story.subjects(request)
-            self.saga = saga = Saga(opening, subjects, self.lifecycle)
-            if self._story.opens_with_its_first_step:
+            self.saga = saga = Saga(opening, subjects, self.lifecycle, request.about())
+            if opening.saga_id != workflow.info().workflow_id:
+                repeated = await saga.answer()
+                result = self._first_answer(saga, repeated.state, repeated.result or {})
+            elif self._story.opens_with_its_first_step:
                 result = await self._tell(saga, request)
             else:
                 result = await self._go_on(saga, request, await saga.open())
@@ -84,7 +91,7 @@ class Execution(Generic[RequestT, ResultT]):
 
     def _opening(self, request: RequestT) -> Opening:
         return Opening(
-            saga_id=workflow.info().workflow_id,
+            saga_id=saga_of_run(workflow.info().workflow_id),
             kind=self._story.kind.name,
             operation_id=operation_id(self._story.kind.name, request.operation_id),
             actor=request.actor,
@@ -95,8 +102,6 @@ class Execution(Generic[RequestT, ResultT]):
 
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
         if opened.how == "duplicate" or saga.lifecycle.has_ended:
-            # Its own run finds it closed after a workflow task that was lost.
-            saga.show(repeated=opened.run_id != workflow.info().run_id)
             return self._first_answer(saga, opened.state, opened.result or {})
         if opened.state == "compensating":
             return await self._compensate(saga, request, Compensate("taken_over", system()))
@@ -166,7 +171,7 @@ def operation_id(kind: str, requested: str | None) -> str:
 
     Raises ApplicationError `InvalidInput` where the workflow id is not made of it.
     """
-    workflow_id = workflow.info().workflow_id
+    workflow_id = saga_of_run(workflow.info().workflow_id)
     scheduled = workflow_id.removeprefix(f"{kind}/").replace(":", ".")
     # It becomes part of names in the ledger and of marks on real things.
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", scheduled):

@@ -75,7 +75,7 @@ async def _pause(run: SagaRun, claim: Claim, why: str, pause: timedelta, until: 
     """Wait before the next look-up; the last pause ends when an operator is to be asked."""
     pause = min(pause, until - workflow.now())
     again = f"{why}; looked up again in {pause.total_seconds():g} s"
-    run.mark(claim.step, RESOLVING, again, tries=claim.tries)
+    run.mark(claim.step, RESOLVING, again, tries=claim.tries, until=until)
     await workflow.sleep(pause, summary=f"look up {claim.step}")
 
 

@@ -1,6 +1,22 @@
-"""The page of a saga in the Temporal Web UI: Markdown, no personal data."""
+"""The page of a saga in the Temporal Web UI, in Markdown: what it is, how it stands, who must act
+and how, its steps.
 
-from workflows.contract.progress import Progress, StepProgress
+The Web UI of the dev server draws a table without space between its cells, a dash for `--` outside
+of code, and HTML as HTML. So the page has no table, what is typed is code, and other words are
+escaped. No personal data.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from workflows.contract.progress import ANY_USER, Progress, StepProgress, Wait
+from workflows.contract.reasons import REASONS, in_words
+from workflows.engine.decisions import SYSTEM
+
+# A request may name 200 resources, and each of them is a step as well.
+_MOST_LINES = 50
 
 _MARKS = {
     "running": "⏳ running",
@@ -16,27 +32,98 @@ _MARKS = {
 }
 
 
-def page(progress: Progress) -> str:
-    """The live details: the state of the saga, and a table of its steps."""
-    head = f"**{progress.saga_id}** is **{progress.state}**"
-    if progress.waits_for:
-        head += f", waits for **{progress.waits_for}**"
-    if progress.decision:
-        head += f"; decision: {progress.decision}"
-    if progress.reason:
-        head += f"; reason: {progress.reason}"
-    rows = [
-        f"| {number} | {step.name} | {_MARKS[step.state]} | {_words(step)} |"
-        for number, step in enumerate(progress.steps, 1)
-    ]
-    return "\n".join([head, "", "| # | step | state | |", "|---|---|---|---|", *rows])
+def page(progress: Progress, about: Sequence[str], cause: str = "") -> str:
+    """The live details. `about` is the request in lines, `cause` why the saga is compensated."""
+    first, *more = about
+    head = f"**{escaped(first)}** ({code(progress.saga_id)})"
+    parts = [head, _standing(progress, cause), *_few([_wait(each) for each in progress.waits])]
+    if more:
+        parts.append("\n".join(["Asked for:", "", *_few([f"- {escaped(line)}" for line in more])]))
+    if progress.steps:
+        steps = [f"{number}. {_step(step)}" for number, step in enumerate(progress.steps, 1)]
+        parts.append("\n".join(["Steps:", "", *steps]))
+    return "\n\n".join(parts)
 
 
-def _words(step: StepProgress) -> str:
-    """The attempts of a step if more than one, its detail, and the operator actions that it
-    takes."""
+def cause_in_words(cause: str, reason: str | None, actor: str) -> str:
+    """Why a saga is compensated: the word of the contract, and in words who wanted it and why."""
+    by = f" by {actor}" if actor != SYSTEM else ""
+    words = REASONS.get(cause, "") + by + (f": {reason}" if reason else "")
+    return f"{words.removeprefix(': ')} ({cause})" if words else cause
+
+
+def _standing(progress: Progress, cause: str) -> str:
+    """How the saga stands or ended."""
+    if progress.result is not None:
+        repeat = "a **repeat**: this run did nothing, and shows what is on record\n\n"
+        end = _end(progress.state, progress.result, cause)
+        return repeat + end if progress.repeated else end
+    said = "**needs attention**" if progress.state == "needs_attention" else f"**{progress.state}**"
+    why = cause or (progress.decision or "").replace("_", " ")
+    return said + (f": {escaped(why)}" if why else "")
+
+
+def _wait(wait: Wait) -> str:
+    """What the saga waits for, on whom, since when and until when, why, and the next commands."""
+    what = f"**{escaped(wait.waits_for)}**"
+    what = f"the undo of {what}" if wait.undoing else what
+    whom = "any user" if wait.whom == ANY_USER else code(wait.whom)
+    since = f" since {_time(wait.since)}" if wait.since else ""
+    until = f" until {_time(wait.until)}" if wait.until else ""
+    match wait.state:
+        case "running":
+            said = f"🙋 waits for {what} by {whom}{since}{until}"
+        case "resolving":
+            asked = f"; an operator is asked at {_time(wait.until)}" if wait.until else ""
+            said = f"🔎 {what} is in doubt and looked up{since}{asked}"
+        case "compensating":
+            said = f"↩️ {what} has had no success in {wait.tries} tries{since}"
+        case _:
+            said = f"🙋 {what} needs an operator{since}"
+    why = f": {escaped(wait.why)}" if wait.why else ""
+    return "\n".join([said + why, "", *(f"- {code(command)}" for command in wait.commands)])
+
+
+def _time(moment: datetime) -> str:
+    """A time for people, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
+    """How the saga ended, why, and what is left of it."""
+    end, reason = str(result.get("state") or state), result.get("reason")
+    head = f"**{state}**" + (f", ended as **{escaped(end)}**" if end != state else "")
+    why = cause or (in_words(str(reason)) if reason and reason != end else "")
+    lines = [f"- {escaped(str(note))}" for note in result.get("notes") or []]
+    if reference := result.get("provider_reference"):
+        lines.append(f"- the provider's reference is {code(str(reference))}")
+    lines += [f"- left over: {escaped(str(each))}" for each in result.get("residuals") or []]
+    return "\n".join([head + (f": {escaped(why)}" if why else ""), "", *_few(lines)]).rstrip()
+
+
+def _step(step: StepProgress) -> str:
+    """A step: its name, its state, its attempts if more than one, and its detail."""
     tries = [f"{step.tries} tries"] if step.tries > 1 else []
-    verbs = [f"takes {', '.join(step.verbs)}"] if step.verbs else []
-    words = "; ".join([*tries, *([step.detail] if step.detail else []), *verbs])
-    # People's own words may hold what ends a cell.
-    return words.replace("|", "\\|")
+    said = ", ".join([_MARKS[step.state], *tries])
+    return f"**{escaped(step.name)}** {said}" + (f": {escaped(step.detail)}" if step.detail else "")
+
+
+def _few(lines: list[str]) -> list[str]:
+    left_out = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], f"- and {left_out} more"] if left_out > 0 else lines
+
+
+def code(text: str) -> str:
+    """What a person copies or types: shown as it is."""
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{text}{fence}"
+
+
+# What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: there
+# escapes have no effect, and HTML gets through.
+_MEANS = re.compile(r"[\\`*_{}\[\]<>~$&#^]|-(?=-)|(?<=-)-|:(?=//)|(?<=mailto):", re.IGNORECASE)
+
+
+def escaped(text: str) -> str:
+    """Words that may be anybody's, in one line, so that no part of them is taken for Markdown."""
+    return _MEANS.sub(r"\\\g<0>", " ".join(text.split()))

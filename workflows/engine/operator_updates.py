@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from temporalio import workflow
 
 from workflows.contract.admission import admit
-from workflows.contract.kinds import SagaKind
+from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.progress import Progress
 from workflows.contract.updates import OperatorAction, Resolve, Skip, Verb
 from workflows.engine.decisions import Asked, not_allowed
@@ -24,7 +24,9 @@ class OperatorUpdates:
         """The progress of the saga."""
         if self._execution.saga is None:
             state = self._execution.lifecycle.state
-            return Progress(saga_id=workflow.info().workflow_id, kind=self.kind.name, state=state)
+            return Progress(
+                saga_id=saga_of_run(workflow.info().workflow_id), kind=self.kind.name, state=state
+            )
         return self._execution.saga.progress
 
     @workflow.update
@@ -58,7 +60,7 @@ class OperatorUpdates:
         if not by.actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent")
         if self._execution.saga is None:
-            raise not_allowed(f"can't {verb} {by.step}: no step waits for an operator")
+            raise not_allowed(f"can't {verb}: no step waits for an operator")
         outcome = by.outcome if isinstance(by, Resolve) else None
         self._execution.saga.waiting.check(verb, by.step, outcome)
 

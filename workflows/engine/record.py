@@ -5,7 +5,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED
+from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED, invalid_input
 from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
 from ledger.sagas.saga_log import End, Opened
 from workflows.engine.lifecycle import LifecycleEvent
@@ -22,12 +22,45 @@ class SagaRecord(SagaRun):
         """
         opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open the saga")
         if opened.how == "reused":
+            # Runs of before did not show it; a run that is refused is rare, and may cost the mark.
+            if workflow.patched("refused-repeat-shown"):
+                self._show_known(opened)
             raise reused(self.saga_id)
         if opened.how == "other_run":
             opened = await self._take_over(opened)
         self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
-        self.enter(LifecycleEvent(opened.state))
+        # Its own run finds it closed after a workflow task that was lost.
+        repeated = opened.how == "duplicate" and opened.run_id != workflow.info().run_id
+        self.enter(LifecycleEvent(opened.state), repeated=repeated)
         return opened
+
+    async def answer(self) -> Opened:
+        """Answer a repeat from the record of the saga, which has ended and is not opened here.
+
+        Raises ApplicationError `operation_id_reused`, `operation_in_progress`, `InvalidInput`.
+        """
+        try:
+            opened = await self.ours(
+                SagaActivities.answer_repeat, self.opening, summary="answer from the record"
+            )
+        except ActivityError as error:
+            if cause_of(error) != "NotFound":
+                raise
+            why = "repeats a saga that is not on record: start it under its own id"
+            raise invalid_input([("workflow_id", why)]) from None
+        self._show_known(opened)
+        if opened.how == "reused":
+            raise reused(self.saga_id)
+        if opened.how != "duplicate":
+            raise in_progress(self.saga_id)
+        return opened
+
+    def _show_known(self, opened: Opened) -> None:
+        """Show the saga as it is on record: whoever finds this run asks about the saga."""
+        if opened.result is None:
+            self.show(repeated=True)
+        else:
+            self.enter(LifecycleEvent(opened.state), repeated=True, result=opened.result)
 
     async def _take_over(self, opened: Opened) -> Opened:
         other = OtherRun(

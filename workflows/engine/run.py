@@ -27,7 +27,7 @@ from activities.errors import (
 )
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
-from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.progress import Progress, StepProgress, Wait, step_wait
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page
 from workflows.engine.waiting import Waiting
@@ -69,15 +69,19 @@ OUTSIDE_RETRIES = RetryPolicy(
 class SagaRun:
     """The state of a saga in this run: its epoch, its steps, its page."""
 
-    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
-        self.saga_id = workflow.info().workflow_id
+    def __init__(
+        self, opening: Opening, subjects: list[str], lifecycle: Lifecycle, about: list[str]
+    ) -> None:
+        self.saga_id = opening.saga_id
+        # Of the page: what is asked for, and why the saga is compensated.
+        self._about, self.cause = about, ""
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
         self.progress = Progress(saga_id=self.saga_id, kind=opening.kind, state=lifecycle.state)
         self._steps: dict[str, StepProgress] = {}
-        # Whom the story waits for, however its steps stand.
-        self._waits_for = ""
+        # The decision that the story waits for, however its steps stand.
+        self._wait: Wait | None = None
         self.waiting = Waiting()
         self._publish(
             KIND.value_set(opening.kind),
@@ -94,30 +98,33 @@ class SagaRun:
 
     def show(self, **changed: Any) -> None:
         """Update what people see; the search attributes only when the state or the wait changes."""
-        self._waits_for = changed.pop("waits_for", self._waits_for)
         before = self.progress
         state, waits_for = self._standing()
-        changed |= {"state": state, "waits_for": waits_for, "steps": list(self._steps.values())}
+        waits = self._waits()
+        changed |= {"state": state, "waits_for": waits_for, "waits": waits}
+        changed["steps"] = list(self._steps.values())
         self.progress = before.model_copy(update=changed)
         updates: list[SearchAttributeUpdate[Any]] = []
-        if _listed(state) != _listed(before.state):
-            updates.append(STATE.value_set(state))
+        if (listed := _listed(self.progress)) != _listed(before):
+            updates.append(STATE.value_set(listed))
         if waits_for != before.waits_for:
             updates.append(STEP.value_set(waits_for))
-        if (state == ATTENTION) != (before.state == ATTENTION):
-            updates.append(NEEDS_ATTENTION.value_set(state == ATTENTION))
+        if (needed := _is_needed(waits)) != _is_needed(before.waits):
+            updates.append(NEEDS_ATTENTION.value_set(needed))
         self._publish(*updates)
 
     def _publish(self, *updates: SearchAttributeUpdate[Any]) -> None:
         if updates:
             workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(page(self.progress))
+        workflow.set_current_details(page(self.progress, self._about, self.cause))
 
     def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
         """Mark a step with its state, a detail, and more of StepProgress. A step in doubt, or one
         that needs an operator, decides the state of the saga too."""
+        known = self._steps.get(name)
+        since = known.since if known and known.state == state else workflow.now()
         self._steps[name] = StepProgress.model_validate(
-            {"name": name, "state": state, "detail": detail, **more}
+            {"name": name, "state": state, "detail": detail, "since": since, **more}
         )
         self.show()
 
@@ -140,7 +147,22 @@ class SagaRun:
                 return state, ", ".join(shortened(stuck))
         trying = [step for step in steps if step.state in ("undoing", "running")]
         again = [step.name for step in trying if step.tries >= SHOWN_AFTER]
-        return self.lifecycle.state, ", ".join(shortened(again)) or self._waits_for
+        waits_for = self._wait.waits_for if self._wait else ""
+        return self.lifecycle.state, ", ".join(shortened(again)) or waits_for
+
+    def _waits(self) -> list[Wait]:
+        """What the saga waits for: a decision, and the steps that can't get on alone."""
+        if self.lifecycle.has_ended:
+            return []
+        stuck = [
+            step
+            for step in self._steps.values()
+            if step.state in (ATTENTION, RESOLVING)
+            or (step.state == "undoing" and step.tries >= SHOWN_AFTER)
+        ]
+        undoing = self.lifecycle.is_compensating
+        of_steps = [step_wait(self.saga_id, step, undoing=undoing) for step in stuck]
+        return [wait for wait in [self._wait, *of_steps] if wait]
 
     def claim(self, actor: str | None = None) -> Claim:
         """The claim of this run for an activity; `actor` is who wanted it, unless it is who asked
@@ -271,10 +293,17 @@ def words_of(error: ActivityError) -> str:
     return " ".join(message.split())[:200] or cause_of(error)
 
 
-def _listed(state: str) -> str:
+def _is_needed(waits: list[Wait]) -> bool:
+    """Whether somebody has to act, and it is known who."""
+    return any(wait.whom for wait in waits)
+
+
+def _listed(progress: Progress) -> str:
     """The state in the list of the Web UI: `running` from its first moment, before the saga is
-    open."""
-    return "running" if state == "pending" else state
+    open, and `repeated` for a run that answers from the record of a saga."""
+    if progress.repeated:
+        return "repeated"
+    return "running" if progress.state == "pending" else progress.state
 
 
 def shortened(subjects: list[str]) -> list[str]:

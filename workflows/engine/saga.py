@@ -16,6 +16,7 @@ from activities.step import Claim, Request
 from ledger.aggregates.saga_step import FOR_EVER, StepUndone, UndoPlan, UndoPolicy
 from ledger.sagas.saga_log import Opened, Opening
 from ledger.sagas.step_log import SAGA_KNOWN
+from workflows.contract.progress import ANY_USER, decision_wait
 from workflows.engine.decisions import Asked, Inbox
 from workflows.engine.in_doubt import TELL_WITHIN, until_known
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
@@ -44,11 +45,15 @@ class Saga(SagaRecord):
     `opening` is what its first step opens it with; `open` does that without a step.
     """
 
-    def __init__(self, opening: Opening, subjects: list[str], lifecycle: Lifecycle) -> None:
-        super().__init__(opening, subjects, lifecycle)
+    def __init__(
+        self, opening: Opening, subjects: list[str], lifecycle: Lifecycle, about: list[str]
+    ) -> None:
+        super().__init__(opening, subjects, lifecycle, about)
         # Whether the decision that whoever submitted waits for is on record.
         self.is_decided = False
         self.inbox = Inbox()
+        # Whether the next step carries out the decision that the record says is waited for.
+        self._ends_wait = False
         # The steps under way, by ordinal.
         self._running: list[int] = []
 
@@ -67,9 +72,21 @@ class Saga(SagaRecord):
         """Refuse every cancel from here on; a failure is still compensated."""
         self.enter(LifecycleEvent.CANCEL_REFUSED)
 
-    async def person(self, waits_for: str, until: datetime | None = None) -> Asked | None:
-        """Wait for the next decision of a person; None when `until` has passed without one."""
-        self.show(waits_for=waits_for)
+    async def person(
+        self,
+        waits_for: str,
+        *,
+        whom: str = ANY_USER,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Asked | None:
+        """Wait for the next decision of a person, or of the actor `whom`; None when `until` has
+        passed without one. The step before has recorded the wait, at `since`; the next one ends
+        it."""
+        since = since or workflow.now()
+        self._wait = decision_wait(self.saga_id, waits_for, whom, since, until)
+        self._ends_wait = True
+        self.show()
         timeout = max((until - workflow.now()).total_seconds(), 0.0) if until else None
         try:
             await workflow.wait_condition(
@@ -84,11 +101,13 @@ class Saga(SagaRecord):
     def agree(self) -> None:
         """Agree to what was asked for, and stop waiting; repeats are welcome."""
         self.inbox.agree()
-        self.show(waits_for="")
+        self._wait = None
+        self.show()
 
     def stop_waiting(self, why: str) -> None:
         """Stop waiting for people: a decision that comes now is refused with `why`."""
-        self.show(waits_for="")
+        self._wait = None
+        self.show()
         self.inbox.close(why)
 
     async def step(
@@ -196,7 +215,13 @@ class Saga(SagaRecord):
             then=policy.then,
             beside=list(self._running),
         )
-        changed = {"step": name, "ordinal": self.ordinal, "undo": plan}
+        ends_wait, self._ends_wait = self._ends_wait, False
+        changed = {
+            "step": name,
+            "ordinal": self.ordinal,
+            "undo": plan,
+            "ends_wait": ends_wait,
+        }
         return self.claim(by).model_copy(update=changed)
 
     async def _watch(self, claim: Claim, work: Awaitable[Answer]) -> Answer:

@@ -8,7 +8,7 @@ from temporalio import workflow
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import SagaRequest, admit
 from workflows.contract.fields import Input
-from workflows.contract.kinds import SagaKind
+from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.updates import By
 from workflows.engine.saga import Saga
 
@@ -48,7 +48,8 @@ class Story(Generic[RequestT, ResultT]):
     def _named(self, request: RequestT) -> RequestT:
         """The request with the operation id of the workflow id, where that is one: a repeat that
         names the operation is the same request."""
-        named = workflow.info().workflow_id.removeprefix(f"{self.kind.name}/")
+        saga_id = saga_of_run(workflow.info().workflow_id)
+        named = saga_id.removeprefix(f"{self.kind.name}/")
         if request.operation_id is not None or not _OPERATION_ID.fullmatch(named):
             return request
         return request.model_copy(update={"operation_id": named})

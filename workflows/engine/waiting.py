@@ -43,8 +43,9 @@ class Waiting:
         attention = self.by_step.get(step)
         if attention is None:
             waiting = ", ".join(self.by_step) or "no step"
+            # The name is the caller's text, so it is not repeated.
             raise not_allowed(
-                f"can't {verb} {step}: it does not wait for an operator ({waiting} does)"
+                f"can't {verb} this step: it does not wait for an operator ({waiting} does)"
             )
         if attention.asked is not None:
             raise not_allowed(f"can't {verb} {step}: another operator has just decided")

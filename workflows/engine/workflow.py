@@ -6,34 +6,36 @@ from temporalio import workflow
 
 from ledger.store.canonical_json import digest
 from workflows.contract.admission import admit
+from workflows.contract.kinds import saga_of_run
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
 from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.execution import Execution
+from workflows.engine.inbound import OtherUpdates
 from workflows.engine.operator_updates import OperatorUpdates
 from workflows.engine.record import reused
 from workflows.engine.saga import Saga
 from workflows.engine.story import RequestT, ResultT, Story
 
-# The memo that ties a start to the update that brought it: any other `submit` is a repeat.
-SUBMITTED_BY = "submitted_by"
 # A run takes 2,000 updates in all: a client that repeats itself must leave room for the people
 # who decide. What a validator refuses does not count.
 MAX_REPEATS = 200
 
 
-class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
+class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
     """The base of all sagas: a story, and the updates of all sagas.
 
     The SDK looks at each method of it for each run: what is no update lives in `Execution`.
     """
 
-    def __init__(self) -> None:
+    @workflow.init
+    def __init__(self, *raw: Any) -> None:
+        self._started_with = raw
         self._execution: Execution[RequestT, ResultT] = Execution(self)
         self._lifecycle = self._execution.lifecycle
         # The whole of a run: what `run` of a subclass returns.
         self.carry_out = self._execution.carry_out
-        self._repeats = 0
+        self._is_submitted, self._repeats = False, 0
 
     @property
     def saga(self) -> Saga:
@@ -46,14 +48,17 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
         """Answer the request, sent with the start, when its decision is known. A request sent again
         is recorded and gets the first answer."""
         request = self.admitted(raw)
+        # The one that came with the start is no repeat.
+        is_repeat = self._execution.has_begun or self._is_submitted
+        self._is_submitted = True
         await workflow.wait_condition(
             lambda: self._lifecycle.is_recorded or self._lifecycle.has_ended
         )
         self._raise_failure()
-        update = workflow.current_update_info()
-        assert update is not None
-        if workflow.memo_value(SUBMITTED_BY, "") != update.id and not self._lifecycle.has_ended:
+        if is_repeat and not self._lifecycle.has_ended:
             self._repeats += 1
+            update = workflow.current_update_info()
+            assert update is not None
             # The id is the caller's text; its digest fits into any column.
             met = await self.saga.record_repeat(request.fingerprint(), digest(update.id))
             if met.how == "reused":
@@ -64,7 +69,11 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates):
 
     @submit.validator
     def _check_submit(self, *raw: Any) -> None:
-        self.admitted(raw)
+        asked = self.admitted(raw).fingerprint()
+        # Of a run that has begun, the ledger decides: it may be known by another form of the input.
+        with_start = not self._execution.has_begun
+        if with_start and asked != self.admitted(self._started_with).fingerprint():
+            raise reused(saga_of_run(workflow.info().workflow_id))
         if self._repeats >= MAX_REPEATS:
             raise not_allowed(
                 f"this request came {MAX_REPEATS} times while the saga runs: "

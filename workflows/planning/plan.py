@@ -65,6 +65,11 @@ class Plan(Input):
         return [operation for operation in self.operations if operation.action != "none"]
 
     @property
+    def is_done(self) -> bool:
+        """Whether everything is as it was asked for."""
+        return not self.to_do and not self.refusals
+
+    @property
     def losses(self) -> list[str]:
         """The data that no undo brings back, one sentence each."""
         return [operation.loses for operation in self.operations if operation.loses]

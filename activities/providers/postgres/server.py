@@ -10,10 +10,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from activities.providers.provider import ProviderError, ProviderRefused, ProviderUnavailable
+from ledger.session import set_up
 
 Session: TypeAlias = psycopg.AsyncConnection[DictRow]
 
 CONNECT_TIMEOUT_S = 5
+# Beside those of every session (ledger.session).
 SETTINGS = {
     # CREATE DATABASE copies a template and checkpoints: seconds on a slow disk, not minutes.
     "statement_timeout": "60s",
@@ -63,7 +65,7 @@ class Server:
             async with await psycopg.AsyncConnection[DictRow].connect(
                 conninfo, autocommit=True, row_factory=dict_row
             ) as session:
-                await _configure(session)
+                await set_up(session, SETTINGS)
                 yield session
         except psycopg.Error as error:
             raise meaning_of(error) from error
@@ -115,10 +117,3 @@ def meaning_of(error: psycopg.Error) -> ProviderError:
 def _sentence(error: psycopg.Error) -> str:
     said = [error.diag.message_primary or str(error), error.diag.message_detail]
     return "the target server: " + ": ".join(" ".join(part.split()) for part in said if part)
-
-
-async def _configure(session: Session) -> None:
-    calls = sql.SQL(", ").join(
-        sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in SETTINGS.items()
-    )
-    await session.execute(sql.SQL("SELECT ") + calls)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.spend_window import spend_windows
-from ledger.store.event_log import event_log
+from ledger.aggregates.spend_window import SPEND_WINDOWS
+from ledger.store.event_log import EVENT_LOG
 from tests.ledger.rules.attempt import Attempt
 from tests.ledger.rules.world import WORLD, Known, event, moved, row
 
@@ -45,7 +45,7 @@ def _on_a_state_table(known: Known) -> Iterator[Attempt]:
 
 
 def _on_the_log() -> Iterator[Attempt]:
-    for column in event_log.c:
+    for column in EVENT_LOG.table.c:
         # Of these two the worker may not even say that there is none.
         if not column.nullable and column.name not in {"position", "xid"}:
             no_time = column.name == "timestamp"
@@ -56,7 +56,7 @@ def _on_the_log() -> Iterator[Attempt]:
 
 
 def _on_spend_windows() -> Iterator[Attempt]:
-    for column in spend_windows.c:
+    for column in SPEND_WINDOWS.table.c:
         emptied = f"UPDATE ledger.spend_windows SET {column.name} = NULL"
         rule = f"NOT NULL spend_windows.{column.name}"
         yield Attempt(f"spend_windows: no {column.name}", "23502", rule, (emptied,))

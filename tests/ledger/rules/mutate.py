@@ -43,6 +43,7 @@ REDUNDANT = {
     "search_path of require_unmoved": "a writer who deceives it loses a race against himself",
     "TimeZone of create_partitions": "shows in the first and last hours of a month only",
     "lock_timeout of create_partitions": "no rule: it keeps writers from waiting",
+    "quote_all_identifiers of write_count_events": "no rule: it keeps one text of the function",
     "lock_timeout of record_incarnation": "no rule: it keeps writers from waiting",
     "NOT NULL of base in a state table": "stamp_row sets it",
     "NOT NULL of xid in a state table": "stamp_row sets it",

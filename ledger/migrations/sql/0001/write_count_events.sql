@@ -3,7 +3,9 @@
 -- first run, and a plan locks all its tables: so a commit locks the partition of its month, not all.
 -- In any other month the whole log is counted, which is as right and only slower.
 CREATE FUNCTION ledger.write_count_events() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+-- The text is part of the schema, whoever calls.
+SET quote_all_identifiers = off AS $$
 DECLARE
     -- Not by the name of a zone: a session may call another one UTC.
     today timestamp := now() AT TIME ZONE interval '0';

@@ -1,0 +1,417 @@
+/**
+ * The types of the public contract of Amends, for any program in TypeScript: copy this file.
+ * Made from `amends schema --all` by `python -m tests.foreign.record_types`.
+ */
+
+export type JsonValue = unknown;
+
+/**
+ * Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it.
+ */
+export interface AgentRequest {
+  operation_id?: string | null;
+  action: "register" | "revoke";
+  agent_id: string;
+  user?: string | null;
+  actor: string;
+  reason?: string | null;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `AgentSaga`.
+ */
+export interface AgentResult {
+  state: "registered" | "revoked";
+  agent_id: string;
+}
+/**
+ * Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why.
+ */
+export interface By {
+  actor: string;
+  reason?: string | null;
+}
+/**
+ * Input of `InfrastructureSaga`: the resources that shall be present or absent in an
+ * environment. `operation_id` as in a payment.
+ */
+export interface ChangeRequest {
+  operation_id?: string | null;
+  environment?: string;
+  actor: string;
+  reason?: string | null;
+  /**
+   * @maxItems 200
+   */
+  present?: Resource[];
+  /**
+   * @maxItems 200
+   */
+  absent?: string[];
+  force?: boolean;
+  allow_irreversible?: boolean;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * A resource that shall be present. `spec` is validated by the model of its kind.
+ */
+export interface Resource {
+  name: string;
+  kind: string;
+  spec?: {
+    [k: string]: JsonValue;
+  };
+  /**
+   * @maxItems 200
+   */
+  depends_on?: string[];
+}
+/**
+ * Result of `InfrastructureSaga` and `RollbackSaga`.
+ *
+ * `unchanged`: nothing was to do; `refused`: the plan was not allowed, nothing was touched;
+ * `compensated`: begun and undone, and `steps` says how. `notes` holds what a person should know
+ * (an absent name that is not in the ledger).
+ */
+export interface ChangeResult {
+  state: "applied" | "unchanged" | "refused" | "compensated";
+  changes?: ResourceChange[];
+  reason?: string | null;
+  notes?: string[];
+  residuals?: string[];
+  steps?: StepReport[];
+}
+/**
+ * The change of one resource: its name, its kind and the action.
+ */
+export interface ResourceChange {
+  name: string;
+  kind: string;
+  action: "create" | "update" | "replace" | "delete";
+}
+/**
+ * How a step ended, for people and programs: what it did at which try, and its undo.
+ *
+ * `outcome` `unknown` of a step that was undone: nobody ever knew whether it had happened.
+ */
+export interface StepReport {
+  name: string;
+  outcome: "started" | "unknown" | "done" | "refused" | "failed";
+  tries: number;
+  undo_outcome?: ("undone" | "skipped") | null;
+  undo_tries?: number;
+  residual?: string | null;
+}
+/**
+ * The destination of a payment: a CBU or CVU of 22 digits.
+ */
+export interface Destination {
+  cbu: string;
+}
+/**
+ * An amount above zero: `minor` units (cents) of `currency` (ISO 4217).
+ */
+export interface Money {
+  minor: number;
+  currency: string;
+}
+/**
+ * Argument of the update `retry`: the step that waits for an operator shall be tried again.
+ */
+export interface OperatorAction {
+  actor: string;
+  reason?: string | null;
+  step: string;
+}
+/**
+ * Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
+ *
+ * Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
+ * starts, or one with a start delay.
+ */
+export interface PaymentRequest {
+  operation_id?: string | null;
+  agent_id: string;
+  amount: Money;
+  destination: Destination;
+  description?: string;
+  capture?: "automatic" | "manual";
+  approve_within?: string;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
+ * could not be undone, and `steps` how each step of a compensated saga ended.
+ */
+export interface PaymentResult {
+  state: "captured" | "denied" | "rejected" | "expired" | "voided" | "compensated";
+  authorization_id?: string | null;
+  transfer_id?: string | null;
+  provider_reference?: string | null;
+  reason?: string | null;
+  residuals?: string[];
+  steps?: StepReport[];
+}
+/**
+ * Input of `PolicySaga`: the spending limits of an agent, in minor units of `currency`. An
+ * amount equal to a limit is allowed, equal to the threshold is automatic.
+ */
+export interface PolicyRequest {
+  operation_id?: string | null;
+  agent_id: string;
+  currency: string;
+  max_per_transaction_minor: number;
+  daily_limit_minor: number;
+  approval_threshold_minor: number;
+  time_zone?: string;
+  actor: string;
+  reason?: string | null;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `PolicySaga`: the version of the policy that decisions will name.
+ */
+export interface PolicyResult {
+  state: "set";
+  agent_id: string;
+  policy_version: number;
+}
+/**
+ * One detail of a failure `InvalidInput`: the field (a path such as `present[1].spec.owner`)
+ * and the reason, never the value.
+ */
+export interface Problem {
+  field: string;
+  reason: string;
+}
+/**
+ * Answer of the query `progress` and of the updates: the state of the saga and of its steps.
+ *
+ * `state` is a state of the saga; `waits_for` is `approval` or `capture` while it waits for
+ * somebody, or the step that is being resolved, needs attention, or is undone again and again;
+ * `waits` says of each of them since when, until when, for whom, and the next commands;
+ * `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
+ * it is the first answer, which a repeat of the request was given.
+ */
+export interface Progress {
+  saga_id: string;
+  kind: string;
+  state: string;
+  waits_for?: string;
+  decision?: string | null;
+  reason?: string | null;
+  waits?: Wait[];
+  steps?: StepProgress[];
+  result?: {
+    [k: string]: JsonValue;
+  } | null;
+  repeated?: boolean;
+}
+/**
+ * One thing that a saga waits for, in the words of the search attributes: `state` is that of
+ * `SagaState` (or `orphaned`: no run carries the saga; `paused` in Temporal; `schedule`),
+ * `waits_for` that of `SagaStep`.
+ *
+ * `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
+ * an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
+ * the exact next commands.
+ */
+export interface Wait {
+  waits_for: string;
+  state: "running" | "resolving" | "needs_attention" | "compensating" | "orphaned" | "paused" | "schedule";
+  whom: string;
+  since?: string | null;
+  until?: string | null;
+  undoing?: boolean;
+  tries?: number;
+  why?: string | null;
+  commands?: string[];
+}
+/**
+ * One step as `progress` shows it.
+ *
+ * `unknown`: its outcome is in doubt, and it is to be undone. `tries` had no success
+ * so far, or are those it took; `verbs` are the updates that it takes from an operator now.
+ * `since` when it has been in that state; `until` then an operator is asked.
+ */
+export interface StepProgress {
+  name: string;
+  state:
+    | "running"
+    | "unknown"
+    | "resolving"
+    | "needs_attention"
+    | "done"
+    | "refused"
+    | "failed"
+    | "undoing"
+    | "undone"
+    | "skipped";
+  detail?: string | null;
+  tries?: number;
+  verbs?: ("retry" | "skip" | "resolve")[];
+  since?: string | null;
+  until?: string | null;
+}
+/**
+ * Result of `RecoverySaga`: the saga was carried on and ended in `state` with `result`; or
+ * there was nothing to do: it had `ended`, is `carried` by another run, or is `open` after all.
+ */
+export interface Recovered {
+  saga_id: string;
+  how: "recovered" | "ended" | "carried" | "open";
+  state?: string | null;
+  result?: {
+    [k: string]: JsonValue;
+  } | null;
+}
+/**
+ * Input of `RecoverySaga`: the orphaned saga, and the epoch in which its run was lost.
+ */
+export interface RecoveryRequest {
+  saga_id: string;
+  epoch: number;
+  actor?: string | null;
+  reason?: string | null;
+  /**
+   * @maxItems 10
+   */
+  gone?: string[];
+}
+/**
+ * Argument of the update `resolve`: the outcome of the step, and the evidence for it (a
+ * reference of the provider, a ticket). `outcome` of an undo is `undone`, which may be left
+ * out.
+ */
+export interface Resolve {
+  actor: string;
+  reason?: string | null;
+  step: string;
+  evidence: string;
+  outcome?: ("done" | "failed" | "undone") | null;
+}
+/**
+ * Input of `RollbackSaga`: bring resources back to their state at the point `to`.
+ *
+ * `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
+ * `resources` limits it to these names. `operation_id` as in a payment.
+ */
+export interface RollbackRequest {
+  operation_id?: string | null;
+  to: string;
+  environment?: string;
+  resources?: string[] | null;
+  actor: string;
+  reason?: string | null;
+  force?: boolean;
+  allow_irreversible?: boolean;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Argument of the update `skip`: the undo of the step is given up, for this reason.
+ */
+export interface Skip {
+  actor: string;
+  reason: string;
+  step: string;
+}
+/**
+ * Input of `SweepWorkflow`. An operator may go on where a sweep stopped: `all`, although many
+ * sagas look orphaned at once; `gone`, the ids of namespaces that will never come back.
+ */
+export interface SweepRequest {
+  actor?: string | null;
+  reason?: string | null;
+  all?: boolean;
+  /**
+   * @maxItems 10
+   */
+  gone?: string[];
+}
+/**
+ * Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
+ * (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
+ * operator. `stopped`: open runs that do not run, such as paused ones, and what to do, a sentence
+ * each.
+ */
+export interface Swept {
+  open_sagas: number;
+  lost: number;
+  recovering?: string[];
+  alerts?: string[];
+  stopped?: string[];
+}
+/** The types of failures that a program may compare. */
+export type FailureType =
+  | "InvalidInput"
+  | "operation_id_reused"
+  | "operation_in_progress"
+  | "not_allowed"
+  | "needs_attention";
+/** Workflow id `payment/{operation_id}`, task queue `amends-payments`. */
+export type PaymentSaga = (input: PaymentRequest) => Promise<PaymentResult>;
+/** The updates of `PaymentSaga`, each with its argument; they answer with `Progress`. */
+export interface PaymentSagaUpdates {
+  submit: PaymentRequest;
+  approve: By;
+  reject: By;
+  capture: By;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `agent/{operation_id}`, task queue `amends-payments`. */
+export type AgentSaga = (input: AgentRequest) => Promise<AgentResult>;
+/** The updates of `AgentSaga`, each with its argument; they answer with `Progress`. */
+export interface AgentSagaUpdates {
+  submit: AgentRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `policy/{operation_id}`, task queue `amends-payments`. */
+export type PolicySaga = (input: PolicyRequest) => Promise<PolicyResult>;
+/** The updates of `PolicySaga`, each with its argument; they answer with `Progress`. */
+export interface PolicySagaUpdates {
+  submit: PolicyRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `change/{operation_id}`, task queue `amends-infrastructure`. */
+export type InfrastructureSaga = (input: ChangeRequest) => Promise<ChangeResult>;
+/** The updates of `InfrastructureSaga`, each with its argument; they answer with `Progress`. */
+export interface InfrastructureSagaUpdates {
+  submit: ChangeRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `rollback/{operation_id}`, task queue `amends-infrastructure`. */
+export type RollbackSaga = (input: RollbackRequest) => Promise<ChangeResult>;
+/** The updates of `RollbackSaga`, each with its argument; they answer with `Progress`. */
+export interface RollbackSagaUpdates {
+  submit: RollbackRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `recovery/{saga_id}/{epoch}`, task queue `amends-sweep`. */
+export type RecoverySaga = (input: RecoveryRequest) => Promise<Recovered>;
+/** Workflow id `sweep`, task queue `amends-sweep`. */
+export type SweepWorkflow = (input: SweepRequest) => Promise<Swept>;

@@ -1,0 +1,61 @@
+"""Opens the ledger for a reader, whose errors are those of the client."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from psycopg.errors import InvalidSchemaName, UndefinedTable
+
+from ledger.aggregates.errors import UnknownEvent
+from ledger.database import Database, open_database
+from ledger.errors import (
+    Ambiguous,
+    DatabaseUnavailable,
+    EndedBySetting,
+    LogDamaged,
+    NotFound,
+    NotThere,
+    StateRefused,
+    TryAgain,
+)
+from ledger.read.names import newest_run, resolve_id
+from starter.client.environment import LedgerAddress
+from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable, WrongSetting
+
+
+@asynccontextmanager
+async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
+    """The ledger, for a reader. Raises Unreachable, WrongSetting and NotKnown for what fails
+    inside."""
+    try:
+        async with open_database(address.url, size=2, pooling=address.pooling) as database:
+            yield database
+    except EndedBySetting as error:
+        raise WrongSetting(f"the ledger can't be read: {error}") from None
+    except DatabaseUnavailable:
+        raise Unreachable(
+            "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
+        ) from None
+    except TryAgain as error:
+        raise Unreachable(f"the ledger is busy: {error}: ask again") from None
+    except NotThere as error:
+        raise NotKnown(str(error)) from None
+    except NotFound as error:
+        raise NotKnown(f"{error}: amends sagas and amends log list the names") from None
+    except (Ambiguous, StateRefused) as error:
+        raise NotAllowed(str(error)) from None
+    except (UnknownEvent, LogDamaged) as error:
+        raise AmendsError(str(error)) from None
+    except (UndefinedTable, InvalidSchemaName):
+        raise Unreachable("no ledger in this database: run amends migrate") from None
+
+
+async def meant_by(database: Database, text: str) -> str:
+    """The aggregate that a short name means: see
+    `resolve_id`; the name of a schedule means its
+    newest run. Raises the ledger's NotFound and Ambiguous."""
+    try:
+        return await resolve_id(database, text)
+    except NotFound:
+        if run := await newest_run(database, text):
+            return f"saga/{run}"
+        raise

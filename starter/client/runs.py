@@ -1,0 +1,143 @@
+"""Compares the open sagas of the ledger with the runs in Temporal, in few calls.
+
+One listing of the open runs, and a `describe` of each saga that is not in it: the visibility index
+lags, so it clears a saga and never accuses one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    ListWorkflowExecutionsRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from ledger.database import Database
+from ledger.sagas.orphans import OpenSaga, open_sagas, still_open
+from starter.client.failures import translated
+from workflows.contract.kinds import KINDS
+from workflows.contract.runs import PAUSED, status_of
+
+# Open sagas that are compared: more than one screen of a person will ever need.
+MOST_SAGAS = 5_000
+# Sagas without an open run in the listing that are asked about one by one.
+MOST_ASKED = 200
+_PAGE, _AT_ONCE = 1_000, 20
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A saga that is open in the ledger and whose run does not go on.
+
+    `how` is the status of the run: `terminated`, ..., `not found`, or `paused`; `since` is None
+    where Temporal does not say.
+    """
+
+    saga_id: str
+    how: str
+    since: datetime | None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run goes on when it is unpaused."""
+        return self.how == PAUSED
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The sagas whose runs don't go on, and in `lacks` what could not be compared, a sentence
+    each."""
+
+    stopped: list[Stopped]
+    lacks: list[str] = field(default_factory=list)
+
+
+async def stopped_runs(client: Client, database: Database) -> Compared:
+    """Compare the open sagas with Temporal. Raises Unreachable."""
+    opened = await _open(database)
+    lacks: list[str] = []
+    if len(opened) > MOST_SAGAS:
+        lacks.append(f"only the {MOST_SAGAS} oldest open sagas were compared with Temporal")
+        opened = opened[:MOST_SAGAS]
+    async with translated("the list of runs"):
+        here = await _namespace_id(client)
+        ours = [
+            saga
+            for saga in opened
+            if (saga.namespace, saga.namespace_id) == (client.namespace, here)
+        ]
+        if elsewhere := len(opened) - len(ours):
+            lacks.append(f"{elsewhere} open sagas belong to another Temporal: see amends sweep")
+        running = await _running(client, len(ours)) if ours else set()
+        asked = [saga for saga in ours if saga.workflow_id not in running]
+        if len(asked) > MOST_ASKED:
+            left = len(asked) - MOST_ASKED
+            lacks.append(f"{left} more sagas have no open run that is listed: see amends sweep")
+            asked = asked[:MOST_ASKED]
+        found = await _describe_all(client, asked)
+    # A saga that has just ended was open when it was read, and its run closed when asked about.
+    opened_yet = (
+        {saga.workflow_id for saga in await still_open(database, asked)} if found else set()
+    )
+    return Compared([each for each in found if each.saga_id in opened_yet], lacks)
+
+
+async def _open(database: Database) -> list[OpenSaga]:
+    found: list[OpenSaga] = []
+    async for page in open_sagas(database):
+        found += page
+        if len(found) > MOST_SAGAS:
+            break
+    return found
+
+
+async def _namespace_id(client: Client) -> str:
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    described = await client.workflow_service.describe_namespace(request)
+    return described.namespace_info.id
+
+
+async def _running(client: Client, sagas: int) -> set[str]:
+    """The workflow ids of runs that are open by the visibility index."""
+    types = ", ".join(f"'{kind.workflow}'" for kind in KINDS)
+    request = ListWorkflowExecutionsRequest(
+        namespace=client.namespace,
+        page_size=_PAGE,
+        query=f"ExecutionStatus='Running' AND WorkflowType IN ({types})",
+    )
+    found: set[str] = set()
+    # Runs that only repeat a request may be among them.
+    for _ in range(2 + 2 * sagas // _PAGE):
+        listed = await client.workflow_service.list_workflow_executions(request)
+        found |= {each.execution.workflow_id for each in listed.executions}
+        if not listed.next_page_token:
+            break
+        request.next_page_token = listed.next_page_token
+    return found
+
+
+async def _describe_all(client: Client, sagas: Sequence[OpenSaga]) -> list[Stopped]:
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(saga: OpenSaga) -> Stopped | None:
+        async with free:
+            return await stopped_run(client, saga.workflow_id)
+
+    return [each for each in await asyncio.gather(*map(ask, sagas)) if each is not None]
+
+
+async def stopped_run(client: Client, saga_id: str) -> Stopped | None:
+    """How the newest run of a saga stopped; None while it goes on. Raises RPCError."""
+    try:
+        status = await status_of(client, saga_id)
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return Stopped(saga_id, "not found", None)
+        raise
+    if not status.is_closed and status.name != PAUSED:
+        return None
+    return Stopped(saga_id, status.name.replace("_", " "), status.closed_at)

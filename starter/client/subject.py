@@ -1,0 +1,84 @@
+"""Says what a saga is about, from its recorded request: amount, payee, description, or the change.
+
+Read as it was written, never validated anew: what was admitted once may not be admitted today.
+Payee and description are personal data: they are read from the ledger and never go to Temporal.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.aggregates.money import amount_text
+
+# What a person sees of a long change.
+_MOST = 20
+
+
+def facts_of(kind: str, request: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of a request by their names, in the order in which a person needs them."""
+    said = {"payment": _payment, "policy": _policy, "change": _change, "rollback": _rollback}
+    facts = said.get(kind, _other)(request)
+    return {name: text for name, text in facts.items() if text}
+
+
+def _payment(request: Mapping[str, Any]) -> dict[str, str]:
+    amount = request.get("amount") or {}
+    return {
+        "amount": _amount(amount.get("minor"), amount.get("currency")),
+        "payee": ", ".join(str(value) for value in (request.get("destination") or {}).values()),
+        "description": str(request.get("description") or ""),
+        "agent": str(request.get("agent_id") or ""),
+    }
+
+
+def _policy(request: Mapping[str, Any]) -> dict[str, str]:
+    currency = request.get("currency")
+    return {
+        "policy of": str(request.get("agent_id") or ""),
+        "at most": _amount(request.get("max_per_transaction_minor"), currency),
+        "daily limit": _amount(request.get("daily_limit_minor"), currency),
+        "approval above": _amount(request.get("approval_threshold_minor"), currency),
+        **_asked(request),
+    }
+
+
+def _change(request: Mapping[str, Any]) -> dict[str, str]:
+    present = [f"{item.get('name')} ({item.get('kind')})" for item in request.get("present") or []]
+    return {
+        "environment": str(request.get("environment") or ""),
+        "present": _listed(present),
+        "absent": _listed([str(name) for name in request.get("absent") or []]),
+        **_asked(request),
+    }
+
+
+def _rollback(request: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "environment": str(request.get("environment") or ""),
+        "back to": str(request.get("to") or ""),
+        "resources": _listed([str(name) for name in request.get("resources") or []]),
+        **_asked(request),
+    }
+
+
+def _other(request: Mapping[str, Any]) -> dict[str, str]:
+    does = " ".join(str(request[name]) for name in ("action", "agent_id") if request.get(name))
+    return {"request": does, **_asked(request)}
+
+
+def _asked(request: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(request.get(name) or "") for name in ("actor", "reason")}
+
+
+def _listed(names: list[str]) -> str:
+    more = [f"and {len(names) - _MOST} more"] if len(names) > _MOST else []
+    return ", ".join([*names[:_MOST], *more])
+
+
+def _amount(minor: Any, currency: Any) -> str:
+    if not isinstance(minor, int):
+        return ""
+    try:
+        return amount_text(minor, str(currency))
+    except (ValueError, KeyError):
+        # A currency that was retired since.
+        return f"{minor} minor units of {currency}"

@@ -1,0 +1,126 @@
+"""Lists everything that somebody must do: decisions, steps that can't get on, runs that Temporal
+lost or paused, schedules. From the ledger first, so that it is readable while Temporal is away."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ledger.database import Database
+from ledger.read.sagas import saga as saga_story
+from ledger.read.waits import Waiting, waiting
+from starter.client.errors import Unreachable
+from starter.client.recorded import wait_of
+from starter.client.runs import Stopped, stopped_runs
+from starter.client.schedules import Problem, problems
+from starter.client.subject import facts_of
+from workflows.contract.progress import ANY_USER, Wait, orphan_wait, paused_wait
+
+if TYPE_CHECKING:
+    from starter.client.client import Amends
+
+# Of sagas and of steps: whoever has more needs another tool.
+MOST = 1_000
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One thing that somebody must do: of the saga or the schedule `name`, what it waits for, and
+    the facts that a decision needs, by their names."""
+
+    name: str
+    kind: str
+    wait: Wait
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The row as JSON."""
+        called = "schedule" if self.kind == "schedule" else "saga_id"
+        told = self.wait.model_dump(mode="json")
+        return {called: self.name, "kind": self.kind, **told, "what": self.facts}
+
+
+@dataclass(frozen=True)
+class Todos:
+    """The list, the longest wait first, and in `lacks` what it does not hold, a sentence each."""
+
+    rows: list[Todo]
+    lacks: list[str] = field(default_factory=list)
+
+
+async def recorded_todos(database: Database) -> list[Todo]:
+    """What waits according to the ledger."""
+    return [_todo(each) for each in await waiting(database, limit=MOST)]
+
+
+async def todos(database: Database, amends: "Amends | None", why_not: str = "") -> Todos:
+    """The whole list. Without a client it is that of the ledger, and says what it lacks and
+    `why_not`."""
+    rows = await recorded_todos(database)
+    if amends is None:
+        lack = "the list lacks runs that were terminated or paused in Temporal, and schedules"
+        return Todos(_sorted(rows), [f"{lack}: {why_not}"])
+    try:
+        compared = await stopped_runs(amends.client, database)
+        schedules = await amends.schedules.list()
+    except Unreachable as error:
+        return await todos(database, None, str(error))
+    stopped = {each.saga_id for each in compared.stopped}
+    # A run that does not go on takes no decision: what it waited for before is not the next thing.
+    # One that is on record as lost is a row already.
+    kept = [row for row in rows if row.name not in stopped or row.wait.state == "orphaned"]
+    known = {row.name for row in kept}
+    found = [
+        await _stopped_todo(database, each)
+        for each in compared.stopped
+        if each.saga_id not in known
+    ]
+    of_schedules = schedule_todos(problems(schedules), {each.name: each.note for each in schedules})
+    return Todos(_sorted([*kept, *found, *of_schedules]), compared.lacks)
+
+
+async def _stopped_todo(database: Database, stopped: Stopped) -> Todo:
+    saga = (await saga_story(database, stopped.saga_id)).saga
+    if stopped.is_paused:
+        wait = paused_wait(stopped.saga_id)
+    else:
+        why = f"its run is {stopped.how} in Temporal"
+        wait = orphan_wait(stopped.since or saga.started_at, why)
+    return Todo(saga.workflow_id, saga.kind, wait, facts_of(saga.kind, saga.input))
+
+
+def schedule_todos(found: Iterable[Problem], notes: Mapping[str, str]) -> list[Todo]:
+    """The rows of schedules that need somebody. `notes` say what each schedule does."""
+    return [
+        Todo(
+            problem.schedule,
+            "schedule",
+            Wait(
+                waits_for=problem.what,
+                state="schedule",
+                whom=ANY_USER,
+                since=problem.due,
+                why=problem.reason,
+                commands=problem.commands,
+            ),
+            {
+                name: text
+                for name, text in (
+                    ("what", notes.get(problem.schedule, "")),
+                    ("run", problem.saga_id),
+                )
+                if text
+            },
+        )
+        for problem in found
+    ]
+
+
+def _todo(waiting: Waiting) -> Todo:
+    saga = waiting.saga
+    return Todo(saga.workflow_id, saga.kind, wait_of(waiting), facts_of(saga.kind, saga.input))
+
+
+def _sorted(rows: list[Todo]) -> list[Todo]:
+    now = datetime.now(UTC)
+    return sorted(rows, key=lambda row: (row.wait.since or now, row.name))

@@ -1,0 +1,259 @@
+"""What a person reads in the Temporal Web UI as shipped, rendered by a real browser."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from starter import Amends
+from starter.client.errors import OperationIdReused
+from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
+from tests.sagas.sweeping import Sweeper, lost
+from tests.sagas.test_web_ui import listed
+from tests.support.chromium import MISSING, Page, chromium, program
+from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
+from tests.support.probe import Probe
+from tests.support.until import until
+from worker.embedded.servers import EmbeddedServers
+from workflows.contract.change import RollbackRequest
+from workflows.contract.payment import PaymentRequest
+
+GUIDE = Path(__file__).parents[2] / "docs/web-ui.md"
+
+
+class WebUi:
+    """The pages of the Web UI, as docs/web-ui.md says to open them."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self._page, self._url = page, f"{url}/namespaces/default"
+
+    async def until_it_answers(self) -> None:
+        """Wait for its list, and give it the columns of the guide."""
+        (columns,) = re.findall(r"```js\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+        await self._page.open(f"{self._url}/workflows", "Workflow ID")
+        await self._page.evaluate(columns)
+
+    async def rows(self, view: str, *requests: Json) -> list[dict[str, str]]:
+        """The rows of sagas, by column, in a view of the guide."""
+        links = rf"^\$AMENDS_WEB_UI_URL/namespaces/default(\S+savedQuery={view}&\S+)$"
+        (link,) = re.findall(links, GUIDE.read_text(), re.MULTILINE)
+        saga_ids = [saga_of(request) for request in requests]
+        await self._page.open(self._url + link, view, *saga_ids)
+        return [await self._page.cells(saga_id) for saga_id in saga_ids]
+
+    async def details(self, handle: Handle, *texts: str) -> str:
+        """The Current Details of a run, once all texts are in them, without empty lines."""
+        run_id = (await handle.describe()).run_id
+        url = f"{self._url}/workflows/{quote(handle.id, safe='')}/{run_id}/user-metadata"
+        await self._page.open(url, *texts)
+        shown = await self._page.evaluate(
+            "document.getElementById('user-metadata-current-details').contentDocument.body.innerText"
+        )
+        return "\n".join(line for line in shown.splitlines() if line.strip())
+
+    async def run(self, handle: Handle, *texts: str) -> str:
+        """The page of a run as it opens."""
+        return await self._page.open(f"{self._url}/workflows/{quote(handle.id, safe='')}", *texts)
+
+    async def schedule(self, name: str, *texts: str) -> str:
+        return await self._page.open(f"{self._url}/schedules/{name}", name, *texts)
+
+
+@pytest.fixture(scope="module")
+async def web_ui(session_folder: Path, servers: EmbeddedServers) -> AsyncIterator[WebUi]:
+    found = program()
+    if found is None:
+        pytest.skip(MISSING)
+    async with chromium(found, session_folder / "chromium") as page:
+        web_ui = WebUi(page, servers.temporal.web_ui_url)
+        await web_ui.until_it_answers()
+        yield web_ui
+
+
+async def until_listed(driver: Driver, request: Json, state: str) -> None:
+    query = f"WorkflowId='{saga_of(request)}' AND SagaState='{state}'"
+    await until(lambda: listed(driver, query))
+
+
+async def test_a_payment_that_waits_says_what_it_is_for_whom_it_waits_and_what_to_type(
+    web_ui: WebUi, driver: Driver, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    handle = await driver.until_waits(request, "approval")
+    await until_listed(driver, request, "running")
+    (row,) = await web_ui.rows("Waiting", request)
+    # Beside the columns: what selects a row, and what starts another one like it.
+    assert [*row.items()][2:-2] == [
+        *(("Status", "RUNNING"), ("Workflow ID", saga_of(request))),
+        *(("SagaState", "running"), ("SagaStep", "approval"), ("SagaNeedsAttention", "TRUE")),
+        *(("SagaActor", f"agent:{agent}"), ("SagaSubjects", f"agent/{agent}")),
+    ]
+    assert [*row][-2:] == ["Start", "End"]
+    shown = await web_ui.details(handle, "waits for approval")
+    first, state, waits, *rest = shown.splitlines()
+    assert first == f"payment of 55,000.00 ARS for agent {agent} ({saga_of(request)})"
+    assert state == "running: pending approval"
+    a_time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.fullmatch(rf"🙋 waits for approval by any user since {a_time} until {a_time}", waits)
+    commands = [f"amends {verb} {saga_of(request)}" for verb in ("approve", "reject")]
+    assert rest == [*commands, "Steps:", "authorize ✅ done"]
+    # What whoever answers says is shown as they said it, whatever it looks like.
+    words = "<b>no</b> **never** [x](http://x.test) `a` | a_b_c $1$ --x {runId}"
+    await driver.tell(request, "reject", {"actor": "user:ana", "reason": words})
+    await handle.result()
+    shown = await web_ui.details(handle, "ended as rejected")
+    why = f"the payment was rejected by user:ana: {words} (rejected)"
+    assert f"compensated, ended as rejected: {why}" in shown.splitlines()
+    assert "authorize ↩️ undone: the spend is released" in shown
+
+
+async def test_a_payment_whose_run_was_lost_says_so_and_so_does_its_recovery(
+    web_ui: WebUi, driver: Driver, sweeper: Sweeper, agent: str
+) -> None:
+    request = await lost(driver, agent)
+    await sweeper.recover(request)
+    end = "compensated: the run of the saga was lost in Temporal"
+    shown = await web_ui.details(driver.handle(request), end)
+    assert shown.startswith(f"payment of 55,000.00 ARS for agent {agent} ({saga_of(request)})")
+    recovery = driver.client.get_workflow_handle(f"recovery/{saga_of(request)}/1")
+    assert await web_ui.details(recovery, "recovery of") == (
+        f"recovery of {saga_of(request)}, whose run was lost in Temporal"
+    )
+
+
+async def test_a_payment_looks_the_same_whoever_started_it(
+    web_ui: WebUi, driver: Driver, agent: str
+) -> None:
+    ours, theirs = (payment(agent, 1_000, capture="manual") for _ in range(2))
+    sdk = Amends(driver.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
+    await sdk.submit(PaymentRequest.model_validate(ours))
+    await driver.until_waits(theirs, "capture")
+    pages = [
+        await web_ui.details(driver.handle(each), f"waits for capture by agent:{agent}")
+        for each in (ours, theirs)
+    ]
+    told = [
+        re.sub(r"[\d-]+ [\d:]+ UTC", "", page.replace(each["operation_id"], ""))
+        for page, each in zip(pages, (ours, theirs), strict=True)
+    ]
+    assert told[0] == told[1]
+    assert told[0].startswith(f"payment of 1,000.00 ARS for agent {agent} (payment/)\n")
+    assert not [secret for secret in (CBU, "building expenses") if secret in "".join(pages)]
+    for request in (ours, theirs):
+        await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
+
+
+async def test_every_end_of_a_payment_is_a_completed_run_whose_page_says_why(
+    web_ui: WebUi, driver: Driver, agent: str, inject: Inject
+) -> None:
+    captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
+    await inject(refused, "refuse")
+    denial = "the amount is above the limit of the agent for one payment"
+    compensated = "compensated: the bank refused the payment (provider_refused)"
+    ends = {
+        "completed, ended as captured": captured,
+        f"completed, ended as denied: {denial} (exceeded_max_transaction_limit)": denied,
+        compensated: refused,
+    }
+    for request in ends.values():
+        await driver.run(request)
+        await until_listed(driver, request, "compensated" if request is refused else "completed")
+    for end, request in ends.items():
+        shown = await web_ui.details(driver.handle(request), end)
+        assert shown.splitlines()[1] == end
+    rows = await web_ui.rows("Sagas", *ends.values())
+    columns = ("Status", "SagaState", "SagaStep", "SagaNeedsAttention")
+    assert [[row[column] for column in columns] for row in rows] == [
+        ["COMPLETED", "completed", "", "FALSE"],
+        ["COMPLETED", "completed", "", "FALSE"],
+        ["COMPLETED", "compensated", "", "FALSE"],
+    ]
+    (row,) = await web_ui.rows("Undone", refused)
+    assert row["SagaState"] == "compensated"
+
+
+async def test_no_repeat_changes_the_page_of_a_saga(
+    web_ui: WebUi, driver: Driver, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    await driver.run(request)
+    sdk = Amends(driver.client, {"AMENDS_PAYMENTS_QUEUE": QUEUE})
+    other = {**request, "amount": {"minor": 1, "currency": "ARS"}}
+    await sdk.submit(PaymentRequest.model_validate(request))
+    with pytest.raises(OperationIdReused):
+        await sdk.submit(PaymentRequest.model_validate(other))
+    runs = f"SagaState='repeated' AND SagaSubjects='agent/{agent}'"
+    repeats = await until(lambda: both(driver, runs))
+    (row,) = await web_ui.rows("Sagas", request)
+    assert (row["Status"], row["SagaState"]) == ("COMPLETED", "completed")
+    page = await web_ui.details(driver.handle(request), "ended as captured")
+    assert "repeat" not in page
+    ends = []
+    for repeat in repeats:
+        handle = driver.client.get_workflow_handle(repeat)
+        shown = await web_ui.details(handle, "a repeat: this run did nothing")
+        assert (
+            shown.splitlines()[1] == "a repeat: this run did nothing, and shows what is on record"
+        )
+        assert shown.splitlines()[2] == "completed, ended as captured"
+        status = (await handle.describe()).status
+        assert status is not None
+        assert ".py" not in await web_ui.run(handle, repeat, status.name)
+        ends.append(status.name)
+    assert sorted(ends) == ["COMPLETED", "FAILED"]
+
+
+async def both(driver: Driver, query: str) -> list[str]:
+    """The two runs of a query, once there are two."""
+    found = await listed(driver, query)
+    return found if len(found) == 2 else []
+
+
+async def test_a_step_that_needs_an_operator_says_why_and_what_to_type(
+    web_ui: WebUi, driver: Driver, probe: Probe, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    await until_listed(driver, request, "needs_attention")
+    (row,) = await web_ui.rows("Waiting", request)
+    assert (row["SagaState"], row["SagaStep"]) == ("needs_attention", "execute transfer")
+    assert (row["Status"], row["SagaNeedsAttention"]) == ("RUNNING", "TRUE")
+    shown = await web_ui.details(driver.handle(request), "needs an operator")
+    assert shown.splitlines()[1] == "needs attention: approved"
+    assert re.search("🙋 execute transfer needs an operator since .* UTC: the bank did not", shown)
+    step = f"{saga_of(request)} 'execute transfer'"
+    assert f"amends retry {step}" in shown.splitlines()
+    outcome = f"amends resolve {step} --evidence TEXT --outcome done|failed"
+    assert outcome in shown.splitlines()
+    assert re.search("execute transfer 🙋 needs attention, .* tries: the bank did not", shown)
+    await probe.heal(request)
+    await driver.tell(request, "retry", {"actor": "user:ana", "step": "execute transfer"})
+    await driver.result(request)
+
+
+async def test_a_schedule_says_what_it_does_and_who_asked(web_ui: WebUi, driver: Driver) -> None:
+    name = new_id("monthly")
+    sdk = Amends(driver.client, {"AMENDS_INFRASTRUCTURE_QUEUE": INFRASTRUCTURE_QUEUE})
+    request = RollbackRequest(to="before:shop-42", actor="user:ana", reason="month's end")
+    at = datetime.now(UTC) + timedelta(days=1)
+    await sdk.schedules.once(name, request, at)
+    note = "rollback of dev to before:shop-42, asked by user:ana: month's end"
+    shown = await web_ui.schedule(name, note, "RollbackSaga")
+    assert f"{at:%Y}" in shown
+    await sdk.schedules.delete(name)
+
+
+async def test_a_run_that_is_refused_says_why_without_a_traceback(
+    web_ui: WebUi, driver: Driver, agent: str
+) -> None:
+    request = {**payment(agent, 45_000), "amount": {"minor": -1, "currency": "ARS"}}
+    handle = await driver.start(request)
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    shown = await web_ui.run(
+        handle, "FAILED", "amount.minor: more than 0 is needed", '"type": "InvalidInput"'
+    )
+    assert ".py" not in shown

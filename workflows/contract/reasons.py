@@ -1,0 +1,34 @@
+"""The reasons of an end in words: a clause for each word of the contract."""
+
+REASONS = {
+    # denials, in deciding order
+    "missing_signature": "the request is not signed",
+    "invalid_signature": "the signature is not that of the agent",
+    "unknown_agent": "no agent of this name is registered",
+    "agent_revoked": "the agent is revoked",
+    "account_revoked": "the account is revoked",
+    "no_policy": "no policy says what the agent may spend",
+    "currency_not_allowed": "the policy of the agent is in another currency",
+    "destination_not_allowed": "the policy of the agent does not name this destination",
+    "outside_allowed_hours": "the policy of the agent allows no payment at this hour",
+    "exceeded_max_transaction_limit": "the amount is above the limit of the agent for one payment",
+    "exceeded_daily_limit": "the agent would spend more than its limit of a day",
+    "exceeded_daily_count": "the agent would make more payments than its limit of a day",
+    "exceeded_weekly_limit": "the agent would spend more than its limit of a week",
+    "exceeded_weekly_count": "the agent would make more payments than its limit of a week",
+    "exceeded_monthly_limit": "the agent would spend more than its limit of a month",
+    "exceeded_monthly_count": "the agent would make more payments than its limit of a month",
+    # causes of a compensation
+    "provider_refused": "the bank refused the payment",
+    "provider_failed": "the bank did not carry the payment out",
+    "rejected": "the payment was rejected",
+    "approval_expired": "nobody approved the payment in time",
+    "cancelled": "the saga was cancelled",
+    "lost_run": "the run of the saga was lost in Temporal",
+}
+
+
+def in_words(reason: str) -> str:
+    """A reason in words, and the word itself; the word alone where there are none."""
+    words = REASONS.get(reason)
+    return f"{words} ({reason})" if words else reason
