@@ -51,6 +51,7 @@ class SweepWorkflow(OtherUpdates):
             lost=seen.lost_in_all,
             recovering=[lost.saga_id for lost in known],
             alerts=alerts,
+            stopped=seen.stopped,
         )
         workflow.set_current_details(page(swept))
         if alerts:
