@@ -165,7 +165,9 @@ def _facts(saga_id: str) -> dict[str, str]:
 
 def _payment(saga: str) -> str:
     # Only payments are approved, rejected and captured; any saga is cancelled.
-    return saga if "/" in saga else f"payment/{saga}"
+    from starter.client.standing import as_scheduled
+
+    return saga if "/" in saga else f"payment/{as_scheduled(saga)}"
 
 
 def _decide(

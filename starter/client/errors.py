@@ -5,7 +5,7 @@ AmendsError               1  the root
 │   ├── InvalidInput         a field is wrong: `field` and `reason`, never the value
 │   ├── OperationIdReused    the operation id belongs to another request
 │   ├── NotAllowed           the state of the saga does not allow it
-│   │   ├── Stopped             its run is paused in Temporal: unpause it
+│   │   ├── Paused              its run is paused in Temporal: unpause it
 │   │   └── NotBegun            its start delay has not passed
 │   ├── NotKnown             there is no such saga, schedule or aggregate
 │   └── WrongSetting         a setting is in the way: the message names it
@@ -57,7 +57,7 @@ class NotAllowed(BadRequest):
     """The state of the saga does not allow the action: look at the saga (`amends saga ID`)."""
 
 
-class Stopped(NotAllowed):
+class Paused(NotAllowed):
     """The run is open and does not run: paused in Temporal. Unpause it (`temporal workflow
     unpause`), and ask again. `wait` has the command."""
 

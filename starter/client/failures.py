@@ -30,8 +30,8 @@ from starter.client.errors import (
     NoWorker,
     OperationIdReused,
     OperationInProgress,
+    Paused,
     SagaFailed,
-    Stopped,
     Unreachable,
 )
 from workflows.contract.progress import paused_wait, paused_words
@@ -93,10 +93,10 @@ async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
     return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
 
 
-def stopped(saga_id: str, status: RunStatus) -> Stopped:
+def stopped(saga_id: str, status: RunStatus) -> Paused:
     """The refusal of an update or a query by an open run that does not run."""
     wait = paused_wait(saga_id, status.name)
-    return Stopped(paused_words(saga_id, wait), wait)
+    return Paused(paused_words(saga_id, wait), wait)
 
 
 def _failure(saga_id: str, cause: BaseException) -> AmendsError:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from starter.client.errors import NotBegun, NotKnown, NoWorker, Stopped
+from starter.client.errors import NotBegun, NotKnown, NoWorker, Paused
 from starter.client.patience import require_worker, unheard
 from starter.client.standing import Standing
 from workflows.contract.progress import Progress
@@ -22,7 +22,7 @@ class Follow(Standing):
         person.
 
         `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, the failure of the run, and
-        Stopped for one that is paused.
+        Paused for one that is paused.
         """
         end = asyncio.ensure_future(self._ended(saga_id))
         last: Progress | None = None
@@ -46,7 +46,7 @@ class Follow(Standing):
         """The last progress: of a paused run, what it waits for."""
         try:
             return end.result()
-        except Stopped:
+        except Paused:
             if to_the_end:
                 raise
             return await self.progress(saga_id)
@@ -67,7 +67,7 @@ class Follow(Standing):
             return await self._query(saga_id)
         except (NotKnown, NotBegun):
             return None
-        except Stopped:
+        except Paused:
             return await self.progress(saga_id)
         except NoWorker:
             # It may be busy, or about to be started again.

@@ -40,7 +40,8 @@ class Outcome:
     is_good: bool | None = None
 
     def __str__(self) -> str:
-        return f"{self.state} ({self.reason})" if self.reason else self.state
+        is_more = self.reason and self.reason != self.state
+        return f"{self.state} ({self.reason})" if is_more else self.state
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from temporalio.client import (
@@ -33,8 +34,11 @@ from starter.client.failures import SagaEnded, translated
 from starter.client.kinds import Request, kind_of
 from starter.client.schedule_runs import ScheduledRun, missed_by, moments, runs_of
 from starter.client.wall_clock import AROUND, clock_changes, night, unites_days
-from starter.client.wording import scheduled, summary
+from starter.client.wording import summary
+from workflows.contract.agent import PolicyRequest
+from workflows.contract.change import RollbackRequest
 from workflows.contract.kinds import KINDS, Queue
+from workflows.contract.payment import PaymentRequest
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.
@@ -81,10 +85,11 @@ class Scheduled:
 @dataclass(frozen=True)
 class Problem:
     """What a person has to look at: a moment of a schedule that was `missed`, or a run whose saga
-    `ended` otherwise than asked for. `due` is that moment, `commands` show or repeat it."""
+    `ended` otherwise than asked for. `due` is that moment; `commands` show it or make up for it, or
+    end a schedule that will not run again."""
 
     schedule: str
-    what: str
+    what: Literal["missed", "ended"]
     due: datetime
     reason: str
     saga_id: str
@@ -168,7 +173,7 @@ class Schedules:
             raise InvalidInput("operation_id", "must be left out: a scheduled run makes its own")
         kind = kind_of(request)
         # The note and the names of a memo are in plain text at the server, also under a codec.
-        state.note = scheduled(request, public=True)
+        state.note = f"{_public_summary(request)}, asked by {request.actor}"
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
                 kind.workflow,
@@ -185,7 +190,7 @@ class Schedules:
         async with translated(name):
             try:
                 return await self._client.create_schedule(
-                    name, schedule, memo={_WHAT: scheduled(request)}
+                    name, schedule, memo={_WHAT: _what(request)}
                 )
             except ScheduleAlreadyRunningError:
                 raise NotAllowed(
@@ -306,7 +311,8 @@ def _problems_of(shown: Scheduled) -> list[Problem]:
     for run in shown.runs:
         if run.outcome.is_good is False:
             look = [f"amends saga {run.saga_id}", *done]
-            found.append(Problem(name, "ended", run.due, str(run.outcome), run.saga_id, look))
+            why = f"its saga is {run.outcome}"
+            found.append(Problem(name, "ended", run.due, why, run.saga_id, look))
     return [problem for problem in found if good is None or problem.due > good]
 
 
@@ -318,6 +324,25 @@ async def _known(name: str) -> AsyncIterator[None]:
     except (NotKnown, SagaEnded):
         # A deleted schedule answers for a while as one that has ended.
         raise NotKnown(f"no schedule named {name}: amends schedule list lists them") from None
+
+
+def _public_summary(request: Request) -> str:
+    """What a schedule does, in words that Temporal may keep in plain text: without amounts."""
+    match request:
+        case PaymentRequest():
+            return f"payment for agent {request.agent_id}"
+        case PolicyRequest():
+            return f"policy of agent {request.agent_id}"
+        case _:
+            return summary(request)
+
+
+def _what(request: Request) -> str:
+    """What a schedule does, and why; a codec encodes it."""
+    only = request.resources if isinstance(request, RollbackRequest) else None
+    reason = None if isinstance(request, PaymentRequest) else request.reason
+    what = f"{summary(request)} ({', '.join(only)})" if only else summary(request)
+    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
 
 
 async def _plain_note(handle: ScheduleHandle) -> str:

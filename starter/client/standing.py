@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -17,7 +18,7 @@ from starter.client.errors import (
     NotKnown,
     NoWorker,
     OperationIdReused,
-    Stopped,
+    Paused,
 )
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
@@ -34,6 +35,14 @@ T = TypeVar("T")
 # A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
 _FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
 
+# The operation id of a run of a schedule, whose workflow id has colons in place of the dots.
+_SCHEDULED = re.compile(r"(.*-\d{4}-\d\d-\d\dT\d\d)\.(\d\d)\.(\d\dZ)")
+
+
+def as_scheduled(operation_id: str) -> str:
+    """The end of the workflow id of a run of a schedule; any other operation id as it is."""
+    return _SCHEDULED.sub(r"\1:\2:\3", operation_id)
+
 
 class Standing:
     """Queries and updates of a saga by its workflow id, and the queues that sagas go to."""
@@ -46,7 +55,7 @@ class Standing:
         """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no
         worker listens, or the run is paused.
 
-        Raises NotKnown, NotBegun, NoWorker, Stopped.
+        Raises NotKnown, NotBegun, NoWorker, Paused.
         """
         try:
             return await self._query(saga_id)
@@ -54,14 +63,14 @@ class Standing:
             if (ledger := self._ledger()) is None:
                 raise
             return await recorded_progress(ledger, saga_id)
-        except Stopped as stopped:
+        except Paused as paused:
             if (ledger := self._ledger()) is None:
                 raise
-            return _waiting_for(await recorded_progress(ledger, saga_id), stopped.wait)
+            return _waiting_for(await recorded_progress(ledger, saga_id), paused.wait)
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed,
-        Stopped while it is paused in Temporal.
+        Paused while it is paused in Temporal.
 
         What Temporal has forgotten comes from the ledger.
         """
@@ -91,7 +100,8 @@ class Standing:
         if "/" in text:
             kind_of_saga(text)
             return text
-        candidates = [kind.saga_id(text) for kind in KINDS]
+        names = {text, as_scheduled(text)}
+        candidates = [kind.saga_id(name) for kind in KINDS for name in sorted(names)]
         known = await asyncio.gather(*(self._exists(saga_id) for saga_id in candidates))
         found = [saga_id for saga_id, exists in zip(candidates, known, strict=True) if exists]
         if not found:
@@ -144,7 +154,7 @@ class Standing:
     async def _ended(self, saga_id: str) -> Progress:
         """Wait for the end of the saga; returns its progress then."""
         result = (await self.result(saga_id)).model_dump(mode="json")
-        with suppress(NotKnown, NoWorker, NotBegun, Stopped):
+        with suppress(NotKnown, NoWorker, NotBegun, Paused):
             progress = await self._query(saga_id)
             if progress.result is not None:
                 return progress

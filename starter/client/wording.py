@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 
 from starter.client.advice import advice_on
-from starter.client.kinds import Request, kind_of
-from workflows.contract.agent import PolicyRequest
-from workflows.contract.change import RollbackRequest
-from workflows.contract.payment import PaymentRequest
+from starter.client.kinds import Request
 from workflows.contract.progress import (
     Progress,
     StepProgress,
@@ -23,18 +20,6 @@ ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is i
 def summary(request: Request) -> str:
     """The request in a line, as Temporal keeps it beside the saga: no personal data."""
     return request.about()[0]
-
-
-def scheduled(request: Request, *, public: bool = False) -> str:
-    """The request as a schedule shows it. `public`: as the note of a schedule, which Temporal keeps
-    in plain text also under a codec, so without amounts and reasons."""
-    what, *_ = request.about()
-    if public and isinstance(request, PaymentRequest | PolicyRequest):
-        what = kind_of(request).name
-    if isinstance(request, RollbackRequest) and request.resources:
-        what += f" ({', '.join(request.resources)})"
-    reason = None if public or isinstance(request, PaymentRequest) else request.reason
-    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
 
 
 def short(aggregate: str, saga_id: str | None = None) -> str:

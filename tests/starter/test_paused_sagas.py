@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from starter import Amends
-from starter.client.errors import NotBegun, Stopped
+from starter.client.errors import NotBegun, Paused
 from tests.starter.conftest import QUEUES, Command
 from tests.support.pausing import paused
 from workflows.contract.payment import PaymentRequest
@@ -30,7 +30,7 @@ async def test_a_paused_saga_is_called_paused_by_every_command_and_goes_on_after
             amends.cancel(saga_id, actor="user:ana"),
             amends.submit(asked),
         ):
-            with pytest.raises(Stopped) as refused:
+            with pytest.raises(Paused) as refused:
                 await ask
             assert str(refused.value).startswith(told)
         progress = await amends.progress(saga_id)
@@ -61,9 +61,9 @@ async def test_a_paused_saga_without_a_ledger_to_read_is_called_paused_too(
     saga_id = (await amends.submit(PaymentRequest.model_validate(payment(55_000)))).saga_id
     alone = Amends(amends.client, {k: v for k, v in settings.items() if k != "AMENDS_AUDIT_URL"})
     async with paused(amends.client, saga_id):
-        with pytest.raises(Stopped):
+        with pytest.raises(Paused):
             await alone.progress(saga_id)
-        with pytest.raises(Stopped):
+        with pytest.raises(Paused):
             [each async for each in alone.follow(saga_id)]
     await amends.cancel(saga_id, actor="user:ana")
 

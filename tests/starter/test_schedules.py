@@ -153,7 +153,7 @@ async def test_a_scheduled_payment_that_the_bank_refuses_is_shown_as_compensated
     ended = await until_shown(amends, name, lambda each: have_ended(each, 1))
     assert str(ended.runs[0].outcome) == "compensated (provider_refused)"
     (problem,) = problems([ended])
-    assert (problem.what, problem.reason) == ("ended", "compensated (provider_refused)")
+    assert (problem.what, problem.reason) == ("ended", f"its saga is {ended.runs[0].outcome}")
     assert problem.commands == [
         f"amends saga {made['saga_id']}",
         f"amends schedule delete {name}",
@@ -164,7 +164,7 @@ async def test_a_scheduled_payment_that_the_bank_refuses_is_shown_as_compensated
 
 
 async def test_a_run_that_waits_is_shown_as_waiting_and_a_trigger_that_temporal_skips_is_no_run(
-    amends: Amends, plain: Plain, payment: Payment, new_id: NewId
+    amends: Amends, command: Command, plain: Plain, payment: Payment, new_id: NewId
 ) -> None:
     name = new_id("large")
     await plain(PAYMENT, name, payment(55_000), NEVER_SOON)
@@ -184,9 +184,11 @@ async def test_a_run_that_waits_is_shown_as_waiting_and_a_trigger_that_temporal_
     now = await shown(amends, name)
     assert now is not None
     assert (now.runs, now.missed) == (first.runs, [])
-    await amends.cancel(first.runs[0].saga_id, actor="user:ana")
+    by_operation_id = first.runs[0].saga_id.removeprefix("payment/").replace(":", ".")
+    rejected = await command("reject", by_operation_id, "--as", "ana")
+    assert (rejected.status, rejected.err) == (0, "")
     ended = await until_shown(amends, name, lambda each: have_ended(each, 1))
-    assert str(ended.runs[0].outcome) == "voided (cancelled)"
+    assert str(ended.runs[0].outcome) == "rejected"
 
 
 @pytest.mark.usefixtures("soon_settled")

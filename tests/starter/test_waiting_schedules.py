@@ -61,7 +61,7 @@ async def test_a_schedule_whose_run_ended_otherwise_is_a_row_with_its_run(
     assert (row["schedule"], row["waits_for"], row["why"]) == (
         bad["name"],
         "ended",
-        "denied (exceeded_max_transaction_limit)",
+        "its saga is denied (exceeded_max_transaction_limit)",
     )
     assert datetime.fromisoformat(row["since"]) == datetime.fromisoformat(run["due"])
     assert row["what"] == {"what": bad["note"], "run": run["saga_id"]}
