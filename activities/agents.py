@@ -11,6 +11,7 @@ from ledger.aggregates.aggregate import Event
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.database import Database
 from ledger.errors import StateRefused
+from ledger.reading import read
 from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Decision, Loaded, Ref
 
@@ -82,4 +83,4 @@ class AgentActivities:
 
         step = claim.step_claim(request)
         stored = await commit_step(self._database, claim.author(), step, [Ref(name)], change)
-        return PolicyVersion.model_validate(stored)
+        return read(PolicyVersion, stored)

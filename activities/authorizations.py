@@ -6,7 +6,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from temporalio import activity
 
 from activities.step import Claim, Request
@@ -55,7 +55,8 @@ class Authorize(Request):
 
 
 class Authorized(Request):
-    """The current state of an authorization, and since when the saga waits for a decision on it."""
+    """The current state of an authorization, and since when the saga waits for a decision on it.
+    `admitted` is the request of the saga, where this answer opened it."""
 
     authorization_id: str
     state: str
@@ -63,6 +64,7 @@ class Authorized(Request):
     expires_at: datetime | None = None
     waits_since: datetime | None = None
     transfer_id: str | None = None
+    admitted: dict[str, JsonValue] | None = None
 
 
 class Approve(Request):
@@ -116,7 +118,8 @@ class AuthorizationActivities:
             ),
             windows_of=request.agent_id,
         )
-        return await self._standing(authorization_id, claim)
+        standing = await self._standing(authorization_id, claim)
+        return standing.model_copy(update={"admitted": claim.admitted})
 
     async def _standing(self, authorization_id: str, claim: Claim | None = None) -> Authorized:
         # Read anew: a run that took over must see what a person decided in the meantime.

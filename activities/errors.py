@@ -35,7 +35,15 @@ from temporalio.worker import (
 from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
 from ledger.database import UNAVAILABLE, describe, failure
-from ledger.errors import Fenced, InputChanged, NeverWorks, StateRefused, StillOpen, TryAgain
+from ledger.errors import (
+    Fenced,
+    InputChanged,
+    NeverWorks,
+    NotAdmitted,
+    StateRefused,
+    StillOpen,
+    TryAgain,
+)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 REFUSED, FAILED = "refused", "failed"
@@ -70,7 +78,9 @@ def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
     """Makes the failure for invalid input: each problem a field (`present[1].spec.owner`)
     and a reason."""
     left_out = len(problems) - MAX_PROBLEMS
-    if left_out > 0:
+    # A last one takes no more room than to say that there is one more; and so does this failure
+    # when it is made again of its own details.
+    if left_out > 1:
         problems = [*problems[:MAX_PROBLEMS], ("input", f"and {left_out} more problems")]
     text = "; ".join(f"{field}: {reason}" for field, reason in problems)
     details = [{"field": field, "reason": reason} for field, reason in problems]
@@ -153,6 +163,8 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
             return _final(REFUSED, str(error), error.reason)
         case pydantic.ValidationError():
             return invalid_input(problems_of(error))
+        case NotAdmitted():
+            return invalid_input(error.problems)
         case InputChanged():
             return _final(REUSED, str(error))
         case Fenced() | NeverWorks():

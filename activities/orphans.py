@@ -22,6 +22,7 @@ from activities.runs import RunStatus, status_or_not_found
 from activities.step import Request, heartbeat, running_in
 from ledger.aggregates.saga import SagaState, saga_name
 from ledger.database import Database
+from ledger.errors import NotAdmitted
 from ledger.read.current_state import state_of
 from ledger.sagas.orphans import OpenSaga, declare_lost, find_open, open_sagas, still_open
 from ledger.sagas.saga_log import steps_of
@@ -50,10 +51,12 @@ class Care:
 
 class Look(Request):
     """Scope of one search. `gone`: ids of namespaces that an operator reports as gone for good;
-    `all`: the operator has seen how many sagas look orphaned, and confirms."""
+    `all`: the operator has seen how many sagas look orphaned, and confirms. `problems` are the
+    rules that the request for the search breaks."""
 
     gone: list[str] = Field(default_factory=list)
     all: bool = False
+    problems: list[tuple[str, str]] = Field(default_factory=list)
 
 
 class LostSaga(Request):
@@ -81,7 +84,7 @@ class Seen(Request):
 
 
 class Loss(Request):
-    """The saga to record as orphaned, in this epoch; see `Look` for `gone`, and
+    """The saga to record as orphaned, in this epoch; see `Look` for `gone` and `problems`, and
     `ledger.sagas.orphans.declare_lost` for `pivot`."""
 
     saga_id: str
@@ -90,6 +93,7 @@ class Loss(Request):
     reason: str | None = None
     gone: list[str] = Field(default_factory=list)
     pivot: str | None = None
+    problems: list[tuple[str, str]] = Field(default_factory=list)
 
 
 class Declared(Request):
@@ -122,7 +126,9 @@ class OrphanedSagas:
 
     @activity.defn
     async def look_for_lost_sagas(self, look: Look) -> Seen:
-        """Asks Temporal about every open saga. Changes nothing."""
+        """Asks Temporal about every open saga. Changes nothing. Raises NotAdmitted."""
+        if look.problems:
+            raise NotAdmitted(look.problems)
         here = await namespace_id(self._client)
         opened, lost, stopped = 0, list[LostSaga](), dict[str, str]()
         elsewhere = Counter[str]()
@@ -195,8 +201,11 @@ class OrphanedSagas:
     @activity.defn
     async def declare_lost_saga(self, loss: Loss) -> Declared:
         """Checks once more, and records the saga as orphaned; its steps are undone from here, or
-        past its pivot, the saga goes forward."""
+        past its pivot, the saga goes forward. Raises NotAdmitted."""
         saga = await find_open(self._database, loss.saga_id)
+        # The name of a saga that is there is good, whatever names are by now.
+        if loss.problems and (saga is None or any(at != "saga_id" for at, _ in loss.problems)):
+            raise NotAdmitted(loss.problems)
         if saga is None:
             return Declared(how="ended")
         here = await namespace_id(self._client)

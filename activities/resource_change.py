@@ -14,7 +14,7 @@ from ledger.aggregates.resource import (
     ResourceUpdated,
     resource_name,
 )
-from ledger.read.environments import KnownResource
+from ledger.read.environments import KnownResource, Rewound
 
 
 class ReadResources(Request):
@@ -25,9 +25,11 @@ class ReadResources(Request):
 
 
 class KnownResources(Request):
-    """The resources as recorded when the plan was made."""
+    """The resources as recorded when the plan was made; `admitted` is the request of the saga,
+    where this answer opened it."""
 
     resources: list[KnownResource]
+    admitted: dict[str, JsonValue] | None = None
 
 
 class ReadPast(Request):
@@ -36,6 +38,15 @@ class ReadPast(Request):
     environment: str
     to: str
     names: list[str] | None = None
+
+
+class PastResources(Rewound):
+    """The resources at a point and now; `outdated` says which rules of today the ones at that point
+    break, None of an answer of an older version; `admitted` is the request of the saga, where this
+    answer opened it."""
+
+    outdated: str | None = None
+    admitted: dict[str, JsonValue] | None = None
 
 
 class ApplyResource(Request):

@@ -14,6 +14,7 @@ from activities.providers.provider import (
 )
 from activities.resource_change import ApplyResource
 from ledger.aggregates.resource import DesiredState
+from ledger.reading import read
 
 Json = dict[str, Any]
 
@@ -162,7 +163,9 @@ class Effects:
             raise ProviderRefused(
                 f"no provider of {shape.kind} is configured in this worker", "no_provider"
             )
-        return provider, provider.kinds[shape.kind].model_validate(shape.spec)
+        # Admitted with its change, or recorded: a rule that came later does not keep it from being
+        # made, or undone.
+        return provider, read(provider.kinds[shape.kind], shape.spec)
 
 
 def _require_free(request: ApplyResource, found: Observed | None) -> None:

@@ -14,17 +14,20 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import ATTEMPT, UNAVAILABLE_NOW, Failed
+from activities.providers.kinds import known_kinds
 from activities.providers.provider import Provider, ProviderRefused, ProviderUnavailable
 from activities.resource_change import (
     Applied,
     ApplyResource,
     KnownResources,
+    PastResources,
     ReadPast,
     ReadResources,
     done_event,
     undone_event,
 )
 from activities.resource_effects import Effects, Restored, Seen
+from activities.specs import spec_problems
 from activities.step import Claim, heartbeat
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.resource import (
@@ -41,8 +44,10 @@ from ledger.errors import Fenced, NotFound, StateRefused
 from ledger.read import environments as resource_history
 from ledger.read.current_state import state_of
 from ledger.read.environments import Rewound
+from ledger.reading import read
 from ledger.sagas.step_log import (
     Started,
+    StepClaim,
     StepOutcome,
     commit_step,
     finish_step,
@@ -72,30 +77,36 @@ class ResourceActivities:
     async def read_resources(self, claim: Claim, request: ReadResources) -> KnownResources:
         """Reads the recorded resources; the answer is stored, so that a take-over goes on with the
         same plan."""
+        step = claim.step_claim(request)
         known = KnownResources(
             resources=await resource_history.resources(
                 self._database, request.environment, request.names
             )
         )
-        return KnownResources.model_validate(await self._keep(claim, request, known))
+        kept = read(KnownResources, await self._keep(claim, step, known))
+        return kept.model_copy(update={"admitted": claim.admitted})
 
     @activity.defn
-    async def read_past(self, claim: Claim, request: ReadPast) -> Rewound:
+    async def read_past(self, claim: Claim, request: ReadPast) -> PastResources:
         """Reads the resources as they were and as they are; stored like `read_resources`.
 
         Raises StateRefused: `unknown_change`, `not_ended`, `in_the_future`.
         """
+        step = claim.step_claim(request)
         try:
             rewound = await resource_history.resources_at(
                 self._database, request.environment, request.to, request.names
             )
         except NotFound as error:
             raise StateRefused(str(error), "unknown_change") from error
-        return Rewound.model_validate(await self._keep(claim, request, rewound))
+        past = PastResources(**vars(rewound), outdated=_outdated(rewound))
+        kept = read(PastResources, await self._keep(claim, step, past))
+        return kept.model_copy(update={"admitted": claim.admitted})
 
-    async def _keep(self, claim: Claim, request: Any, found: KnownResources | Rewound) -> Json:
-        result = found.model_dump(mode="json")
-        step = claim.step_claim(request)
+    async def _keep(
+        self, claim: Claim, step: StepClaim, found: KnownResources | PastResources
+    ) -> Json:
+        result = found.model_dump(mode="json", exclude={"admitted"})
         return await commit_step(
             self._database, claim.author(), step, [], lambda _: Decision(result)
         )
@@ -277,6 +288,16 @@ class ResourceActivities:
         )
 
 
+def _outdated(rewound: Rewound) -> str:
+    """The rules of today that the resources of then break, in words."""
+    shapes = [(past.name, past.was) for past in rewound.past if past.was is not None]
+    return "; ".join(
+        f"present[{index}].{field}: {reason}"
+        for index, (name, shape) in enumerate(shapes)
+        for field, reason in spec_problems(shape.kind, name, shape.spec, known_kinds())
+    )
+
+
 def _undo_event(request: ApplyResource, saga_id: str, done: bool, restored: Restored) -> Event:
     """The event of an undo. Dropped: the resource is as recorded already."""
     if done != restored.stays:
@@ -315,7 +336,7 @@ def _answer(step: StepState) -> Applied:
     if step.state == "refused":
         reason, _, sentence = (step.reason or "").partition(": ")
         raise StateRefused(sentence, reason)
-    return Applied.model_validate(step.result)
+    return read(Applied, step.result)
 
 
 def _tables(step: StepState) -> int:

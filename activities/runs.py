@@ -16,10 +16,10 @@ from temporalio.common import SearchAttributeKey
 from temporalio.converter import decode_typed_search_attributes
 from temporalio.service import RPCError, RPCStatusCode
 
-RUNNING, PAUSED = "running", "paused"
+RUNNING, PAUSED, COMPLETED = "running", "paused", "completed"
 # Known to be closed. A run that continued as new goes on under the same workflow id.
 _CLOSED = {
-    Status.WORKFLOW_EXECUTION_STATUS_COMPLETED: "completed",
+    Status.WORKFLOW_EXECUTION_STATUS_COMPLETED: COMPLETED,
     Status.WORKFLOW_EXECUTION_STATUS_FAILED: "failed",
     Status.WORKFLOW_EXECUTION_STATUS_CANCELED: "cancelled",
     Status.WORKFLOW_EXECUTION_STATUS_TERMINATED: "terminated",

@@ -11,6 +11,7 @@ from activities.runs import status_or_not_found
 from activities.step import Claim, Request, running_in
 from ledger.database import Database
 from ledger.sagas import saga_log
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation, End, Opened, Opening
 from ledger.store.commit import Author
 
@@ -18,7 +19,7 @@ from ledger.store.commit import Author
 class Repeat(Request):
     """A request that came while the saga runs; `repeat` names the update that brought it."""
 
-    fingerprint: str
+    fingerprint: Fingerprint
     repeat: str
 
 
@@ -55,9 +56,13 @@ class SagaActivities:
 
     @activity.defn
     async def open_saga(self, request: Opening) -> Opened:
-        """Claims the operation id for ever, or finds the saga that has it."""
+        """Claims the operation id for ever, or finds the saga that has it.
+
+        Raises NotAdmitted, where there is none and the request breaks the rules.
+        """
         author = Author(request.actor, request.saga_id, None, running_in(request.context))
-        return await saga_log.open_saga(self._database, author, request.by(this_run()))
+        opened = await saga_log.open_saga(self._database, author, request.by(this_run()))
+        return opened.model_copy(update={"old": bool(request.problems)})
 
     @activity.defn
     async def answer_repeat(self, request: Opening) -> Opened:

@@ -11,8 +11,9 @@ from temporalio import activity
 from activities.errors import HEARTBEAT
 from activities.namespace import this_run
 from ledger.aggregates.saga_step import UndoPlan
+from ledger.errors import StateRefused
 from ledger.sagas.saga_log import Opening
-from ledger.sagas.step_log import StepClaim
+from ledger.sagas.step_log import SAGA_KNOWN, StepClaim
 from ledger.store.canonical_json import digest
 from ledger.store.commit import Author
 
@@ -58,12 +59,23 @@ class Claim(Request):
         """Whether the undo of the step is given up."""
         return self.verdict is not None and self.verdict.outcome == "skipped"
 
+    @property
+    def admitted(self) -> dict[str, Any] | None:
+        """The request that this step opens the saga with, in the form in which it is stored."""
+        return self.opening.input if self.opening else None
+
     def author(self) -> Author:
         """The author of this activity's events: the actor, and the run."""
         return Author(self.actor, self.saga_id, self.step or None, running_in(self.context))
 
     def step_claim(self, request: Request) -> StepClaim:
-        """The claim in the ledger's form; another request has another input hash."""
+        """The claim in the ledger's form; another request has another input hash.
+
+        Raises StateRefused `saga_known` for a step that would open a saga with a request that
+        breaks the rules: only one that is there already goes on with it.
+        """
+        if self.opening is not None and self.opening.problems:
+            raise StateRefused("the request is not admitted as a new one", SAGA_KNOWN)
         return StepClaim(
             saga_id=self.saga_id,
             step=self.step,

@@ -35,6 +35,7 @@ from ledger.aggregates.transfer import (
 )
 from ledger.database import Database
 from ledger.errors import StateRefused
+from ledger.reading import read
 from ledger.sagas.step_log import Started, StepOutcome, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded, Ref, database_time
 
@@ -171,7 +172,7 @@ class TransferActivities:
             raise Refused("provider_refused")
         if step.state != "done" or step.result is None:
             raise Failed(step.reason or "provider_failed")
-        return Transferred.model_validate(step.result)
+        return read(Transferred, step.result)
 
     @activity.defn
     async def reverse_transfer(self, claim: Claim, request: Transfer) -> StepUndone:

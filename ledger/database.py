@@ -26,7 +26,7 @@ from ledger.session import in_one_transaction, set_up, setting_behind
 T = TypeVar("T")
 
 # How the sessions of a server come to its clients: `transaction` is PgBouncer's, with prepared
-# statements (1.21 or newer, max_prepared_statements above 0), or without.
+# statements (1.22 or newer, max_prepared_statements above 0), or without.
 Pooling = Literal["session", "transaction", "transaction-unprepared"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 

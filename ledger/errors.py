@@ -11,6 +11,7 @@
     │   └── ShareLost           a process that verified a part of the ledger was killed
     └── NeverWorks              the same call will always fail
         ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
+        ├── NotAdmitted         the request is new, and breaks the rules of today
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
         ├── NotFound            there is no such aggregate, or no such table
@@ -21,6 +22,8 @@
         └── Pooled              it needs a session of its own, and the address is a pooler's
 Messages carry names, versions and numbers, never the data of a person.
 """
+
+from collections.abc import Sequence
 
 
 class LedgerError(Exception):
@@ -76,6 +79,15 @@ class NeverWorks(LedgerError):
 
 class Fenced(NeverWorks):
     """The saga is compensating or another run took it over. Nothing was written; stop."""
+
+
+class NotAdmitted(NeverWorks):
+    """The request is new, and breaks the rules of today: correct the fields of its `problems`
+    (field and reason, never the value). Nothing was written."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{field}: {reason}" for field, reason in problems))
+        self.problems = problems
 
 
 class InputChanged(NeverWorks):

@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import workflow
 
 from activities.errors import invalid_input
+from activities.providers.kinds import known_kinds
 from activities.resource_change import ReadResources
 from activities.resources import ResourceActivities
 from ledger.aggregates.resource import resource_name
@@ -13,8 +14,8 @@ from workflows.change_story import ChangeStory
 from workflows.contract.change import ChangeRequest, ChangeResult
 from workflows.contract.kinds import CHANGE
 from workflows.planning.plan import Plan
-from workflows.planning.planner import plan
-from workflows.planning.validation import InvalidChange, validated
+from workflows.planning.planner import in_full, plan
+from workflows.planning.validation import InvalidChange, as_admitted, validated
 
 
 @workflow.defn
@@ -38,14 +39,19 @@ class InfrastructureSaga(ChangeStory[ChangeRequest]):
             raise invalid_input(error.problems) from None
         return request
 
+    def in_full(self, request: ChangeRequest) -> ChangeRequest:
+        """The request with the defaults of the kinds of its resources."""
+        return in_full(request, known_kinds())
+
     async def planned(self, request: ChangeRequest) -> tuple[Plan, Mapping[str, str]]:
         """Plan the change against the recorded state of its environment."""
-        change = validated(request)
+        change = as_admitted(self.in_full(request))
         found = await self.saga.step(
             "plan",
             ResourceActivities.read_resources,
             ReadResources(environment=request.environment, names=sorted(change.names)),
         )
+        change = as_admitted(self.as_admitted(request))
         return plan(change, found.resources), {}
 
     def subjects(self, request: ChangeRequest) -> list[str]:

@@ -41,6 +41,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
         """Plan the change, then apply each operation of the plan, or return why the plan is
         refused."""
         plan, undoes = await self.planned(request)
+        request = self.as_admitted(request)
         if plan.refusals:
             refusal = plan.refusals[0]
             self.saga.decided("refused", refusal.reason)

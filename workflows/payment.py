@@ -16,11 +16,9 @@ from activities.authorizations import (
 from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActivities
 from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
-from workflows.contract.admission import admit
 from workflows.contract.kinds import PAYMENT
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
-from workflows.contract.updates import By
 from workflows.engine.decisions import not_allowed, system
 from workflows.engine.run import ATTENTION, cause_of
 from workflows.engine.story import Compensate
@@ -43,6 +41,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         """Authorize the payment, wait for approval and capture where needed, send the transfer,
         settle."""
         hold = await self._authorize(request)
+        request = self.as_admitted(request)
         if hold.state == "pending_approval":
             hold = await self._approval(hold)
         self.saga.decided(hold.state, hold.reason)
@@ -177,7 +176,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     def _check_person(self, verb: str, raw: tuple[Any, ...]) -> None:
         # Whoever asks for the money does not also allow it.
-        if not admit(raw, By).actor.startswith("user:"):
+        if not self._admit_by(raw).actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent or a system")
         self._check_ask(verb, "approval", raw)
 
@@ -195,7 +194,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @capture.validator
     def _check_capture(self, *raw: Any) -> None:
-        actor = admit(raw, By).actor
+        actor = self._admit_by(raw).actor
         saga = self._execution.saga
         if actor.startswith("agent:") and saga and actor != saga.actor:
             raise not_allowed("can't capture: this is the payment of another agent")

@@ -5,6 +5,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import (
+    ActivityError,
     ApplicationError,
     ChildWorkflowError,
     WorkflowAlreadyStartedError,
@@ -13,7 +14,7 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.errors import OUTSIDE_TRY, invalid_input
 from activities.orphans import Declared, Loss, OrphanedSagas, Standing
-from workflows.contract.admission import admit
+from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
 from workflows.engine.decisions import SYSTEM
@@ -37,19 +38,23 @@ class RecoverySaga(OtherUpdates):
     @workflow.run
     async def run(self, *raw: Any) -> Recovered:
         """Validate the input as a `RecoveryRequest` and recover the saga."""
-        request = admit(raw, RecoveryRequest)
+        request, problems = read(raw, RecoveryRequest), problems_with(raw, RecoveryRequest)
         expected = recovery_id(request.saga_id, request.epoch)
         if workflow.info().workflow_id != expected:
-            raise invalid_input([("workflow_id", "must be recovery/, the saga, / and the epoch")])
+            its_id = [("workflow_id", "must be recovery/, the saga, / and the epoch")]
+            raise invalid_input(problems or its_id)
         kind = kind_named(request.saga_id)
+        if kind is None and problems:
+            raise invalid_input(problems)
         if kind is None:
             raise left_open(
                 request, "unknown_kind", "no worker of this version knows its kind of saga"
             )
-        workflow.set_current_details(page(request))
-        about = SUBJECTS.value_set([f"saga/{request.saga_id}"])
+        if not problems:
+            workflow.set_current_details(page(request))
+        about = SUBJECTS.value_set([] if problems else [f"saga/{request.saga_id}"])
         workflow.upsert_search_attributes([KIND.value_set("recovery"), about])
-        declared = await self._declare(request, kind)
+        declared = await self._declare(request, kind, problems)
         match declared.how:
             case "lost":
                 return await self._carry_on(request, kind, declared)
@@ -61,22 +66,31 @@ class RecoverySaga(OtherUpdates):
             case nothing_to_do:
                 return Recovered(saga_id=request.saga_id, how=nothing_to_do)
 
-    async def _declare(self, request: RecoveryRequest, kind: SagaKind) -> Declared:
+    async def _declare(
+        self, request: RecoveryRequest, kind: SagaKind, problems: list[tuple[str, str]]
+    ) -> Declared:
         loss = Loss(
             saga_id=request.saga_id,
             epoch=request.epoch,
-            actor=request.actor or SYSTEM,
-            reason=request.reason,
-            gone=request.gone,
+            actor=SYSTEM,
             pivot=kind.pivot_step,
+            problems=problems,
         )
-        return await workflow.execute_activity_method(
-            OrphanedSagas.declare_lost_saga,
-            loss,
-            start_to_close_timeout=OUTSIDE_TRY,
-            retry_policy=OUTSIDE_RETRIES,
-            summary="look once more, and put it on record",
-        )
+        if not problems:
+            asked = {"actor": request.actor or SYSTEM, "reason": request.reason}
+            loss = loss.model_copy(update={**asked, "gone": request.gone})
+        # It refuses a request with problems: a replay, by other rules, must not decide anew.
+        try:
+            return await workflow.execute_activity_method(
+                OrphanedSagas.declare_lost_saga,
+                loss,
+                start_to_close_timeout=OUTSIDE_TRY,
+                retry_policy=OUTSIDE_RETRIES,
+                summary="look once more, and put it on record",
+            )
+        except ActivityError as error:
+            raise_if_refused(error)
+            raise
 
     async def _carry_on(
         self,

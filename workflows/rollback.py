@@ -47,7 +47,7 @@ class RollbackSaga(ChangeStory[RollbackRequest]):
             rewound = await self.saga.step("plan", ResourceActivities.read_past, past)
         except ActivityError as error:
             return _refused(request, error), {}
-        reversal = plan_rollback(request, rewound)
+        reversal = plan_rollback(self.as_admitted(request), rewound)
         return reversal.plan, reversal.undoes
 
     def subjects(self, request: RollbackRequest) -> list[str]:

@@ -5,12 +5,16 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.workflow import ParentClosePolicy
 
 from activities.errors import HEARTBEAT, invalid_input
 from activities.orphans import Look, LostSaga, OrphanedSagas, Seen
-from workflows.contract.admission import admit
+from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import BY_NAME
 from workflows.contract.progress import paused_wait, paused_words
 from workflows.contract.sweep import (
@@ -37,12 +41,16 @@ class SweepWorkflow(OtherUpdates):
     @workflow.run
     async def run(self, *raw: Any) -> Swept:
         """Validate the input as a `SweepRequest` and sweep."""
-        request = admit(raw, SweepRequest)
+        request, problems = read(raw, SweepRequest), problems_with(raw, SweepRequest)
         workflow_id = workflow.info().workflow_id
         # The server appends the time to the id of a run of the schedule.
         if workflow_id != SWEEP and not workflow_id.startswith(f"{SWEEP}-"):
-            raise invalid_input([("workflow_id", f"must be {SWEEP}, or begin with {SWEEP}-")])
-        seen = await self._look(request)
+            its_id = [("workflow_id", f"must be {SWEEP}, or begin with {SWEEP}-")]
+            raise invalid_input(problems or its_id)
+        look = Look(problems=problems)
+        if not problems:
+            look = Look(gone=request.gone, all=request.all)
+        seen = await self._look(look)
         alerts = alerts_of(seen)
         known = [] if seen.held else [lost for lost in seen.lost if lost.kind in BY_NAME]
         for lost in known:
@@ -68,18 +76,24 @@ class SweepWorkflow(OtherUpdates):
             )
         return swept
 
-    async def _look(self, request: SweepRequest) -> Seen:
-        return await workflow.execute_activity_method(
-            OrphanedSagas.look_for_lost_sagas,
-            Look(gone=request.gone, all=request.all),
-            start_to_close_timeout=LOOK_WITHIN,
-            heartbeat_timeout=5 * HEARTBEAT,
-            retry_policy=LOOK_RETRIES,
-            summary="ask Temporal about every open saga",
-        )
+    async def _look(self, look: Look) -> Seen:
+        # It refuses a request with problems: a replay, by other rules, must not decide anew.
+        try:
+            return await workflow.execute_activity_method(
+                OrphanedSagas.look_for_lost_sagas,
+                look,
+                start_to_close_timeout=LOOK_WITHIN,
+                heartbeat_timeout=5 * HEARTBEAT,
+                retry_policy=LOOK_RETRIES,
+                summary="ask Temporal about every open saga",
+            )
+        except ActivityError as error:
+            raise_if_refused(error)
+            raise
 
     async def _recover(self, lost: LostSaga, request: SweepRequest) -> None:
-        asked = RecoveryRequest(
+        # What is on record and was admitted with the sweep: not validated anew.
+        asked = RecoveryRequest.model_construct(
             saga_id=lost.saga_id,
             epoch=lost.epoch,
             actor=request.actor,

@@ -55,6 +55,18 @@ class Columns:
         return table_of(self)
 
 
+# What every state table begins with.
+HEAD = (
+    Column("aggregate_id", "uuid", nullable=False),
+    Column("aggregate", "text", nullable=False),
+    Column("version", "integer", nullable=False),
+    Column("base", "integer", nullable=False),
+    Column("head_at", "timestamptz", nullable=False),
+    Column("head_hash", "bytea", nullable=False),
+    Column("xid", "xid8", nullable=False),
+)
+
+
 def state_columns(name: str, *columns: Column, key: tuple[str, ...] = ("aggregate_id",)) -> Columns:
     """Describes a state table: the head columns that the database's rules check, then its own
     columns.
@@ -62,14 +74,5 @@ def state_columns(name: str, *columns: Column, key: tuple[str, ...] = ("aggregat
     The head: `version` events so far, `base` of them before the transaction `xid` that wrote last,
     `head_at` their time, `head_hash` the hash of the last.
     """
-    head = (
-        Column("aggregate_id", "uuid", nullable=False),
-        Column("aggregate", "text", nullable=False),
-        Column("version", "integer", nullable=False),
-        Column("base", "integer", nullable=False),
-        Column("head_at", "timestamptz", nullable=False),
-        Column("head_hash", "bytea", nullable=False),
-        Column("xid", "xid8", nullable=False),
-    )
-    found = (replace(each, primary_key=each.name in key) for each in (*head, *columns))
+    found = (replace(each, primary_key=each.name in key) for each in (*HEAD, *columns))
     return Columns(name, tuple(found))

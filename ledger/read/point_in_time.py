@@ -60,7 +60,8 @@ class Point:
         try:
             return cls(moment=parse_time(text))
         except ValueError as error:
-            raise ValueError(f"a position, or {error}") from None
+            begun = re.match(r"[0-9]{4}-", text)
+            raise ValueError(str(error) if begun else f"a position, or {error}") from None
 
     def covers(self, event: Mapping[str, Any]) -> bool:
         """Whether the event is at or before this point."""

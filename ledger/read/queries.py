@@ -1,39 +1,66 @@
-"""Fast queries of the state tables, each by an index: payments, resources."""
+"""Lists of state rows for people, newest first, each by an index.
 
+Rows are read as they were recorded, without the models: whatever is admitted today, a list shows
+what was written. They hold the fields of the state, and not the head of the row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from ledger.aggregates.columns import HEAD
+from ledger.database import Connection, Database
+from ledger.read.cursors import reading
+from ledger.read.waits import Waiting, waits_among
 
-from ledger.aggregates.authorization import AUTHORIZATION, AuthorizationPhase, AuthorizationState
-from ledger.aggregates.resource import RESOURCE, ResourceState
-from ledger.database import Database
+_HEAD = frozenset(column.name for column in HEAD)
 
 
-class PaymentQuery(BaseModel):
+@dataclass(frozen=True)
+class Listed:
+    """The first rows of a list; `more` says whether it goes on."""
+
+    rows: list[dict[str, Any]]
+    more: bool
+
+
+@dataclass(frozen=True)
+class ListedSagas(Listed):
+    """Sagas, and by workflow id what waits in each."""
+
+    waits: dict[str, list[Waiting]]
+
+
+@dataclass(frozen=True)
+class PaymentQuery:
     """A filter of payments: of an agent, in a state, asked for in `since` <= time < `until`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     agent_id: str | None = None
-    state: AuthorizationPhase | None = None
+    state: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
 
-async def payments(
-    database: Database, query: PaymentQuery, *, limit: int
-) -> list[AuthorizationState]:
+async def sagas(database: Database, *, open_only: bool = False, limit: int) -> ListedSagas:
+    """The newest `limit` sagas, or those of them that have not ended, and what waits in each, as of
+    one moment. Raises DatabaseUnavailable."""
+    only = " WHERE ended_at IS NULL" if open_only else ""
+    query = f"SELECT * FROM ledger.sagas{only} ORDER BY started_at DESC, aggregate"
+    async with reading(database) as connection:
+        rows, more = await _first(connection, query, {}, limit)
+        waits = await waits_among(connection, rows)
+    return ListedSagas(_states(rows), more, waits)
+
+
+async def payments(database: Database, query: PaymentQuery, *, limit: int) -> Listed:
     """The newest `limit` payments that were asked for, whatever their outcome.
 
     Raises DatabaseUnavailable.
     """
-    statement = f"{payments_query(query)} LIMIT %(limit)s"
-    values = query.model_dump(exclude_none=True) | {"limit": limit}
-    return [
-        AuthorizationState.model_validate(AUTHORIZATION.state_of(row))
-        for row in await _rows(database, statement, values)
-    ]
+    async with database.connection() as connection:
+        rows, more = await _first(connection, payments_query(query), vars(query), limit)
+    return Listed(_states(rows), more)
 
 
 def payments_query(query: PaymentQuery) -> str:
@@ -45,32 +72,70 @@ def payments_query(query: PaymentQuery) -> str:
         "since": "requested_at >= %(since)s",
         "until": "requested_at < %(until)s",
     }
-    given = query.model_dump(exclude_none=True)
-    found = [condition for name, condition in conditions.items() if name in given]
+    found = [text for name, text in conditions.items() if getattr(query, name) is not None]
     where = f" WHERE {' AND '.join(found)}" if found else ""
-    return f"{AUTHORIZATION.selection}{where} ORDER BY requested_at DESC"
+    return f"SELECT * FROM ledger.authorizations{where} ORDER BY requested_at DESC"
 
 
 async def present_resources(
     database: Database, environment: str, *, kind: str | None = None, limit: int
-) -> list[ResourceState]:
+) -> Listed:
     """The present resources of an environment, by kind and name. Raises DatabaseUnavailable."""
-    statement = f"{resources_query(kind)} LIMIT %(limit)s"
-    values = {"environment": environment, "kind": kind, "limit": limit}
-    return [
-        ResourceState.model_validate(RESOURCE.state_of(row))
-        for row in await _rows(database, statement, values)
-    ]
+    values = {"environment": environment, "kind": kind}
+    async with database.connection() as connection:
+        rows, more = await _first(connection, resources_query(kind), values, limit)
+    return Listed(_states(rows), more)
 
 
 def resources_query(kind: str | None) -> str:
     """The query for the present resources of `environment`, and of `kind` if there is one."""
     only = "" if kind is None else " AND kind = %(kind)s"
     where = f"environment = %(environment)s AND state = 'present'{only}"
-    return f"{RESOURCE.selection} WHERE {where} ORDER BY kind, name"
+    return f"SELECT * FROM ledger.resources WHERE {where} ORDER BY kind, name"
 
 
-async def _rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+async def environments(database: Database) -> list[str]:
+    """The environments in which there ever was a resource. Raises DatabaseUnavailable."""
     async with database.connection() as connection:
-        cursor = await connection.execute(query.encode(), values)
-        return await cursor.fetchall()
+        query = "SELECT DISTINCT environment FROM ledger.resources ORDER BY environment"
+        cursor = await connection.execute(query)
+        return [row["environment"] for row in await cursor.fetchall()]
+
+
+async def agents(database: Database) -> list[dict[str, Any]]:
+    """All agents, by name. Raises DatabaseUnavailable."""
+    async with database.connection() as connection:
+        cursor = await connection.execute("SELECT * FROM ledger.agents ORDER BY agent_id")
+        return _states(await cursor.fetchall())
+
+
+async def kinds(database: Database) -> list[str]:
+    """The kinds of which there ever was a resource. Raises DatabaseUnavailable."""
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT DISTINCT kind FROM ledger.resources ORDER BY kind"
+        )
+        return [row["kind"] for row in await cursor.fetchall()]
+
+
+async def has_asked(database: Database, agent_id: str) -> bool:
+    """Whether there is a payment of this agent, known or not. Raises DatabaseUnavailable."""
+    query = "SELECT FROM ledger.authorizations WHERE agent_id = %(agent_id)s LIMIT 1"
+    async with database.connection() as connection:
+        cursor = await connection.execute(query, {"agent_id": agent_id})
+        return bool(await cursor.fetchall())
+
+
+async def _first(
+    connection: Connection, query: str, values: dict[str, Any], limit: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """The first rows of a query, and whether it has more."""
+    cursor = await connection.execute(
+        f"{query} LIMIT %(limit)s".encode(), {**values, "limit": limit + 1}
+    )
+    rows = await cursor.fetchall()
+    return rows[:limit], len(rows) > limit
+
+
+def _states(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in row if name not in _HEAD} for row in rows]

@@ -1,38 +1,26 @@
-"""Reads sagas for people: the newest, and the story of one."""
+"""Reads the story of one saga for people."""
 
-from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict
+from dataclasses import dataclass
 
 from ledger.aggregates.names import aggregate_id
 from ledger.aggregates.saga import SAGA, SagaState, saga_name
 from ledger.aggregates.saga_step import STEP, StepState
 from ledger.database import Connection, Database
 from ledger.errors import NotFound
-from ledger.read.cursors import reading
+from ledger.read.cursors import Row, reading
 from ledger.read.log import LoggedEvent, events_of_saga
 from ledger.read.waits import Waiting, waits_of
 
 
-class SagaStory(BaseModel):
+@dataclass(frozen=True)
+class SagaStory:
     """A saga, its steps in the order of their start, what waits in it, and all events it wrote,
     oldest first."""
-
-    model_config = ConfigDict(frozen=True)
 
     saga: SagaState
     steps: list[StepState]
     waits: list[Waiting]
     events: list[LoggedEvent]
-
-
-async def sagas(database: Database, *, open_only: bool = False, limit: int) -> list[SagaState]:
-    """The newest `limit` sagas, or those of them that have not ended."""
-    only = " WHERE ended_at IS NULL" if open_only else ""
-    query = f"{SAGA.selection}{only} ORDER BY started_at DESC, aggregate LIMIT %(limit)s"
-    async with database.connection() as connection:
-        cursor = await connection.execute(query.encode(), {"limit": limit})
-        return [SagaState.model_validate(SAGA.state_of(row)) for row in await cursor.fetchall()]
 
 
 async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, SagaState]:
@@ -49,25 +37,22 @@ async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, Saga
 async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. Raises NotFound."""
     async with reading(database) as connection:
-        state, head_at = await _saga_state(connection, saga_id)
+        row = await _row(connection, saga_id)
         steps = f"{STEP.selection} WHERE saga_id = %(saga_id)s ORDER BY ordinal"
         cursor = await connection.execute(steps.encode(), {"saga_id": saga_id})
-        found = [
-            (StepState.model_validate(STEP.state_of(row)), row["head_at"])
-            for row in await cursor.fetchall()
-        ]
+        found = await cursor.fetchall()
         return SagaStory(
-            saga=state,
-            steps=[step for step, _ in found],
-            waits=waits_of(state, head_at, found),
+            saga=SagaState.model_validate(SAGA.state_of(row)),
+            steps=[StepState.model_validate(STEP.state_of(step)) for step in found],
+            waits=waits_of(row, found),
             events=await events_of_saga(connection, saga_id),
         )
 
 
-async def _saga_state(connection: Connection, saga_id: str) -> tuple[SagaState, datetime]:
+async def _row(connection: Connection, saga_id: str) -> Row:
     query = f"{SAGA.selection} WHERE aggregate_id = %(id)s"
     values = {"id": aggregate_id(saga_name(saga_id))}
     row = await (await connection.execute(query.encode(), values)).fetchone()
     if row is None:
         raise NotFound(f"no saga named {saga_id!r} in the ledger")
-    return SagaState.model_validate(SAGA.state_of(row)), row["head_at"]
+    return row

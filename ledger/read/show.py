@@ -48,8 +48,3 @@ async def show(
         head_at=folded.head_at,
         state=folded.state.model_dump(mode="json"),
     )
-
-
-async def policy(database: Database, agent_id: str) -> Shown:
-    """The policy of an agent; its `version` is the one that decisions name. Raises NotFound."""
-    return await show(database, f"policy/{agent_id}")

@@ -21,7 +21,6 @@ from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.names import aggregate_type_of
 from ledger.database import Connection
 from ledger.read.point_in_time import Point
-from ledger.store.canonical_json import digest
 
 # As the index event_log_milestones has it. To fold as many takes as long as all else of an answer.
 EVERY = 200
@@ -40,6 +39,7 @@ SNAPSHOTS = Columns(
     ),
 )
 
+_ANY = "SELECT 1 FROM ledger.snapshots WHERE aggregate_id = %(aggregate_id)s LIMIT 1"
 _NEWEST = """
     SELECT snapshots.version, snapshots."timestamp", snapshots.state
     FROM ledger.snapshots JOIN ledger.event_log USING (aggregate_id, version, "timestamp", hash)
@@ -79,6 +79,9 @@ def fingerprint(aggregate_type: AggregateType) -> str:
 
     So nobody can change a fold and forget to say so; the snapshots of the old one are made anew.
     """
+    # Few commands meet a snapshot, and their start is paid for by all.
+    from ledger.store.canonical_json import digest
+
     source = inspect.getsource(sys.modules[aggregate_type.evolve.__module__])
     return digest([source, aggregate_type.state.model_json_schema()])
 
@@ -88,6 +91,10 @@ async def newest_snapshot(
 ) -> Snapshot | None:
     """The newest snapshot at or before the point that matches the log and was made by the current
     fold."""
+    cursor = await connection.execute(_ANY, {"aggregate_id": aggregate_id(aggregate)})
+    if await cursor.fetchone() is None:
+        # So it is with most: without the fingerprint, which takes longer than their fold.
+        return None
     aggregate_type = aggregate_type_of(aggregate)
     values = {
         "aggregate_id": aggregate_id(aggregate),

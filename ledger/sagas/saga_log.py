@@ -22,8 +22,9 @@ from ledger.aggregates.saga import (
 )
 from ledger.aggregates.saga_step import STEP, StepReport, StepState, UndoPlan
 from ledger.database import Database
-from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.errors import Fenced, InputChanged, NotAdmitted, NotFound, StateRefused
 from ledger.rendering import compiled
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]
@@ -41,9 +42,13 @@ class Run:
 
 
 class Opening(BaseModel):
-    """A request that passed validation: `actor` wants it, `fingerprint` distinguishes it from
-    another request with the same operation id, `context` is what the caller reported (ip, session).
-    `run` is known to the activity that opens the saga."""
+    """A request: `actor` wants it, `fingerprint` distinguishes it from another request with the
+    same operation id, `context` is what the caller reported (ip, session). `run` is known to the
+    activity that opens the saga.
+
+    `problems` (field and reason) are the rules of today that it breaks: then it opens no saga, and
+    only repeats a request that was admitted before; its own values are left out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,7 +57,8 @@ class Opening(BaseModel):
     operation_id: str
     actor: str
     input: Json
-    fingerprint: str
+    fingerprint: Fingerprint
+    problems: list[tuple[str, str]] = Field(default_factory=list)
     context: Json = Field(default_factory=dict)
     run: Run | None = None
 
@@ -73,7 +79,11 @@ class Opened(BaseModel):
     """The answer to a request: `new`, `same_run` (a repeat by the same run), `duplicate` (the saga
     has ended, with `result`), `other_run` (open in another run; `lost` says how the saga was
     orphaned), or `reused` (the operation id belongs to another request). `last_ordinal` is the
-    newest step's in a saga that was taken over."""
+    newest step's in a saga that was taken over.
+
+    `input` is the request as it was admitted, for the run that carries the saga or repeats it.
+    `old`: today it would not be.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,18 +96,24 @@ class Opened(BaseModel):
     lost: str | None = None
     result: Json | None
     last_ordinal: int = 0
+    input: Json | None = None
+    old: bool = False
 
     @classmethod
     def of(cls, how: How, saga: SagaState, last_ordinal: int = 0) -> "Opened":
         """The answer to a request for this saga."""
         known = {name: getattr(saga, name) for name in cls.model_fields if hasattr(saga, name)}
+        if how in ("other_run", "reused"):
+            # Not theirs to go on with.
+            known["input"] = None
         return cls(how=how, last_ordinal=last_ordinal, **known)
 
 
 async def open_saga(database: Database, author: Author, opening: Opening) -> Opened:
     """Claims the operation id, or finds the saga that has it. Every attempt is in the log.
 
-    Raises InputChanged when a saga of another name has it (the run of a schedule makes its own).
+    Raises InputChanged when a saga of another name has it (the run of a schedule makes its own),
+    NotAdmitted for a new request that breaks the rules.
     """
     saga_ref = saga_name(opening.saga_id)
     tries = 0
@@ -106,6 +122,8 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
         nonlocal tries
         tries += 1
         saga: SagaState | None = loaded[saga_ref]
+        if saga is None and opening.problems:
+            raise NotAdmitted(opening.problems)
         if saga is None:
             # Whoever was quicker under our name is found by the second try.
             if tries > 2:
@@ -138,7 +156,7 @@ def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
     return SagaStarted(
         kind=opening.kind,
         operation_id=opening.operation_id,
-        input_hash=opening.fingerprint,
+        input_hash=opening.fingerprint.given,
         input=opening.input,
         workflow_id=opening.saga_id,
         started_at=loaded.now,
@@ -146,10 +164,10 @@ def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
     )
 
 
-def _meet(aggregate: str, saga: SagaState, input_hash: str, repeat: str) -> Decision[Opened]:
+def _meet(aggregate: str, saga: SagaState, asked: Fingerprint, repeat: str) -> Decision[Opened]:
     """Answers a request whose operation id belongs to this saga."""
-    if saga.input_hash != input_hash:
-        refused: Event = SagaReuseRefused(repeat=repeat, input_hash=input_hash)
+    if not asked.matches(saga):
+        refused: Event = SagaReuseRefused(repeat=repeat, input_hash=asked.given)
         return Decision(Opened.of("reused", saga), _once(aggregate, saga, repeat, refused))
     if saga.closed:
         # The run that ended it may ask again, after a workflow task that was lost: no repeat.
@@ -167,17 +185,18 @@ def _once(aggregate: str, saga: SagaState, repeat: str, event: Event) -> list[tu
 
 
 async def record_repeat(
-    database: Database, author: Author, saga_id: str, input_hash: str, repeat: str
+    database: Database, author: Author, saga_id: str, asked: Fingerprint, repeat: str
 ) -> Opened:
     """Records a request that came while the saga runs, as a duplicate or as refused reuse."""
     saga_ref = saga_name(saga_id)
 
     def decide(loaded: Loaded) -> Decision[Opened]:
         saga = _existing(loaded, saga_id)
-        if saga.input_hash == input_hash:
+        if asked.matches(saga):
             event: Event = SagaDuplicateReceived(repeat=repeat)
-            return Decision(Opened.of("duplicate", saga), _once(saga_ref, saga, repeat, event))
-        return _meet(saga_ref, saga, input_hash, repeat)
+            opened = Opened.of("duplicate", saga).model_copy(update={"input": None})
+            return Decision(opened, _once(saga_ref, saga, repeat, event))
+        return _meet(saga_ref, saga, asked, repeat)
 
     return await commit(database, author, [Ref(saga_ref)], decide)
 

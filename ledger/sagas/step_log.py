@@ -294,6 +294,9 @@ def _is_new(loaded: Loaded, claim: StepClaim, opening: Opening, tries: int) -> b
         raise Fenced(
             f"{claim.saga_id} is at epoch {saga.epoch}, this attempt is of epoch {claim.epoch}"
         )
+    if saga.input != opening.input:
+        # A try before this one read the request by other defaults, and that is what was admitted.
+        raise StateRefused(f"saga {claim.saga_id} was opened before", SAGA_KNOWN)
     return False
 
 

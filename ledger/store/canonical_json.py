@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from json.encoder import encode_basestring
 from typing import Annotated, Any
 
@@ -24,8 +25,13 @@ def _plain(depth: int) -> Any:
     return leaf | list[below] | dict[str, below] | None
 
 
-# Its types end somewhere; what is deeper takes the long way and has the same text.
-_decode_plain = msgspec.json.Decoder(_plain(depth=8)).decode
+@cache
+def _decoder() -> msgspec.json.Decoder[Any]:
+    """Decodes plain values. Its types end somewhere; what is deeper takes the long way and has the
+    same text. Made on first use: it takes as long as the import of a library."""
+    return msgspec.json.Decoder(_plain(depth=8))
+
+
 _encode_plain = msgspec.json.Encoder(order="deterministic").encode
 _decode = json.JSONDecoder().raw_decode
 # Below the surrogates the order of characters is the order of UTF-16 code units.
@@ -65,7 +71,7 @@ def read(text: str | None) -> tuple[Any, bool]:
     # An escape could hide any character, in a key too.
     if "\\u" not in text and (text.isascii() or not _beyond(text)):
         try:
-            return _decode_plain(text), True
+            return _decoder().decode(text), True
         except msgspec.ValidationError:
             pass
     return decoded(text), False
@@ -80,7 +86,7 @@ def decoded(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return _decode_plain(text)
+        return _decoder().decode(text)
     except ValueError:
         pass
     try:

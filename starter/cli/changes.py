@@ -1,7 +1,7 @@
 """`amends plan`, `apply`, `rollback`: the changes of an environment."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import click
 
 from starter.cli import options, output
 from starter.client.advice import advice_on
-from starter.client.errors import AmendsError, BadRequest
+from starter.client.errors import AmendsError, BadRequest, Unreachable
 
 if TYPE_CHECKING:
     from ledger.database import Database
@@ -73,26 +73,52 @@ def apply(
     FILE is YAML; - reads stdin. Each apply is a new operation, unless the file or --operation-id
     names one. With --at or --cron a schedule applies it; its name is the operation id.
     """
-    change = _change(file, asked)
-    if later:
-        from starter.cli.schedules import submit_later
-
-        return submit_later(change.request, later, as_json)
-    return _carry_out(
-        change.request, lambda: _plan_of(change), as_json=as_json, detach=detach, wait=wait
-    )
-
-
-def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
-    """The change in a file; the options of the command line override its fields."""
-    from starter.cli.documents import read_yaml
     from starter.cli.planning import valid_change
     from starter.client.validation import checked
     from workflows.contract.change import ChangeRequest
 
-    fields = {"operation_id": options.new_operation_id(), "actor": options.person(None)}
-    request = checked(ChangeRequest, {**fields, **read_yaml(file), **_said(asked)})
-    return valid_change(request)
+    fields = _fields(file, asked)
+    # Under an id of its own it may have been submitted before.
+    repeated = "operation_id" in fields and not later
+    written = {**_new(), **fields}
+    request = checked(ChangeRequest, written, repeated=repeated)
+    if not repeated:
+        valid_change(request)
+    if later:
+        from starter.cli.schedules import submit_later
+
+        return submit_later(request, later, as_json)
+    try:
+        return _carry_out(
+            request,
+            written,
+            lambda: _plan_of(valid_change(request)),
+            as_json=as_json,
+            detach=detach,
+            wait=wait,
+        )
+    except Unreachable:
+        valid_change(request)
+        raise
+
+
+def _change(file: str, asked: dict[str, Any]) -> "ValidChange":
+    """The change in a file; the options of the command line override its fields."""
+    from starter.cli.planning import valid_change
+    from starter.client.validation import checked
+    from workflows.contract.change import ChangeRequest
+
+    return valid_change(checked(ChangeRequest, {**_new(), **_fields(file, asked)}))
+
+
+def _fields(file: str, asked: dict[str, Any]) -> dict[str, Any]:
+    from starter.cli.documents import read_yaml
+
+    return {**read_yaml(file), **_said(asked)}
+
+
+def _new() -> dict[str, Any]:
+    return {"operation_id": options.new_operation_id(), "actor": options.person(None)}
 
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:
@@ -144,9 +170,13 @@ def rollback(
 
     if plan_only and later:
         raise BadRequest("--plan shows what a rollback would do now: leave out --at and --cron")
-    fields = {"actor": options.person(None), **_said(asked), "resources": list(resources) or None}
-    name = operation_id or options.new_operation_id()
-    request = checked(RollbackRequest, {"operation_id": name, **fields})
+    fields = {"actor": options.person(None), **_said(asked)}
+    if resources:
+        fields["resources"] = list(resources)
+    # Under an id of its own it may have been submitted before.
+    repeated = operation_id is not None and not later and not plan_only
+    written = {"operation_id": operation_id or options.new_operation_id(), **fields}
+    request = checked(RollbackRequest, written, repeated=repeated)
     check_rollback(request)
     if later or request.to.isdigit():
         _check_point(request)
@@ -155,7 +185,12 @@ def rollback(
     if plan_only:
         return _show_plan(_plan_of_rollback(request), request.allow_irreversible, as_json)
     return _carry_out(
-        request, lambda: _plan_of_rollback(request), as_json=as_json, detach=detach, wait=wait
+        request,
+        written,
+        lambda: _plan_of_rollback(request),
+        as_json=as_json,
+        detach=detach,
+        wait=wait,
     )
 
 
@@ -181,6 +216,7 @@ def _plan_of_rollback(request: "RollbackRequest") -> "Plan":
 
 def _carry_out(
     request: "ChangeRequest | RollbackRequest",
+    written: "Mapping[str, Any]",
     plan_now: "Callable[[], Plan]",
     *,
     as_json: bool,
@@ -190,7 +226,7 @@ def _carry_out(
     """Submit and follow; where nothing was done now, say so first, with the state as it is now."""
     from starter.cli.story import carried, document_of, say, status_of
 
-    progress = carried(request, as_json=as_json, detach=detach, wait=wait)
+    progress = carried(request, written, as_json=as_json, detach=detach, wait=wait)
     if progress.result is None or not progress.did_nothing:
         say(progress, as_json=as_json)
         return status_of(progress)

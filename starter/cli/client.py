@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from starter.client.environment import LedgerAddress
 
 T = TypeVar("T")
+
+# No plugin of an installed package has a say in what a command reads; to look for one reads the
+# metadata of every package.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # A list that is readable without Temporal does not wait for long.
 _CONNECT_S = 5.0

@@ -14,7 +14,7 @@ _SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(_SHELLS), metavar="SHELL")
 @options.as_json
 def completion(shell: str, as_json: bool) -> None:
     """Print the completion script of SHELL: bash, zsh or fish.

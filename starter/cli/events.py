@@ -1,4 +1,4 @@
-"""Prints events for people: a table on a terminal, plain lines on a pipe."""
+"""Prints events for people: in columns on a terminal, with tabs between them on a pipe."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
@@ -8,17 +8,16 @@ from starter.cli import output
 if TYPE_CHECKING:
     from ledger.read.log import LoggedEvent
 
-_HEADERS = ("position", "time", "who", "aggregate", "version", "event")
-# A terminal gets a table of so many at a time: its columns are as wide as their widest cell.
+_HEADERS = ("position", "time", "event", "who", "version", "aggregate")
+_DROPPABLE = ("position", "version", "who")
+# Columns are as wide as their widest cell among so many events.
 _AT_ONCE = 1000
 
 
 def show(events: "Sequence[LoggedEvent]", saga_id: str | None = None) -> None:
-    """Print a list of events at once; names of `saga_id` are shortened on a terminal."""
-    if output.on_terminal():
-        _draw(events, saga_id)
-    else:
-        output.table(_HEADERS, map(_cells, events), empty="no event")
+    """Print a list of events at once; the steps of `saga_id` go by their own names."""
+    rows = [_cells(event, saga_id) for event in events]
+    output.table(_HEADERS, rows, empty="no event", droppable=_DROPPABLE)
 
 
 async def show_stream(events: "AsyncIterator[LoggedEvent]") -> None:
@@ -39,41 +38,28 @@ def _show_stretch(events: "Sequence[LoggedEvent]", *, first: bool) -> None:
     if first or output.on_terminal():
         show(events)
     else:
-        output.rows(map(_cells, events))
+        output.rows(_cells(event, None) for event in events)
 
 
 def in_a_line(event: "LoggedEvent") -> str:
     """An event in one line, as `amends follow` prints it."""
-    time = f"{event.timestamp:%Y-%m-%d %H:%M:%S.%f}"[:-3]
+    time = output.moment(event.timestamp, "milliseconds")
     return f"{time}  {event.event_type}  {event.aggregate}  {event.user_id}"
 
 
-def _cells(event: "LoggedEvent") -> tuple[object, ...]:
+def called(aggregate: str, saga_id: str | None) -> str:
+    """The name of an aggregate for people: a step of the saga `saga_id` goes by its own name."""
+    if saga_id and aggregate.startswith(f"step/{saga_id}/"):
+        return f"step {aggregate.removeprefix(f'step/{saga_id}/')}"
+    return aggregate
+
+
+def _cells(event: "LoggedEvent", saga_id: str | None) -> tuple[object, ...]:
     return (
         event.position,
-        f"{event.timestamp:%Y-%m-%d %H:%M:%S}",
-        event.user_id,
-        event.aggregate,
-        event.version,
+        output.moment(event.timestamp, "milliseconds"),
         event.event_type,
+        event.user_id,
+        event.version,
+        called(event.aggregate, saga_id),
     )
-
-
-def _draw(events: "Sequence[LoggedEvent]", saga_id: str | None) -> None:
-    from starter.client.wording import short
-
-    # A time of day says enough of events of one day.
-    one_day = len({event.timestamp.date() for event in events}) == 1
-    rows = [
-        (
-            event.position,
-            f"{event.timestamp:{'' if one_day else '%m-%d '}%H:%M:%S.%f}"[:-3],
-            event.event_type,
-            event.user_id,
-            short(event.aggregate, saga_id),
-        )
-        for event in events
-    ]
-    droppable = ("position", "who")
-    headers = ("position", "time", "event", "who", "what")
-    output.table(headers, rows, empty="no event", droppable=droppable)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("aggregate", metavar="ID")
 @click.option("--at", metavar="POINT", help="The state at this time or position.")
 @options.timeout
+@options.utc
 @options.as_json
 def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> None:
     """Show the state of ID, folded from its events.
@@ -41,7 +42,8 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
     if as_json:
         output.document(shown.model_dump(mode="json"))
         return
-    output.line(f"{shown.aggregate}, version {shown.version}, {shown.head_at.isoformat()}")
+    at = output.moment(shown.head_at, "microseconds")
+    output.line(f"{shown.aggregate}, version {shown.version}, {at}")
     for name, value in shown.state.items():
         output.line(f"  {name}: {_value(value)}")
 
@@ -51,6 +53,7 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
 @click.argument("before", metavar="T1")
 @click.argument("after", metavar="T2")
 @options.timeout
+@options.utc
 @options.as_json
 def diff(aggregate: str, before: str, after: str, timeout_s: float, as_json: bool) -> None:
     """Show how the state of ID differs between T1 and T2.
@@ -83,7 +86,7 @@ def _tell_diff(found: "Diff") -> None:
         new = "(none)" if each.change == "removed" else _value(each.new)
         output.line(f"  {each.field}: {old} -> {new}")
     rows = [
-        (event.position, f"{event.timestamp:%Y-%m-%d %H:%M:%S}", event.event_type, event.user_id)
+        (event.position, output.moment(event.timestamp), event.event_type, event.user_id)
         for event in found.events
     ]
     output.table(("position", "time", "event", "who"), rows, empty="no event between them")
@@ -92,6 +95,7 @@ def _tell_diff(found: "Diff") -> None:
 @click.command()
 @click.argument("aggregate", metavar="ID")
 @click.argument("field", required=False)
+@options.utc
 @options.as_json
 def blame(aggregate: str, field: str | None, as_json: bool) -> None:
     """Show who last changed each field of ID.
@@ -116,7 +120,7 @@ def blame(aggregate: str, field: str | None, as_json: bool) -> None:
             each.field,
             "(removed)" if each.removed else _value(each.value),
             each.position,
-            f"{each.timestamp:%Y-%m-%d %H:%M:%S}",
+            output.moment(each.timestamp),
             each.event_type,
             each.user_id,
             each.saga_id,

@@ -2,18 +2,19 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from starter.cli import events, options, output
 
 if TYPE_CHECKING:
-    from ledger.aggregates.saga import SagaState
     from ledger.aggregates.saga_step import StepReport, StepState
     from ledger.audit.verify import Verified
     from ledger.database import Database
+    from ledger.read.queries import ListedSagas
     from ledger.read.sagas import SagaStory
+    from ledger.read.waits import Waiting
     from workflows.contract.progress import Wait
 
 _LIMIT = click.IntRange(min=1, max=100_000)
@@ -22,41 +23,48 @@ _LIMIT = click.IntRange(min=1, max=100_000)
 @click.command()
 @click.option("--open", "open_only", is_flag=True, help="Only sagas that have not ended.")
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
+@options.utc
 @options.as_json
 def sagas(open_only: bool, limit: int, as_json: bool) -> None:
-    """List the newest sagas."""
+    """List the newest sagas, the newest first."""
     from starter.cli.client import with_ledger
 
-    async def work(database: "Database") -> "tuple[list[SagaState], dict[str, list[Wait]]]":
-        from ledger.read.sagas import sagas
-        from ledger.read.waits import waits_among
-        from starter.client.recorded import wait_of
+    async def work(database: "Database") -> "ListedSagas":
+        from ledger.read.queries import sagas
 
-        found = await sagas(database, open_only=open_only, limit=limit)
-        waits = await waits_among(database, found)
-        return found, {saga_id: [wait_of(one) for one in each] for saga_id, each in waits.items()}
+        return await sagas(database, open_only=open_only, limit=limit)
 
-    found, waits = with_ledger(work)
+    found = with_ledger(work)
     if as_json:
-        output.document([_saga_document(saga, waits.get(saga.workflow_id)) for saga in found])
-        return
-    rows = [
-        (
-            *(saga.workflow_id, *_standing(saga, waits.get(saga.workflow_id))),
-            *(_end(saga), f"{saga.started_at:%Y-%m-%d %H:%M:%S}"),
+        output.document([_saga_document(saga, found) for saga in found.rows])
+    else:
+        rows = [_listed(saga, found) for saga in found.rows]
+        output.table(
+            ("saga", "state", "waits for", "ended as", "started"),
+            rows,
+            droppable=("started", "state"),
+            empty="no saga is open" if open_only else "no saga in the ledger yet",
         )
-        for saga in found
-    ]
-    output.table(
-        ("saga", "state", "waits for", "ended as", "started"),
-        rows,
-        droppable=("started", "state"),
-        empty="no saga is open" if open_only else "no saga in the ledger yet",
-    )
+    if found.more:
+        output.more(limit, as_json=as_json)
+
+
+def _listed(saga: dict[str, Any], found: "ListedSagas") -> tuple[object, ...]:
+    from ledger.read.waits import standing
+    from starter.client.endings import ended_as
+
+    state, waits_for = standing(saga, found.waits[saga["workflow_id"]])
+    end = ended_as(saga["result"])
+    return (saga["workflow_id"], state, waits_for, end, output.moment(saga["started_at"]))
+
+
+def _saga_document(saga: dict[str, Any], found: "ListedSagas") -> dict[str, object]:
+    return _document(saga, _waits(found.waits[saga["workflow_id"]]))
 
 
 @click.command()
 @click.argument("saga", metavar="ID")
+@options.utc
 @options.as_json
 def saga(saga: str, as_json: bool) -> None:
     """Show the saga ID: its state, its steps, its events."""
@@ -71,7 +79,7 @@ def saga(saga: str, as_json: bool) -> None:
     if as_json:
         steps = [_step_document(step) for step in story.steps]
         written = [event.document() for event in story.events]
-        told = _saga_document(story.saga, _waits(story))
+        told = _document(story.saga.model_dump(mode="json"), _waits(story.waits))
         output.document({**told, "steps": steps, "events": written})
         return
     _tell(story)
@@ -89,26 +97,22 @@ async def _saga_id(database: "Database", text: str) -> str:
     return found.removeprefix("saga/")
 
 
-def _saga_document(saga: "SagaState", waits: "list[Wait] | None") -> dict[str, object]:
-    told = saga.model_dump(mode="json", exclude={"workflow_id", *_WAIT_COLUMNS})
-    waiting = [wait.model_dump(mode="json") for wait in waits or []]
-    return {"saga_id": saga.workflow_id, **told, "waits": waiting}
+def _document(saga: dict[str, Any], waits: "list[Wait]") -> dict[str, object]:
+    told = {name: saga[name] for name in saga if name not in ("workflow_id", *_WAIT_COLUMNS)}
+    waiting = [wait.model_dump(mode="json") for wait in waits]
+    return {"saga_id": saga["workflow_id"], **told, "waits": waiting}
 
 
 # Told by `waits`, with the waits of the steps.
 _WAIT_COLUMNS = ("waits_for", "waits_on", "waits_since", "waits_until")
 
 
-def _waits(story: "SagaStory") -> "list[Wait]":
+def _waits(waits: "list[Waiting]") -> "list[Wait]":
+    if not waits:
+        return []
     from starter.client.recorded import wait_of
 
-    return [wait_of(each) for each in story.waits]
-
-
-def _standing(saga: "SagaState", waits: "list[Wait] | None") -> tuple[str, str]:
-    from starter.client.recorded import standing_of
-
-    return standing_of(saga, waits or [])
+    return [wait_of(each) for each in waits]
 
 
 def _step_document(step: "StepState") -> dict[str, object]:
@@ -121,12 +125,6 @@ def _report(step: "StepState") -> "StepReport":
     return StepReport.of(step)
 
 
-def _end(saga: "SagaState") -> str:
-    result = saga.result or {}
-    reason = result.get("reason")
-    return f"{result.get('state', '')} ({reason})" if reason else str(result.get("state", ""))
-
-
 def _tell(story: "SagaStory") -> None:
     from starter.cli.waiting import fact_lines, when
     from starter.client.recorded import progress_of
@@ -134,7 +132,7 @@ def _tell(story: "SagaStory") -> None:
     from starter.client.wording import standing
 
     output.line(standing(progress_of(story.saga, story.steps, story.waits)))
-    for wait in _waits(story):
+    for wait in _waits(story.waits):
         output.line(when(wait))
     for line in fact_lines(facts_of(story.saga.kind, story.saga.input)):
         output.line(line)

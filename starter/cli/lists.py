@@ -1,17 +1,28 @@
 """`amends payments`, `amends resources`: the rows of the state tables now."""
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
 from starter.cli import options, output
 
 if TYPE_CHECKING:
-    from ledger.aggregates.authorization import AuthorizationState
-    from ledger.aggregates.resource import ResourceState
     from ledger.database import Database
+    from ledger.read.queries import Listed
 
 _LIMIT = click.IntRange(min=1, max=100_000)
+# Of an authorization, which a payment has one of: tests/test_kinds.py compares them with the model.
+PHASES = (
+    "pending_approval",
+    "approved",
+    "denied",
+    "rejected",
+    "expired",
+    "voided",
+    "capturing",
+    "captured",
+    "compensated",
+)
 
 
 @click.command()
@@ -25,6 +36,7 @@ _LIMIT = click.IntRange(min=1, max=100_000)
 )
 @click.option("--to", "until", metavar="TIME", help="Only payments requested before this time.")
 @click.option("--limit", type=_LIMIT, default=50, show_default=True)
+@options.utc
 @options.as_json
 def payments(
     agent_id: str | None,
@@ -34,49 +46,47 @@ def payments(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the newest payments."""
+    """List the newest payments, the newest first."""
     from datetime import UTC, datetime
 
-    from ledger.aggregates.authorization import AuthorizationPhase
+    from ledger.aggregates.amounts import amount_text
     from ledger.read.queries import PaymentQuery
     from ledger.read.queries import payments as newest
     from starter.cli.client import with_ledger
+    from starter.cli.filters import known, known_agent
     from starter.cli.moments import parse_past
-    from starter.client.errors import InvalidInput
 
-    phases = get_args(AuthorizationPhase)
-    if state is not None and state not in phases:
-        raise InvalidInput("--state", f"one of {', '.join(phases)} is needed")
+    known("--state", state, PHASES)
     now = datetime.now(UTC)
-    query = PaymentQuery.model_validate(
-        {
-            "agent_id": agent_id,
-            "state": state,
-            "since": parse_past(since, now=now, field="--from") if since else None,
-            "until": parse_past(until, now=now, field="--to") if until else None,
-        }
+    query = PaymentQuery(
+        agent_id=agent_id,
+        state=state,
+        since=parse_past(since, now=now, field="--from") if since else None,
+        until=parse_past(until, now=now, field="--to") if until else None,
     )
 
-    async def work(database: "Database") -> "list[AuthorizationState]":
-        return await newest(database, query, limit=limit)
+    async def work(database: "Database") -> "Listed":
+        found = await newest(database, query, limit=limit)
+        if not found.rows:
+            await known_agent(database, "--agent", agent_id)
+        return found
 
     found = with_ledger(work)
     if as_json:
-        output.document([payment.model_dump(mode="json") for payment in found])
-        return
-    rows = [
-        (
-            payment.saga_id,
-            payment.agent_id,
-            f"{payment.amount_minor} {payment.currency}",
-            payment.state,
-            payment.reason,
-            f"{payment.requested_at:%Y-%m-%d %H:%M:%S}",
-        )
-        for payment in found
-    ]
-    headers = ("saga", "agent", "minor", "state", "reason", "asked")
-    output.table(headers, rows, droppable=("asked", "reason"), empty="no such payment")
+        output.document(found.rows)
+    else:
+        rows = [
+            (
+                *(payment["saga_id"], payment["agent_id"]),
+                amount_text(payment["amount_minor"], payment["currency"]),
+                *(payment["state"], payment["reason"], output.moment(payment["requested_at"])),
+            )
+            for payment in found.rows
+        ]
+        headers = ("saga", "agent", "amount", "state", "reason", "asked")
+        output.table(headers, rows, droppable=("asked", "reason"), empty="no such payment")
+    if found.more:
+        output.more(limit, as_json=as_json)
 
 
 @click.command()
@@ -90,17 +100,25 @@ def resources(environment: str | None, kind: str | None, limit: int, as_json: bo
     """List the resources of an environment, by kind and name."""
     from ledger.read.queries import present_resources
     from starter.cli.client import with_ledger
+    from starter.cli.filters import known_environment, known_kind
 
-    async def work(database: "Database") -> "list[ResourceState]":
-        return await present_resources(database, environment or "dev", kind=kind, limit=limit)
+    async def work(database: "Database") -> "Listed":
+        found = await present_resources(database, environment or "dev", kind=kind, limit=limit)
+        if not found.rows:
+            await known_environment(database, environment)
+            await known_kind(database, kind)
+        return found
 
     found = with_ledger(work)
     if as_json:
-        output.document([resource.model_dump(mode="json") for resource in found])
-        return
-    rows = [
-        (resource.kind, resource.name, resource.changed_by, resource.claimed_by)
-        for resource in found
-    ]
-    headers = ("kind", "name", "changed by", "being changed by")
-    output.table(headers, rows, empty=f"{environment or 'dev'} holds nothing")
+        output.document(found.rows)
+    else:
+        rows = [
+            (resource["kind"], resource["name"], resource["changed_by"], resource["claimed_by"])
+            for resource in found.rows
+        ]
+        headers = ("kind", "name", "changed by", "being changed by")
+        what = f"{environment or 'dev'} holds nothing" + (f" of kind {kind}" if kind else "")
+        output.table(headers, rows, empty=what)
+    if found.more:
+        output.more(limit, as_json=as_json)

@@ -74,9 +74,12 @@ class _Filters:
         """The filters as the ledger reads them. Raises InvalidInput, and the ledger's NotFound and
         Ambiguous."""
         from ledger.read.log import Wanted
+        from starter.cli.filters import known_event_types, user_form
         from starter.cli.moments import parse_past
         from starter.client.reading import meant_by
 
+        user_form("--user", self.user)
+        known_event_types(self.types)
         now = datetime.now(UTC)
         found = await meant_by(database, self.aggregate) if self.aggregate else None
         # A saga's own events and those that it wrote elsewhere are one story.
@@ -108,9 +111,9 @@ class _Filters:
 
 def _aggregate_type(name: str | None) -> str | None:
     from ledger.aggregates.names import NAMED
+    from starter.cli.filters import known
 
-    if name is not None and name not in NAMED:
-        raise InvalidInput("--aggregate-type", f"one of {', '.join(NAMED)} is needed")
+    known("--aggregate-type", name, NAMED)
     return name
 
 
@@ -118,10 +121,18 @@ def _aggregate_type(name: str | None) -> str | None:
 @_filtered
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Print all events, without a limit.")
-@click.option("--newest-first", is_flag=True)
+@click.option(
+    "--newest-first/--oldest-first",
+    "newest_first",
+    default=None,
+    help="The order (default: the newest first; with --after the oldest first).",
+)
+@options.utc
 @options.as_json
-def log(limit: int, everything: bool, newest_first: bool, as_json: bool, **filters: Any) -> None:
-    """Print the events of ID, or of the whole log.
+def log(
+    limit: int, everything: bool, newest_first: bool | None, as_json: bool, **filters: Any
+) -> None:
+    """Print the events of ID, or of the whole log, the newest first.
 
     The events of a saga include those of its steps. With --json each event has a `token`, the
     cursor from which `log --after` and `follow --after` go on; it is null while an older
@@ -131,21 +142,43 @@ def log(limit: int, everything: bool, newest_first: bool, as_json: bool, **filte
 
     chosen = _Filters(**filters)
     after = chosen.place()
+    wanted_number = None if everything else limit
 
-    async def work(database: "Database") -> None:
+    async def work(database: "Database") -> bool:
         from ledger.read.log import stream
 
         found = stream(
             database,
             await chosen.wanted(database),
-            limit=None if everything else limit,
+            # One more, to see whether there is one.
+            limit=None if wanted_number is None else wanted_number + 1,
             after=after,
-            newest_first=newest_first,
+            newest_first=after is None if newest_first is None else newest_first,
         )
+        first = _First(found, wanted_number)
         async with aclosing(found):
-            await _print(found, as_json)
+            await _print(first.events(), as_json)
+        return first.more
 
-    with_ledger(work)
+    if with_ledger(work):
+        output.more(limit, as_json=as_json)
+
+
+class _First:
+    """The first events of a stream, and in `more` whether there are others."""
+
+    def __init__(self, found: "AsyncIterator[LoggedEvent]", number: int | None) -> None:
+        self._found, self._number = found, number
+        self.more = False
+
+    async def events(self) -> "AsyncIterator[LoggedEvent]":
+        given = 0
+        async for event in self._found:
+            if given == self._number:
+                self.more = True
+                return
+            yield event
+            given += 1
 
 
 async def _print(found: "AsyncIterator[LoggedEvent]", as_json: bool) -> None:
@@ -160,6 +193,7 @@ async def _print(found: "AsyncIterator[LoggedEvent]", as_json: bool) -> None:
 @click.command()
 @_filtered
 @click.option("--limit", type=click.IntRange(min=1), help="End after this number of events.")
+@options.utc
 @options.as_json_lines
 def follow(limit: int | None, as_json: bool, **filters: Any) -> None:
     """Print events as they are written, until Ctrl-C.

@@ -1,8 +1,6 @@
 """The options that several commands take."""
 
-import getpass
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from starter.cli.output import IN_UTC
 from starter.client.errors import InvalidInput
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,6 +33,18 @@ allow_irreversible = click.option(
     "--allow-irreversible", is_flag=True, help="Allow operations that lose data for ever."
 )
 
+
+def _in_utc(context: click.Context, _: click.Parameter, given: bool) -> None:
+    context.meta[IN_UTC] = given
+
+
+utc = click.option(
+    "--utc",
+    is_flag=True,
+    expose_value=False,
+    callback=_in_utc,
+    help="Show times in UTC, and not in your time zone.",
+)
 timeout = click.option(
     "--timeout",
     "timeout_s",
@@ -92,6 +103,8 @@ def person(text: str | None) -> str:
 
 
 def _login() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -100,4 +113,6 @@ def _login() -> str:
 
 def new_operation_id() -> str:
     """A new operation id, made of the time and a random part."""
+    import secrets
+
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"

@@ -1,16 +1,40 @@
 """Prints for commands: tables and lines for people, one JSON document for programs."""
 
 import json
+import shutil
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+# Set in the context by the option --utc.
+IN_UTC = "starter.cli.in_utc"
+
 
 def document(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2))
+    """Print one JSON document on stdout; its times are in UTC."""
+    click.echo(json.dumps(value, indent=2, default=_as_json))
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
+
+
+def moment(at: datetime, timespec: str = "seconds") -> str:
+    """A time for people: in their zone with its offset, or with `--utc` in UTC."""
+    context = click.get_current_context(silent=True)
+    zone = UTC if context is not None and context.meta.get(IN_UTC) else None
+    return at.astimezone(zone).isoformat(sep=" ", timespec=timespec)
+
+
+def more(limit: int, *, as_json: bool = False) -> None:
+    """Say that a list goes on. With --json on stderr: stdout has one document."""
+    (aside if as_json else line)(f"and more: --limit {limit * 10} lists up to {limit * 10}")
 
 
 def compact(value: Any) -> str:
@@ -59,7 +83,7 @@ def table(
     empty: str,
     droppable: Sequence[str] = (),
 ) -> None:
-    """Print rows in columns: drawn on a terminal, else one plain line each.
+    """Print rows in columns: side by side on a terminal, else with a tab between them.
 
     On a narrow terminal the `droppable` columns go, the first first.
     """
@@ -89,27 +113,37 @@ def on_terminal() -> bool:
 
 
 def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]], droppable: Sequence[str]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    room = shutil.get_terminal_size().columns
+    kept = fitting(headers, rows, droppable, room)
+    widths = {index: _width(headers, rows, index) for index in kept}
+    for number, row in enumerate([headers, *rows]):
+        # A line of the screen is one row: the last cell is cut, unless every column is needed.
+        cells = [_padded(row[index], widths[index]) for index in kept]
+        text = "  ".join(cells).rstrip()
+        text = _cut(text, room) if droppable else text
+        click.echo(click.style(text, bold=True) if number == 0 else text)
 
-    console = Console()
-    kept = fitting(headers, rows, droppable, console.width)
-    drawn = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for index in kept:
-        # A cell is one line; only the last is cut, or where nothing may go, wraps at a space.
-        last = index == kept[-1]
-        drawn.add_column(
-            headers[index],
-            no_wrap=bool(droppable) or not last,
-            overflow="ellipsis" if droppable or not last else "fold",
-            min_width=None if last else _width(headers, rows, index),
-        )
-    for row in rows:
-        # Text and not markup: a reason may hold square brackets.
-        drawn.add_row(*(Text(row[index]) for index in kept))
-    console.print(drawn)
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_width(text))
+
+
+def _cut(text: str, room: int) -> str:
+    if cell_width(text) <= room:
+        return text
+    while cell_width(text) >= room:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def cell_width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
 
 
 def fitting(
@@ -118,14 +152,12 @@ def fitting(
     """The columns that a terminal of this width has room for."""
     kept = list(range(len(headers)))
     for name in droppable:
-        # Each column has a space on both sides, and the box one on both ends.
-        if sum(_width(headers, rows, index) + 2 for index in kept) + 2 <= width:
+        # Two spaces stand between the columns.
+        if sum(_width(headers, rows, index) + 2 for index in kept) - 2 <= width:
             break
         kept.remove(headers.index(name))
     return kept
 
 
 def _width(headers: Sequence[str], rows: Sequence[Sequence[str]], index: int) -> int:
-    from rich.cells import cell_len
-
-    return max(cell_len(row[index]) for row in [headers, *rows])
+    return max(cell_width(row[index]) for row in [headers, *rows])

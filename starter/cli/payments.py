@@ -43,17 +43,20 @@ def pay(
     from starter.client.validation import checked
     from workflows.contract.payment import PaymentRequest
 
-    fields = with_operation_id(read_json(file), operation_id)
+    given = read_json(file)
+    # Under an id of its own it may have been submitted before.
+    repeated = not later and (operation_id is not None or "operation_id" in given)
+    fields = with_operation_id(given, operation_id)
     said = {"submitted_by": actor and options.person(actor), "reason": reason}
     said = {name: text for name, text in said.items() if text}
     if said and isinstance(fields.get("metadata", {}), dict):
         fields["metadata"] = {**fields.get("metadata", {}), **said}
-    request = checked(PaymentRequest, fields)
+    request = checked(PaymentRequest, fields, repeated=repeated)
     if later:
         from starter.cli.schedules import submit_later
 
         return submit_later(request, later, as_json)
-    return submit(request, as_json=as_json, **following)
+    return submit(request, fields, as_json=as_json, **following)
 
 
 def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[str, Any]:
@@ -125,7 +128,7 @@ def _decide_seeing(
     """Decide on a payment that is shown on the same screen: nobody decides on an id alone."""
     from starter.cli.story import document_of, say
 
-    facts = _facts(_payment(saga))
+    facts = _facts(verb, saga)
     if not as_json:
         for line in fact_lines(facts):
             output.line(line)
@@ -142,24 +145,34 @@ def _decide_seeing(
     return _unless_undone(progress) if verb == "approve" else _unless_stuck(progress)
 
 
-def _facts(saga_id: str) -> dict[str, str]:
-    """The facts of a payment, from the ledger. Raises Unreachable where it can't be read."""
+def _facts(verb: str, text: str) -> dict[str, str]:
+    """The facts of a payment, from the ledger. Raises Unreachable where it can't be read,
+    NotAllowed for a saga of another kind."""
     from starter.cli.client import with_ledger
     from starter.client.errors import Unreachable
 
     async def work(database: "Database") -> dict[str, str]:
+        from ledger.errors import NotFound
         from ledger.read.sagas import saga
+        from starter.client.reading import meant_by
         from starter.client.subject import facts_of
+        from starter.client.wrong_kind import require_payment
 
-        recorded = (await saga(database, saga_id)).saga
+        require_payment(verb, _payment(text))
+        try:
+            recorded = (await saga(database, _payment(text))).saga
+        except NotFound:
+            if "/" not in text:
+                require_payment(verb, (await meant_by(database, text)).removeprefix("saga/"))
+            raise
         return facts_of(recorded.kind, recorded.input)
 
     try:
         return with_ledger(work)
     except Unreachable as error:
         raise Unreachable(
-            f"amount, payee and description of {saga_id} can't be shown, so nothing was decided: "
-            f"{error}"
+            f"amount, payee and description of {_payment(text)} can't be shown, so nothing was "
+            f"decided: {error}"
         ) from None
 
 
@@ -182,6 +195,8 @@ def _decide(
 
 def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Progress":
     from starter.cli.client import with_amends
+    from starter.client.errors import NotKnown
+    from starter.client.wrong_kind import require_payment
 
     async def work(amends: "Amends") -> "Progress":
         decide = {
@@ -191,7 +206,14 @@ def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Pr
             "cancel": amends.cancel,
         }[verb]
         found = await amends.find(saga) if verb == "cancel" else _payment(saga)
-        progress = await decide(found, actor=options.person(actor), reason=reason)
+        try:
+            progress = await decide(found, actor=options.person(actor), reason=reason)
+        except NotKnown:
+            if "/" in saga:
+                raise
+            # The operation id of a change, of a policy, ...
+            require_payment(verb, await amends.find(saga))
+            raise
         if verb in _ENDING and progress.result is None:
             # The undo has begun; what the person asked for is there when it has ended.
             return await _undone(amends, progress)

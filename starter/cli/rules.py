@@ -7,9 +7,8 @@ import click
 from starter.cli import options, output
 
 if TYPE_CHECKING:
-    from ledger.aggregates.agent import AgentState
     from ledger.database import Database
-    from ledger.read.show import Shown
+    from ledger.read.policies import RecordedPolicy, Window
 
 
 @click.group()
@@ -49,44 +48,47 @@ def _change_agent(as_json: bool, asked: dict[str, str | None], **fields: Any) ->
     from starter.client.validation import checked
     from workflows.contract.agent import AgentRequest
 
-    request = checked(AgentRequest, {**_asked_by(asked), **fields})
+    repeated = asked["operation_id"] is not None
+    written = {**_asked_by(asked), **fields}
+    request = checked(AgentRequest, written, repeated=repeated)
     before = _agent(request.agent_id) if request.action == "register" else None
-    status = submit(request, as_json=as_json)
+    status = submit(request, written, as_json=as_json)
     if before and status == 0:
         _say_what_was(before, request.user, as_json)
     return status
 
 
-def _say_what_was(before: "AgentState", user: str | None, as_json: bool) -> None:
+def _say_what_was(before: dict[str, Any], user: str | None, as_json: bool) -> None:
     """Report what registering a known agent has changed; stdout has one document with --json."""
     say = output.aside if as_json else output.line
-    if before.user != user:
-        say(f"note: {before.agent_id} was of {before.user}")
-    if before.state == "revoked":
-        say(f"note: {before.agent_id} was revoked")
+    if before["user"] != user:
+        say(f"note: {before['agent_id']} was of {before['user']}")
+    if before["state"] == "revoked":
+        say(f"note: {before['agent_id']} was revoked")
 
 
-def _agent(agent_id: str) -> "AgentState | None":
+def _agent(agent_id: str) -> "dict[str, Any] | None":
     """The agent as recorded in the ledger; None too where the ledger can't be read."""
-    return next((each for each in _agents() or () if each.agent_id == agent_id), None)
+    return next((each for each in _agents() or () if each["agent_id"] == agent_id), None)
 
 
-def _agents() -> "list[AgentState] | None":
+def _agents() -> "list[dict[str, Any]] | None":
     from starter.cli.client import with_ledger_if_any
 
-    async def work(database: "Database") -> "list[AgentState]":
-        from ledger.read.agents import agents
+    async def work(database: "Database") -> "list[dict[str, Any]]":
+        from ledger.read.queries import agents
 
         return await agents(database)
 
     return with_ledger_if_any(work)
 
 
-def _asked_by(asked: dict[str, str | None]) -> dict[str, str | None]:
+def _asked_by(asked: dict[str, str | None]) -> dict[str, str]:
+    said = {"reason": asked["reason"]} if asked["reason"] is not None else {}
     return {
         "operation_id": asked["operation_id"] or options.new_operation_id(),
         "actor": options.person(asked["actor"]),
-        "reason": asked["reason"],
+        **said,
     }
 
 
@@ -96,16 +98,16 @@ def list_agents(as_json: bool) -> None:
     """List the agents in the ledger."""
     from starter.cli.client import with_ledger
 
-    async def work(database: "Database") -> "list[AgentState]":
-        from ledger.read.agents import agents
+    async def work(database: "Database") -> "list[dict[str, Any]]":
+        from ledger.read.queries import agents
 
         return await agents(database)
 
     found = with_ledger(work)
     if as_json:
-        output.document([state.model_dump(mode="json") for state in found])
+        output.document(found)
     else:
-        rows = [(state.agent_id, state.user, state.state) for state in found]
+        rows = [(each["agent_id"], each["user"], each["state"]) for each in found]
         output.table(("agent", "user", "state"), rows, empty="no agent is registered")
 
 
@@ -132,9 +134,7 @@ def policy() -> None:
     metavar="N",
     help="Minor units above which a person decides.",
 )
-@click.option(
-    "--time-zone", default="UTC", show_default=True, help="The time zone in which a day begins."
-)
+@click.option("--time-zone", show_default="UTC", help="The time zone in which a day begins.")
 @options.actor
 @options.reason
 @options.operation_id
@@ -145,7 +145,7 @@ def set_policy(
     max_per_transaction: int,
     daily_limit: int,
     approval_threshold: int,
-    time_zone: str,
+    time_zone: str | None,
     as_json: bool,
     **asked: str | None,
 ) -> int:
@@ -162,9 +162,12 @@ def set_policy(
         "approval_threshold_minor": approval_threshold,
         "time_zone": time_zone,
     }
-    status = submit(checked(PolicyRequest, {**_asked_by(asked), **limits}), as_json=as_json)
+    said = {name: value for name, value in limits.items() if value is not None}
+    written, repeated = {**_asked_by(asked), **said}, asked["operation_id"] is not None
+    request = checked(PolicyRequest, written, repeated=repeated)
+    status = submit(request, written, as_json=as_json)
     known = _agents()
-    if known is not None and agent not in {each.agent_id for each in known}:
+    if known is not None and agent not in {each["agent_id"] for each in known}:
         output.aside(f"note: no agent {agent} is registered yet: amends agent register {agent}")
     return status
 
@@ -173,21 +176,43 @@ def set_policy(
 @click.argument("agent")
 @options.as_json
 def show_policy(agent: str, as_json: bool) -> None:
-    """Show what AGENT may spend."""
+    """Show what AGENT may spend, has spent and has left.
+
+    A window is the day that has begun in the time zone of the policy. What is reserved for payments
+    that wait or are under way counts as spent.
+    """
     from starter.cli.client import with_ledger
 
-    async def work(database: "Database") -> "Shown":
-        from ledger.read.show import policy
+    async def work(database: "Database") -> "RecordedPolicy":
+        from ledger.errors import NotFound
+        from ledger.read.policies import policy
+        from starter.cli.filters import known_agent
+        from starter.client.errors import NotKnown
 
-        return await policy(database, agent)
+        try:
+            return await policy(database, agent)
+        except NotFound:
+            await known_agent(database, "AGENT", agent)
+            raise NotKnown(f"no policy of {agent} yet: amends policy set {agent} sets it") from None
 
     shown = with_ledger(work)
+    windows = [_window(window) for window in shown.windows]
     if as_json:
-        output.document({**shown.state, "policy_version": shown.version})
+        output.document({**shown.state, "policy_version": shown.version, "windows": windows})
         return
-    from ledger.aggregates.money import amount_text
+    from ledger.aggregates.amounts import amount_text
 
+    currency = shown.state["currency"]
     output.line(f"policy of {agent}, version {shown.version}, days in {shown.state['time_zone']}")
     for name in ("max_per_transaction", "daily_limit", "approval_threshold"):
-        amount = amount_text(shown.state[f"{name}_minor"], shown.state["currency"])
+        amount = amount_text(shown.state[f"{name}_minor"], currency)
         output.line(f"  {name.replace('_', ' ')}: {amount}")
+    for window in shown.windows:
+        spent, left = (amount_text(n, currency) for n in (window.spent_minor, window.left_minor))
+        payments = "1 payment" if window.count == 1 else f"{window.count} payments"
+        told = f"{spent} spent in {payments}, {left} left"
+        output.line(f"  {window.period} window of {window.starts_on}: {told}")
+
+
+def _window(window: "Window") -> dict[str, Any]:
+    return {**vars(window), "left_minor": window.left_minor}

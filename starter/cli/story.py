@@ -7,8 +7,11 @@ import click
 
 from starter.cli import output
 from starter.cli.client import with_amends
+from starter.client.errors import Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starter.client.client import Amends
     from starter.client.kinds import Request
     from workflows.contract.progress import Progress
@@ -25,20 +28,36 @@ class ProgressView(Protocol):
         """Show the progress of a saga."""
 
 
-def submit(request: "Request", *, as_json: bool, detach: bool = False, wait: bool = False) -> int:
-    """Submit, follow until the saga ends or waits for a person, print its state; returns the exit
-    status."""
-    progress = carried(request, as_json=as_json, detach=detach, wait=wait)
+def submit(
+    request: "Request",
+    written: "Mapping[str, Any]",
+    *,
+    as_json: bool,
+    detach: bool = False,
+    wait: bool = False,
+) -> int:
+    """Submit a request as it is written, follow until the saga ends or waits for a person, print
+    its state; returns the exit status."""
+    progress = carried(request, written, as_json=as_json, detach=detach, wait=wait)
     say(progress, as_json=as_json)
     return status_of(progress)
 
 
-def carried(request: "Request", *, as_json: bool, detach: bool, wait: bool) -> "Progress":
-    """Submit, and follow until the saga ends or waits for a person; returns its last progress."""
+def carried(
+    request: "Request",
+    written: "Mapping[str, Any]",
+    *,
+    as_json: bool,
+    detach: bool,
+    wait: bool,
+) -> "Progress":
+    """Submit a request as it is written, and follow until the saga ends or waits for a person;
+    returns its last progress."""
+    from starter.client.validation import checked
 
     async def work(amends: "Amends") -> "Progress":
         with _view(as_json) as view:
-            last = await amends.submit(request)
+            last = await amends.submit(request, written=written)
             _tell(view, last)
             if detach or last.result is not None or (last.needs_person and not wait):
                 return last
@@ -47,7 +66,12 @@ def carried(request: "Request", *, as_json: bool, detach: bool, wait: bool) -> "
                 last = progress
             return last
 
-    return with_amends(work)
+    try:
+        return with_amends(work)
+    except Unreachable:
+        # Nobody can say whether it was submitted before: then it has to be good by itself.
+        checked(type(request), written)
+        raise
 
 
 def _tell(view: ProgressView, progress: "Progress") -> None:
@@ -74,10 +98,11 @@ def document_of(progress: "Progress") -> dict[str, Any]:
     """The result with `saga_id`; the progress of a saga that has not ended."""
     if progress.result is None:
         return progress.model_dump(mode="json")
+    from ledger.reading import read
     from starter.client.kinds import kind_of_saga
 
     # Read by its model: in the order of the fields, whatever the ledger's JSON made of it.
-    result = kind_of_saga(progress.saga_id).result.model_validate(progress.result)
+    result = read(kind_of_saga(progress.saga_id).result, progress.result)
     return {"saga_id": progress.saga_id, **result.model_dump(mode="json")}
 
 

@@ -1,6 +1,5 @@
 """`amends waiting`: everything that somebody must do, with the command for it."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--agent", metavar="NAME", help="Only payments of this agent.")
 @click.option("--for", "whom", metavar="WHO", help="Only what waits for WHO: user, or agent:NAME.")
 @click.option("--limit", type=click.IntRange(min=1, max=100_000), default=50, show_default=True)
+@options.utc
 @options.as_json
 def waiting(
     kind: str | None, agent: str | None, whom: str | None, limit: int, as_json: bool
@@ -60,7 +60,7 @@ async def _check(
     database: "Database", kind: str | None, agent: str | None, whom: str | None
 ) -> None:
     """Raises InvalidInput for a filter that can match nothing."""
-    from ledger.read.agents import agents
+    from ledger.read.queries import agents
     from starter.client.errors import InvalidInput
     from workflows.contract.kinds import KINDS
 
@@ -71,7 +71,7 @@ async def _check(
     if whom is not None and whom != "user" and not is_agent:
         raise InvalidInput("--for", "user or agent:NAME is needed")
     named = agent or (whom.removeprefix("agent:") if whom is not None and is_agent else None)
-    if named is not None and named not in {each.agent_id for each in await agents(database)}:
+    if named is not None and named not in {each["agent_id"] for each in await agents(database)}:
         option = "--agent" if agent else "--for"
         raise InvalidInput(option, "no such agent: amends agent list lists them")
 
@@ -117,11 +117,7 @@ def fact_lines(facts: "Mapping[str, str]") -> list[str]:
 
 def when(wait: "Wait") -> str:
     """Since when, until when, and for whom."""
-    since = f"since {_moment(wait.since)}" if wait.since else "since an unknown time"
-    until = f", until {_moment(wait.until)}" if wait.until else ""
+    since = f"since {output.moment(wait.since)}" if wait.since else "since an unknown time"
+    until = f", until {output.moment(wait.until)}" if wait.until else ""
     whom = {"user": "any user", "": "nobody yet"}.get(wait.whom, wait.whom)
     return f"{since}{until}, for {whom}"
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone().isoformat(sep=" ", timespec="seconds")

@@ -24,7 +24,7 @@ from starter.client.schedules import Schedules
 from starter.client.sweeps import sweep
 from starter.client.validation import checked
 from starter.client.wording import summary
-from workflows.contract.kinds import SWEEPS, SagaKind, repeat_id
+from workflows.contract.kinds import SWEEPS, repeat_id
 from workflows.contract.progress import Progress
 from workflows.contract.sweep import SweepRequest, Swept
 
@@ -56,31 +56,37 @@ class Amends(Follow, Decisions):
 
         return Connecting(connected())
 
-    async def submit(self, request: Request) -> Progress:
+    async def submit(
+        self, request: Request, *, written: Mapping[str, Any] | None = None
+    ) -> Progress:
         """Submit a request; returns once its decision is known or the saga has properly started.
 
         Repeat it under the same operation id until it is answered: there is one effect, and each
-        repeat gets the first answer. Raises InvalidInput, OperationIdReused, OperationInProgress,
+        repeat gets the first answer. `written` is the JSON that the request was read from, to be
+        sent as it is. Raises InvalidInput, OperationIdReused, OperationInProgress,
         NoWorker, SagaFailed.
         """
         kind = kind_of(request)
         if request.operation_id is None:
             raise InvalidInput("operation_id", "is needed")
         saga_id = kind.saga_id(request.operation_id)
+        # What it leaves out stays open: the saga fills in its defaults, once.
+        given = request.as_given() if written is None else dict(written)
         try:
-            return await self._submitted(kind, request, saga_id, saga_id)
+            return await self._submitted(request, given, saga_id, saga_id)
         except WorkflowAlreadyStartedError:
             # It has ended well. A run of its own answers from the record, so that whatever the
             # answer is, the newest run of the saga's own id is the one that carried it out.
             run_id = repeat_id(saga_id, uuid4().hex)
-            return await self._submitted(kind, request, saga_id, run_id)
+            return await self._submitted(request, given, saga_id, run_id)
 
     async def _submitted(
-        self, kind: SagaKind, request: Request, saga_id: str, workflow_id: str
+        self, request: Request, given: dict[str, Any], saga_id: str, workflow_id: str
     ) -> Progress:
+        kind = kind_of(request)
         start: WithStartWorkflowOperation[Any, Result] = WithStartWorkflowOperation(
             kind.workflow,
-            request,
+            given,
             id=workflow_id,
             task_queue=self._queue(kind.queue),
             result_type=kind.result,
@@ -91,7 +97,7 @@ class Amends(Follow, Decisions):
         )
         update = self.client.execute_update_with_start_workflow(
             "submit",
-            request,
+            given,
             start_workflow_operation=start,
             result_type=Progress,
         )

@@ -3,9 +3,9 @@
 from contextlib import suppress
 
 from starter.client.errors import NotAllowed, NotKnown, Unreachable, WrongSetting
-from starter.client.recorded import decided_by
 from starter.client.standing import Standing
 from starter.client.validation import checked
+from starter.client.wrong_kind import require_payment
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By, OperatorAction, Resolve, Skip
 
@@ -28,6 +28,7 @@ class Decisions(Standing):
         return await self._once("reject", saga_id, actor, reason)
 
     async def _once(self, verb: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+        require_payment(verb, saga_id)
         try:
             return await self._update(verb, saga_id, _by(actor, reason))
         except NotAllowed:
@@ -35,6 +36,8 @@ class Decisions(Standing):
             # An agent that approves is refused, also where its own limits approved.
             if (ledger := self._ledger()) is None or not actor.startswith("user:"):
                 raise
+            from starter.client.recorded import decided_by
+
             with suppress(NotKnown, Unreachable, WrongSetting):
                 progress = await self.progress(saga_id)
                 end = (progress.result or {}).get("state")
@@ -49,6 +52,7 @@ class Decisions(Standing):
         Answers with the outcome, or with `needs_attention` where a person has to look first.
         Raises NotAllowed unless it is approved.
         """
+        require_payment("capture", saga_id)
         try:
             return await self._update("capture", saga_id, _by(actor, reason))
         except NotAllowed:

@@ -21,6 +21,7 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from starter.client.endings import ended_as
 from starter.client.errors import (
     AmendsError,
     InvalidInput,
@@ -35,7 +36,7 @@ from starter.client.errors import (
     Unreachable,
 )
 from workflows.contract.progress import paused_wait, paused_words
-from workflows.contract.runs import RunStatus, status_named, status_of
+from workflows.contract.runs import COMPLETED, RunStatus, status_named, status_of
 
 # What Temporal says of an update that the end of the workflow overtook.
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
@@ -90,7 +91,13 @@ async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
             f"the run of {saga_id} was lost ({status.words}), so {verb} can't be "
             f"delivered: repeat the request to carry the saga on, or amends sweep recovers it"
         )
-    return NotAllowed(f"{saga_id} has ended, {verb} comes too late: see amends saga {saga_id}")
+    how = " has ended"
+    if status.name == COMPLETED:
+        async with translated(saga_id):
+            result = await client.get_workflow_handle(saga_id).result()
+        if isinstance(result, dict) and (end := ended_as(result)):
+            how = f" ended as {end}"
+    return NotAllowed(f"{saga_id}{how}, {verb} comes too late: see amends saga {saga_id}")
 
 
 def stopped(saga_id: str, status: RunStatus) -> Paused:

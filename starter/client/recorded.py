@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ledger.aggregates.saga import SagaState
-from ledger.aggregates.saga_step import StepState
+from ledger.aggregates.saga import SAGA, SagaState
+from ledger.aggregates.saga_step import STEP, StepState
 from ledger.read.sagas import saga as saga_story
-from ledger.read.waits import Waiting
+from ledger.read.waits import Waiting, standing
 from starter.client.environment import LedgerAddress
 from starter.client.errors import NotKnown
 from starter.client.reading import reading
@@ -47,7 +47,7 @@ def progress_of(saga: SagaState, steps: list[StepState], waits: list[Waiting]) -
     """The rows of a saga in the form of the query `progress`."""
     shown = [_step_of(saga, step) for step in steps]
     told = [wait_of(each) for each in waits]
-    state, waits_for = standing_of(saga, told)
+    state, waits_for = standing({"state": saga.state}, waits)
     return Progress(
         saga_id=saga.workflow_id,
         kind=saga.kind,
@@ -60,23 +60,12 @@ def progress_of(saga: SagaState, steps: list[StepState], waits: list[Waiting]) -
     )
 
 
-def standing_of(saga: SagaState, waits: list[Wait]) -> tuple[str, str]:
-    """The state that people see, and what the saga waits for: those of its worst steps, as the
-    search attributes `SagaState` and `SagaStep` say them."""
-    for state in _WORST_FIRST:
-        if named := [wait.waits_for for wait in waits if wait.state == state]:
-            return state, ", ".join(named)
-    return saga.state, ""
-
-
-_WORST_FIRST = ("orphaned", "needs_attention", "resolving", "compensating", "running")
-
-
 def wait_of(waiting: Waiting) -> Wait:
     """What waits, in the form of the query `progress`."""
-    saga = waiting.saga
+    saga = SagaState.model_validate(SAGA.state_of(waiting.saga))
     if waiting.step is not None:
-        step = _step_of(saga, waiting.step).model_copy(update={"since": waiting.since})
+        recorded = StepState.model_validate(STEP.state_of(waiting.step))
+        step = _step_of(saga, recorded).model_copy(update={"since": waiting.since})
         wait = step_wait(saga.workflow_id, step, undoing=waiting.undoing)
         assert wait is not None, waiting
         return wait

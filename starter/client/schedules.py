@@ -177,7 +177,7 @@ class Schedules:
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
                 kind.workflow,
-                request,
+                request.as_given(),
                 id=kind.saga_id(name),
                 task_queue=self._queue_name(kind.queue),
                 static_summary=summary(request),

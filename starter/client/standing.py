@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
 
+from ledger.reading import read
 from starter.client.environment import LedgerAddress, ledger_address, setting
 from starter.client.errors import (
     NotAllowed,
@@ -23,8 +24,6 @@ from starter.client.errors import (
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
-from starter.client.recorded import recorded_progress, recorded_result
-from starter.client.validation import checked
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, Wait, orphan_wait
 from workflows.contract.runs import status_named, status_of
@@ -62,6 +61,8 @@ class Standing:
         except (NotKnown, NoWorker):
             if (ledger := self._ledger()) is None:
                 raise
+            from starter.client.recorded import recorded_progress
+
             return await recorded_progress(ledger, saga_id)
         except Paused as paused:
             if (ledger := self._ledger()) is None:
@@ -82,14 +83,16 @@ class Standing:
         except NotKnown:
             if (ledger := self._ledger()) is None:
                 raise
-            recorded: Result = checked(kind.result, await recorded_result(ledger, saga_id))
+            from starter.client.recorded import recorded_result
+
+            recorded: Result = read(kind.result, await recorded_result(ledger, saga_id))
             return recorded
         except OperationIdReused:
             # The newest run of this id is a repeat of another client that was refused.
             progress = await self._query(saga_id)
             if progress.result is None:
                 raise
-            of_saga: Result = checked(kind.result, progress.result)
+            of_saga: Result = read(kind.result, progress.result)
             return of_saga
 
     async def find(self, text: str) -> str:

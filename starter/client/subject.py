@@ -7,7 +7,7 @@ Payee and description are personal data: they are read from the ledger and never
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.aggregates.money import amount_text
+from ledger.aggregates.amounts import amount_text
 
 # What a person sees of a long change.
 _MOST = 20
@@ -77,8 +77,4 @@ def _listed(names: list[str]) -> str:
 def _amount(minor: Any, currency: Any) -> str:
     if not isinstance(minor, int):
         return ""
-    try:
-        return amount_text(minor, str(currency))
-    except (ValueError, KeyError):
-        # A currency that was retired since.
-        return f"{minor} minor units of {currency}"
+    return amount_text(minor, str(currency))

@@ -7,6 +7,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
+from ledger.reading import read
 from starter.client.errors import NotAllowed
 from starter.client.failures import translated
 from starter.client.patience import answered
@@ -39,5 +40,5 @@ async def _alerts_too(run: Coroutine[Any, Any, Swept]) -> Swept:
     except WorkflowFailureError as error:
         cause = error.cause
         if isinstance(cause, ApplicationError) and cause.type == NEEDS_ATTENTION:
-            return Swept.model_validate(cause.details[0])
+            return read(Swept, cause.details[0])
         raise

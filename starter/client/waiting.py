@@ -120,7 +120,8 @@ def _schedule_todo(problem: Problem, note: str) -> Todo:
 
 def _todo(waiting: Waiting) -> Todo:
     saga = waiting.saga
-    return Todo(saga.workflow_id, saga.kind, wait_of(waiting), facts_of(saga.kind, saga.input))
+    facts = facts_of(saga["kind"], saga["input"])
+    return Todo(saga["workflow_id"], saga["kind"], wait_of(waiting), facts)
 
 
 def _sorted(rows: list[Todo]) -> list[Todo]:

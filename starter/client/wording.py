@@ -1,9 +1,10 @@
 """Words sagas for people: the request and the progress, each in one line."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starter.client.advice import advice_on
-from starter.client.kinds import Request
+from starter.client.endings import ended_as
 from workflows.contract.progress import (
     Progress,
     StepProgress,
@@ -11,38 +12,25 @@ from workflows.contract.progress import (
     paused_words,
 )
 
+if TYPE_CHECKING:
+    from starter.client.kinds import Request
+
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
 NOTHING_DONE = "nothing was done now"
 ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is its first answer"
 
 
-def summary(request: Request) -> str:
+def summary(request: "Request") -> str:
     """The request in a line, as Temporal keeps it beside the saga: no personal data."""
     return request.about()[0]
-
-
-def short(aggregate: str, saga_id: str | None = None) -> str:
-    """The name of an aggregate for people: a long id is cut, and a step of the saga `saga_id` goes
-    by its own name."""
-    if saga_id and aggregate.startswith(f"step/{saga_id}/"):
-        return f"step {aggregate.removeprefix(f'step/{saga_id}/')}"
-    aggregate_type, _, rest = aggregate.partition("/")
-    if aggregate_type == "step":
-        saga, _, name = rest.rpartition("/")
-        return f"step {name} of {saga}"
-    return (
-        f"{aggregate_type}/{rest[:8]}…"
-        if aggregate_type in ("authorization", "transfer")
-        else aggregate
-    )
 
 
 def standing(progress: Progress) -> str:
     """The progress or the end of a saga, and the next command, in one line."""
     saga_id = progress.saga_id
     if progress.result is not None:
-        return f"{saga_id}: {_ending(progress.result)}"
+        return f"{saga_id}: {_ending(progress.result, progress.state)}"
     if progress.state == "paused":
         return paused_words(saga_id, progress.waits[0])
     if progress.state == "orphaned":
@@ -89,11 +77,9 @@ def notes(progress: Progress) -> list[str]:
     return [str(note) for note in found] if isinstance(found, list) else []
 
 
-def _ending(result: Mapping[str, object]) -> str:
-    state, reason = str(result.get("state")), result.get("reason")
-    words = [state]
-    if reason and reason != state:
-        words.append(f"({reason})")
+def _ending(result: Mapping[str, object], otherwise: str) -> str:
+    state, reason = result.get("state"), result.get("reason")
+    words = [ended_as(result, otherwise)]
     if reference := result.get("provider_reference"):
         words.append(f"as {reference}")
     changes = result.get("changes")

@@ -14,9 +14,10 @@ from rich.markup import escape
 from ledger.audit.verify import Verified, verify
 from ledger.database import Database
 from ledger.errors import NotFound
-from ledger.read.sagas import saga, sagas
+from ledger.read.queries import sagas
+from ledger.read.sagas import saga
 from starter.client.client import Amends
-from starter.client.wording import short
+from starter.client.short_names import short
 from starter.demo.servers import DemoServers
 
 Found = TypeVar("Found")
@@ -88,9 +89,9 @@ class Stage:
 
     async def newest_saga(self, prefix: str) -> str | None:
         """The newest saga whose name begins with `prefix`; None if there is none."""
-        for found in await sagas(self._database, limit=20):
-            if found.workflow_id.startswith(prefix):
-                return found.workflow_id
+        for found in (await sagas(self._database, limit=20)).rows:
+            if found["workflow_id"].startswith(prefix):
+                return str(found["workflow_id"])
         return None
 
     async def verified(self) -> Verified:

@@ -17,6 +17,7 @@ from ledger.aggregates.saga_step import StepState, StepUndone, UndoPlan, step_na
 from ledger.database import Database
 from ledger.read.current_state import state_of
 from ledger.read.environments import resources
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Opening, Run, begin_compensation, close_saga, open_saga
 from ledger.store.commit import Author, database_time
 from workflows.contract.change import ChangeAction, ChangeRequest
@@ -90,7 +91,7 @@ class ActivityDriver:
             kind="change",
             operation_id=operation_id,
             input={},
-            fingerprint="-",
+            fingerprint=Fingerprint(given="-"),
             run=Run("default", "namespace-1", "amends-infrastructure", "run-1"),
         )
         await open_saga(self.database, AUTHOR, opening)

@@ -43,7 +43,7 @@ async def test_payments_are_found_by_date_agent_and_state(ledger: Database) -> N
 
     async def found(limit: int = 10, **query: Any) -> list[str]:
         answer = await payments(ledger, PaymentQuery(**query), limit=limit)
-        return [payment.authorization_id for payment in answer]
+        return [payment["authorization_id"] for payment in answer.rows]
 
     assert await found() == [ana_3, bob_2, ana_1]
     assert await found(limit=1) == [ana_3]
@@ -69,7 +69,7 @@ async def test_resources_are_found_by_environment_and_kind(ledger: Database) -> 
 
     async def found(environment: str, kind: str | None = None) -> list[str]:
         answer = await present_resources(ledger, environment, kind=kind, limit=10)
-        return [resource.name for resource in answer]
+        return [resource["name"] for resource in answer.rows]
 
     assert await found("dev") == ["db", "app"]
     assert await found("dev", "postgres.role") == ["app"]

@@ -5,10 +5,11 @@ import pytest
 from ledger.aggregates.aggregate import UnknownEvent
 from ledger.database import Database
 from ledger.errors import Ambiguous, LogDamaged, NotFound
-from ledger.read.agents import agents
 from ledger.read.names import resolve_id
-from ledger.read.sagas import saga, sagas
-from ledger.read.show import policy, show
+from ledger.read.policies import policy
+from ledger.read.queries import agents, sagas
+from ledger.read.sagas import saga
+from ledger.read.show import show
 from ledger.sagas.saga_log import close_saga
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import (
@@ -63,7 +64,7 @@ class TestShow:
         for name in ("b", "a"):
             await register(ledger, name)
         await revoke(ledger, "a")
-        listed = [(agent.agent_id, agent.state) for agent in await agents(ledger)]
+        listed = [(agent["agent_id"], agent["state"]) for agent in await agents(ledger)]
         assert listed == [("a", "revoked"), ("b", "active")]
 
 
@@ -72,11 +73,11 @@ class TestSagas:
         for name in ("one", "two", "three"):
             await open_payment(ledger, name)
         await close_saga(ledger, AUTHOR, "payment/two", 1, "completed", {})
-        everything = [each.operation_id for each in await sagas(ledger, limit=9)]
+        everything = [each["operation_id"] for each in (await sagas(ledger, limit=9)).rows]
         assert everything == ["three", "two", "one"]
         still_open = await sagas(ledger, open_only=True, limit=1)
-        assert [each.operation_id for each in still_open] == ["three"]
-        assert len(await sagas(ledger, open_only=True, limit=9)) == 2
+        assert [each["operation_id"] for each in still_open.rows] == ["three"]
+        assert len((await sagas(ledger, open_only=True, limit=9)).rows) == 2
 
     async def test_a_saga_is_told_with_its_steps_and_events(self, ledger: Database) -> None:
         await open_payment(ledger)

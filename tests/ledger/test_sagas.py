@@ -11,6 +11,7 @@ from ledger.aggregates import saga_step
 from ledger.aggregates.aggregate import Event
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation, close_saga, open_saga, record_repeat, take_over
 from ledger.sagas.step_log import (
     StepOutcome,
@@ -86,8 +87,8 @@ class TestOperationId:
             again = await open_payment(ledger, run_id="run-2", input_hash="other")
             assert again.how == "reused"
         assert await told(clone) == ["SagaStarted", "SagaReuseRefused"]
-        same = await record_repeat(ledger, AUTHOR, SAGA, "first", "update-1")
-        other = await record_repeat(ledger, AUTHOR, SAGA, "other", "update-2")
+        same = await record_repeat(ledger, AUTHOR, SAGA, Fingerprint(given="first"), "update-1")
+        other = await record_repeat(ledger, AUTHOR, SAGA, Fingerprint(given="other"), "update-2")
         assert (same.how, other.how) == ("duplicate", "reused")
         assert (await told(clone))[2:] == ["SagaDuplicateReceived", "SagaReuseRefused"]
 

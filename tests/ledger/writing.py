@@ -15,6 +15,7 @@ from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.aggregates.transfer import TransferExecuted, TransferStarted
 from ledger.database import Database
 from ledger.errors import StateRefused
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation, Opened, Opening, Run, begin_compensation, open_saga
 from ledger.sagas.step_log import Started, StepClaim, commit_step, start_step
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
@@ -65,7 +66,7 @@ def opening(operation_id: str, run_id: str = "run-1", input_hash: str = "first")
         kind="payment",
         operation_id=operation_id,
         input={"operation_id": operation_id},
-        fingerprint=input_hash,
+        fingerprint=Fingerprint(given=input_hash),
         run=run(run_id),
     )
 

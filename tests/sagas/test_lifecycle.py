@@ -228,8 +228,12 @@ async def befall(
     # Whatever it still waits for, it ends.
     answers[len(answers)] = await act(driver, request, "cancel")
     end = await end_of(driver, request)
-    row = await probe.saga(request)
-    assert row is not None
+    row, booked = await probe.saga(request), await probe.booked(request)
+    if not row:
+        # What came before the first task was refused, and with it the start.
+        assert end == "failed", trouble
+        assert (booked, [answer for answer in answers.values() if answer]) == (None, []), trouble
+        return
     assert row["state"] in saga.CLOSED
     names = [*trouble.acts, "cancel"]
     taken = [answer for number, answer in answers.items() if answer and names[number] == "cancel"]
@@ -239,7 +243,6 @@ async def befall(
         assert LOST & set(await types_of(driver.handle(request))), trouble
     elif taken:
         assert row["state"] in COMPENSATED, trouble
-    booked = await probe.booked(request)
     assert (end == "captured") == (booked is not None and booked["status"] == "executed"), trouble
 
 

@@ -14,6 +14,7 @@ from activities import orphans as lost_sagas
 from activities.namespace import namespace_id
 from activities.orphans import Care, OrphanedSagas
 from ledger.database import Database
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
 from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place, working_for
@@ -157,7 +158,7 @@ async def test_a_saga_of_a_kind_that_nobody_knows_is_left_open_and_told(
         operation_id=saga_id.partition("/")[2],
         actor="user:u-17",
         input={},
-        fingerprint="-",
+        fingerprint=Fingerprint(given="-"),
         run=here,
     )
     author = Author("user:u-17", saga_id)

@@ -113,7 +113,7 @@ async def test_a_sweep_puts_a_lost_saga_on_the_list_until_a_run_takes_it_over(
 ) -> None:
     async def listed() -> list[str]:
         rows = await waits_on_record(ledger, limit=100)
-        return [each.state for each in rows if each.saga.workflow_id == saga_of(request)]
+        return [each.state for each in rows if each.saga["workflow_id"] == saga_of(request)]
 
     request = await waiting(driver, agent)
     assert await listed() == ["running"]

@@ -21,8 +21,8 @@ async def test_the_payments_of_an_agent_are_listed_the_newest_first(
     ]
     captured = await command("payments", "--agent", agent, "--state", "captured")
     header, line = captured.out.splitlines()
-    assert header.split("\t") == ["saga", "agent", "minor", "state", "reason", "asked"]
-    assert line.startswith(f"payment/{paid['operation_id']}\t{agent}\t4500000 ARS\tcaptured\t")
+    assert header.split("\t") == ["saga", "agent", "amount", "state", "reason", "asked"]
+    assert line.startswith(f"payment/{paid['operation_id']}\t{agent}\t45,000.00 ARS\tcaptured\t")
     before = await command("payments", "--agent", agent, "--to", "PT1H")
     assert before.out == "no such payment\n"
 
@@ -33,5 +33,5 @@ async def test_a_state_that_is_none_is_refused_and_an_environment_that_holds_not
     refused = await command("payments", "--state", "paid")
     assert refused.status == 2
     assert "--state: one of pending_approval, approved, denied" in refused.err
-    empty = await command("resources", "--environment", "nowhere", "--kind", "postgres.role")
-    assert (empty.status, empty.out) == (0, "nowhere holds nothing\n")
+    empty = await command("resources", "--environment", "dev", "--kind", "postgres.role")
+    assert (empty.status, empty.out) == (0, "dev holds nothing of kind postgres.role\n")

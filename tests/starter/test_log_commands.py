@@ -25,7 +25,7 @@ async def _log(command: Command, saga: str) -> list[dict[str, Any]]:
     """Once nothing older is open in the cluster, such as the server's own vacuum."""
 
     async def final() -> list[dict[str, Any]] | None:
-        events: list[dict[str, Any]] = (await command("log", saga, "--json")).json
+        events: list[dict[str, Any]] = (await command("log", saga, "--json", "--oldest-first")).json
         return events if all(event["token"] for event in events) else None
 
     return await until(final)
@@ -35,9 +35,10 @@ async def test_the_log_of_a_payment_is_a_line_for_each_event_and_can_be_filtered
     command: Command, payment: Payment
 ) -> None:
     saga = await _pay(command, payment)
-    header, first, *_ = (await command("log", saga)).out.splitlines()
-    assert header.split("\t") == ["position", "time", "who", "aggregate", "version", "event"]
-    assert first.split("\t")[3:] == [f"saga/{saga}", "1", "SagaStarted"]
+    header, *_, last = (await command("log", saga)).out.splitlines()
+    assert header.split("\t") == ["position", "time", "event", "who", "version", "aggregate"]
+    _, _, event, _, *name = last.split("\t")
+    assert (event, name) == ("SagaStarted", ["1", f"saga/{saga}"])
     assert (await command("log", "--user", "user:nobody")).out == "no event\n"
     everything = await _log(command, saga)
     assert everything[0]["event_type"] == "SagaStarted"
@@ -46,10 +47,12 @@ async def test_the_log_of_a_payment_is_a_line_for_each_event_and_can_be_filtered
         *("timestamp", "user_id", "saga_id", "step", "payload", "metadata"),
     }
     agent = f"agent:{everything[0]['user_id'].removeprefix('agent:')}"
-    assert (await command("log", "--saga", saga, "--json")).json == everything
+    assert (await command("log", "--saga", saga, "--json")).json == everything[::-1]
 
     async def kept(*filters: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await command("log", saga, "--json", *filters)).json
+        found: list[dict[str, Any]] = (
+            await command("log", saga, "--json", "--oldest-first", *filters)
+        ).json
         assert [event for event in everything if event in found] == found
         return found
 
@@ -75,7 +78,7 @@ async def test_pages_and_follow_give_each_event_once_and_go_on_from_a_token(
     saga = await _pay(command, payment)
     everything = await _log(command, saga)
     paged: list[dict[str, Any]] = []
-    more: tuple[str, ...] = ()
+    more: tuple[str, ...] = ("--after", "0-0-0")
     while page := (await command("log", saga, "--json", "--limit", "4", *more)).json:
         paged += page
         more = ("--after", page[-1]["token"])

@@ -9,6 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.namespace import namespace_id
 from ledger.database import Database, open_database
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
 from starter.client.client import Amends
@@ -46,7 +47,7 @@ async def open_in(client: Client, ledger: Database, saga_id: str) -> None:
         operation_id=saga_id.partition("/")[2],
         actor="agent:bot",
         input={"amount": {"minor": 100, "currency": "ZZZ"}, "agent_id": "bot"},
-        fingerprint="f",
+        fingerprint=Fingerprint(given="f"),
         run=here,
     )
     await open_saga(ledger, Author("agent:bot", saga_id), opening)

@@ -14,7 +14,7 @@ from workflows.contract.payment import PaymentRequest
 from workflows.contract.progress import Progress, StepProgress, Wait
 from workflows.contract.reasons import REASONS
 from workflows.engine.decisions import SYSTEM
-from workflows.engine.live_details import cause_in_words, page
+from workflows.engine.live_details import about, cause_in_words, page
 from workflows.planning.plan import Refusal
 
 SECRETS = ("2850590940090418135201", "building expenses", "203.0.113.7")
@@ -40,6 +40,8 @@ PAYMENT = PaymentRequest.model_validate(
         (1_000_000_000_000, "ARS", "10,000,000,000.00 ARS"),
         # A currency of old, which this version of the list does not have any more.
         (1_234, "XYZ", "1,234 minor units of XYZ"),
+        # Gold has no minor unit.
+        (1_234, "XAU", "1,234 minor units of XAU"),
     ],
 )
 def test_an_amount_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:
@@ -182,3 +184,10 @@ def test_every_wait_is_told_on_the_page_with_times_and_commands_that_can_be_copi
     assert ("the undo of **execute transfer**" in shown) == undoing
     assert "since 2026-11-30 07:28:15 UTC: a|b \\-\\-c" in shown
     assert f"- `{command}`" in shown
+
+
+def test_a_request_that_can_not_tell_what_it_asks_for_has_a_page_all_the_same() -> None:
+    old = PaymentRequest.model_construct(operation_id="x", agent_id="bot")
+    assert about(old) == []
+    progress = Progress(saga_id="payment/x", kind="payment", state="running")
+    assert page(progress, about(old)) == "**payment** (`payment/x`)\n\n**running**"

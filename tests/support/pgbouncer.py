@@ -20,8 +20,8 @@ from tests.support.worker_process import free_address
 from worker.embedded.servers import EmbeddedServers
 
 INSTALL = "bash .ci/install-pgbouncer"
-# The first one with prepared statements in transaction mode.
-PREPARES_SINCE = (1, 21)
+# The first one that lets go of prepared statements in transaction mode (DEALLOCATE ALL).
+PREPARES_SINCE = (1, 22)
 # Of the server, for each role: fewer than any client asks for at once.
 POOL_SIZE = 2
 
@@ -30,7 +30,7 @@ def program() -> str:
     """PgBouncer, of a version that prepares; skips the test where there is none."""
     path = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/local/bin:/usr/sbin")
     if path is None or _version(path) < PREPARES_SINCE:
-        pytest.skip(f"no PgBouncer of version 1.21 or newer is installed: {INSTALL}")
+        pytest.skip(f"no PgBouncer of version 1.22 or newer is installed: {INSTALL}")
     return path
 
 

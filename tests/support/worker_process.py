@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 class WorkerProcess:
     """A worker with settings of its own. `start` it as often as it was ended."""
 
-    def __init__(self, environment: Mapping[str, str], module: str) -> None:
-        self._environment, self._module = environment, module
+    def __init__(self, environment: Mapping[str, str], words: Sequence[str], folder: Path) -> None:
+        self._environment, self._words, self._folder = environment, words, folder
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -33,9 +33,9 @@ class WorkerProcess:
         assert self._process is None
         ours = {name: value for name, value in os.environ.items() if "TEMPORAL" not in name}
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", self._module, "run", "--queue", "payments"),
-            cwd=ROOT,
-            env=ours | dict(self._environment),
+            *(sys.executable, "-m", *self._words),
+            cwd=self._folder,
+            env=ours | dict(self._environment) | {"PYTHONPATH": str(self._folder)},
             stderr=asyncio.subprocess.DEVNULL,
         )
 
@@ -87,10 +87,15 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker_process(
-    environment: Mapping[str, str], module: str = "worker"
+    environment: Mapping[str, str],
+    module: str = "worker",
+    *,
+    queues: Sequence[str] = ("payments",),
+    folder: Path = ROOT,
 ) -> AsyncIterator[WorkerProcess]:
-    """A worker that is not started yet, and does not outlive the block."""
-    worker = WorkerProcess(environment, module)
+    """A worker that is not started yet, and does not outlive the block: of the code in a folder."""
+    words = [module, "run", *(word for queue in queues for word in ("--queue", queue))]
+    worker = WorkerProcess(environment, words, folder)
     try:
         yield worker
     finally:

@@ -1,22 +1,32 @@
 """Admission: turns JSON into our models, and fails bad input at once, with field and reason.
 
+A model is read in two ways (docs/decisions/021). `admit` applies its rules, to what is new; `read`
+goes by structure alone, and refuses nothing that any version has admitted: who asked for it gets
+an answer, and a replay finds what it found before.
+
 Left alone the SDK retries the workflow task for ever when an argument is missing or does not
 decode, and prints the value of what is wrong: it may be an account number.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import pydantic
 import pydantic_core
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.contrib.pydantic import (
+    PydanticJSONPlainPayloadConverter,
+    PydanticPayloadConverter,
+)
 from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import invalid_input, problems_of
+from activities.errors import INVALID_INPUT, invalid_input, problems_of
+from ledger import reading
+from ledger.sagas.fingerprint import Fingerprint
 
 # Far above any sensible request, and so far below the limit of a message of the server that what
 # is made of it (a plan, a result, a failure) fits as well.
@@ -44,8 +54,11 @@ class SagaRequest(Protocol):
         """What is asked for, in lines for people, without personal data: Temporal keeps and shows
         them. The first line alone says what it is."""
 
-    def fingerprint(self) -> str:
-        """The digest that tells two requests apart."""
+    def fingerprint(self) -> Fingerprint:
+        """What tells two requests apart."""
+
+    def by_first_defaults(self) -> Self:
+        """The request as the first version read it."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """The request as JSON."""
@@ -54,8 +67,29 @@ class SagaRequest(Protocol):
         """The request with other fields."""
 
 
+class _JsonReader(PydanticJSONPlainPayloadConverter):
+    """JSON converter by pydantic, which reads what the rules of today refuse by structure alone."""
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """Decode one value. Raises ValidationError."""
+        try:
+            return super().from_payload(payload, type_hint)
+        except pydantic.ValidationError as error:
+            if type_hint is None:
+                raise
+            try:
+                return reading.read_json(type_hint, payload.data)
+            except pydantic.ValidationError:
+                raise error from None
+
+
 class AdmissionConverter(PydanticPayloadConverter):
-    """JSON converter by pydantic; input that does not decode is InvalidInput, without its value."""
+    """Converter of JSON; input that does not decode is InvalidInput, without its value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        json = _JsonReader()
+        self.converters = {**self.converters, json.encoding.encode(): json}
 
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
@@ -95,14 +129,9 @@ _NOT_JSON = [("input", "not readable as JSON")]
 
 
 def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
-    """Validate the one argument as a `model`. Raises ApplicationError `InvalidInput`."""
-    if len(raw) != 1:
-        raise invalid_input([("input", f"one JSON object is needed, not {len(raw)} arguments")])
-    if raw[0] is UNREADABLE:
-        raise invalid_input(_NOT_JSON)
-    if not isinstance(raw[0], dict):
-        raise invalid_input([("input", "a JSON object is needed")])
-    text = pydantic_core.to_json(raw[0], inf_nan_mode="constants")
+    """Validate the one argument as a `model`, by its rules. Raises ApplicationError
+    `InvalidInput`."""
+    text = _text(raw)
     if len(text) > MAX_INPUT_BYTES:
         raise invalid_input(
             [("input", f"{len(text)} bytes are too many: at most {MAX_INPUT_BYTES}")]
@@ -111,3 +140,49 @@ def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
         return model.model_validate_json(text)
     except pydantic.ValidationError as error:
         raise invalid_input(problems_of(error)) from None
+
+
+def read(raw: tuple[Any, ...], model: type[Model]) -> Model:
+    """Read the one argument as a `model`: by its rules, or, where they refuse it, by structure
+    alone. Raises ApplicationError `InvalidInput` for what no version could have admitted."""
+    text = _text(raw)
+    try:
+        return model.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        try:
+            return cast(Model, reading.read_json(model, text))
+        except pydantic.ValidationError:
+            raise invalid_input(problems_of(error)) from None
+
+
+def problems_with(raw: tuple[Any, ...], model: type[BaseModel]) -> list[tuple[str, str]]:
+    """The rules of a model that the one argument breaks: field and reason."""
+    try:
+        admit(raw, model)
+    except ApplicationError as error:
+        return problems_in(error)
+    return []
+
+
+def problems_in(refusal: ApplicationError) -> list[tuple[str, str]]:
+    """Field and reason of each problem that the failure `InvalidInput` names."""
+    return [(problem["field"], problem["reason"]) for problem in refusal.details]
+
+
+def raise_if_refused(error: ActivityError) -> None:
+    """Raise `InvalidInput`, without a cause, if the activity has refused the input of the run."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == INVALID_INPUT:
+        raise ApplicationError(
+            cause.message, *cause.details, type=INVALID_INPUT, non_retryable=True
+        ) from None
+
+
+def _text(raw: tuple[Any, ...]) -> bytes:
+    if len(raw) != 1:
+        raise invalid_input([("input", f"one JSON object is needed, not {len(raw)} arguments")])
+    if raw[0] is UNREADABLE:
+        raise invalid_input(_NOT_JSON)
+    if not isinstance(raw[0], dict):
+        raise invalid_input([("input", "a JSON object is needed")])
+    return pydantic_core.to_json(raw[0], inf_nan_mode="constants")

@@ -1,6 +1,6 @@
 """The requests and results of `AgentSaga` and `PolicySaga`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,11 +10,22 @@ from pydantic import (
 
 from ledger.aggregates.money import CurrencyCode, amount_text
 from ledger.aggregates.time_zones import ZONES
-from workflows.contract.fields import Input, Limit, Line, Metadata, Name, OperationId, User
+from workflows.contract.fields import (
+    FirstDefaults,
+    Input,
+    Limit,
+    Line,
+    Metadata,
+    Name,
+    OperationId,
+    User,
+)
 
 
 class AgentRequest(Input):
     """Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it."""
+
+    first_defaults: ClassVar[FirstDefaults] = {"operation_id": None, "user": None, "reason": None}
 
     operation_id: OperationId | None = None
     action: Literal["register", "revoke"]
@@ -54,6 +65,12 @@ def _known_zone(name: str) -> str:
 class PolicyRequest(Input):
     """Input of `PolicySaga`: the spending limits of an agent, in minor units of `currency`. An
     amount equal to a limit is allowed, equal to the threshold is automatic."""
+
+    first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
+        "time_zone": "UTC",
+        "reason": None,
+    }
 
     operation_id: OperationId | None = None
     agent_id: Name

@@ -1,7 +1,7 @@
 """The requests and results of `InfrastructureSaga` and `RollbackSaga`."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -11,6 +11,7 @@ from pydantic import (
 
 from workflows.contract.fields import (
     Actor,
+    FirstDefaults,
     Input,
     Line,
     Metadata,
@@ -36,6 +37,16 @@ class ChangeRequest(Input):
     """Input of `InfrastructureSaga`: the resources that shall be present or absent in an
     environment. `operation_id` as in a payment."""
 
+    first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
+        "environment": "dev",
+        "reason": None,
+        "present": [],
+        "absent": [],
+        "force": False,
+        "allow_irreversible": False,
+    }
+
     operation_id: OperationId | None = None
     environment: Name = "dev"
     actor: Actor
@@ -60,6 +71,15 @@ class RollbackRequest(Input):
     `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
     `resources` limits it to these names. `operation_id` as in a payment.
     """
+
+    first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
+        "environment": "dev",
+        "resources": None,
+        "reason": None,
+        "force": False,
+        "allow_irreversible": False,
+    }
 
     operation_id: OperationId | None = None
     to: Annotated[str, Field(min_length=1, max_length=80)]

@@ -4,8 +4,9 @@ Amounts are integers in minor units, times and durations are ISO 8601 text. Unkn
 refused. Errors of these models name the field and the reason, never the value.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,8 @@ from pydantic import (
 
 from ledger.aggregates.money import MAX_MINOR
 from ledger.aggregates.saga_step import StepReport
+from ledger.reading import read, written
+from ledger.sagas.fingerprint import CONTEXT, Fingerprint, filled
 from ledger.store.canonical_json import canonical, digest
 from ledger.times import duration_text, parse_duration
 
@@ -92,15 +95,52 @@ StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_p
 Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 
 
+FirstDefaults = Mapping[str, JsonValue]
+
+
 class Input(BaseModel):
-    """The base of every message: frozen, and without unknown fields."""
+    """The base of every message: frozen, and without unknown fields.
+
+    `first_defaults` are the defaults of a request in the first version that had it, fixed for ever,
+    whatever its fields say by now. No fingerprint contains them, since it is compared with those of
+    years ago; and a run whose history does not tell what was admitted is older than any change.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    first_defaults: ClassVar[FirstDefaults] = {}
 
-    def fingerprint(self) -> str:
-        """The digest that tells two requests apart. Without the caller's context, and without
-        defaults, so that a field that a later version adds changes no fingerprint."""
-        return digest(self.model_dump(mode="json", exclude_defaults=True, exclude={"metadata"}))
+    def by_first_defaults(self) -> Self:
+        """The request as the first version read it."""
+        return read(type(self), {**self.first_defaults, **self.as_given()})
+
+    def as_given(self) -> dict[str, Any]:
+        """The request as JSON, without what its author left out: the form in which to send it."""
+        return written(self, exclude_unset=True)
+
+    def fingerprint(self) -> Fingerprint:
+        """What tells this request from another one under its operation id. Fields that are left out
+        are no part of it, so one that a later version adds changes no fingerprint; fields that this
+        version does not know any more are."""
+        said = {name: value for name, value in self.as_given().items() if name != CONTEXT}
+        # What is nested, as the first version wrote it: without its defaults.
+        short = written(self, exclude_defaults=True, include=set(said))
+        said |= {name: short[name] for name in said if name in short}
+        spelled = {
+            name: value
+            for name, value in said.items()
+            if name in self.first_defaults and value == self.first_defaults[name]
+        }
+        given = {name: value for name, value in said.items() if name not in spelled}
+        try:
+            return Fingerprint(
+                given=digest(given),
+                # What recovery starts a saga with is all there is, whatever fields came since.
+                filled=sorted({filled(written(self)), filled(self.as_given())}),
+                spelled=spelled,
+            )
+        except (TypeError, ValueError):
+            # No version admits what has no exact form.
+            return Fingerprint(given="")
 
 
 # Left out where there is nothing to tell: a saga that completed did each step once.

@@ -1,7 +1,7 @@
 """The request and the result of `PaymentSaga`."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,7 +10,16 @@ from pydantic import (
 
 from activities.adapters.cbu import check_cbu
 from ledger.aggregates.money import Money, money_text
-from workflows.contract.fields import Duration, Input, Line, Metadata, Name, OperationId, Reports
+from workflows.contract.fields import (
+    Duration,
+    FirstDefaults,
+    Input,
+    Line,
+    Metadata,
+    Name,
+    OperationId,
+    Reports,
+)
 
 
 class Destination(Input):
@@ -25,6 +34,13 @@ class PaymentRequest(Input):
     Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
     starts, or one with a start delay.
     """
+
+    first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
+        "description": "",
+        "capture": "automatic",
+        "approve_within": "P1D",
+    }
 
     operation_id: OperationId | None = None
     agent_id: Name

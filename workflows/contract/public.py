@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from workflows.contract.fields import Input
-from workflows.contract.kinds import KINDS, PAYMENT, SWEEPS, Queue
+from workflows.contract.kinds import KINDS, PAYMENT, SWEEPS, Queue, repeat_id
 from workflows.contract.progress import Progress
 from workflows.contract.search_attributes import SEARCH_ATTRIBUTES
 from workflows.contract.sweep import SWEEP, Recovered, RecoveryRequest, SweepRequest, Swept
@@ -128,8 +128,13 @@ def _models() -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
 
 def _described(workflow: PublicWorkflow, refs: Any) -> dict[str, Any]:
     progress = refs[Progress, "serialization"]
+    # What clients may repeat is a saga, and takes updates.
+    repeats = (
+        {"repeat_id": repeat_id(workflow.workflow_id, "{attempt}")} if workflow.updates else {}
+    )
     return {
         "workflow_id": workflow.workflow_id,
+        **repeats,
         "task_queue": workflow.queue.default,
         "input": refs[workflow.request, "validation"],
         "result": refs[workflow.result, "serialization"],

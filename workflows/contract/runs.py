@@ -1,6 +1,7 @@
 """The status of a run in Temporal, for clients: they may import no activities."""
 
 from activities.runs import (
+    COMPLETED,
     PAUSED,
     RUNNING,
     RunStatus,
@@ -9,4 +10,12 @@ from activities.runs import (
     status_or_not_found,
 )
 
-__all__ = ["PAUSED", "RUNNING", "RunStatus", "status_named", "status_of", "status_or_not_found"]
+__all__ = [
+    "COMPLETED",
+    "PAUSED",
+    "RUNNING",
+    "RunStatus",
+    "status_named",
+    "status_of",
+    "status_or_not_found",
+]

@@ -12,19 +12,25 @@ from temporalio.exceptions import (
     is_cancelled_exception,
 )
 
-from activities.errors import IN_PROGRESS, REUSED, invalid_input
+from activities.errors import IN_PROGRESS, INVALID_INPUT, REUSED, invalid_input
 from activities.saga_records import CompensationRequest
+from ledger.reading import read
 from ledger.sagas.saga_log import Opened, Opening
 from workflows.contract.kinds import saga_of_run
 from workflows.contract.updates import By
 from workflows.engine.compensation import compensate
-from workflows.engine.decisions import system
+from workflows.engine.decisions import SYSTEM, system
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
+from workflows.engine.live_details import about
 from workflows.engine.run import cause_of
 from workflows.engine.saga import OpenedBefore, Saga
 from workflows.engine.story import Compensate, RequestT, ResultT, Story
 
 ENDED = "the saga has ended"
+# What is not admitted is shown nowhere.
+NOT_ADMITTED = "a request that is not admitted"
+# The failures of a run that opens no saga and has none.
+NOT_OPENED = (REUSED, IN_PROGRESS, INVALID_INPUT)
 
 
 class Execution(Generic[RequestT, ResultT]):
@@ -65,9 +71,14 @@ class Execution(Generic[RequestT, ResultT]):
 
     async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
         try:
-            request = self._story.admitted(raw)
-            opening, subjects = self._opening(request), self._story.subjects(request)
-            self.saga = saga = Saga(opening, subjects, self.lifecycle, request.about())
+            request = self._story.read(raw)
+            opening = self._opening(request, raw)
+            good = not opening.problems
+            subjects = self._story.subjects(request) if good else []
+            shown = about(request) if good else [NOT_ADMITTED]
+            self.saga = saga = Saga(opening, subjects, self.lifecycle, shown)
+            # Of a saga that is on record, whatever the rules say by now.
+            saga.actor, saga.context = request.actor, dict(request.metadata)
             if opening.saga_id != workflow.info().workflow_id:
                 repeated = await saga.answer()
                 result = self._first_answer(saga, repeated.state, repeated.result or {})
@@ -89,20 +100,42 @@ class Execution(Generic[RequestT, ResultT]):
             self.saga.waiting.close(ENDED)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    def _opening(self, request: RequestT) -> Opening:
+    def _opening(self, request: RequestT, raw: tuple[Any, ...]) -> Opening:
+        # Not decided here: a replay would decide anew, by the rules of its day. Whoever opens the
+        # saga decides, and of a request with problems nothing else is handed on.
+        problems = self._story.problems_of(raw)
+        kind, full = self._story.kind.name, self._story.in_full(request)
+        fingerprint = self._story.fingerprint(raw).also(full.fingerprint())
+        try:
+            its_id = operation_id(kind, request.operation_id)
+        except ApplicationError:
+            if problems:
+                raise invalid_input(problems) from None
+            raise
+        if not problems and not fingerprint.given:
+            problems = [("input", "a float has no exact form: use an integer or a string")]
         return Opening(
             saga_id=saga_of_run(workflow.info().workflow_id),
-            kind=self._story.kind.name,
-            operation_id=operation_id(self._story.kind.name, request.operation_id),
-            actor=request.actor,
-            input=request.model_dump(mode="json"),
-            fingerprint=request.fingerprint(),
-            context=dict(request.metadata),
+            kind=kind,
+            operation_id=its_id,
+            actor=SYSTEM if problems else request.actor,
+            input={} if problems else full.model_dump(mode="json"),
+            fingerprint=fingerprint,
+            problems=problems,
+            context={} if problems else dict(request.metadata),
         )
+
+    def _on_record(self, saga: Saga, request: RequestT, *, old: bool) -> RequestT:
+        request = self._story.as_admitted(request)
+        if old:
+            saga.introduce(request.actor, self._story.subjects(request), about(request))
+        return request
 
     async def _go_on(self, saga: Saga, request: RequestT, opened: Opened) -> ResultT:
         if opened.how == "duplicate" or saga.lifecycle.has_ended:
+            self._on_record(saga, request, old=opened.old)
             return self._first_answer(saga, opened.state, opened.result or {})
+        request = self._on_record(saga, request, old=opened.old)
         if opened.state == "compensating":
             return await self._compensate(saga, request, Compensate("taken_over", system()))
         return await self._tell(saga, request)
@@ -118,7 +151,7 @@ class Execution(Generic[RequestT, ResultT]):
         except (Compensate, FailureError, asyncio.CancelledError) as error:
             if isinstance(error, ActivityError) and cause_of(error) == "Fenced":
                 raise
-            if isinstance(error, ApplicationError) and error.type in (REUSED, IN_PROGRESS):
+            if isinstance(error, ApplicationError) and error.type in NOT_OPENED:
                 raise
             return await self._compensate(saga, request, self._why(error))
         # All is done, and only its end is not on record.
@@ -143,6 +176,7 @@ class Execution(Generic[RequestT, ResultT]):
             opened = await saga.open()
             if opened.how == "duplicate":
                 return self._first_answer(saga, opened.state, opened.result or {})
+            request = self._on_record(saga, request, old=opened.old)
         asked = CompensationRequest(cause=why.cause, reason=why.by.reason)
         compensation = await compensate(saga, asked, why.by.actor)
         if compensation.result is not None:
@@ -152,7 +186,7 @@ class Execution(Generic[RequestT, ResultT]):
             ending = {"reason": compensation.cause, "detail": compensation.reason}
             await saga.close("failed", ending, why.by.actor)
             raise failed(saga.saga_id, compensation.cause, compensation.reason)
-        result = await self._story.compensated(request, compensation)
+        result = await self._story.compensated(self._story.as_admitted(request), compensation)
         ending = result.model_dump(mode="json")
         return self._result(await saga.close("compensated", ending, why.by.actor))
 
@@ -163,7 +197,8 @@ class Execution(Generic[RequestT, ResultT]):
         return self._result(result)
 
     def _result(self, stands: dict[str, Any]) -> ResultT:
-        return cast(ResultT, self._story.kind.result.model_validate(stands))
+        # As it was written: the first answer of any version.
+        return cast(ResultT, read(self._story.kind.result, stands))
 
 
 def operation_id(kind: str, requested: str | None) -> str:

@@ -23,8 +23,6 @@ from temporalio.worker import (
 from activities.errors import invalid_input
 from workflows.engine.misdirected import Misdirected, wrong_address
 
-SUBMIT = "submit"
-
 
 class Inbound(Interceptor):
     """Guards every workflow of a worker: docs/decisions/020. `served` is the task queue of each
@@ -45,19 +43,19 @@ class _Guard(WorkflowInboundInterceptor):
 
     An update that comes with the start is decided in its handler and not in its validator, since
     only the handler is in the history: where it is refused, the run ends with the same failure
-    before it does anything. A `submit` that is taken stands for the start: what others send in the
-    same moment then ends nothing.
+    before it does anything. One that is taken stands for the start: what others send in the same
+    moment then ends nothing.
     """
 
     served: ClassVar[Mapping[str, str]] = {}
     _has_begun = False
-    _is_submitted = False
+    _is_taken = False
     _refusal: FailureError | None = None
 
     async def execute_workflow(self, asked: ExecuteWorkflowInput) -> Any:
         self._has_begun = True
         self._check_address()
-        if self._refusal is not None and not self._is_submitted:
+        if self._refusal is not None and not self._is_taken:
             raise self._refusal
         try:
             return await self.next.execute_workflow(asked)
@@ -85,7 +83,7 @@ class _Guard(WorkflowInboundInterceptor):
         except FailureError as error:
             self._refusal = self._refusal or error
             raise
-        self._is_submitted = self._is_submitted or asked.update == SUBMIT
+        self._is_taken = True
 
     def _check_address(self) -> None:
         if isinstance(workflow.instance(), Misdirected):

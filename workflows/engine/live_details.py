@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from workflows.contract.admission import SagaRequest
 from workflows.contract.progress import ANY_USER, Progress, StepProgress, Wait
 from workflows.contract.reasons import REASONS, in_words
 from workflows.engine.decisions import SYSTEM
@@ -32,9 +33,9 @@ _MARKS = {
 }
 
 
-def page(progress: Progress, about: Sequence[str], cause: str = "") -> str:
-    """The live details. `about` is the request in lines, `cause` why the saga is compensated."""
-    first, *more = about
+def page(progress: Progress, asked: Sequence[str], cause: str = "") -> str:
+    """The live details. `asked` is the request in lines, `cause` why the saga is compensated."""
+    first, *more = asked or [progress.kind]
     head = f"**{escaped(first)}** ({code(progress.saga_id)})"
     parts = [head, _standing(progress, cause), *_few([_wait(each) for each in progress.waits])]
     if more:
@@ -43,6 +44,15 @@ def page(progress: Progress, about: Sequence[str], cause: str = "") -> str:
         steps = [f"{number}. {_step(step)}" for number, step in enumerate(progress.steps, 1)]
         parts.append("\n".join(["Steps:", "", *steps]))
     return "\n\n".join(parts)
+
+
+def about(request: SagaRequest) -> list[str]:
+    """What a request asks for, in lines; nothing where it can't tell, as one that another version
+    admitted may not: no saga stands still for its page."""
+    try:
+        return request.about()
+    except Exception:  # noqa: BLE001 - whatever it is, it would fail the workflow task for ever
+        return []
 
 
 def cause_in_words(cause: str, reason: str | None, actor: str) -> str:
@@ -96,7 +106,7 @@ def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
     why = cause or (in_words(str(reason)) if reason and reason != end else "")
     lines = [f"- {escaped(str(note))}" for note in result.get("notes") or []]
     if reference := result.get("provider_reference"):
-        lines.append(f"- the provider's reference is {code(str(reference))}")
+        lines.append(f"- reference of the provider: {code(str(reference))}")
     lines += [f"- left over: {escaped(str(each))}" for each in result.get("residuals") or []]
     return "\n".join([head + (f": {escaped(why)}" if why else ""), "", *_few(lines)]).rstrip()
 

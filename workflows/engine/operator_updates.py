@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.contract.admission import admit
+from workflows.contract.admission import admit, read
 from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.progress import Progress
 from workflows.contract.updates import OperatorAction, Resolve, Skip, Verb
@@ -32,7 +32,7 @@ class OperatorUpdates:
     @workflow.update
     async def retry(self, *raw: Any) -> Progress:
         """Retry the step that waits for an operator. Answers when the action is recorded."""
-        return await self._act("retry", admit(raw, OperatorAction))
+        return await self._act("retry", read(raw, OperatorAction))
 
     @retry.validator
     def _check_retry(self, *raw: Any) -> None:
@@ -41,7 +41,7 @@ class OperatorUpdates:
     @workflow.update
     async def skip(self, *raw: Any) -> Progress:
         """Give up the undo of a step: what is left becomes a residual."""
-        return await self._act("skip", admit(raw, Skip))
+        return await self._act("skip", read(raw, Skip))
 
     @skip.validator
     def _check_skip(self, *raw: Any) -> None:
@@ -50,7 +50,7 @@ class OperatorUpdates:
     @workflow.update
     async def resolve(self, *raw: Any) -> Progress:
         """Resolve the outcome of a step, with evidence, where the external system can't."""
-        return await self._act("resolve", admit(raw, Resolve))
+        return await self._act("resolve", read(raw, Resolve))
 
     @resolve.validator
     def _check_resolve(self, *raw: Any) -> None:

@@ -7,7 +7,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED, invalid_input
 from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import End, Opened
+from workflows.contract.admission import raise_if_refused
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
 
@@ -18,16 +20,19 @@ class SagaRecord(SagaRun):
     async def open(self) -> Opened:
         """Claim the operation id, or take over what a closed run left open.
 
-        Raises ApplicationError `operation_id_reused`, `operation_in_progress`.
+        Raises ApplicationError `operation_id_reused`, `operation_in_progress`, and `InvalidInput`
+        for a new request that breaks the rules.
         """
-        opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open the saga")
+        opened = await self._open("open the saga")
         if opened.how == "reused":
             # Runs of before did not show it; a run that is refused is rare, and may cost the mark.
             if workflow.patched("refused-repeat-shown"):
                 self._show_known(opened)
             raise reused(self.saga_id)
         if opened.how == "other_run":
-            opened = await self._take_over(opened)
+            old, opened = opened.old, await self._take_over(opened)
+            opened = opened.model_copy(update={"old": old})
+        self.keep(opened.input)
         self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
         # Its own run finds it closed after a workflow task that was lost.
         repeated = opened.how == "duplicate" and opened.run_id != workflow.info().run_id
@@ -62,6 +67,13 @@ class SagaRecord(SagaRun):
         else:
             self.enter(LifecycleEvent(opened.state), repeated=True, result=opened.result)
 
+    async def _open(self, summary: str) -> Opened:
+        try:
+            return await self.ours(SagaActivities.open_saga, self.opening, summary=summary)
+        except ActivityError as error:
+            raise_if_refused(error)
+            raise
+
     async def _take_over(self, opened: Opened) -> Opened:
         other = OtherRun(
             namespace=opened.namespace,
@@ -90,7 +102,7 @@ class SagaRecord(SagaRun):
                 raise
         # An attempt of the closed run was still under way and has ended the saga meanwhile, or a
         # sweep has put on record that it was lost.
-        opened = await self.ours(SagaActivities.open_saga, self.opening, summary="open it again")
+        opened = await self._open("open it again")
         if opened.how == "other_run" and opened.lost is not None:
             return await self._take_over(opened)
         if opened.how == "other_run":
@@ -111,7 +123,7 @@ class SagaRecord(SagaRun):
         self.enter(LifecycleEvent(end), result=stands)
         return stands
 
-    async def record_repeat(self, fingerprint: str, repeat: str) -> Opened:
+    async def record_repeat(self, fingerprint: Fingerprint, repeat: str) -> Opened:
         """Record a repeat: the same request, or another one under its id, came while the saga
         runs."""
         request = Repeat(fingerprint=fingerprint, repeat=repeat)

@@ -78,6 +78,8 @@ class SagaRun:
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
+        # The request as it is on record, once that is known.
+        self.admitted: dict[str, Any] | None = None
         self.progress = Progress(saga_id=self.saga_id, kind=opening.kind, state=lifecycle.state)
         self._steps: dict[str, StepProgress] = {}
         # The decision that the story waits for, however its steps stand.
@@ -90,6 +92,18 @@ class SagaRun:
             SUBJECTS.value_set(shortened(subjects)),
             NEEDS_ATTENTION.value_set(False),
         )
+
+    def keep(self, admitted: dict[str, Any] | None) -> None:
+        """Keep the request as it is on record, from an answer that tells it; one of an older
+        version does not."""
+        if admitted is not None:
+            self.admitted = admitted
+
+    def introduce(self, actor: str, subjects: list[str], about: list[str]) -> None:
+        """Publish who asks and about what, of a request that is on record and that the rules of
+        today would not admit: what is not admitted is published nowhere."""
+        self._about = about
+        self._publish(ACTOR.value_set(actor), SUBJECTS.value_set(shortened(subjects)))
 
     def enter(self, event: LifecycleEvent, **changed: Any) -> None:
         """Enter the next phase, and show it. Raises ApplicationError `invalid_transition`."""

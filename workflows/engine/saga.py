@@ -32,7 +32,8 @@ Activity = Callable[[Any, Claim, Any], Awaitable[Answer]]
 
 
 class OpenedBefore(Exception):
-    """The saga was opened before: it has ended, or it is being compensated."""
+    """The saga was opened without its first step: by another run, or alone. The story begins anew,
+    with the request that is on record, or does not go on."""
 
     def __init__(self, opened: Opened) -> None:
         super().__init__(opened.state)
@@ -123,7 +124,8 @@ class Saga(SagaRecord):
         """Run a step that only touches our database: one commit, as a local activity.
 
         The first one opens the saga, and one with an `ending` closes it with that result, in the
-        same commit. Raises OpenedBefore.
+        same commit. What the story asks of the request after its first step, it asks of
+        `Story.as_admitted`, which reads the `admitted` of the answer. Raises OpenedBefore.
         """
         if not self.lifecycle.is_recorded:
             return await self._first_step(name, activity, request, undo, by, ending)
@@ -160,12 +162,10 @@ class Saga(SagaRecord):
             if cause_of(error) == SAGA_KNOWN:
                 self.forget(claim.step)
             # Known, or the step is refused: a saga that only says so is opened alone.
-            opened = await self.open()
-            if opened.state != "running":
-                raise OpenedBefore(opened) from error
-            return await self.step(name, activity, request, undo=undo, by=by, ending=ending)
+            raise OpenedBefore(await self.open()) from error
         if not self.lifecycle.is_recorded:
             self.epoch = FIRST_EPOCH
+        self.keep(getattr(answer, "admitted", None))
         self.enter(LifecycleEvent.OPENED)
         self._is_ended(ending)
         return answer

@@ -4,9 +4,12 @@ import re
 from typing import Any, ClassVar, Generic, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
+from activities.errors import INVALID_INPUT
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation
-from workflows.contract.admission import SagaRequest, admit
+from workflows.contract.admission import SagaRequest, admit, problems_in, read
 from workflows.contract.fields import Input
 from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.updates import By
@@ -41,17 +44,47 @@ class Story(Generic[RequestT, ResultT]):
         raise NotImplementedError
 
     def admitted(self, raw: tuple[Any, ...]) -> RequestT:
-        """The input as a request. Raises ApplicationError `InvalidInput`."""
+        """The input as a new request, by the rules of today. Raises ApplicationError
+        `InvalidInput`."""
         request: RequestT = admit(raw, self.kind.request)
-        return self._named(request)
+        return request
 
-    def _named(self, request: RequestT) -> RequestT:
-        """The request with the operation id of the workflow id, where that is one: a repeat that
-        names the operation is the same request."""
+    def problems_of(self, raw: tuple[Any, ...]) -> list[tuple[str, str]]:
+        """The rules of today that the input breaks: field and reason."""
+        try:
+            self.admitted(raw)
+        except ApplicationError as error:
+            if error.type != INVALID_INPUT:
+                raise
+            return problems_in(error)
+        return []
+
+    def read(self, raw: tuple[Any, ...]) -> RequestT:
+        """The input as a request, whatever version admitted it, with the operation id of the
+        workflow id where that is one: a repeat that names the operation is the same request. Raises
+        ApplicationError `InvalidInput` for what none can have admitted."""
+        request: RequestT = read(raw, self.kind.request)
         named = saga_of_run(workflow.info().workflow_id).removeprefix(f"{self.kind.name}/")
         if request.operation_id is not None or not _OPERATION_ID.fullmatch(named):
             return request
         return request.model_copy(update={"operation_id": named})
+
+    def fingerprint(self, raw: tuple[Any, ...]) -> Fingerprint:
+        """What tells the request from another one, also as it was written: the first version that
+        took an operation id from the workflow id stored it without."""
+        unnamed: RequestT = read(raw, self.kind.request)
+        return self.read(raw).fingerprint().also(unnamed.fingerprint())
+
+    def in_full(self, request: RequestT) -> RequestT:
+        """The request with defaults that its own model does not know: the form that is stored."""
+        return request
+
+    def as_admitted(self, request: RequestT) -> RequestT:
+        """The request as it stands on record: a run goes on with that, and not with its own reading
+        of it, since a default may have changed. A history that does not tell is of a version before
+        any such change."""
+        stored = self.saga.admitted
+        return request.by_first_defaults() if stored is None else self.read((stored,))
 
     def subjects(self, request: RequestT) -> list[str]:
         """The aggregates that the saga is about, as opaque ids."""

@@ -4,8 +4,9 @@ from typing import Any
 
 from temporalio import workflow
 
+from activities.errors import invalid_input
 from ledger.store.canonical_json import digest
-from workflows.contract.admission import admit
+from workflows.contract.admission import problems_with, read
 from workflows.contract.kinds import saga_of_run
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
@@ -47,7 +48,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
     async def submit(self, *raw: Any) -> Progress:
         """Answer the request, sent with the start, when its decision is known. A request sent again
         is recorded and gets the first answer."""
-        request = self.admitted(raw)
+        fingerprint = self.fingerprint(raw)
         # The one that came with the start is no repeat.
         is_repeat = self._execution.has_begun or self._is_submitted
         self._is_submitted = True
@@ -60,7 +61,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             update = workflow.current_update_info()
             assert update is not None
             # The id is the caller's text; its digest fits into any column.
-            met = await self.saga.record_repeat(request.fingerprint(), digest(update.id))
+            met = await self.saga.record_repeat(fingerprint, digest(update.id))
             if met.how == "reused":
                 raise reused(self.saga.saga_id)
         await workflow.wait_condition(lambda: self._lifecycle.has_ended or self.saga.is_decided)
@@ -69,38 +70,64 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
 
     @submit.validator
     def _check_submit(self, *raw: Any) -> None:
-        asked = self.admitted(raw).fingerprint()
-        # Of a run that has begun, the ledger decides: it may be known by another form of the input.
-        with_start = not self._execution.has_begun
-        if with_start and asked != self.admitted(self._started_with).fingerprint():
-            raise reused(saga_of_run(workflow.info().workflow_id))
+        if not self._execution.has_begun:
+            self._check_with_start(raw)
+            return
+        problems = self.problems_of(raw)
+        # Rules are for new requests: the one of this saga may be sent again under any.
+        if problems and not self._is_ours(raw):
+            raise invalid_input(problems)
         if self._repeats >= MAX_REPEATS:
             raise not_allowed(
                 f"this request came {MAX_REPEATS} times while the saga runs: "
                 f"ask for its progress instead"
             )
 
+    def _check_with_start(self, raw: tuple[Any, ...]) -> None:
+        # Both are one request, and whoever opens the saga decides on it: it may be an old one.
+        if self.fingerprint(raw).resembles(self.fingerprint(self._started_with)):
+            return
+        if problems := self.problems_of(raw) or self.problems_of(self._started_with):
+            raise invalid_input(problems)
+        raise reused(saga_of_run(workflow.info().workflow_id))
+
+    def _is_ours(self, raw: tuple[Any, ...]) -> bool:
+        if not self._lifecycle.is_recorded or self._execution.saga is None:
+            return False
+        # Let through: the ledger, which has the first one, knows.
+        return self.fingerprint(raw).resembles(self.saga.opening.fingerprint)
+
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:
         """Compensate the saga, whatever it is doing, unless that comes too late. Answers when the
         compensation is recorded as begun."""
-        self._execution.cancel(admit(raw, By))
+        self._execution.cancel(read(raw, By))
         return await self._compensating()
 
     @cancel.validator
     def _check_cancel(self, *raw: Any) -> None:
-        admit(raw, By)
+        self._admit_by(raw)
         if why := self._lifecycle.refuses_cancel():
             raise not_allowed(f"can't cancel: {why}")
 
     async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:
         """Hand a decision to the story and wait until it is recorded."""
-        asked = Asked(verb, admit(raw, By))
+        asked = Asked(verb, read(raw, By))
         self.saga.inbox.waiting.append(asked)
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:
             raise asked.refusal
         return self.progress()
+
+    def _admit_by(self, raw: tuple[Any, ...]) -> By:
+        """Validate the argument of an update. Whoever asked for the saga is known by the name that
+        was admitted with it, whatever names are by now. Raises ApplicationError `InvalidInput`."""
+        problems, by = problems_with(raw, By), read(raw, By)
+        if self._execution.saga is not None and by.actor == self.saga.actor:
+            problems = [problem for problem in problems if problem[0] != "actor"]
+        if problems:
+            raise invalid_input(problems)
+        return by
 
     async def _compensating(self) -> Progress:
         """Wait until the compensation is recorded as begun, or the saga has ended."""
@@ -110,7 +137,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         return self.progress()
 
     def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
-        admit(raw, By)
+        self._admit_by(raw)
         now = self.progress()
         if now.waits_for != waits_for:
             raise not_allowed(

@@ -97,6 +97,15 @@ def _action(before: DesiredState | None, after: DesiredState | None, kinds: Kind
     return "none" if same else "update"
 
 
+def in_full(request: ChangeRequest, kinds: Kinds) -> ChangeRequest:
+    """The change with the defaults of its kinds filled in: the form in which it is admitted."""
+    present = [
+        each.model_copy(update={"spec": _written(each.kind, each.spec, kinds)})
+        for each in request.present
+    ]
+    return request.model_copy(update={"present": present})
+
+
 def _written(kind: str, spec: Mapping[str, JsonValue], kinds: Kinds) -> dict[str, JsonValue]:
     """The spec with its defaults, as this version's model writes it; an old one may not fit."""
     try:

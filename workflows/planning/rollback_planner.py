@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from activities.providers.kinds import Kinds
+from activities.resource_change import PastResources
 from ledger.read.environments import PastResource, Rewound
 from workflows.contract.change import MAX_RESOURCES, ChangeRequest, Resource, RollbackRequest
 from workflows.planning.plan import Plan, Refusal
 from workflows.planning.planner import plan
-from workflows.planning.validation import InvalidChange, validated
+from workflows.planning.validation import InvalidChange, consistent, validated
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,16 @@ def plan_rollback(
     undoes = {past.name: past.changed_since[0] for past in rewound.past if past.changed_since}
     if len(rewound.past) > MAX_RESOURCES:
         return Reversal(_refused(request, _too_many(rewound.past)), undoes)
+    outdated = rewound.outdated if isinstance(rewound, PastResources) else None
+    if outdated:
+        return Reversal(_refused(request, _outdated(outdated)), undoes)
     try:
-        change = validated(_change(request, rewound.past), kinds)
+        # Decided when the past was read, and on record with it: a replay may know other kinds. An
+        # answer of an older version, and the plan of a client, are checked here.
+        check = validated if outdated is None else consistent
+        change = check(_change(request, rewound.past), kinds)
     except InvalidChange as error:
-        return Reversal(_refused(request, _outdated(error)), undoes)
+        return Reversal(_refused(request, _outdated(str(error))), undoes)
     planned = plan(change, rewound.known, _later(request, rewound.past))
     notes = [*_untouched(request, rewound.past), *planned.notes]
     if not request.to.startswith("before:"):
@@ -44,12 +51,17 @@ def plan_rollback(
 
 
 def _change(request: RollbackRequest, past: list[PastResource]) -> ChangeRequest:
-    return ChangeRequest(
+    # Of what was admitted or recorded: not validated by this.
+    return ChangeRequest.model_construct(
         # Never shown: the saga that carries it has an operation id of its own.
         operation_id=request.operation_id or "rollback",
         environment=request.environment,
         actor=request.actor,
-        present=[Resource(name=each.name, **each.was.model_dump()) for each in past if each.was],
+        present=[
+            Resource.model_construct(name=each.name, **each.was.model_dump())
+            for each in past
+            if each.was
+        ],
         absent=[each.name for each in past if each.was is None],
         force=request.force,
         allow_irreversible=request.allow_irreversible,
@@ -90,9 +102,9 @@ def _too_many(past: list[PastResource]) -> Refusal:
     return Refusal(reason="too_many", resource=past[0].name, sentence=f"{sentence}: name some")
 
 
-def _outdated(error: InvalidChange) -> Refusal:
+def _outdated(problems: str) -> Refusal:
     return Refusal(
         reason="outdated_spec",
         resource="",
-        sentence=f"what was there is not valid in this version: {error}",
+        sentence=f"what was there is not valid in this version: {problems}",
     )

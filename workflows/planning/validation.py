@@ -4,15 +4,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-import pydantic
-
-from activities.errors import problems_of
 from activities.providers.kinds import Kinds, ProviderNotLoaded, known_kinds
+from activities.specs import spec_problems
 from ledger.aggregates.resource import DesiredState
 from workflows.contract.change import ChangeRequest, Resource
 
 # Clients catch it, and import no activities.
-__all__ = ["InvalidChange", "ProviderNotLoaded", "ValidChange", "depends_on", "validated"]
+__all__ = [
+    "InvalidChange",
+    "ProviderNotLoaded",
+    "ValidChange",
+    "as_admitted",
+    "consistent",
+    "depends_on",
+    "known_kinds",
+    "validated",
+]
 
 
 class InvalidChange(Exception):
@@ -41,7 +48,7 @@ class ValidChange:
 
 
 def validated(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange:
-    """Validate a change by itself. `kinds`: those of this installation unless given.
+    """Validate a new change by itself. `kinds`: those of this installation unless given.
 
     Raises InvalidChange, ProviderNotLoaded.
     """
@@ -49,11 +56,28 @@ def validated(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange
     problems = _problems_in(request, known)
     if problems:
         raise InvalidChange(problems)
+    return as_admitted(request, known)
+
+
+def consistent(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange:
+    """Take a change as valid whose specs were validated elsewhere. Raises InvalidChange for one
+    that contradicts itself, ProviderNotLoaded."""
+    problems = _problems_in(request, None)
+    if problems:
+        raise InvalidChange(problems)
+    return as_admitted(request, kinds)
+
+
+def as_admitted(request: ChangeRequest, kinds: Kinds | None = None) -> ValidChange:
+    """Take a change as valid that was admitted before, whatever the models of its kinds say by now.
+    Raises ProviderNotLoaded."""
+    known = known_kinds() if kinds is None else kinds
     return ValidChange(request, {each.name: _asked(each) for each in request.present}, known)
 
 
-def _problems_in(request: ChangeRequest, kinds: Kinds) -> list[tuple[str, str]]:
-    """The problems of a request by itself: field (`present[1].spec.owner`) and reason."""
+def _problems_in(request: ChangeRequest, kinds: Kinds | None) -> list[tuple[str, str]]:
+    """The problems of a request by itself: field (`present[1].spec.owner`) and reason. Without
+    `kinds`, only its contradictions."""
     problems: list[tuple[str, str]] = []
     seen: set[str] = set()
     for index, resource in enumerate(request.present):
@@ -61,7 +85,13 @@ def _problems_in(request: ChangeRequest, kinds: Kinds) -> list[tuple[str, str]]:
         if resource.name in seen:
             problems.append((f"{place}.name", "another resource of this change has this name"))
         seen.add(resource.name)
-        problems += _problems_of_kind(place, resource, kinds)
+        if kinds is not None:
+            problems += [
+                (f"{place}.{field}", reason)
+                for field, reason in spec_problems(
+                    resource.kind, resource.name, resource.spec, kinds
+                )
+            ]
         problems += _needs_absent(place, resource, set(request.absent))
     for index, name in enumerate(request.absent):
         if name in seen:
@@ -78,22 +108,6 @@ def _needs_absent(place: str, resource: Resource, absent: set[str]) -> list[tupl
     ]
     if not problems and (_asked(resource).mentions() - {resource.name}) & absent:
         problems.append((f"{place}.spec", "names a resource that is to be absent"))
-    return problems
-
-
-def _problems_of_kind(place: str, resource: Resource, kinds: Kinds) -> list[tuple[str, str]]:
-    model = kinds.get(resource.kind)
-    if model is None:
-        return [(f"{place}.kind", f"unknown kind: one of {', '.join(sorted(kinds))} is needed")]
-    problems = []
-    try:
-        model.check_name(resource.name)
-    except ValueError as error:
-        problems.append((f"{place}.name", str(error)))
-    try:
-        model.model_validate(resource.spec)
-    except pydantic.ValidationError as error:
-        problems += [(f"{place}.spec.{field}", reason) for field, reason in problems_of(error)]
     return problems
 
 

@@ -11,7 +11,7 @@ from activities.providers.postgres.spec import (
     DatabaseSpec,
     RoleSpec,
     SchemaSpec,
-    check_identifier,
+    refuse_reserved,
 )
 from activities.providers.postgres.thing import Thing
 from activities.providers.provider import Marker, Observed, ProviderRefused, Spec
@@ -68,9 +68,9 @@ class PostgresProvider:
             await thing.drop(session, observed, allow_irreversible)
 
     def _thing(self, kind: str, name: str, spec: Spec) -> Thing:
-        # The planner has checked the name too; here it guards the server whoever calls.
+        # Names are checked when they are admitted; here it guards the server whoever calls.
         try:
-            check_identifier(name)
+            refuse_reserved(name)
         except ValueError as error:
             raise ProviderRefused(f"name: {error}", "invalid_name") from error
         match kind, spec:

@@ -20,10 +20,19 @@ UNLIMITED = -1
 
 
 def check_identifier(name: str) -> str:
-    """Checks a name for the target server and returns it unchanged. Raises ValueError with the
+    """Checks a new name for the target server and returns it unchanged. Raises ValueError with the
     reason."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise ValueError("a name is [a-z][a-z0-9_-]*: a small letter, then small letters, digits")
+    refuse_reserved(name)
+    return name
+
+
+def refuse_reserved(name: str) -> None:
+    """Raises ValueError for a name that is never ours to touch, whatever was admitted: PostgreSQL
+    takes it for another one, or it belongs to the server or to Amends."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise ValueError("a name is made of letters, digits, . _ -")
     if len(name) > MAX_NAME_BYTES:
         raise ValueError(f"a name has at most {MAX_NAME_BYTES} characters, this one {len(name)}")
     if name in RESERVED_NAMES:
@@ -31,7 +40,6 @@ def check_identifier(name: str) -> str:
     for prefix in RESERVED_PREFIXES:
         if name.startswith(prefix):
             raise ValueError(f"names that begin with {prefix} are reserved")
-    return name
 
 
 Identifier = Annotated[str, AfterValidator(check_identifier)]
