@@ -5,6 +5,7 @@ from typing import Any
 
 import pydantic
 from psycopg import DataError
+from temporalio import activity
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.exceptions import ApplicationErrorCategory as Category
 from temporalio.worker import (
@@ -15,7 +16,9 @@ from temporalio.worker import (
 
 from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
 from activities.errors import (
+    ATTEMPT_NUMBER,
     FAILED,
+    INVALID_INPUT,
     REFUSED,
     REUSED,
     UNAVAILABLE_NOW,
@@ -99,4 +102,24 @@ class _Classifying(ActivityInboundInterceptor):
             raise
         except Exception as error:  # noqa: BLE001 - the one classifier
             # `from None`: the cause would carry the driver's message, and with it values.
-            raise classify(error) from None
+            raise counted(classify(error), activity.info().attempt) from None
+
+
+def counted(failure: FailureError, attempt: int) -> FailureError:
+    """The failure with the number of its attempt as the last detail, unless it is the first one.
+
+    Temporal tells a workflow no number, and gives an activity that was paused while it ran an
+    attempt beyond `maximum_attempts`.
+    """
+    counts = isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT
+    if attempt == 1 or not counts or not isinstance(failure, ApplicationError):
+        return failure
+    return ApplicationError(
+        failure.message,
+        *failure.details,
+        {ATTEMPT_NUMBER: attempt},
+        type=failure.type,
+        non_retryable=failure.non_retryable,
+        next_retry_delay=failure.next_retry_delay,
+        category=failure.category,
+    )

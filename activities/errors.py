@@ -30,6 +30,8 @@ REFUSED, FAILED = "refused", "failed"
 INVALID_INPUT = "InvalidInput"
 REUSED, IN_PROGRESS = "operation_id_reused", "operation_in_progress"
 UNKNOWN, UNAVAILABLE_NOW = "unknown", "unavailable"
+# The last detail of a failure of a later attempt.
+ATTEMPT_NUMBER = "attempt"
 
 
 class Refused(Exception):

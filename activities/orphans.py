@@ -7,17 +7,18 @@ namespace: an empty or a wrong one knows nothing, and that says nothing.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Literal
 
 from pydantic import Field, JsonValue
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from activities.namespace import namespace_id
+from activities.runs import RunStatus, status_or_not_found
 from activities.step import Request, heartbeat, running_in
 from ledger.aggregates.saga import SagaState, saga_name
 from ledger.database import Database
@@ -33,15 +34,9 @@ LOST_WITHOUT_A_PERSON = 10
 MOST_AT_ONCE = 200
 # How many questions Temporal gets at a time.
 ASKED_AT_ONCE = 20
+# So many open runs that do not run are shown: the page of one sweep stays small.
+MOST_SHOWN = 20
 GONE = "gone"
-
-_CLOSED = {
-    WorkflowExecutionStatus.COMPLETED: "completed",
-    WorkflowExecutionStatus.FAILED: "failed",
-    WorkflowExecutionStatus.CANCELED: "cancelled",
-    WorkflowExecutionStatus.TERMINATED: "terminated",
-    WorkflowExecutionStatus.TIMED_OUT: "timed_out",
-}
 
 
 @dataclass(frozen=True)
@@ -76,13 +71,16 @@ class LostSaga(Request):
 class Seen(Request):
     """The result of a search: of `open` sagas, `lost_in_all` look orphaned, the first of which are
     `lost`. `held`: too many to be credible. `elsewhere` counts the sagas of other namespaces, by
-    name and id, which can't be judged here."""
+    name and id, which can't be judged here. `stopped`: the status of the first open runs that do
+    not run, such as paused ones, by saga."""
 
     open: int
     lost_in_all: int
     lost: list[LostSaga]
     held: bool
     elsewhere: dict[str, int]
+    # Left out when empty: a worker of an earlier version does not know the field.
+    stopped: dict[str, str] = Field(default_factory=dict, exclude_if=lambda stopped: not stopped)
 
 
 class Loss(Request):
@@ -132,14 +130,16 @@ class OrphanedSagas:
         if look.problems:
             raise NotAdmitted(look.problems)
         here = await namespace_id(self._client)
-        opened, lost = 0, list[LostSaga]()
+        opened, lost, stopped = 0, list[LostSaga](), dict[str, str]()
         elsewhere = Counter[str]()
         async with heartbeat():
             async for page in open_sagas(self._database):
                 opened += len(page)
                 far = [saga for saga in page if self._is_elsewhere(saga, here, look.gone)]
                 elsewhere.update(f"{saga.namespace} {saga.namespace_id}" for saga in far)
-                lost += await self._lost_among(page, here, look.gone)
+                statuses = await self._statuses(page, here, look.gone)
+                lost += await self._lost_among(page, statuses)
+                stopped |= {name: it.name for name, it in statuses.items() if it.is_stopped}
         at_most = max(LOST_WITHOUT_A_PERSON, opened * self._care.brake_percent // 100)
         return Seen(
             open=opened,
@@ -147,19 +147,27 @@ class OrphanedSagas:
             lost=lost[:MOST_AT_ONCE],
             held=len(lost) > at_most and not look.all,
             elsewhere=dict(elsewhere),
+            stopped=dict(islice(stopped.items(), MOST_SHOWN)),
         )
 
-    async def _lost_among(
+    async def _statuses(
         self, sagas: Sequence[OpenSaga], here: str, gone: Sequence[str]
-    ) -> list[LostSaga]:
+    ) -> dict[str, RunStatus]:
+        """The statuses of the runs that can be judged here, by saga."""
         free = asyncio.Semaphore(ASKED_AT_ONCE)
 
-        async def ask(saga: OpenSaga) -> str | None:
+        async def ask(saga: OpenSaga) -> RunStatus | None:
             async with free:
-                return await self._found(saga, here, gone)
+                return await self._status(saga, here, gone)
 
         asked = await asyncio.gather(*(ask(saga) for saga in sagas))
-        found = {saga.workflow_id: how for saga, how in zip(sagas, asked, strict=True) if how}
+        known = zip(sagas, asked, strict=True)
+        return {saga.workflow_id: status for saga, status in known if status is not None}
+
+    async def _lost_among(
+        self, sagas: Sequence[OpenSaga], statuses: Mapping[str, RunStatus]
+    ) -> list[LostSaga]:
+        found = {name: status.name for name, status in statuses.items() if status.is_closed}
         # A saga that has just ended was open when it was read, and its run closed when it was asked
         # about.
         lost = [saga for saga in sagas if saga.workflow_id in found]
@@ -177,23 +185,18 @@ class OrphanedSagas:
         ours = (saga.namespace, saga.namespace_id) == (self._client.namespace, here)
         return not ours and saga.namespace_id not in gone
 
-    async def _found(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> str | None:
-        """The state of a run that is closed or gone; None if it is open, or closed only just
-        now."""
+    async def _status(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> RunStatus | None:
+        """The status of the saga's run; None where it is too early to judge, or another namespace
+        knows it."""
         if self._is_elsewhere(saga, here, gone) or saga.now - saga.head_at < self._care.grace:
             return None
         if (saga.namespace, saga.namespace_id) != (self._client.namespace, here):
-            return GONE
-        try:
-            # Its newest run: whoever carries the saga, or is about to, has its workflow id.
-            newest = await self._client.get_workflow_handle(saga.workflow_id).describe()
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                return "not_found"
-            raise
-        if newest.close_time and saga.now - newest.close_time < self._care.grace:
+            return RunStatus(GONE, is_closed=True)
+        # Its newest run: whoever carries the saga, or is about to, has its workflow id.
+        status = await status_or_not_found(self._client, saga.workflow_id)
+        if status.closed_at and saga.now - status.closed_at < self._care.grace:
             return None
-        return _CLOSED.get(newest.status) if newest.status else None
+        return status
 
     @activity.defn
     async def declare_lost_saga(self, loss: Loss) -> Declared:
@@ -208,13 +211,13 @@ class OrphanedSagas:
         here = await namespace_id(self._client)
         if self._is_elsewhere(saga, here, loss.gone):
             return Declared(how="elsewhere")
-        found = await self._found(saga, here, loss.gone)
+        status = await self._status(saga, here, loss.gone)
         stands = await self._stands(loss.saga_id)
         # Asked again, after its answer was lost, the epoch has been raised by what it wrote.
         if stands.lost is None:
             if stands.closed or stands.epoch != loss.epoch:
                 return Declared(how="carried")
-            if found is None:
+            if status is None or not status.is_closed:
                 return Declared(how="open")
             if await self._has_unknown_undo(loss.saga_id):
                 return Declared(how="unknown_undo")
@@ -224,7 +227,7 @@ class OrphanedSagas:
                 author,
                 loss.saga_id,
                 loss.epoch,
-                found,
+                status.name,
                 loss.reason,
                 loss.pivot,
             )

@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import JsonValue
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from activities.namespace import namespace_id, this_run
+from activities.runs import status_or_not_found
 from activities.step import Claim, Request, running_in
 from ledger.database import Database
 from ledger.sagas import saga_log
@@ -82,7 +82,8 @@ class SagaActivities:
         """Whether the run is open in Temporal: asked of the run itself, not of the visibility
         index.
 
-        A run that this namespace does not know has been deleted or is past its retention: closed.
+        A run is closed only by a status that is known to be closed; a paused run is open. A run
+        that this namespace does not know has been deleted or is past its retention: closed.
         Of a run in another namespace nothing can be said here, so it counts as open; nor of one in
         a namespace of the same name and another id.
         """
@@ -91,19 +92,9 @@ class SagaActivities:
         here = (self._client.namespace, await namespace_id(self._client))
         if (request.namespace, request.namespace_id) != here:
             return True
-        handle = self._client.get_workflow_handle(
-            activity.info().workflow_id or "", run_id=request.run_id
-        )
-        try:
-            status = (await handle.describe()).status
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return status in (
-            WorkflowExecutionStatus.RUNNING,
-            WorkflowExecutionStatus.CONTINUED_AS_NEW,
-        )
+        workflow_id = activity.info().workflow_id or ""
+        status = await status_or_not_found(self._client, workflow_id, request.run_id)
+        return not status.is_closed
 
     @activity.defn
     async def take_over(self, claim: Claim, other: OtherRun) -> Opened:

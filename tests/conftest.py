@@ -55,6 +55,8 @@ async def servers(session_folder: Path) -> AsyncIterator[EmbeddedServers]:
         for queue in ("transfer", "visibility"):
             name = f"history.{queue}ProcessorUpdateAckInterval"
             patched.setitem(temporal._DYNAMIC_CONFIG, name, _NOTED_EVERY)
+        # Off unless asked for, and a person may switch it on wherever our sagas run.
+        patched.setitem(temporal._DYNAMIC_CONFIG, "frontend.WorkflowPauseEnabled", "true")
         # Tests connect by the thousand; to prove a password 4,096 times is much of what it takes.
         patched.setitem(postgres._NOT_DURABLE, "scram_iterations", "1")
         # Its workers come into databases at their own times; a DROP ... FORCE then has to wait.

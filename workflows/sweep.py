@@ -16,6 +16,7 @@ from activities.errors import HEARTBEAT, invalid_input
 from activities.orphans import Look, LostSaga, OrphanedSagas, Seen
 from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import BY_NAME
+from workflows.contract.progress import paused_wait, paused_words
 from workflows.contract.sweep import (
     NEEDS_ATTENTION,
     SWEEP,
@@ -59,6 +60,10 @@ class SweepWorkflow(OtherUpdates):
             lost=seen.lost_in_all,
             recovering=[lost.saga_id for lost in known],
             alerts=alerts,
+            stopped=[
+                paused_words(saga_id, paused_wait(saga_id, status))
+                for saga_id, status in seen.stopped.items()
+            ],
         )
         workflow.set_current_details(page(swept))
         if alerts:
@@ -138,5 +143,6 @@ def page(swept: Swept) -> str:
     """The page of the sweep in the Web UI."""
     head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look orphaned"
     alerts = [f"🙋 {escaped(alert)}" for alert in swept.alerts]
-    recovering = [f"- {code(saga_id)} is being recovered" for saga_id in swept.recovering]
-    return "\n\n".join([head, *alerts, "\n".join(recovering)]).rstrip()
+    lines = [f"- {code(saga_id)} is being recovered" for saga_id in swept.recovering]
+    lines += [f"- {escaped(sentence)}" for sentence in swept.stopped]
+    return "\n\n".join([head, *alerts, "\n".join(lines)]).rstrip()

@@ -9,7 +9,7 @@ export type JsonValue = unknown;
  * Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it.
  */
 export interface AgentRequest {
-  operation_id: string;
+  operation_id?: string | null;
   action: "register" | "revoke";
   agent_id: string;
   user?: string | null;
@@ -35,10 +35,10 @@ export interface By {
 }
 /**
  * Input of `InfrastructureSaga`: the resources that shall be present or absent in an
- * environment.
+ * environment. `operation_id` as in a payment.
  */
 export interface ChangeRequest {
-  operation_id: string;
+  operation_id?: string | null;
   environment?: string;
   actor: string;
   reason?: string | null;
@@ -129,9 +129,12 @@ export interface OperatorAction {
 }
 /**
  * Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
+ *
+ * Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
+ * starts, or one with a start delay.
  */
 export interface PaymentRequest {
-  operation_id: string;
+  operation_id?: string | null;
   agent_id: string;
   amount: Money;
   destination: Destination;
@@ -160,7 +163,7 @@ export interface PaymentResult {
  * amount equal to a limit is allowed, equal to the threshold is automatic.
  */
 export interface PolicyRequest {
-  operation_id: string;
+  operation_id?: string | null;
   agent_id: string;
   currency: string;
   max_per_transaction_minor: number;
@@ -214,7 +217,8 @@ export interface Progress {
 }
 /**
  * One thing that a saga waits for, in the words of the search attributes: `state` is that of
- * `SagaState` (or `orphaned`: no run carries the saga; `paused` in Temporal; `schedule`),
+ * `SagaState` (or `orphaned`: no run carries the saga; `paused`: its run is open and does not run;
+ * `schedule`),
  * `waits_for` that of `SagaStep`.
  *
  * `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
@@ -299,8 +303,7 @@ export interface Resolve {
  * Input of `RollbackSaga`: bring resources back to their state at the point `to`.
  *
  * `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
- * `resources` limits it to these names. A run that a schedule starts has no `operation_id`: it
- * takes the one in its workflow id.
+ * `resources` limits it to these names. `operation_id` as in a payment.
  */
 export interface RollbackRequest {
   operation_id?: string | null;
@@ -339,13 +342,15 @@ export interface SweepRequest {
 /**
  * Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
  * (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
- * operator.
+ * operator. `stopped`: open runs that do not run, such as paused ones, and what to do, a sentence
+ * each.
  */
 export interface Swept {
   open_sagas: number;
   lost: number;
   recovering?: string[];
   alerts?: string[];
+  stopped?: string[];
 }
 /** The types of failures that a program may compare. */
 export type FailureType =

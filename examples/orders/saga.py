@@ -25,7 +25,7 @@ class Line(Input):
 class OrderRequest(Input):
     """The input of `OrderSaga`, as JSON from any client."""
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     actor: Actor
     lines: Annotated[list[Line], Field(min_length=1, max_length=20)]
     metadata: Metadata = Field(default_factory=dict[str, JsonValue])

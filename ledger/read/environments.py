@@ -112,7 +112,9 @@ class Target:
         """Parses `before:CHANGE`, a position, or an ISO 8601 time with a zone. Raises
         ValueError."""
         if to.startswith("before:"):
-            return cls(before_saga="change/" + to.removeprefix("before:"))
+            # Of a run of a schedule people may have the workflow id, which has colons.
+            named = to.removeprefix("before:").replace(":", ".")
+            return cls(before_saga=f"{_CHANGE}{named}")
         try:
             return cls(point=Point.parse(to))
         except ValueError as error:
@@ -129,7 +131,11 @@ class Target:
         return self.point.moment if self.point else None
 
 
-_SAGA = "SELECT input, ended_at FROM ledger.sagas WHERE workflow_id = %(before_saga)s"
+_CHANGE = "change/"
+# By the operation id: the workflow id of a run of a schedule differs.
+_SAGA = """
+    SELECT workflow_id, input, ended_at FROM ledger.sagas
+    WHERE kind = 'change' AND operation_id = %(operation_id)s"""
 
 # Only what was touched after the point: of all else the state then is the state now.
 _TOUCHED = """
@@ -183,18 +189,21 @@ async def _read_past(
         "moment": target.moment,
     }
     if target.before_saga is not None:
-        saga = await (await connection.execute(_SAGA, values)).fetchone()
-        _require_ended(target.before_saga, saga, environment)
+        named = {"operation_id": target.before_saga.removeprefix(_CHANGE)}
+        saga = await (await connection.execute(_SAGA, named)).fetchone()
+        saga_id = _require_ended(target.before_saga, saga, environment)
+        target, values["before_saga"] = Target(before_saga=saga_id), saga_id
     cursor = await connection.execute(_TOUCHED, values)
     return [history.past() for history in _histories(await cursor.fetchall(), target)]
 
 
-def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> None:
+def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> str:
     # An input leaves its defaults out, and `dev` is one.
     if saga is None or saga["input"].get("environment", "dev") != environment:
         raise NotFound(f"no {saga_id} in environment {environment} of the ledger")
     if saga["ended_at"] is None:
         raise StateRefused(f"{saga_id} has not ended: cancel it instead", "not_ended")
+    return str(saga["workflow_id"])
 
 
 @dataclass

@@ -23,6 +23,17 @@ class SagaStory:
     events: list[LoggedEvent]
 
 
+async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, SagaState]:
+    """The sagas with these workflow ids, by workflow id; one that is not in the ledger is left
+    out."""
+    query = f"{SAGA.selection} WHERE aggregate_id = ANY(%(ids)s)"
+    values = {"ids": [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]}
+    async with database.connection() as connection:
+        rows = await (await connection.execute(query.encode(), values)).fetchall()
+    found = [SagaState.model_validate(SAGA.state_of(row)) for row in rows]
+    return {each.workflow_id: each for each in found}
+
+
 async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. Raises NotFound."""
     async with reading(database) as connection:

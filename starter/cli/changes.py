@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,8 +13,6 @@ from starter.client.errors import AmendsError, BadRequest, Unreachable
 
 if TYPE_CHECKING:
     from ledger.database import Database
-    from starter.client.client import Amends
-    from starter.client.schedules import Scheduled
     from workflows.contract.change import ChangeRequest, RollbackRequest
     from workflows.contract.progress import Progress
     from workflows.planning.plan import Operation, Plan
@@ -60,13 +57,21 @@ def _plan_of(change: "ValidChange") -> "Plan":
 @options.operation_id
 @options.actor
 @options.reason
+@options.later
 @options.following
 @options.as_json
-def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> int:
+def apply(
+    file: str,
+    later: options.Later,
+    detach: bool,
+    wait: bool,
+    as_json: bool,
+    **asked: Any,
+) -> int:
     """Make the change in FILE, and follow it.
 
     FILE is YAML; - reads stdin. Each apply is a new operation, unless the file or --operation-id
-    names one.
+    names one. With --at or --cron a schedule applies it; its name is the operation id.
     """
     from starter.cli.planning import valid_change
     from starter.client.validation import checked
@@ -74,11 +79,15 @@ def apply(file: str, detach: bool, wait: bool, as_json: bool, **asked: Any) -> i
 
     fields = _fields(file, asked)
     # Under an id of its own it may have been submitted before.
-    repeated = "operation_id" in fields
+    repeated = "operation_id" in fields and not later
     written = {**_new(), **fields}
     request = checked(ChangeRequest, written, repeated=repeated)
     if not repeated:
         valid_change(request)
+    if later:
+        from starter.cli.schedules import submit_later
+
+        return submit_later(request, later, as_json)
     try:
         return _carry_out(
             request,
@@ -130,7 +139,7 @@ def _said(asked: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--plan", "plan_only", is_flag=True, help="Show the plan of the rollback, and do nothing."
 )
-@click.option("--at", metavar="WHEN", help="Run it later: ISO 8601 with a zone, or PT10S from now.")
+@options.later
 @options.environment
 @options.force
 @options.allow_irreversible
@@ -142,7 +151,7 @@ def _said(asked: dict[str, Any]) -> dict[str, Any]:
 def rollback(
     resources: tuple[str, ...],
     plan_only: bool,
-    at: str | None,
+    later: options.Later,
     operation_id: str | None,
     detach: bool,
     wait: bool,
@@ -151,28 +160,28 @@ def rollback(
 ) -> int:
     """Roll resources back to an earlier state.
 
-    A rollback is a change of its own. With --at a schedule runs it, whether or not you are there;
-    the name of the schedule is the operation id.
+    A rollback is a change of its own. With --at or --cron a schedule runs it, whether or not you
+    are there; the name of the schedule is the operation id.
     """
     from starter.cli.planning import check_rollback
+    from starter.cli.schedules import submit_later
     from starter.client.validation import checked
     from workflows.contract.change import RollbackRequest
 
-    if plan_only and at:
-        raise BadRequest("--plan shows what a rollback would do now: leave out --at")
+    if plan_only and later:
+        raise BadRequest("--plan shows what a rollback would do now: leave out --at and --cron")
     fields = {"actor": options.person(None), **_said(asked)}
     if resources:
         fields["resources"] = list(resources)
-    name = operation_id or options.new_operation_id()
     # Under an id of its own it may have been submitted before.
-    repeated = operation_id is not None and not at and not plan_only
-    written = fields if at else {"operation_id": name, **fields}
+    repeated = operation_id is not None and not later and not plan_only
+    written = {"operation_id": operation_id or options.new_operation_id(), **fields}
     request = checked(RollbackRequest, written, repeated=repeated)
     check_rollback(request)
-    if at or request.to.isdigit():
+    if later or request.to.isdigit():
         _check_point(request)
-    if at:
-        return _schedule(name, request, at, as_json)
+    if later:
+        return submit_later(request, later, as_json)
     if plan_only:
         return _show_plan(_plan_of_rollback(request), request.allow_irreversible, as_json)
     return _carry_out(
@@ -203,28 +212,6 @@ def _plan_of_rollback(request: "RollbackRequest") -> "Plan":
         return await rollback_plan(database, request)
 
     return with_ledger(work)
-
-
-def _schedule(name: str, request: "RollbackRequest", at: str, as_json: bool) -> int:
-    from starter.cli.client import with_amends
-    from starter.cli.moments import parse_when
-    from starter.cli.schedules import document_of
-    from starter.client.schedules import check_name
-
-    check_name(name, "--operation-id")
-    moment = parse_when(at, now=datetime.now(UTC))
-
-    async def work(amends: "Amends") -> "Scheduled":
-        return await amends.schedules.rollback(name, request, moment)
-
-    scheduled = with_amends(work)
-    if as_json:
-        output.document(document_of(scheduled))
-    else:
-        output.line(f"{scheduled.note}; at {document_of(scheduled)['next_run']}")
-        output.line(f"the saga will be {scheduled.saga_id}")
-        output.line(f"amends schedule pause {name} pauses the schedule")
-    return 0
 
 
 def _carry_out(

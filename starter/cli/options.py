@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -61,6 +63,35 @@ def following(command: Command) -> Command:
         "--wait", is_flag=True, help="Follow also while the saga waits for a person."
     )
     return detach(wait(command))
+
+
+@dataclass(frozen=True)
+class Later:
+    """The options by which a schedule runs a saga; false where none is given."""
+
+    at: str | None
+    cron: str | None
+    time_zone: str | None
+
+    def __bool__(self) -> bool:
+        return bool(self.at or self.cron or self.time_zone)
+
+
+def later(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--at`, `--cron` and `--time-zone`, as the argument `later`: a schedule runs the saga."""
+
+    @wraps(command)
+    def collected(at: str | None, cron: str | None, time_zone: str | None, **others: Any) -> Any:
+        return command(later=Later(at, cron, time_zone), **others)
+
+    at = click.option(
+        "--at", metavar="WHEN", help="Run it later: ISO 8601 with a zone, or PT10S from now."
+    )
+    cron = click.option("--cron", metavar="SPEC", help="Run it again and again: a cron line.")
+    zone = click.option(
+        "--time-zone", metavar="ZONE", help="The zone of the cron line's clock (default: UTC)."
+    )
+    return at(cron(zone(collected)))
 
 
 def person(text: str | None) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.operation_id
 @options.actor
 @options.reason
+@options.later
 @options.following
 @options.as_json
 def pay(
@@ -27,13 +28,13 @@ def pay(
     operation_id: str | None,
     actor: str | None,
     reason: str | None,
-    detach: bool,
-    wait: bool,
+    later: options.Later,
     as_json: bool,
+    **following: bool,
 ) -> int:
     """Submit the payment in FILE, and follow it.
 
-    FILE is JSON; - reads stdin.
+    FILE is JSON; - reads stdin. With --at or --cron a schedule pays; its name is the operation id.
 
     The agent that FILE names asks; --as and --reason go to the metadata of its events.
     """
@@ -44,14 +45,18 @@ def pay(
 
     given = read_json(file)
     # Under an id of its own it may have been submitted before.
-    repeated = operation_id is not None or "operation_id" in given
+    repeated = not later and (operation_id is not None or "operation_id" in given)
     fields = with_operation_id(given, operation_id)
     said = {"submitted_by": actor and options.person(actor), "reason": reason}
     said = {name: text for name, text in said.items() if text}
     if said and isinstance(fields.get("metadata", {}), dict):
         fields["metadata"] = {**fields.get("metadata", {}), **said}
     request = checked(PaymentRequest, fields, repeated=repeated)
-    return submit(request, fields, as_json=as_json, detach=detach, wait=wait)
+    if later:
+        from starter.cli.schedules import submit_later
+
+        return submit_later(request, later, as_json)
+    return submit(request, fields, as_json=as_json, **following)
 
 
 def with_operation_id(fields: dict[str, Any], operation_id: str | None) -> dict[str, Any]:
@@ -173,7 +178,9 @@ def _facts(verb: str, text: str) -> dict[str, str]:
 
 def _payment(saga: str) -> str:
     # Only payments are approved, rejected and captured; any saga is cancelled.
-    return saga if "/" in saga else f"payment/{saga}"
+    from starter.client.standing import as_scheduled
+
+    return saga if "/" in saga else f"payment/{as_scheduled(saga)}"
 
 
 def _decide(

@@ -1,71 +1,88 @@
-"""`amends schedule`: the scheduled rollbacks."""
+"""`amends schedule`: the schedules that start sagas."""
 
-from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from starter.cli import options, output
 
 if TYPE_CHECKING:
-    from ledger.database import Database
     from starter.client.client import Amends
+    from starter.client.kinds import Request
     from starter.client.schedules import Scheduled
+
+# So many missed moments are listed by their time, the newest first.
+_TOLD = 3
 
 
 @click.group()
 def schedule() -> None:
-    """List, pause, resume and delete scheduled rollbacks."""
+    """List, pause, resume and delete schedules.
+
+    amends pay, apply and rollback make them with --at or --cron.
+    """
 
 
 @schedule.command("list")
 @options.as_json
 def list_schedules(as_json: bool) -> None:
-    """List the scheduled rollbacks."""
+    """List the schedules and how their sagas ended.
+
+    A moment is missed that has no run: the schedule was paused, Temporal was down, or the run
+    before was still open. What came before the ten newest runs is not known.
+    """
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> "list[Scheduled]":
         return await amends.schedules.list()
 
     found = with_amends(work)
-    states = _states([each.saga_id for each in found if each.saga_id and each.last_run])
     if as_json:
-        listed = [{**document_of(each), "state": states.get(each.saga_id)} for each in found]
-        output.document(listed)
+        output.document([document_of(each) for each in found])
         return
-    rows = [(each.name, _next(each), _last(each, states), each.note) for each in found]
-    headers = ("schedule", "next run", "last run", "what")
+    rows = [(each.name, _next(each), _last(each), _missed(each), each.note) for each in found]
+    headers = ("schedule", "next run", "last run", "missed", "what")
     output.table(headers, rows, empty="nothing is scheduled")
 
 
-def _states(saga_ids: list[str]) -> dict[str | None, str]:
-    """The states of the runs, as far as the ledger can be read and has them."""
-    from starter.cli.client import with_ledger_if_any
+def submit_later(request: "Request", later: options.Later, as_json: bool) -> int:
+    """Have a schedule of the name of the operation id run the request; returns the exit status."""
+    from starter.cli.client import with_amends
+    from starter.cli.moments import parse_when
+    from starter.client.errors import BadRequest
+    from starter.client.schedules import check_name
 
-    async def work(database: "Database") -> dict[str | None, str]:
-        from ledger.errors import NotFound
-        from ledger.read.sagas import saga
+    at, cron, zone = later.at, later.cron, later.time_zone
+    if at and (cron or zone):
+        raise BadRequest("--at runs it once: leave out --cron and --time-zone")
+    if not (at or cron):
+        raise BadRequest("--time-zone is the zone of a cron line: give --cron too")
+    name = check_name(str(request.operation_id), "--operation-id")
+    unnamed = request.model_copy(update={"operation_id": None})
+    moment = parse_when(at, now=datetime.now(UTC)) if at else None
 
-        states: dict[str | None, str] = {}
-        for saga_id in saga_ids:
-            with suppress(NotFound):
-                states[saga_id] = (await saga(database, saga_id)).saga.state
-        return states
+    async def work(amends: "Amends") -> "Scheduled":
+        if moment:
+            return await amends.schedules.once(name, unnamed, moment)
+        return await amends.schedules.recurring(name, unnamed, str(cron), zone or "UTC")
 
-    return with_ledger_if_any(work) or {} if saga_ids else {}
-
-
-def _last(scheduled: "Scheduled", states: dict[str | None, str]) -> str:
-    if scheduled.last_run is None:
-        return "-"
-    state = states.get(scheduled.saga_id)
-    return _moment(scheduled.last_run) + (f" {state}" if state else "")
+    made = with_amends(work)
+    if as_json:
+        output.document(document_of(made))
+    else:
+        _tell(made)
+    return 0
 
 
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+def _tell(made: "Scheduled") -> None:
+    """Print a schedule that was just made: its next runs, and what is unusual about them."""
+    output.line(f"{made.note}; at {_listed(made.next_runs)}")
+    output.line(f"the saga will be {made.saga_id}")
+    for sentence in made.unusual:
+        output.line(f"note: {sentence}")
+    output.line(f"amends schedule pause {made.name} pauses the schedule")
 
 
 @schedule.command("pause")
@@ -74,7 +91,10 @@ def _moment(moment: datetime) -> str:
 @options.reason
 @options.as_json
 def pause(name: str, actor: str | None, reason: str | None, as_json: bool) -> None:
-    """Pause the schedule NAME until it is resumed."""
+    """Pause the schedule NAME until it is resumed.
+
+    The reason is in plain text in Temporal.
+    """
     from starter.cli.client import with_amends
 
     async def work(amends: "Amends") -> None:
@@ -112,17 +132,46 @@ def delete(name: str, as_json: bool) -> None:
     _said(name, "deleted", as_json)
 
 
-def document_of(scheduled: "Scheduled") -> dict[str, object]:
-    """A schedule as JSON."""
-    next_run = scheduled.next_run.isoformat() if scheduled.next_run else None
-    last_run = _moment(scheduled.last_run) if scheduled.last_run else None
-    return {**asdict(scheduled), "next_run": next_run, "last_run": last_run}
+def document_of(scheduled: "Scheduled") -> dict[str, Any]:
+    """A schedule as JSON. `state` is how the saga of its newest run ended or stands."""
+    runs = [
+        {**asdict(run), "due": _moment(run.due), "started_at": _moment(run.started_at)}
+        for run in scheduled.runs
+    ]
+    return {
+        **asdict(scheduled),
+        "next_run": _moment(scheduled.next_run),
+        "last_run": _moment(scheduled.last_run),
+        "next_runs": [_moment(it) for it in scheduled.next_runs],
+        "missed": [_moment(it) for it in scheduled.missed],
+        "runs": runs,
+        "state": scheduled.runs[-1].outcome.state if scheduled.runs else None,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
 
 
 def _next(scheduled: "Scheduled") -> str:
-    if scheduled.paused:
-        return "paused"
-    return scheduled.next_run.isoformat() if scheduled.next_run else "-"
+    return "paused" if scheduled.paused else _moment(scheduled.next_run) or "-"
+
+
+def _last(scheduled: "Scheduled") -> str:
+    if not scheduled.runs:
+        return "-"
+    run = scheduled.runs[-1]
+    return f"{_moment(run.started_at)} {run.outcome}"
+
+
+def _missed(scheduled: "Scheduled") -> str:
+    newest = list(reversed(scheduled.missed))
+    more = f" and {len(newest) - _TOLD} more" if len(newest) > _TOLD else ""
+    return _listed(newest[:_TOLD]) + more if newest else "-"
+
+
+def _listed(moments: "list[datetime]") -> str:
+    return ", ".join(str(_moment(it)) for it in moments)
 
 
 def _said(name: str, what: str, as_json: bool) -> None:

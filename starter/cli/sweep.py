@@ -50,6 +50,6 @@ def sweep(
         output.line(f"{swept.open_sagas} sagas are open, {swept.lost} of them look orphaned")
         for saga_id in swept.recovering:
             output.line(f"{saga_id} is being recovered: amends saga {saga_id}")
-        for alert in swept.alerts:
-            output.line(alert)
+        for sentence in (*swept.stopped, *swept.alerts):
+            output.line(sentence)
     return 4 if swept.alerts else 0

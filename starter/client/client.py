@@ -40,7 +40,7 @@ class Amends(Follow, Decisions):
 
     def __init__(self, client: Client, environment: Mapping[str, str] = os.environ) -> None:
         super().__init__(client, environment)
-        self.schedules = Schedules(client, self._queue)
+        self.schedules = Schedules(client, self._queue, self._ledger)
 
     @classmethod
     def connect(

@@ -5,6 +5,8 @@ AmendsError               1  the root
 │   ├── InvalidInput         a field is wrong: `field` and `reason`, never the value
 │   ├── OperationIdReused    the operation id belongs to another request
 │   ├── NotAllowed           the state of the saga does not allow it
+│   │   ├── Paused              its run is paused in Temporal: unpause it
+│   │   └── NotBegun            its start delay has not passed
 │   ├── NotKnown             there is no such saga, schedule or aggregate
 │   └── WrongSetting         a setting is in the way: the message names it
 ├── Unreachable           3  a server can't be reached: the same call may succeed later
@@ -12,6 +14,11 @@ AmendsError               1  the root
 └── SagaFailed            1  the run ended with a failure
     └── OperationInProgress  another run that is still open carries this operation
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workflows.contract.progress import Wait
 
 # A line that names more fields is not read to its end.
 _TOLD = 5
@@ -48,6 +55,19 @@ class OperationIdReused(BadRequest):
 
 class NotAllowed(BadRequest):
     """The state of the saga does not allow the action: look at the saga (`amends saga ID`)."""
+
+
+class Paused(NotAllowed):
+    """The run is open and does not run: paused in Temporal. Unpause it (`temporal workflow
+    unpause`), and ask again. `wait` has the command."""
+
+    def __init__(self, message: str, wait: "Wait") -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class NotBegun(NotAllowed):
+    """The run begins later: its start delay has not passed. Ask again then."""
 
 
 class NotKnown(BadRequest):

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.client import (
     Client,
-    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
@@ -26,18 +26,27 @@ from starter.client.errors import (
     AmendsError,
     InvalidInput,
     NotAllowed,
+    NotBegun,
     NotKnown,
     NoWorker,
     OperationIdReused,
     OperationInProgress,
+    Paused,
     SagaFailed,
     Unreachable,
 )
+from workflows.contract.progress import paused_wait, paused_words
+from workflows.contract.runs import COMPLETED, RunStatus, status_named, status_of
 
 # What Temporal says of an update that the end of the workflow overtook.
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
 # What it says of one that came too late, and of one that was on its way into the run's last task.
 _ENDED = re.compile("already completed|closing workflow")
+# What it says of an update of a paused run, and of a query during a start delay.
+_STATUS = re.compile(r"(\d+) is not a valid WorkflowExecutionStatus")
+_NO_END = "No completion event found"
+_PAUSED_STATUS = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
+_PAUSED, _DELAYED = "is paused", "task is not scheduled yet"
 NOT_KNOWN = (
     "no run of {} in Temporal: amends sagas lists the sagas, amends sweep recovers orphaned ones"
 )
@@ -63,24 +72,38 @@ async def translated(saga_id: str) -> AsyncIterator[None]:
         raise Unreachable(f"{saga_id}: Temporal did not answer in time: ask again") from None
     except RPCError as error:
         raise _rpc_error(saga_id, error) from None
+    except (ValueError, RuntimeError) as error:
+        # Temporal's client can't read the answer of a paused run to a query, nor that its wait for
+        # the end of the run is over before the end.
+        if (found := _STATUS.match(str(error))) is not None:
+            raise stopped(saga_id, status_named(int(found[1]))) from None
+        if str(error) != _NO_END:
+            raise
+        raise stopped(saga_id, status_named(_PAUSED_STATUS)) from None
 
 
 async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
     """The refusal of an update by a closed run: its saga has ended, or the run was lost."""
     async with translated(saga_id):
-        status = (await client.get_workflow_handle(saga_id).describe()).status
-    if status in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT):
+        status = await status_of(client, saga_id)
+    if status.name in ("terminated", "timed_out"):
         return NotAllowed(
-            f"the run of {saga_id} was lost ({status.name.lower()}), so {verb} can't be "
+            f"the run of {saga_id} was lost ({status.words}), so {verb} can't be "
             f"delivered: repeat the request to carry the saga on, or amends sweep recovers it"
         )
     how = " has ended"
-    if status == WorkflowExecutionStatus.COMPLETED:
+    if status.name == COMPLETED:
         async with translated(saga_id):
             result = await client.get_workflow_handle(saga_id).result()
         if isinstance(result, dict) and (end := ended_as(result)):
             how = f" ended as {end}"
     return NotAllowed(f"{saga_id}{how}, {verb} comes too late: see amends saga {saga_id}")
+
+
+def stopped(saga_id: str, status: RunStatus) -> Paused:
+    """The refusal of an update or a query by an open run that does not run."""
+    wait = paused_wait(saga_id, status.name)
+    return Paused(paused_words(saga_id, wait), wait)
 
 
 def _failure(saga_id: str, cause: BaseException) -> AmendsError:
@@ -149,11 +172,21 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
             | RPCStatusCode.CANCELLED
             | RPCStatusCode.FAILED_PRECONDITION
         ):
-            return NoWorker(
-                f"no worker answers for {saga_id}: start one (amends up, or amends worker)"
-            )
+            return _unanswered(saga_id, error.message)
         case status:
             return Unreachable(
                 f"Temporal can't be reached ({status.name}): run amends up, "
                 f"or correct TEMPORAL_ADDRESS"
             )
+
+
+def _unanswered(saga_id: str, message: str) -> AmendsError:
+    """The refusal of an update or a query that the run can't answer now."""
+    if _PAUSED in message:
+        return stopped(saga_id, status_named(_PAUSED_STATUS))
+    if _DELAYED in message:
+        return NotBegun(
+            f"{saga_id} has not begun: its start delay has not passed; any update ends the delay, "
+            f"and amends cancel {saga_id} ends the saga without an effect"
+        )
+    return NoWorker(f"no worker answers for {saga_id}: start one (amends up, or amends worker)")

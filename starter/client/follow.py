@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from starter.client.errors import NotKnown, NoWorker
-from starter.client.patience import require_worker
+from starter.client.errors import NotBegun, NotKnown, NoWorker, Paused
+from starter.client.patience import require_worker, unheard
 from starter.client.standing import Standing
 from workflows.contract.progress import Progress
 
@@ -21,7 +21,8 @@ class Follow(Standing):
         """Yield the progress of the saga, each time that changes, until it ends or waits for a
         person.
 
-        `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, and the failure of the run.
+        `to_the_end` goes on while it waits. Raises NotKnown, NoWorker, the failure of the run, and
+        Paused for one that is paused.
         """
         end = asyncio.ensure_future(self._ended(saga_id))
         last: Progress | None = None
@@ -36,9 +37,19 @@ class Follow(Standing):
                         return
                 await asyncio.wait({end}, timeout=pause_s)
                 pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
-            yield end.result()
+            yield await self._end(end, saga_id, to_the_end)
         finally:
             end.cancel()
+            unheard(end)
+
+    async def _end(self, end: asyncio.Future[Progress], saga_id: str, to_the_end: bool) -> Progress:
+        """The last progress: of a paused run, what it waits for."""
+        try:
+            return end.result()
+        except Paused:
+            if to_the_end:
+                raise
+            return await self.progress(saga_id)
 
     async def _look_unless(self, end: asyncio.Future[Progress], saga_id: str) -> Progress | None:
         # A query that the end of the saga overtakes is left without an answer.
@@ -54,8 +65,10 @@ class Follow(Standing):
         """The progress, or None while no worker answers. Raises NoWorker when none will."""
         try:
             return await self._query(saga_id)
-        except NotKnown:
+        except (NotKnown, NotBegun):
             return None
+        except Paused:
+            return await self.progress(saga_id)
         except NoWorker:
             # It may be busy, or about to be started again.
             await require_worker(self.client, saga_id, self._queue_of(saga_id))

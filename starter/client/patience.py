@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 
 from starter.client.errors import NotKnown, NoWorker
-from starter.client.failures import translated
+from starter.client.failures import stopped, translated
+from workflows.contract.runs import RUNNING, status_of
 
 T = TypeVar("T")
 
@@ -71,9 +72,9 @@ async def _what_goes_on(client: Client, saga_id: str) -> str:
     """Report whether Temporal has taken the request, which may then still be carried out."""
     try:
         async with translated(saga_id):
-            described = await client.get_workflow_handle(saga_id).describe()
+            status = await status_of(client, saga_id)
     except NotKnown:
         return f"{saga_id} was not submitted"
-    if described.status == WorkflowExecutionStatus.RUNNING:
+    if status.name == RUNNING:
         return f"{saga_id} is submitted and goes on when a worker listens"
-    return f"{saga_id} is not running"
+    return f"{saga_id} is {status.words}" if status.is_closed else str(stopped(saga_id, status))

@@ -1,63 +1,38 @@
 """Compares the open sagas of the ledger with the runs in Temporal, in few calls.
 
 One listing of the open runs, and a `describe` of each saga that is not in it: the visibility index
-lags, so it clears a saga and never accuses one. A status is read as a number: a server may have
-more of them than the SDK knows, and only one that is known to be closed counts as closed.
+lags, so it clears a saga and never accuses one.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
-    DescribeWorkflowExecutionRequest,
     ListWorkflowExecutionsRequest,
 )
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from ledger.database import Database
 from ledger.sagas.orphans import OpenSaga, open_sagas, still_open
 from starter.client.failures import translated
 from workflows.contract.kinds import KINDS
+from workflows.contract.runs import RunStatus, status_or_not_found
 
 # Open sagas that are compared: more than one screen of a person will ever need.
 MOST_SAGAS = 5_000
 # Sagas without an open run in the listing that are asked about one by one.
 MOST_ASKED = 200
 _PAGE, _AT_ONCE = 1_000, 20
-# By the numbers of temporal.api.enums.v1.WorkflowExecutionStatus.
-_RUNNING, _PAUSED = 1, 8
-_CLOSED = {2: "completed", 3: "failed", 4: "cancelled", 5: "terminated", 7: "timed out"}
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """A saga that is open in the ledger and whose run does not go on.
-
-    `how` is the status of the run: `terminated`, ..., `not found`, or `paused`; `since` is None
-    where Temporal does not say.
-    """
-
-    saga_id: str
-    how: str
-    since: datetime | None
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the run goes on when it is unpaused."""
-        return self.how == "paused"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The sagas whose runs don't go on, and in `lacks` what could not be compared, a sentence
-    each."""
+    """The open sagas whose runs don't go on, by workflow id, each with the status of its newest
+    run; and in `lacks` what could not be compared, a sentence each."""
 
-    stopped: list[Stopped]
+    stopped: dict[str, RunStatus]
     lacks: list[str] = field(default_factory=list)
 
 
@@ -83,12 +58,13 @@ async def stopped_runs(client: Client, database: Database) -> Compared:
             left = len(asked) - MOST_ASKED
             lacks.append(f"{left} more sagas have no open run that is listed: see amends sweep")
             asked = asked[:MOST_ASKED]
-        found = await _describe_all(client, asked)
+        found = await _stopped_among(client, asked)
     # A saga that has just ended was open when it was read, and its run closed when asked about.
     opened_yet = (
         {saga.workflow_id for saga in await still_open(database, asked)} if found else set()
     )
-    return Compared([each for each in found if each.saga_id in opened_yet], lacks)
+    stopped = {name: status for name, status in found.items() if name in opened_yet}
+    return Compared(stopped, lacks)
 
 
 async def _open(database: Database) -> list[OpenSaga]:
@@ -125,30 +101,16 @@ async def _running(client: Client, sagas: int) -> set[str]:
     return found
 
 
-async def _describe_all(client: Client, sagas: Sequence[OpenSaga]) -> list[Stopped]:
+async def _stopped_among(client: Client, sagas: Sequence[OpenSaga]) -> dict[str, RunStatus]:
     free = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(saga: OpenSaga) -> Stopped | None:
+    async def ask(saga: OpenSaga) -> RunStatus:
         async with free:
-            return await stopped_run(client, saga.workflow_id)
+            return await status_or_not_found(client, saga.workflow_id)
 
-    return [each for each in await asyncio.gather(*map(ask, sagas)) if each is not None]
-
-
-async def stopped_run(client: Client, saga_id: str) -> Stopped | None:
-    """How the newest run of a saga stopped; None while it goes on. Raises RPCError."""
-    request = DescribeWorkflowExecutionRequest(
-        namespace=client.namespace, execution=WorkflowExecution(workflow_id=saga_id)
-    )
-    try:
-        info = (
-            await client.workflow_service.describe_workflow_execution(request)
-        ).workflow_execution_info
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
-            return Stopped(saga_id, "not found", None)
-        raise
-    closed = info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None
-    if info.status in _CLOSED:
-        return Stopped(saga_id, _CLOSED[info.status], closed)
-    return Stopped(saga_id, "paused", None) if info.status == _PAUSED else None
+    statuses = zip(sagas, await asyncio.gather(*map(ask, sagas)), strict=True)
+    return {
+        saga.workflow_id: status
+        for saga, status in statuses
+        if status.is_closed or status.is_stopped
+    }

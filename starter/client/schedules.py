@@ -1,43 +1,74 @@
-"""Schedules rollbacks: Temporal Schedules, which a person sees and pauses in the Web UI."""
+"""Schedules sagas: Temporal Schedules, which a person sees and pauses in the Web UI."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 from temporalio.client import (
     Client,
     Schedule,
-    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
+    ScheduleDescription,
     ScheduleHandle,
     ScheduleListActionStartWorkflow,
     ScheduleListDescription,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
     ScheduleRange,
     ScheduleSpec,
     ScheduleState,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
+from ledger.aggregates.time_zones import ZONES
+from starter.client.environment import LedgerAddress
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
+from starter.client.kinds import Request, kind_of
+from starter.client.schedule_runs import ScheduledRun, missed_by, moments, runs_of
+from starter.client.wall_clock import AROUND, clock_changes, night, unites_days
 from starter.client.wording import summary
+from workflows.contract.agent import PolicyRequest
 from workflows.contract.change import RollbackRequest
-from workflows.contract.kinds import KINDS, ROLLBACK, Queue
+from workflows.contract.kinds import KINDS, Queue
+from workflows.contract.payment import PaymentRequest
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.
 MAX_NAME = 43
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 _WHAT = "what"
+# What a pause adds to the note of a schedule.
+_PAUSED_BY = ". Paused by "
+# A cron line is looked at for as long: both changes of the clocks lie in it.
+_A_YEAR = timedelta(days=366)
+# How far, and for how many moments, the next runs of a paused schedule are looked for.
+_TEN_YEARS, _LISTED = 10 * _A_YEAR, 10
+# How many schedules are asked about at a time.
+_AT_ONCE = 10
+_UNITED_DAYS = (
+    "day of month and day of week are both given: a Schedule runs only on days that match both "
+    "(cron elsewhere: on days that match either)"
+)
 
 
 @dataclass(frozen=True)
 class Scheduled:
     """A schedule as shown to a person. `next_run` is None when nothing is to come, `last_run` until
-    it has run. `saga_id` is its newest run, or until it has run, its next."""
+    it has run. `saga_id` is its newest run, or until it has run, its next.
+
+    `next_runs` are at most ten; `runs` the newest ten, the newest last, also triggered ones, with
+    the ends of their sagas; `missed` the moments without a run since the oldest of `runs`.
+    `unusual`, of a schedule that was just made: what its cron line does not do as elsewhere, in
+    sentences.
+    """
 
     name: str
     note: str
@@ -45,6 +76,24 @@ class Scheduled:
     next_run: datetime | None
     last_run: datetime | None = None
     saga_id: str | None = None
+    next_runs: list[datetime] = field(default_factory=list)
+    runs: list[ScheduledRun] = field(default_factory=list)
+    missed: list[datetime] = field(default_factory=list)
+    unusual: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a person has to look at: a moment of a schedule that was `missed`, or a run whose saga
+    `ended` otherwise than asked for. `due` is that moment; `commands` show it or make up for it, or
+    end a schedule that will not run again."""
+
+    schedule: str
+    what: Literal["missed", "ended"]
+    due: datetime
+    reason: str
+    saga_id: str
+    commands: list[str]
 
 
 def check_name(name: str, field: str = "name") -> str:
@@ -54,88 +103,217 @@ def check_name(name: str, field: str = "name") -> str:
     return name
 
 
+def problems(found: list[Scheduled]) -> list[Problem]:
+    """The problems of these schedules, the oldest first: missed moments, and runs that ended badly,
+    since the last run that ended as asked for."""
+    return sorted(
+        (problem for each in found for problem in _problems_of(each)),
+        key=lambda problem: problem.due,
+    )
+
+
 class Schedules:
     """The schedules of one namespace whose runs are sagas of Amends."""
 
-    def __init__(self, client: Client, queue_name: Callable[[Queue], str]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        queue_name: Callable[[Queue], str],
+        ledger: Callable[[], LedgerAddress | None],
+    ) -> None:
         self._client = client
         self._queue_name = queue_name
+        self._ledger = ledger
 
-    async def rollback(self, name: str, request: RollbackRequest, at: datetime) -> Scheduled:
-        """Schedule a rollback for `at` (rounded up to a second), whether or not a client is there
-        then.
+    async def once(self, name: str, request: Request, at: datetime) -> Scheduled:
+        """Schedule a saga of any kind for `at` (rounded up to a second), whether or not a client is
+        there then.
 
-        The run is `rollback/{name}-{time}`. Raises InvalidInput (a name that is none, a time that
-        is over, a request with an operation id: the run makes its own), NotAllowed for a name that
-        is taken.
+        The run is `{kind}/{name}-{time}`, such as `payment/rent-2026-12-01T09:00:00Z`. Raises
+        InvalidInput (a name that is none, a time that is over, a request with an operation id: the
+        run makes its own), NotAllowed for a name that is taken.
         """
+        moment = _whole_second(at)
+        spec = ScheduleSpec(calendars=[_once(moment)], time_zone_name="UTC")
+        state = ScheduleState(limited_actions=True, remaining_actions=1)
+        handle = await self._create(name, request, spec, state)
+        made = await self._described(handle)
+        if not made.next_run and not made.runs:
+            # The server's clock decides; a schedule that never runs would only look like one.
+            await handle.delete()
+            raise InvalidInput("at", "is over before the server could schedule it")
+        return made
+
+    async def recurring(
+        self, name: str, request: Request, cron: str, time_zone: str = "UTC"
+    ) -> Scheduled:
+        """Schedule a saga of any kind at each moment of a cron line, by the clock of a time zone.
+
+        Each run is a saga of its own, named as in `once`, and starts although the one before is
+        still open. `unusual` of the answer names what the line does not do as elsewhere. Raises
+        InvalidInput (also for a line that never runs), NotAllowed.
+        """
+        if time_zone not in ZONES:
+            raise InvalidInput("time_zone", "not an IANA time zone, such as Europe/Madrid")
+        if "TZ=" in cron:
+            raise InvalidInput("cron", "names a time zone: give that as the time zone")
+        spec = ScheduleSpec(cron_expressions=[cron], time_zone_name=time_zone)
+        handle = await self._create(name, request, spec, ScheduleState())
+        made = await self._described(handle)
+        if not made.next_run and not made.runs:
+            await handle.delete()
+            raise InvalidInput("cron", "never runs")
+        return replace(made, unusual=await self.unusual(name))
+
+    async def _create(
+        self, name: str, request: Request, spec: ScheduleSpec, state: ScheduleState
+    ) -> ScheduleHandle:
         check_name(name)
         if request.operation_id is not None:
             raise InvalidInput("operation_id", "must be left out: a scheduled run makes its own")
-        moment = _whole_second(at)
-        note = _note(request)
+        kind = kind_of(request)
+        # The note and the names of a memo are in plain text at the server, also under a codec.
+        state.note = f"{_public_summary(request)}, asked by {request.actor}"
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
-                ROLLBACK.workflow,
+                kind.workflow,
                 request.as_given(),
-                id=ROLLBACK.saga_id(name),
-                task_queue=self._queue_name(ROLLBACK.queue),
+                id=kind.saga_id(name),
+                task_queue=self._queue_name(kind.queue),
                 static_summary=summary(request),
             ),
-            spec=ScheduleSpec(calendars=[_once(moment)], time_zone_name="UTC"),
-            state=ScheduleState(note=note, limited_actions=True, remaining_actions=1),
+            spec=spec,
+            # A moment that is skipped leaves no record; a saga that is refused does.
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.ALLOW_ALL),
+            state=state,
         )
         async with translated(name):
             try:
-                handle = await self._client.create_schedule(name, schedule, memo={_WHAT: note})
+                return await self._client.create_schedule(
+                    name, schedule, memo={_WHAT: _what(request)}
+                )
             except ScheduleAlreadyRunningError:
                 raise NotAllowed(
                     f"a schedule named {name} exists already: choose another name"
                 ) from None
-            await self._refuse_if_over(handle)
-        return Scheduled(name, note, paused=False, next_run=moment, saga_id=_run_id(name, moment))
+            except RPCError as error:
+                if error.status != RPCStatusCode.INVALID_ARGUMENT or not spec.cron_expressions:
+                    raise
+                raise InvalidInput("cron", error.message.rpartition("spec: ")[2]) from None
 
-    async def _refuse_if_over(self, handle: ScheduleHandle) -> None:
-        info = (await handle.describe()).info
-        # The server's clock decides; a schedule that never runs would only look like one.
-        if not info.next_action_times and not info.num_actions and not info.running_actions:
-            await handle.delete()
-            raise InvalidInput("at", "is over before the server could schedule it")
+    async def unusual(self, name: str) -> list[str]:
+        """What the calendar of a schedule does in the next year that a reader of its cron line may
+        not expect, a sentence each. Raises NotKnown."""
+        async with _known(name):
+            described = await self._client.get_schedule_handle(name).describe()
+            spec = described.schedule.spec
+            found = [_UNITED_DAYS] if unites_days(spec.calendars) else []
+            zone, now = ZoneInfo(spec.time_zone_name or "UTC"), datetime.now(UTC)
+            for change in clock_changes(zone, now, now + _A_YEAR):
+                before = change - AROUND - _SECOND
+                around = moments(self._client, name, before, change + AROUND)
+                seen = night(spec.calendars, zone, change, [moment async for moment in around])
+                found += [str(seen)] if seen else []
+        return found
 
     async def list(self) -> list[Scheduled]:
-        """List the schedules that start sagas, by name. A change shows here after about a
-        second."""
+        """List the schedules that start sagas, by name, each as it is now. A schedule that was just
+        made shows here after about a second."""
         workflows = {kind.workflow for kind in KINDS}
+        free = asyncio.Semaphore(_AT_ONCE)
+
+        async def shown(name: str) -> Scheduled | None:
+            async with free:
+                try:
+                    async with _known(name):
+                        return await self._described(self._client.get_schedule_handle(name))
+                except NotKnown:
+                    # Deleted, and still in the list, which lags.
+                    return None
+
         async with translated("the list of schedules"):
-            found = [
-                _scheduled(entry)
+            names = [
+                entry.id
                 async for entry in await self._client.list_schedules()
                 if _starts(entry) in workflows
             ]
-        return sorted(found, key=lambda scheduled: scheduled.name)
+            found = await asyncio.gather(*(shown(name) for name in sorted(names)))
+        return [each for each in found if each is not None]
 
     async def pause(self, name: str, *, actor: str, reason: str | None = None) -> None:
-        """Pause the schedule: nothing starts until `resume`. Raises NotKnown."""
+        """Pause the schedule: nothing starts until `resume`. The reason is in plain text in
+        Temporal. Raises NotKnown."""
         why = f": {reason}" if reason else ""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
-            await handle.pause(note=f"{await self._what(handle)}. Paused by {actor}{why}")
+            await handle.pause(note=f"{await _plain_note(handle)}{_PAUSED_BY}{actor}{why}")
 
     async def resume(self, name: str) -> None:
         """Resume the schedule. What was due while it was paused does not run. Raises NotKnown."""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
-            await handle.unpause(note=await self._what(handle))
+            await handle.unpause(note=await _plain_note(handle))
 
     async def delete(self, name: str) -> None:
         """Delete the schedule; a saga that it has started goes on. Raises NotKnown."""
         async with _known(name):
             await self._client.get_schedule_handle(name).delete()
 
-    async def _what(self, handle: ScheduleHandle) -> str:
-        # Pausing replaces the note; what the schedule does stays in the memo.
+    async def _described(self, handle: ScheduleHandle) -> Scheduled:
         described = await handle.describe()
-        return str(await described.memo_value(_WHAT, described.schedule.state.note or handle.id))
+        runs = await runs_of(self._client, self._ledger(), described)
+        next_runs = await _next_runs(self._client, described)
+        newest = runs[-1] if runs else None
+        action, state = described.schedule.action, described.schedule.state
+        base = action.id if isinstance(action, ScheduleActionStartWorkflow) else handle.id
+        saga_id = _run_id(base, next_runs[0]) if next_runs else None
+        return Scheduled(
+            name=handle.id,
+            note=await _note_of(described),
+            paused=state.paused,
+            next_run=next_runs[0] if next_runs else None,
+            last_run=newest.started_at if newest else None,
+            saga_id=newest.saga_id if newest else saga_id,
+            next_runs=next_runs,
+            runs=runs,
+            missed=await missed_by(self._client, described),
+        )
+
+
+async def _next_runs(client: Client, described: ScheduleDescription) -> list[datetime]:
+    state = described.schedule.state
+    if state.limited_actions and not state.remaining_actions:
+        return []
+    if not state.paused:
+        return list(described.info.next_action_times)
+    # Of a paused schedule the server keeps what came next when it was paused.
+    now, found = datetime.now(UTC), list[datetime]()
+    async for moment in moments(client, described.id, now, now + _TEN_YEARS):
+        found.append(moment)
+        if len(found) == _LISTED:
+            break
+    return found
+
+
+def _problems_of(shown: Scheduled) -> list[Problem]:
+    good = max((run.due for run in shown.runs if run.outcome.is_good), default=None)
+    name, found = shown.name, list[Problem]()
+    # A schedule that runs no more is of no use.
+    done = [] if shown.next_runs else [f"amends schedule delete {name}"]
+    for due in shown.missed:
+        at = f"{due:%Y-%m-%dT%H:%M:%SZ}"
+        again = (
+            f"temporal schedule backfill --schedule-id {name} --overlap-policy AllowAll "
+            f"--start-time {at} --end-time {at}"
+        )
+        reason = "no run: the schedule was paused, Temporal was down, or the run before was open"
+        found.append(Problem(name, "missed", due, reason, "", [again, *done]))
+    for run in shown.runs:
+        if run.outcome.is_good is False:
+            look = [f"amends saga {run.saga_id}", *done]
+            why = f"its saga is {run.outcome}"
+            found.append(Problem(name, "ended", run.due, why, run.saga_id, look))
+    return [problem for problem in found if good is None or problem.due > good]
 
 
 @asynccontextmanager
@@ -148,10 +326,35 @@ async def _known(name: str) -> AsyncIterator[None]:
         raise NotKnown(f"no schedule named {name}: amends schedule list lists them") from None
 
 
-def _note(request: RollbackRequest) -> str:
-    only = f" ({', '.join(request.resources)})" if request.resources else ""
-    why = f": {request.reason}" if request.reason else ""
-    return f"{summary(request)}{only}, asked by {request.actor}{why}"
+def _public_summary(request: Request) -> str:
+    """What a schedule does, in words that Temporal may keep in plain text: without amounts."""
+    match request:
+        case PaymentRequest():
+            return f"payment for agent {request.agent_id}"
+        case PolicyRequest():
+            return f"policy of agent {request.agent_id}"
+        case _:
+            return summary(request)
+
+
+def _what(request: Request) -> str:
+    """What a schedule does, and why; a codec encodes it."""
+    only = request.resources if isinstance(request, RollbackRequest) else None
+    reason = None if isinstance(request, PaymentRequest) else request.reason
+    what = f"{summary(request)} ({', '.join(only)})" if only else summary(request)
+    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
+
+
+async def _plain_note(handle: ScheduleHandle) -> str:
+    described = await handle.describe()
+    return (described.schedule.state.note or handle.id).partition(_PAUSED_BY)[0]
+
+
+async def _note_of(described: ScheduleDescription) -> str:
+    state = described.schedule.state
+    plain, by, why = (state.note or "").partition(_PAUSED_BY)
+    what = str(await described.memo_value(_WHAT, plain))
+    return what + by + why if state.paused else what
 
 
 def _whole_second(at: datetime) -> datetime:
@@ -178,23 +381,6 @@ def _starts(entry: ScheduleListDescription) -> str | None:
     return action.workflow if isinstance(action, ScheduleListActionStartWorkflow) else None
 
 
-def _scheduled(entry: ScheduleListDescription) -> Scheduled:
-    times = entry.info.next_action_times if entry.info else []
-    runs = entry.info.recent_actions if entry.info else []
-    state = entry.schedule.state if entry.schedule else None
-    saga_id = _run_id(entry.id, times[0]) if times else None
-    if runs and isinstance(runs[-1].action, ScheduleActionExecutionStartWorkflow):
-        saga_id = runs[-1].action.workflow_id
-    return Scheduled(
-        name=entry.id,
-        note=(state.note if state else None) or "",
-        paused=bool(state and state.paused),
-        next_run=times[0] if times else None,
-        last_run=runs[-1].started_at if runs else None,
-        saga_id=saga_id,
-    )
-
-
-def _run_id(name: str, moment: datetime) -> str:
+def _run_id(base: str, moment: datetime) -> str:
     """The id that the server gives to the run at this moment."""
-    return f"{ROLLBACK.saga_id(name)}-{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{base}-{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -12,18 +13,34 @@ from temporalio.common import QueryRejectCondition
 
 from ledger.reading import read
 from starter.client.environment import LedgerAddress, ledger_address, setting
-from starter.client.errors import NotAllowed, NotKnown, NoWorker, OperationIdReused
+from starter.client.errors import (
+    NotAllowed,
+    NotBegun,
+    NotKnown,
+    NoWorker,
+    OperationIdReused,
+    Paused,
+)
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
 from workflows.contract.kinds import KINDS, Queue, SagaKind
-from workflows.contract.progress import Progress, orphan_wait
+from workflows.contract.progress import Progress, Wait, orphan_wait
+from workflows.contract.runs import status_named, status_of
 from workflows.contract.updates import By
 
 T = TypeVar("T")
 
 # A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
 _FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
+
+# The operation id of a run of a schedule, whose workflow id has colons in place of the dots.
+_SCHEDULED = re.compile(r"(.*-\d{4}-\d\d-\d\dT\d\d)\.(\d\d)\.(\d\dZ)")
+
+
+def as_scheduled(operation_id: str) -> str:
+    """The end of the workflow id of a run of a schedule; any other operation id as it is."""
+    return _SCHEDULED.sub(r"\1:\2:\3", operation_id)
 
 
 class Standing:
@@ -34,10 +51,10 @@ class Standing:
         self._environment = environment
 
     async def progress(self, saga_id: str) -> Progress:
-        """The progress of the saga now; from the ledger if Temporal has forgotten the saga or no
-        worker listens.
+        """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no
+        worker listens, or the run is paused.
 
-        Raises NotKnown, NoWorker.
+        Raises NotKnown, NotBegun, NoWorker, Paused.
         """
         try:
             return await self._query(saga_id)
@@ -47,9 +64,14 @@ class Standing:
             from starter.client.recorded import recorded_progress
 
             return await recorded_progress(ledger, saga_id)
+        except Paused as paused:
+            if (ledger := self._ledger()) is None:
+                raise
+            return _waiting_for(await recorded_progress(ledger, saga_id), paused.wait)
 
     async def result(self, saga_id: str) -> Result:
-        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed.
+        """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed,
+        Paused while it is paused in Temporal.
 
         What Temporal has forgotten comes from the ledger.
         """
@@ -81,7 +103,8 @@ class Standing:
         if "/" in text:
             kind_of_saga(text)
             return text
-        candidates = [kind.saga_id(text) for kind in KINDS]
+        names = {text, as_scheduled(text)}
+        candidates = [kind.saga_id(name) for kind in KINDS for name in sorted(names)]
         known = await asyncio.gather(*(self._exists(saga_id) for saga_id in candidates))
         found = [saga_id for saga_id, exists in zip(candidates, known, strict=True) if exists]
         if not found:
@@ -93,7 +116,7 @@ class Standing:
     async def _exists(self, saga_id: str) -> bool:
         try:
             async with translated(saga_id):
-                await self.client.get_workflow_handle(saga_id).describe()
+                await status_of(self.client, saga_id)
                 return True
         except NotKnown:
             return False
@@ -134,7 +157,7 @@ class Standing:
     async def _ended(self, saga_id: str) -> Progress:
         """Wait for the end of the saga; returns its progress then."""
         result = (await self.result(saga_id)).model_dump(mode="json")
-        with suppress(NotKnown, NoWorker):
+        with suppress(NotKnown, NoWorker, NotBegun, Paused):
             progress = await self._query(saga_id)
             if progress.result is not None:
                 return progress
@@ -169,7 +192,11 @@ def _orphaned(progress: Progress, rejected: WorkflowQueryRejectedError) -> Progr
     # A run that was refused never carried a saga.
     if progress.result is not None or progress.state == "pending":
         return progress
-    status = rejected.status.name.lower().replace("_", " ") if rejected.status else "closed"
-    wait = orphan_wait(None, f"its run is {status} in Temporal")
+    status = status_named(rejected.status.value).words if rejected.status else "closed"
+    return _waiting_for(progress, orphan_wait(None, f"its run is {status} in Temporal"))
+
+
+def _waiting_for(progress: Progress, wait: Wait) -> Progress:
+    """The progress of a saga whose run does not go on: whatever it waited for before."""
     changed = {"state": wait.state, "waits_for": wait.waits_for, "waits": [wait]}
     return progress.model_copy(update=changed)

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 
 from starter.client.advice import advice_on
 from starter.client.endings import ended_as
-from workflows.contract.progress import Progress, StepProgress, action_commands
+from workflows.contract.progress import (
+    Progress,
+    StepProgress,
+    action_commands,
+    paused_words,
+)
 
 if TYPE_CHECKING:
     from starter.client.kinds import Request
@@ -26,9 +31,11 @@ def standing(progress: Progress) -> str:
     saga_id = progress.saga_id
     if progress.result is not None:
         return f"{saga_id}: {_ending(progress.result, progress.state)}"
-    if progress.state in ("orphaned", "paused"):
+    if progress.state == "paused":
+        return paused_words(saga_id, progress.waits[0])
+    if progress.state == "orphaned":
         wait = progress.waits[0]
-        return f"{saga_id} is {progress.state} ({wait.why}): {', or '.join(wait.commands)}"
+        return f"{saga_id} is orphaned ({wait.why}): {', or '.join(wait.commands)}"
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":

@@ -168,7 +168,7 @@ async def _applied(stage: Stage) -> str:
     stage.expect("the target server", len(await stage.target_has(*names)), 2)
     stage.say(f"applied along the dependencies: {', '.join(reversed(names))}")
     await stage.tell(saga_id)
-    return request.operation_id
+    return saga_id.removeprefix("change/")
 
 
 async def _undone(stage: Stage) -> None:
@@ -200,7 +200,7 @@ async def _rolled_back_on_schedule(stage: Stage, change: str) -> None:
     name = f"undo-{change}"
     request = RollbackRequest(to=f"before:{change}", actor=ACTOR, reason="the shop has closed")
     at = datetime.now(UTC) + timedelta(seconds=2)
-    scheduled = await stage.amends.schedules.rollback(name, request, at)
+    scheduled = await stage.amends.schedules.once(name, request, at)
     stage.say(f"scheduled for {scheduled.next_run:%H:%M:%S}, to be seen and paused at")
     stage.say(f"{stage.servers.web_ui}/namespaces/default/schedules/{name}")
     saga_id = await stage.until(

@@ -67,6 +67,20 @@ async def test_what_a_change_made_is_taken_back_as_the_plan_of_the_rollback_says
     assert again["state"] == "unchanged"
 
 
+@pytest.mark.parametrize("colon", [".", ":"])
+async def test_a_change_that_a_schedule_made_is_taken_back_by_its_operation_id_or_workflow_id(
+    driver: ChangeDriver, target: Target, prefix: str, colon: str
+) -> None:
+    request = {"actor": "user:ana", "present": [role(prefix + "app")]}
+    saga_id = f"change/{prefix}nightly-2026-12-01T03:30:00Z"
+    made = await driver.start("InfrastructureSaga", saga_id, request)
+    assert (await made.result())["state"] == "applied"
+    to = f"before:{prefix}nightly-2026-12-01T03{colon}30{colon}00Z"
+    back = await driver.roll_back(prefix + "2", to=to)
+    assert (back["state"], back["reason"]) == ("applied", None)
+    assert await target.names(prefix) == set()
+
+
 async def test_what_a_change_altered_and_deleted_comes_back(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:

@@ -52,7 +52,7 @@ async def open_elsewhere(ledger: Database, request: Json, queue: str) -> None:
         saga_id=saga_of(request),
         actor="user:u-17",
         kind="payment",
-        operation_id=admitted.operation_id,
+        operation_id=request["operation_id"],
         input=admitted.model_dump(mode="json"),
         fingerprint=admitted.fingerprint(),
         run=Run("elsewhere", "an-id", queue, "a-run-there"),

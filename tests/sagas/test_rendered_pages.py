@@ -230,8 +230,8 @@ async def test_a_schedule_says_what_it_does_and_who_asked(web_ui: WebUi, driver:
     sdk = Amends(driver.client, {"AMENDS_INFRASTRUCTURE_QUEUE": INFRASTRUCTURE_QUEUE})
     request = RollbackRequest(to="before:shop-42", actor="user:ana", reason="month's end")
     at = datetime.now(UTC) + timedelta(days=1)
-    await sdk.schedules.rollback(name, request, at)
-    note = "rollback of dev to before:shop-42, asked by user:ana: month's end"
+    await sdk.schedules.once(name, request, at)
+    note = "rollback of dev to before:shop-42, asked by user:ana"
     shown = await web_ui.schedule(name, note, "RollbackSaga")
     assert f"{at:%Y}" in shown
     await sdk.schedules.delete(name)

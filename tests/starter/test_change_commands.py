@@ -193,7 +193,7 @@ async def test_a_scheduled_rollback_runs_without_a_client(
     assert (await command("saga", schedule, "--json")).json["saga_id"] == found[0]["saga_id"]
     assert "SagaCompleted" in (await command("log", schedule)).out
     ran = await _listed(command, schedule, lambda each: each["last_run"])
-    assert (ran["saga_id"], ran["state"]) == (found[0]["saga_id"], "completed")
+    assert (ran["saga_id"], ran["state"]) == (found[0]["saga_id"], "applied")
 
 
 async def _rollbacks_of(command: Command, schedule: str) -> list[Any]:

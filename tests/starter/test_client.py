@@ -73,7 +73,7 @@ async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> 
         saga_id=saga_id,
         actor="user:u-17",
         kind="payment",
-        operation_id=request.operation_id,
+        operation_id=str(request.operation_id),
         input=request.model_dump(mode="json"),
         fingerprint=request.fingerprint(),
         run=Run("default", "namespace-1", "amends-payments", "forgotten"),

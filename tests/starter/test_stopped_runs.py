@@ -71,10 +71,10 @@ async def test_paused_terminated_and_forgotten_runs_are_found_and_running_ones_a
         )
     )
     compared = await stopped_runs(pausing, ledger)
-    assert {each.saga_id: each.how for each in compared.stopped} == {
+    assert {saga_id: status.name for saga_id, status in compared.stopped.items()} == {
         names["paused"]: "paused",
         names["ended"]: "terminated",
-        names["unknown"]: "not found",
+        names["unknown"]: "not_found",
     }
     listed = await todos(ledger, Amends(pausing, {}))
     rows = {row.name: row for row in listed.rows if row.name in names.values()}
@@ -89,4 +89,4 @@ async def test_paused_terminated_and_forgotten_runs_are_found_and_running_ones_a
     for saga_id in names.values():
         await close_saga(ledger, Author("agent:bot", saga_id), saga_id, 1, "completed", {})
     after = await stopped_runs(pausing, ledger)
-    assert [each for each in after.stopped if each.saga_id in names.values()] == []
+    assert [saga_id for saga_id in after.stopped if saga_id in names.values()] == []

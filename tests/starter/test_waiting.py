@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,10 +18,7 @@ from activities.adapters.mock import Fault, MockBank
 from ledger.database import open_database
 from ledger.sagas.orphans import declare_lost
 from ledger.store.commit import Author
-from starter.cli import options
 from starter.client.client import Amends
-from starter.client.schedules import Scheduled
-from starter.client.waiting import schedule_problems, schedule_todos
 from tests.starter.conftest import Command
 from tests.support.driver import CBU
 from tests.support.until import DEADLINE_S, until
@@ -338,48 +335,6 @@ async def test_nobody_decides_where_the_facts_can_not_be_shown(
             assert (refused.status, refused.out) == (3, "")
             assert "can't be shown, so nothing was decided" in refused.err
     assert (await command("cancel", id_of(request))).status == 0
-
-
-async def test_a_schedule_that_missed_its_moment_is_listed_until_it_is_deleted(
-    command: Command, new_id: Callable[[str], str]
-) -> None:
-    name = new_id("night")
-    back = ("rollback", "--to", "2026-11-22T09:00:00Z", "--reason", "tidy up")
-    assert (await command(*back, "--at", "PT2S", "--operation-id", name)).status == 0
-    assert (await command("schedule", "pause", name)).status == 0
-
-    async def listed() -> list[Json]:
-        rows = (await command("waiting", "--kind", "schedule", "--json")).json
-        return [row for row in rows if row["schedule"] == name]
-
-    (row,) = await until(listed)
-    assert (row["state"], row["waits_for"], row["whom"]) == ("schedule", "missed", "user")
-    assert row["what"]["what"].endswith(": tidy up. Paused by user:" + options.person(None)[5:])
-    assert (await command(*shlex.split(row["commands"][0])[1:])).status == 0
-    await until(lambda: _is_empty(listed))
-
-
-async def test_a_schedule_whose_run_ended_otherwise_is_a_row_with_its_run(
-    amends: Amends, settings: dict[str, str], command: Command, payment: Payment
-) -> None:
-    paid, denied = payment(45_000), payment(70_000)
-    for request in (paid, denied):
-        await command("pay", request)
-    at = datetime(2026, 11, 22, 9, tzinfo=UTC)
-    ran = [
-        Scheduled(name, "rent", False, None, last_run=at, saga_id=id_of(request))
-        for name, request in (("good", paid), ("bad", denied))
-    ]
-    async with open_database(settings["AMENDS_AUDIT_URL"], size=1) as database:
-        problems = await schedule_problems(database, ran)
-    (row,) = schedule_todos(problems, {"bad": "rent"})
-    assert (row.name, row.wait.waits_for, row.wait.since) == ("bad", "ended", at)
-    assert row.wait.commands == [f"amends saga {id_of(denied)}"]
-    assert row.facts == {"what": "rent", "run": id_of(denied)}
-
-
-async def _is_empty(listed: Callable[[], Awaitable[list[Json]]]) -> bool:
-    return await listed() == []
 
 
 async def _is_in(amends: Amends, saga_id: str, state: str) -> bool:

@@ -63,6 +63,9 @@ class SagaRequest(Protocol):
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """The request as JSON."""
 
+    def model_copy(self, *, update: dict[str, Any]) -> Self:
+        """The request with other fields."""
+
 
 class _JsonReader(PydanticJSONPlainPayloadConverter):
     """JSON converter by pydantic, which reads what the rules of today refuse by structure alone."""

@@ -25,9 +25,9 @@ from workflows.contract.fields import (
 class AgentRequest(Input):
     """Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it."""
 
-    first_defaults: ClassVar[FirstDefaults] = {"user": None, "reason": None}
+    first_defaults: ClassVar[FirstDefaults] = {"operation_id": None, "user": None, "reason": None}
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     action: Literal["register", "revoke"]
     agent_id: Name
     user: User | None = None
@@ -66,9 +66,13 @@ class PolicyRequest(Input):
     """Input of `PolicySaga`: the spending limits of an agent, in minor units of `currency`. An
     amount equal to a limit is allowed, equal to the threshold is automatic."""
 
-    first_defaults: ClassVar[FirstDefaults] = {"time_zone": "UTC", "reason": None}
+    first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
+        "time_zone": "UTC",
+        "reason": None,
+    }
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     agent_id: Name
     currency: CurrencyCode
     max_per_transaction_minor: Limit

@@ -35,9 +35,10 @@ class Resource(Input):
 
 class ChangeRequest(Input):
     """Input of `InfrastructureSaga`: the resources that shall be present or absent in an
-    environment."""
+    environment. `operation_id` as in a payment."""
 
     first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
         "environment": "dev",
         "reason": None,
         "present": [],
@@ -46,7 +47,7 @@ class ChangeRequest(Input):
         "allow_irreversible": False,
     }
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     environment: Name = "dev"
     actor: Actor
     reason: Line | None = None
@@ -68,8 +69,7 @@ class RollbackRequest(Input):
     """Input of `RollbackSaga`: bring resources back to their state at the point `to`.
 
     `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
-    `resources` limits it to these names. A run that a schedule starts has no `operation_id`: it
-    takes the one in its workflow id.
+    `resources` limits it to these names. `operation_id` as in a payment.
     """
 
     first_defaults: ClassVar[FirstDefaults] = {
@@ -95,7 +95,7 @@ class RollbackRequest(Input):
     @classmethod
     def _a_point(cls, to: str) -> str:
         if not re.fullmatch(
-            r"before:[A-Za-z0-9._-]{1,64}|\d{1,18}|\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:?\d\d)",
+            r"before:[A-Za-z0-9._:-]{1,64}|\d{1,18}|\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:?\d\d)",
             to,
             re.ASCII,
         ):

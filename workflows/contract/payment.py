@@ -29,15 +29,20 @@ class Destination(Input):
 
 
 class PaymentRequest(Input):
-    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`."""
+    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
+
+    Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
+    starts, or one with a start delay.
+    """
 
     first_defaults: ClassVar[FirstDefaults] = {
+        "operation_id": None,
         "description": "",
         "capture": "automatic",
         "approve_within": "P1D",
     }
 
-    operation_id: OperationId
+    operation_id: OperationId | None = None
     agent_id: Name
     amount: Money
     destination: Destination

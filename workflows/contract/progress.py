@@ -48,7 +48,8 @@ ANY_USER = "user"
 
 class Wait(Input):
     """One thing that a saga waits for, in the words of the search attributes: `state` is that of
-    `SagaState` (or `orphaned`: no run carries the saga; `paused` in Temporal; `schedule`),
+    `SagaState` (or `orphaned`: no run carries the saga; `paused`: its run is open and does not run;
+    `schedule`),
     `waits_for` that of `SagaStep`.
 
     `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
@@ -124,15 +125,24 @@ def orphan_wait(since: datetime | None, why: str) -> Wait:
     )
 
 
-def paused_wait(saga_id: str) -> Wait:
-    """The wait of a saga whose run somebody paused in Temporal, until they unpause it."""
+def paused_wait(saga_id: str, status: str = "paused") -> Wait:
+    """The wait of a saga whose run is open and does not run, until somebody unpauses it. `status`
+    is the name of the run's status; this version knows what to do about `paused` alone."""
+    why, verb = "paused in Temporal", "unpause"
+    if status != "paused":
+        why, verb = f"in {status} of Temporal, which this version does not know", "describe"
     return Wait(
         waits_for="unpause",
         state="paused",
         whom=ANY_USER,
-        why="paused in Temporal",
-        commands=[f"temporal workflow unpause --workflow-id {saga_id}"],
+        why=why,
+        commands=[f"temporal workflow {verb} --workflow-id {saga_id}"],
     )
+
+
+def paused_words(saga_id: str, wait: Wait) -> str:
+    """The wait of a saga whose run is open and does not run, in a line."""
+    return f"{saga_id} is {wait.why}: {' or '.join(wait.commands)}"
 
 
 def action_commands(saga_id: str, step: str, verbs: Sequence[str]) -> list[str]:
@@ -183,5 +193,5 @@ class Progress(Input):
     @property
     def needs_person(self) -> bool:
         """Whether the saga goes on only when a person decides."""
-        alone = self.state in ("needs_attention", "orphaned")
+        alone = self.state in ("needs_attention", "orphaned", "paused")
         return alone or (self.state == "running" and self.waits_for != "")

@@ -32,12 +32,14 @@ class SweepRequest(Input):
 class Swept(Input):
     """Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
     (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
-    operator."""
+    operator. `stopped`: open runs that do not run, such as paused ones, and what to do, a sentence
+    each."""
 
     open_sagas: int
     lost: int
     recovering: list[str] = Field(default_factory=list)
     alerts: list[str] = Field(default_factory=list)
+    stopped: list[str] = Field(default_factory=list, exclude_if=lambda stopped: not stopped)
 
 
 class RecoveryRequest(Input):

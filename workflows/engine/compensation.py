@@ -21,14 +21,7 @@ from workflows.engine.escalation import as_told, ask, given_up, note_delay, paus
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.live_details import cause_in_words
 from workflows.engine.retry import FIRST_PAUSE, longer
-from workflows.engine.run import (
-    SHOWN_AFTER,
-    SagaRun,
-    cause_of,
-    is_away,
-    is_final,
-    words_of,
-)
+from workflows.engine.run import SHOWN_AFTER, SagaRun, cause_of, is_away, tries_of, words_of
 
 # Runs that paused an undo before this was there have no delay on record.
 _NOTED = "undo-delay-on-record"
@@ -134,7 +127,7 @@ class _Undo:
         """Count the attempts; returns the words of the failure."""
         if cause_of(error) == "Fenced":
             raise error
-        self._tries += 1 if is_final(error) else TRIES_AT_ONCE
+        self._tries += tries_of(error)
         self._answers += 0 if is_away(error) else 1
         why = words_of(error)
         workflow.logger.warning(

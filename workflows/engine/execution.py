@@ -72,7 +72,7 @@ class Execution(Generic[RequestT, ResultT]):
     async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
         try:
             request = self._story.read(raw)
-            opening = self._opening(request, self._story.problems_of(raw))
+            opening = self._opening(request, raw)
             good = not opening.problems
             subjects = self._story.subjects(request) if good else []
             shown = about(request) if good else [NOT_ADMITTED]
@@ -100,11 +100,12 @@ class Execution(Generic[RequestT, ResultT]):
             self.saga.waiting.close(ENDED)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    def _opening(self, request: RequestT, problems: list[tuple[str, str]]) -> Opening:
+    def _opening(self, request: RequestT, raw: tuple[Any, ...]) -> Opening:
         # Not decided here: a replay would decide anew, by the rules of its day. Whoever opens the
         # saga decides, and of a request with problems nothing else is handed on.
+        problems = self._story.problems_of(raw)
         kind, full = self._story.kind.name, self._story.in_full(request)
-        fingerprint = request.fingerprint().also(full.fingerprint())
+        fingerprint = self._story.fingerprint(raw).also(full.fingerprint())
         try:
             its_id = operation_id(kind, request.operation_id)
         except ApplicationError:
@@ -219,5 +220,7 @@ def operation_id(kind: str, requested: str | None) -> str:
 
 def failed(saga_id: str, cause: str, reason: str | None = None) -> ApplicationError:
     """The failure of a saga that ended with nothing held and no decision reached."""
-    said = f"{cause} ({reason})" if reason else cause
-    return ApplicationError(f"{saga_id} failed: {said}", type=cause, non_retryable=True)
+    # A message is in plain text at the server, also under a codec; details are not.
+    details = [{"reason": reason}] if reason else []
+    text = f"{saga_id} failed: {cause}"
+    return ApplicationError(text, *details, type=cause, non_retryable=True)

@@ -7,9 +7,8 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from activities.errors import TRIES_AT_ONCE
 from activities.step import Claim
-from workflows.engine.run import SagaRun, cause_of, heed_cancel, is_final, words_of
+from workflows.engine.run import SagaRun, cause_of, heed_cancel, is_final, tries_of, words_of
 
 Answer = TypeVar("Answer")
 
@@ -41,10 +40,9 @@ async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[
             ends = told and not (run.lifecycle.is_past_pivot and cause_of(error) != "Fenced")
             if ends or is_cancelled_exception(error):
                 raise
-            why = words_of(error)
+            why, tries = words_of(error), tries + tries_of(error)
         # An activity that fails in spite of a cancel fails as it would without.
         heed_cancel()
-        tries += 1 if told else TRIES_AT_ONCE
         again = f"{why}; tried again in {pause.total_seconds():g} s"
         run.mark(claim.step, "running", again, tries=claim.tries + tries)
         await workflow.sleep(pause, summary=f"try {claim.step} again")

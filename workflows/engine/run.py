@@ -18,7 +18,13 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
-from activities.errors import HEARTBEAT, OUTSIDE_TRY, UNAVAILABLE_NOW
+from activities.errors import (
+    ATTEMPT_NUMBER,
+    HEARTBEAT,
+    OUTSIDE_TRY,
+    TRIES_AT_ONCE,
+    UNAVAILABLE_NOW,
+)
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
 from workflows.contract.progress import Progress, StepProgress, Wait, step_wait
@@ -278,6 +284,14 @@ def cause_of(error: ActivityError) -> str:
 def is_final(error: ActivityError) -> bool:
     """Whether a repeat at once would fail again."""
     return isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+
+
+def tries_of(error: ActivityError) -> int:
+    """How often an activity was tried until it failed so: also beyond the most that it may be, as
+    Temporal does after a pause."""
+    told = [each for each in getattr(error.cause, "details", ()) if isinstance(each, dict)]
+    counted = int(told[-1].get(ATTEMPT_NUMBER, 1)) if told else 1
+    return counted if is_final(error) else max(counted, TRIES_AT_ONCE)
 
 
 def is_away(error: ActivityError) -> bool:

@@ -1,19 +1,25 @@
 """The base of all stories: their models, their steps, and the result after a compensation."""
 
+import re
 from typing import Any, ClassVar, Generic, TypeVar
 
+from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import INVALID_INPUT
+from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.admission import SagaRequest, admit, problems_in, read
 from workflows.contract.fields import Input
-from workflows.contract.kinds import SagaKind
+from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.updates import By
 from workflows.engine.saga import Saga
 
 RequestT = TypeVar("RequestT", bound=SagaRequest)
 ResultT = TypeVar("ResultT", bound=Input)
+
+# A run of a schedule has colons in its workflow id, and its operation id is no other request's.
+_OPERATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Compensate(Exception):
@@ -54,10 +60,20 @@ class Story(Generic[RequestT, ResultT]):
         return []
 
     def read(self, raw: tuple[Any, ...]) -> RequestT:
-        """The input as a request, whatever version admitted it. Raises ApplicationError
-        `InvalidInput` for what none can have admitted."""
+        """The input as a request, whatever version admitted it, with the operation id of the
+        workflow id where that is one: a repeat that names the operation is the same request. Raises
+        ApplicationError `InvalidInput` for what none can have admitted."""
         request: RequestT = read(raw, self.kind.request)
-        return request
+        named = saga_of_run(workflow.info().workflow_id).removeprefix(f"{self.kind.name}/")
+        if request.operation_id is not None or not _OPERATION_ID.fullmatch(named):
+            return request
+        return request.model_copy(update={"operation_id": named})
+
+    def fingerprint(self, raw: tuple[Any, ...]) -> Fingerprint:
+        """What tells the request from another one, also as it was written: the first version that
+        took an operation id from the workflow id stored it without."""
+        unnamed: RequestT = read(raw, self.kind.request)
+        return self.read(raw).fingerprint().also(unnamed.fingerprint())
 
     def in_full(self, request: RequestT) -> RequestT:
         """The request with defaults that its own model does not know: the form that is stored."""

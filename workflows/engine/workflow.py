@@ -48,7 +48,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
     async def submit(self, *raw: Any) -> Progress:
         """Answer the request, sent with the start, when its decision is known. A request sent again
         is recorded and gets the first answer."""
-        request = self.read(raw)
+        fingerprint = self.fingerprint(raw)
         # The one that came with the start is no repeat.
         is_repeat = self._execution.has_begun or self._is_submitted
         self._is_submitted = True
@@ -61,7 +61,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             update = workflow.current_update_info()
             assert update is not None
             # The id is the caller's text; its digest fits into any column.
-            met = await self.saga.record_repeat(request.fingerprint(), digest(update.id))
+            met = await self.saga.record_repeat(fingerprint, digest(update.id))
             if met.how == "reused":
                 raise reused(self.saga.saga_id)
         await workflow.wait_condition(lambda: self._lifecycle.has_ended or self.saga.is_decided)
@@ -75,7 +75,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             return
         problems = self.problems_of(raw)
         # Rules are for new requests: the one of this saga may be sent again under any.
-        if problems and not self._is_ours(self.read(raw)):
+        if problems and not self._is_ours(raw):
             raise invalid_input(problems)
         if self._repeats >= MAX_REPEATS:
             raise not_allowed(
@@ -85,18 +85,17 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
 
     def _check_with_start(self, raw: tuple[Any, ...]) -> None:
         # Both are one request, and whoever opens the saga decides on it: it may be an old one.
-        start = self.read(self._started_with).fingerprint()
-        if self.read(raw).fingerprint().resembles(start):
+        if self.fingerprint(raw).resembles(self.fingerprint(self._started_with)):
             return
         if problems := self.problems_of(raw) or self.problems_of(self._started_with):
             raise invalid_input(problems)
         raise reused(saga_of_run(workflow.info().workflow_id))
 
-    def _is_ours(self, request: RequestT) -> bool:
+    def _is_ours(self, raw: tuple[Any, ...]) -> bool:
         if not self._lifecycle.is_recorded or self._execution.saga is None:
             return False
         # Let through: the ledger, which has the first one, knows.
-        return request.fingerprint().resembles(self.saga.opening.fingerprint)
+        return self.fingerprint(raw).resembles(self.saga.opening.fingerprint)
 
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:

@@ -72,8 +72,16 @@ def _later(request: RollbackRequest, past: list[PastResource]) -> dict[str, list
     """The sagas that changed a resource after the change that is rolled back."""
     if not request.to.startswith("before:"):
         return {}
-    meant = "change/" + request.to.removeprefix("before:")
-    return {each.name: [saga for saga in each.changed_since if saga != meant] for each in past}
+    meant = _operation("change/" + request.to.removeprefix("before:"))
+    return {
+        each.name: [saga for saga in each.changed_since if _operation(saga) != meant]
+        for each in past
+    }
+
+
+def _operation(saga_id: str) -> str:
+    """The kind and the operation id, also of a run of a schedule, whose saga id has colons."""
+    return saga_id.replace(":", ".")
 
 
 def _untouched(request: RollbackRequest, past: list[PastResource]) -> list[str]:

@@ -1,0 +1,21 @@
+"""The status of a run in Temporal, for clients: they may import no activities."""
+
+from activities.runs import (
+    COMPLETED,
+    PAUSED,
+    RUNNING,
+    RunStatus,
+    status_named,
+    status_of,
+    status_or_not_found,
+)
+
+__all__ = [
+    "COMPLETED",
+    "PAUSED",
+    "RUNNING",
+    "RunStatus",
+    "status_named",
+    "status_of",
+    "status_or_not_found",
+]
