@@ -2,23 +2,13 @@
 
 from typing import Annotated
 
-from iso4217 import raw_xml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
 
-from ledger.aggregates.amounts import DECIMALS
 from ledger.aggregates.amounts import amount_text as amount_text
+from ledger.aggregates.amounts import decimals, funds
 
 # Ten billion units of a two-decimal currency; far below 2^53, so JSON carries it exactly.
 MAX_MINOR = 1_000_000_000_000
-
-
-# Codes of funds, such as CLF and CHW. The table says so, but for one, and the library does not pass
-# it on.
-FUNDS = frozenset(
-    entry.findtext("Ccy")
-    for entry in raw_xml.iter("CcyNtry")
-    if entry.find("CcyNm[@IsFund]") is not None
-) | {"UYW"}
 
 
 def check_currency(code: str) -> str:
@@ -27,9 +17,9 @@ def check_currency(code: str) -> str:
 
     For what is new only: nothing that is on record is read through this.
     """
-    if code not in DECIMALS:
+    if code not in decimals():
         raise ValueError("not an ISO 4217 currency code, such as ARS")
-    if code in FUNDS or DECIMALS[code] is None:
+    if code in funds() or decimals()[code] is None:
         raise ValueError("a fund, a metal or a unit of account, in which nothing is paid")
     return code
 
