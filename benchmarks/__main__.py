@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ledger|payments|sagas|all] [--small]`: prints the tables of the parts.
+"""Prints the tables of the parts: `python -m benchmarks [PART] [--small]`, of all without a PART.
 
 The exit status is 1 when a ledger does not verify afterwards.
 """
@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks import ledger, payments, sagas
+from benchmarks import ledger, payments, sagas, start
 from benchmarks.part import Part
 from worker.embedded.servers import EmbeddedServers
 
@@ -40,13 +40,15 @@ def _parts(servers: EmbeddedServers, what: str, small: bool) -> list[AsyncGenera
         parts.append(payments.measure(servers))
     if what in ("sagas", "all"):
         parts.append(sagas.measure(servers, sagas.SMALL if small else sagas.WHOLE))
+    if what in ("start", "all"):
+        parts.append(start.measure(servers, start.SMALL if small else start.WHOLE))
     return parts
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=("ledger", "payments", "sagas", "all"), default="all"
+        "what", nargs="?", choices=("ledger", "payments", "sagas", "start", "all"), default="all"
     )
     parser.add_argument(
         "--small", action="store_true", help="little of the ledger and of the sagas, to try it out"

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from benchmarks import ledger, sagas
+from benchmarks import ledger, sagas, start
 from worker.embedded.servers import EmbeddedServers
 
 
@@ -44,3 +44,11 @@ async def test_sagas_are_set_beside_plain_workflows_and_their_ledger_verifies(
     ]
     assert len(ratios.table.rows) == 4
     assert measured.findings == []
+
+
+@pytest.mark.timeout(300)
+async def test_every_command_of_the_cold_start_has_its_row(servers: EmbeddedServers) -> None:
+    async with aclosing(start.measure(servers, start.SMALL)) as parts:
+        [part] = [part async for part in parts]
+    assert len(part.table.rows) == len(start.COMMANDS)
+    assert all(int(modules) > 100 for _, _, modules, _, _ in part.table.rows)

@@ -13,7 +13,7 @@ from temporalio.worker import Worker, WorkflowRunner
 from activities.adapters.mock import MockBank
 from activities.agents import AgentActivities
 from activities.authorizations import AuthorizationActivities
-from activities.errors import ClassifyErrors
+from activities.classification import ClassifyErrors
 from activities.namespace import KnowNamespace
 from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created

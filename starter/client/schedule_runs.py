@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
@@ -12,14 +13,14 @@ from temporalio.client import (
     ScheduleDescription,
 )
 
-from ledger.aggregates.saga import SagaState
-from ledger.read.sagas import sagas_named
 from starter.client.environment import LedgerAddress
 from starter.client.errors import BadRequest, NotKnown, SagaFailed, Unreachable
 from starter.client.failures import translated
-from starter.client.reading import reading
 from workflows.contract.kinds import kind_named
 from workflows.contract.runs import RUNNING, RunStatus, status_of
+
+if TYPE_CHECKING:
+    from ledger.aggregates.saga import SagaState
 
 # The server remembers so many runs of a schedule, and lists so many moments at a time.
 _REMEMBERED, _LISTED = 10, 1_000
@@ -116,10 +117,13 @@ async def moments(
         start = times[-1]
 
 
-async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> dict[str, SagaState]:
+async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> "dict[str, SagaState]":
     """The sagas in the ledger, as far as that can be read."""
     if ledger is None or not saga_ids:
         return {}
+    from ledger.read.sagas import sagas_named
+    from starter.client.reading import reading
+
     try:
         async with reading(ledger) as database:
             return await sagas_named(database, saga_ids)
@@ -127,7 +131,7 @@ async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> dict[s
         return {}
 
 
-async def _outcome(client: Client, saga_id: str, recorded: SagaState | None) -> Outcome:
+async def _outcome(client: Client, saga_id: str, recorded: "SagaState | None") -> Outcome:
     if recorded is not None and recorded.result is not None:
         return _ended(saga_id, recorded.result, failed=recorded.state == "failed")
     try:
@@ -147,7 +151,7 @@ async def _outcome(client: Client, saga_id: str, recorded: SagaState | None) -> 
     return _ended(saga_id, result, failed=False)
 
 
-def _open(run: RunStatus, recorded: SagaState | None) -> Outcome:
+def _open(run: RunStatus, recorded: "SagaState | None") -> Outcome:
     if run.name != RUNNING:
         return Outcome(f"{run.name} in Temporal")
     state = run.saga_state or (recorded.state if recorded else RUNNING)

@@ -57,9 +57,12 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     """The whole list. Without a client it is that of the ledger, and says what it lacks and
     `why_not`."""
     rows = await recorded_todos(database)
+    lacks = (
+        [] if len(rows) < MOST else [f"of sagas and of steps {MOST} each are read: more may wait"]
+    )
     if amends is None:
         lack = "the list lacks runs that were terminated or paused in Temporal, and schedules"
-        return Todos(_sorted(rows), [f"{lack}: {why_not}"])
+        return Todos(_sorted(rows), [*lacks, f"{lack}: {why_not}"])
     try:
         compared = await stopped_runs(amends.client, database)
         schedules = await amends.schedules.list()
@@ -74,7 +77,8 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
         for saga_id, status in compared.stopped.items()
         if saga_id not in known
     ]
-    return Todos(_sorted([*kept, *found, *schedule_todos(schedules)]), compared.lacks)
+    shown = [*kept, *found, *schedule_todos(schedules)]
+    return Todos(_sorted(shown), [*lacks, *compared.lacks])
 
 
 async def _stopped_todo(database: Database, saga_id: str, status: RunStatus) -> Todo:

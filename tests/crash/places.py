@@ -28,7 +28,7 @@ from temporalio.worker import (
 )
 from temporalio.workflow import ChildWorkflowHandle
 
-from activities import errors
+from activities import classification, errors
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import NothingSent, OutcomeUnknown
 from activities.providers.postgres import PostgresProvider
@@ -191,7 +191,7 @@ def _watch_provider(places: Places, verb: str) -> None:
     put(PostgresProvider, verb, watched)
 
 
-def _watching_activities(places: Places) -> type[errors.ClassifyErrors]:
+def _watching_activities(places: Places) -> type[classification.ClassifyErrors]:
     class Watching(ActivityInboundInterceptor):
         async def execute_activity(self, input: ExecuteActivityInput) -> Any:
             working = asyncio.create_task(self._work(input))
@@ -215,7 +215,7 @@ def _watching_activities(places: Places) -> type[errors.ClassifyErrors]:
                 raise ApplicationError(lost, type=errors.UNAVAILABLE_NOW)
             return answer
 
-    class WatchedErrors(errors.ClassifyErrors):
+    class WatchedErrors(classification.ClassifyErrors):
         def intercept_activity(
             self, next: ActivityInboundInterceptor
         ) -> ActivityInboundInterceptor:

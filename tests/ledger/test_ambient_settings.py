@@ -13,7 +13,7 @@ from psycopg.rows import DictRow
 from temporalio.exceptions import ApplicationError
 
 from activities.adapters.mock import Fault, MockBank, create_mock_bank
-from activities.errors import classify
+from activities.classification import classify
 from activities.providers.postgres.server import SETTINGS as PROVIDER
 from activities.providers.postgres.server import Server
 from ledger.audit.rebuild import rebuild

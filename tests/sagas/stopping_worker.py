@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from activities import errors
+from activities import classification
 from activities.adapters.mock import MockBank
 from ledger.store import commit
 from worker import __main__, wiring
 
-CARRY_OUT = errors._Classifying.execute_activity
+CARRY_OUT = classification._Classifying.execute_activity
 # It asks for no work that it can't do: what it was given while it stands still is lost for a while.
 ONE_AT_A_TIME: dict[str, Any] = {
     "max_cached_workflows": 0,
@@ -65,7 +65,7 @@ def deaf(call: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     """The worker's command line, changed."""
     place, patch = os.environ["AMENDS_STOPS_BEFORE"], pytest.MonkeyPatch()
-    patch.setattr(errors._Classifying, "execute_activity", deaf(CARRY_OUT))
+    patch.setattr(classification._Classifying, "execute_activity", deaf(CARRY_OUT))
     patch.setattr(wiring, "Worker", partial(wiring.__dict__["Worker"], **ONE_AT_A_TIME))
     if place == "transfer":
         patch.setattr(MockBank, "transfer", stopping(MockBank.transfer, lambda *_: True))

