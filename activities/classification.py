@@ -105,21 +105,20 @@ class _Classifying(ActivityInboundInterceptor):
             raise counted(classify(error), activity.info().attempt) from None
 
 
-def counted(failure: FailureError, attempt: int) -> FailureError:
+def counted(told: FailureError, attempt: int) -> FailureError:
     """The failure with the number of its attempt as the last detail, unless it is the first one.
 
     Temporal tells a workflow no number, and gives an activity that was paused while it ran an
     attempt beyond `maximum_attempts`.
     """
-    counts = isinstance(failure, ApplicationError) and failure.type != INVALID_INPUT
-    if attempt == 1 or not counts or not isinstance(failure, ApplicationError):
-        return failure
+    if attempt == 1 or not isinstance(told, ApplicationError) or told.type == INVALID_INPUT:
+        return told
     return ApplicationError(
-        failure.message,
-        *failure.details,
+        told.message,
+        *told.details,
         {ATTEMPT_NUMBER: attempt},
-        type=failure.type,
-        non_retryable=failure.non_retryable,
-        next_retry_delay=failure.next_retry_delay,
-        category=failure.category,
+        type=told.type,
+        non_retryable=told.non_retryable,
+        next_retry_delay=told.next_retry_delay,
+        category=told.category,
     )

@@ -26,6 +26,7 @@ def schedule() -> None:
 
 
 @schedule.command("list")
+@options.utc
 @options.as_json
 def list_schedules(as_json: bool) -> None:
     """List the schedules and how their sagas ended.
@@ -154,14 +155,14 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _next(scheduled: "Scheduled") -> str:
-    return "paused" if scheduled.paused else _moment(scheduled.next_run) or "-"
+    return "paused" if scheduled.paused else _listed(scheduled.next_runs[:1]) or "-"
 
 
 def _last(scheduled: "Scheduled") -> str:
     if not scheduled.runs:
         return "-"
     run = scheduled.runs[-1]
-    return f"{_moment(run.started_at)} {run.outcome}"
+    return f"{output.moment(run.started_at)} {run.outcome}"
 
 
 def _missed(scheduled: "Scheduled") -> str:
@@ -171,7 +172,7 @@ def _missed(scheduled: "Scheduled") -> str:
 
 
 def _listed(moments: "list[datetime]") -> str:
-    return ", ".join(str(_moment(it)) for it in moments)
+    return ", ".join(output.moment(it) for it in moments)
 
 
 def _said(name: str, what: str, as_json: bool) -> None:

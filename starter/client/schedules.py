@@ -172,12 +172,13 @@ class Schedules:
         if request.operation_id is not None:
             raise InvalidInput("operation_id", "must be left out: a scheduled run makes its own")
         kind = kind_of(request)
+        given = {name: told for name, told in request.as_given().items() if name != "operation_id"}
         # The note and the names of a memo are in plain text at the server, also under a codec.
         state.note = f"{_public_summary(request)}, asked by {request.actor}"
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
                 kind.workflow,
-                request.as_given(),
+                given,
                 id=kind.saga_id(name),
                 task_queue=self._queue_name(kind.queue),
                 static_summary=summary(request),

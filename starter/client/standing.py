@@ -67,6 +67,8 @@ class Standing:
         except Paused as paused:
             if (ledger := self._ledger()) is None:
                 raise
+            from starter.client.recorded import recorded_progress
+
             return _waiting_for(await recorded_progress(ledger, saga_id), paused.wait)
 
     async def result(self, saga_id: str) -> Result:

@@ -6,6 +6,9 @@ from typing import LiteralString
 
 import pytest
 
+from ledger.database import Database
+from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
+from ledger.store.commit import Author
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE
 from tests.support.driver import (
     Driver,
@@ -18,6 +21,7 @@ from tests.support.driver import (
     registration,
 )
 from tests.support.probe import Probe
+from workflows.contract.change import RollbackRequest
 from workflows.contract.kinds import AGENT, CHANGE, PAYMENT, POLICY, ROLLBACK
 
 HOUR, MOMENT = timedelta(hours=1), timedelta(seconds=1)
@@ -76,6 +80,38 @@ async def test_a_repeat_that_names_the_operation_is_the_same_request(
     await probe.told_once(request, "TransferExecuted")
     other = await driver.start({**request, "description": "something else"})
     assert (await driver.failure(other)).type == "operation_id_reused"
+
+
+async def test_a_saga_that_is_on_record_without_the_operation_id_meets_its_repeats(
+    driver: Driver, ledger: Database
+) -> None:
+    """As earlier versions stored it, with the fingerprint of that request."""
+    name = new_id("rollback")
+    request = {"to": "1", "actor": "user:ana", "environment": name}
+    admitted = RollbackRequest.model_validate(request)
+    saga_id, author = f"rollback/{name}", Author("user:ana", f"rollback/{name}")
+    opening = Opening(
+        saga_id=saga_id,
+        actor="user:ana",
+        kind="rollback",
+        operation_id=name,
+        input=admitted.model_dump(mode="json"),
+        fingerprint=admitted.fingerprint(),
+        run=Run("elsewhere", "an-id", INFRASTRUCTURE_QUEUE, "a-run-there"),
+    )
+    await open_saga(ledger, author, opening)
+    first = {"state": "unchanged", "notes": ["of then"]}
+    await close_saga(ledger, author, saga_id, 1, "completed", first)
+    for again in (request, {**request, "operation_id": None}):
+        handle = await driver.start_raw(
+            "RollbackSaga", [again], id=saga_id, task_queue=INFRASTRUCTURE_QUEUE
+        )
+        assert (await handle.result())["notes"] == ["of then"]
+    other = {**request, "to": "2"}
+    handle = await driver.start_raw(
+        "RollbackSaga", [other], id=saga_id, task_queue=INFRASTRUCTURE_QUEUE
+    )
+    assert (await driver.failure(handle)).type == "operation_id_reused"
 
 
 async def test_a_cancel_ends_a_payment_that_has_not_begun_without_paying(

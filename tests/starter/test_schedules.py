@@ -238,7 +238,7 @@ async def test_making_a_schedule_shows_ten_runs_and_what_the_clock_skips(
     assert made.status == 0
     first, saga, *notes, last = made.out.splitlines()
     assert first.startswith("payment of 100.00 ARS for agent ")
-    assert len(re.findall(r"\d{4}-\d\d-\d\dT\d\d:30:00\+00:00", first)) == 10
+    assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:30:00\+00:00", first)) == 10
     assert saga.startswith(f"the saga will be payment/{name}-")
     assert len([note for note in notes if "no run at 02:30" in note]) == 1
     assert len([note for note in notes if "one run at 02:30, which exists twice" in note]) == 1
