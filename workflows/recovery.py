@@ -69,8 +69,10 @@ class RecoverySaga(OtherUpdates):
     async def _declare(
         self, request: RecoveryRequest, kind: SagaKind, problems: list[tuple[str, str]]
     ) -> Declared:
+        # What is not admitted goes nowhere; a name of an older form may be on record.
+        is_named = all(field == "saga_id" for field, _ in problems)
         loss = Loss(
-            saga_id=request.saga_id,
+            saga_id=request.saga_id if is_named else "",
             epoch=request.epoch,
             actor=SYSTEM,
             pivot=kind.pivot_step,

@@ -137,7 +137,9 @@ def _application_error(saga_id: str, cause: ApplicationError) -> AmendsError:
         case "not_allowed":
             return NotAllowed(f"{saga_id}: {cause.message}")
         case kind:
-            return SagaFailed(f"{saga_id} failed: {kind or 'failed'}", kind or "failed")
+            said = [each["reason"] for each in cause.details if isinstance(each, dict)]
+            why = f" ({said[0]})" if said else ""
+            return SagaFailed(f"{saga_id} failed: {kind or 'failed'}{why}", kind or "failed")
 
 
 def invalid_input(details: Any) -> InvalidInput:

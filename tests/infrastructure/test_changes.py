@@ -113,7 +113,7 @@ async def test_a_database_that_holds_a_table_is_deleted_only_when_that_is_allowe
     await target.add_table(db)
     failure = await failure_of(driver, prefix + "2", absent=[db, app])
     assert failure.type == "irreversible"
-    assert "holds 1 tables" in failure.message
+    assert "holds 1 tables" in failure.details[0]["reason"]
     assert await target.names(prefix) == {app, db}
     allowed = await driver.apply(prefix + "3", absent=[db, app], allow_irreversible=True)
     assert allowed["state"] == "applied"
@@ -159,7 +159,7 @@ async def test_what_exists_and_is_not_ours_is_refused_and_left_alone(
     await target.execute(f'CREATE ROLE "{theirs}"')
     failure = await failure_of(driver, prefix + "1", present=[role(theirs)])
     assert failure.type == "not_managed"
-    assert "exists, not managed: import it" in failure.message
+    assert "exists, not managed: import it" in failure.details[0]["reason"]
     present = [role(prefix + "app"), after(role(theirs), prefix + "app")]
     with_more = await driver.apply(prefix + "2", present=present)
     assert (with_more["state"], with_more["reason"]) == ("compensated", "not_managed")
@@ -259,5 +259,5 @@ async def test_one_name_in_two_environments_is_one_thing_and_belongs_to_the_firs
     app = prefix + "app"
     await driver.apply(prefix + "1", present=[role(app)])
     failure = await failure_of(driver, prefix + "2", environment="production", present=[role(app)])
-    assert f"managed as resource/dev/{app}" in failure.message
+    assert f"managed as resource/dev/{app}" in failure.details[0]["reason"]
     assert (await target.role(app))["comment"].endswith(f"change/{prefix}1")

@@ -76,7 +76,7 @@ async def test_an_order_of_nothing_is_refused_before_the_warehouse_is_called(
     cause = failed.value.cause
     assert isinstance(cause, ApplicationError)
     assert cause.type == "InvalidInput"
-    assert "lines.0.count" in cause.message
+    assert "lines[0].count" in cause.message
     await nothing_is_wrong(ledger)
 
 

@@ -86,12 +86,12 @@ def _copied(known: Known, aggregate_type: str, new: str, number: int) -> str:
     if known.table == "sagas":
         # Its primary key is another one: see "a second claim of the operation id".
         values["operation_id"] = f"'twice-{number}'"
-    columns = (
-        values.get(column.name, f'"{column.name}"')
-        for column in AGGREGATE_TYPES[aggregate_type].table.c
-    )
+    names = [column.name for column in AGGREGATE_TYPES[aggregate_type].table.c]
+    # By name: a column that came with a later migration is the last one of the table.
+    quoted = ", ".join(f'"{name}"' for name in names)
+    columns = ", ".join(values.get(name, f'"{name}"') for name in names)
     return (
-        f"INSERT INTO ledger.{known.table} SELECT {', '.join(columns)} "
+        f"INSERT INTO ledger.{known.table} ({quoted}) SELECT {columns} "
         f"FROM ledger.{known.table} WHERE aggregate_id = '{known.id}'"
     )
 
