@@ -266,5 +266,7 @@ def test_a_point_is_a_position_or_a_time_with_a_zone(text: str, point: Point) ->
     ["", "yesterday", "2026-11-22T09:00:00", "-1", "1" * 19, "0001-01-01T00:00:00+14:00", "٣"],
 )
 def test_all_else_is_no_point(text: str) -> None:
-    with pytest.raises(ValueError, match="ISO 8601 time with a zone is needed|the zone is missing"):
+    with pytest.raises(
+        ValueError, match=r"ISO 8601 time with a zone is needed|the zone is missing"
+    ):
         Point.parse(text)
