@@ -22,7 +22,10 @@ QUEUE = "sandboxed"
 WORDS = "package_with_words"
 POLICY = """
 import builtins, io
+from worker.sandbox import runner
 from workflows.contract.agent import PolicyRequest
+
+runner("on")
 
 def refused(*_, **__): raise AssertionError("opens a file")
 
@@ -116,7 +119,7 @@ async def test_what_a_run_imports_is_as_python_imports_it(client: Client) -> Non
         assert found == ["of a package", 2, "QUIET"]
 
 
-def test_a_time_zone_is_known_without_opening_a_file() -> None:
+def test_time_zones_and_currencies_are_known_without_opening_a_file() -> None:
     """In a process that has looked up none yet, as a worker's first run has not."""
     done = subprocess.run(
         [sys.executable, "-c", POLICY], cwd=ROOT, capture_output=True, text=True, check=False

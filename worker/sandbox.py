@@ -21,6 +21,8 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+from ledger.aggregates.amounts import know_currencies
+
 # Everything but the workflow files: the sandbox would import it anew for every run.
 PASSED_THROUGH = (
     "activities",
@@ -45,6 +47,7 @@ PASSED_THROUGH = (
 
 def runner(workflow_sandbox: str) -> WorkflowRunner:
     """The workflow runner with the sandbox `on` or `off`."""
+    know_currencies()
     return sandbox() if workflow_sandbox == "on" else _Open()
 
 

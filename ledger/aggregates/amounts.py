@@ -29,6 +29,12 @@ def funds() -> frozenset[str]:
     return frozenset(named | {"UYW"})
 
 
+def know_currencies() -> None:
+    """Read the tables now, from their file: a run of a workflow may open none."""
+    decimals()
+    funds()
+
+
 def amount_text(minor: int, currency: str) -> str:
     """Minor units for people, with the currency's own count of decimals: `45,000.00 ARS`. Of a
     currency that is not known (any more), the minor units."""
