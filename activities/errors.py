@@ -23,7 +23,7 @@ from datetime import timedelta
 
 import pydantic
 from pydantic_core import ErrorDetails
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 REFUSED, FAILED = "refused", "failed"
@@ -64,7 +64,9 @@ def invalid_input(problems: Sequence[tuple[str, str]]) -> ApplicationError:
         problems = [*problems[:MAX_PROBLEMS], ("input", f"and {left_out} more problems")]
     text = "; ".join(f"{field}: {reason}" for field, reason in problems)
     details = [{"field": field, "reason": reason} for field, reason in problems]
-    return ApplicationError(text, *details, type=INVALID_INPUT, non_retryable=True)
+    # An answer: logged without a traceback.
+    benign = ApplicationErrorCategory.BENIGN
+    return ApplicationError(text, *details, type=INVALID_INPUT, non_retryable=True, category=benign)
 
 
 def problems_of(error: pydantic.ValidationError) -> list[tuple[str, str]]:

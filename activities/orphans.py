@@ -207,6 +207,8 @@ class OrphanedSagas:
         if loss.problems and (saga is None or any(at != "saga_id" for at, _ in loss.problems)):
             raise NotAdmitted(loss.problems)
         if saga is None:
+            if await state_of(self._database, saga_name(loss.saga_id)) is None:
+                raise NotAdmitted([("saga_id", "no such saga in the ledger")])
             return Declared(how="ended")
         here = await namespace_id(self._client)
         if self._is_elsewhere(saga, here, loss.gone):

@@ -28,7 +28,7 @@ _TIME = re.compile(
     re.ASCII,
 )
 _DURATION_NEEDED = "an ISO 8601 duration such as PT10M or P1D is needed"
-_TIME_NEEDED = "an ISO 8601 time with a zone is needed, such as 2026-12-01T09:00-03:00"
+TIME_NEEDED = "an ISO 8601 time with a zone is needed, such as 2026-12-01T09:00-03:00"
 
 
 def parse_duration(text: str) -> timedelta:
@@ -75,15 +75,16 @@ def duration_text(length: timedelta) -> str:
 
 def parse_time(text: str) -> datetime:
     """The moment, in UTC, of a time with a zone: `2026-12-01T09:00-03:00`, `2026-12-01T12:00:00Z`.
-    Raises ValueError, without the text."""
+    Times count microseconds: what is finer, as Temporal prints it, is cut off. Raises ValueError,
+    without the text."""
     found = _TIME.fullmatch(text)
     if found is None:
-        raise ValueError(_TIME_NEEDED)
+        raise ValueError(TIME_NEEDED)
     if not found["zone"]:
         raise ValueError("the zone is missing: end it with Z or an offset such as -03:00")
-    if len(found["fraction"] or "") > 6:
-        raise ValueError("a time has at most six digits after its seconds: it counts microseconds")
+    if len(found["fraction"] or "") > 9:
+        raise ValueError("at most nine digits after the seconds are allowed")
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(_TIME_NEEDED) from None
+        raise ValueError(TIME_NEEDED) from None

@@ -25,7 +25,6 @@ def check_currency(code: str) -> str:
 
 
 CurrencyCode = Annotated[str, AfterValidator(check_currency)]
-MinorUnits = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 
 
 class Money(BaseModel):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ledger.times import parse_duration, parse_time
+from ledger.times import TIME_NEEDED, parse_duration, parse_time
 from starter.client.errors import InvalidInput
 
 _LONGEST = timedelta(days=366)
@@ -43,4 +43,5 @@ def _instant(text: str, field: str) -> datetime:
     try:
         return parse_time(text)
     except ValueError as error:
-        raise InvalidInput(field, f"{error}, or a duration such as PT10S") from None
+        or_length = ", or a duration such as PT10S" if str(error) == TIME_NEEDED else ""
+        raise InvalidInput(field, f"{error}{or_length}") from None

@@ -7,7 +7,7 @@ import click
 
 from starter.cli import output
 from starter.cli.client import with_amends
-from starter.client.errors import Unreachable
+from starter.client.errors import OperationInProgress, SagaFailed, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +53,7 @@ def carried(
 ) -> "Progress":
     """Submit a request as it is written, and follow until the saga ends or waits for a person;
     returns its last progress."""
+    from starter.client.kinds import kind_of
     from starter.client.validation import checked
 
     async def work(amends: "Amends") -> "Progress":
@@ -68,6 +69,11 @@ def carried(
 
     try:
         return with_amends(work)
+    except SagaFailed as error:
+        if as_json and not isinstance(error, OperationInProgress):
+            saga_id = kind_of(request).saga_id(str(request.operation_id))
+            output.document({"saga_id": saga_id, "state": "failed", "reason": error.failure_type})
+        raise
     except Unreachable:
         # Nobody can say whether it was submitted before: then it has to be good by itself.
         checked(type(request), written)
@@ -103,7 +109,8 @@ def document_of(progress: "Progress") -> dict[str, Any]:
 
     # Read by its model: in the order of the fields, whatever the ledger's JSON made of it.
     result = read(kind_of_saga(progress.saga_id).result, progress.result)
-    return {"saga_id": progress.saga_id, **result.model_dump(mode="json")}
+    done_now = {"done_now": False} if progress.repeated else {}
+    return {"saga_id": progress.saga_id, **result.model_dump(mode="json"), **done_now}
 
 
 def status_of(progress: "Progress") -> int:

@@ -243,4 +243,6 @@ async def test_a_run_or_a_submit_under_another_workflow_id_is_invalid_input(
     for failure in (started, await refused(driver.submit(request, id=other))):
         assert failure.type == "InvalidInput"
         assert [problem["field"] for problem in failure.details] == ["workflow_id"]
+        named = "must be payment/ and the operation id"
+        assert workflow_id.startswith("payment/") or failure.details[0]["reason"] == named
     assert await probe.saga(request) == {}

@@ -10,7 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from tests.sagas.conftest import Inject, Landed
 from tests.sagas.sweeping import Sweeper, end, forget, lost, waiting
-from tests.support.driver import USER, Driver, payment, policy, saga_of, until_waits_for
+from tests.support.driver import USER, Driver, new_id, payment, policy, saga_of, until_waits_for
 from tests.support.probe import Probe
 from tests.support.until import until
 
@@ -201,3 +201,10 @@ async def test_a_recovering_run_that_is_terminated_too_is_found_by_the_next_swee
     assert (await sweeper.recovered(request, epoch))["state"] == "compensated"
     await probe.told_once(request, "SagaCompensating", "AuthorizationCompensated")
     assert (await probe.told(request)).count("SagaLost") == 2
+
+
+async def test_the_recovery_of_what_is_no_saga_says_so(driver: Driver, sweeper: Sweeper) -> None:
+    recovery = await sweeper.start_recovery(f"payment/{new_id('nobody')}")
+    failure = await driver.failure(recovery)
+    assert failure.type == "InvalidInput"
+    assert failure.details == ({"field": "saga_id", "reason": "no such saga in the ledger"},)

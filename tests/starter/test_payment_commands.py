@@ -42,7 +42,7 @@ async def test_a_program_gets_one_document_and_a_repeat_the_same(
     assert (first.status, first.json["state"]) == (0, "captured")
     assert first.json["saga_id"] == f"payment/{request['operation_id']}"
     again = await command("pay", request, "--json")
-    assert (again.status, again.json) == (0, first.json)
+    assert (again.status, again.json) == (0, {**first.json, "done_now": False})
 
 
 async def test_a_denied_payment_ends_with_1_and_the_reason(
@@ -215,3 +215,13 @@ async def test_no_command_prints_a_secret(command: Command, settings: dict[str, 
         for more in ([], ["--json"]):
             done = await command(*words.split(), *more)
             assert not [secret for secret in secrets if secret and secret in done.out + done.err]
+
+
+async def test_a_saga_that_fails_is_a_document_too(
+    command: Command, new_id: Callable[[str], str]
+) -> None:
+    unknown = ("agent", "revoke", new_id("nobody"), "--json", "--operation-id", new_id("revoke"))
+    ended = await command(*unknown)
+    assert (ended.status, ended.json["state"]) == (1, "failed")
+    assert ended.json["reason"] == "unknown_agent"
+    assert "unknown_agent" in ended.err

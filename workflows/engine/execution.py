@@ -208,12 +208,14 @@ def operation_id(kind: str, requested: str | None) -> str:
     Raises ApplicationError `InvalidInput` where the workflow id is not made of it.
     """
     workflow_id = saga_of_run(workflow.info().workflow_id)
+    if not workflow_id.startswith(f"{kind}/"):
+        raise invalid_input([("workflow_id", f"must be {kind}/ and the operation id")])
     scheduled = workflow_id.removeprefix(f"{kind}/").replace(":", ".")
     # It becomes part of names in the ledger and of marks on real things.
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", scheduled):
         raise invalid_input([("workflow_id", "must end in 1 to 64 of A-Z a-z 0-9 . _ - :")])
     expected = workflow_id if requested is None else f"{kind}/{requested}"
-    if not workflow_id.startswith(f"{kind}/") or workflow_id != expected:
+    if workflow_id != expected:
         raise invalid_input([("workflow_id", f"must be {kind}/ and the operation id")])
     return requested or scheduled
 
