@@ -29,7 +29,8 @@ class Event(BaseModel):
     is stored stays as it was written.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when it is used first: a command reads a few of the many.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     upcasters: ClassVar[tuple[Upcaster, ...]] = ()
     # One more than there are upcasters; never set by hand.
     schema_version: ClassVar[int] = 1
@@ -43,7 +44,7 @@ class State(BaseModel):
     """The state of one aggregate, folded from its events; each field is a column of the state
     row."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True)
