@@ -57,6 +57,11 @@ _UNITED_DAYS = (
     "day of month and day of week are both given: a Schedule runs only on days that match both "
     "(cron elsewhere: on days that match either)"
 )
+# The server reads a comment there, and would run on each of these days.
+_COUNTED_DAYS = (
+    "# begins a comment in a Schedule: instead of MON#1 write days 1-7 and MON, as in "
+    "0 9 1-7 * MON (second Monday: 8-14)"
+)
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,8 @@ class Schedules:
             raise InvalidInput("time_zone", "not an IANA time zone, such as Europe/Madrid")
         if "TZ=" in cron:
             raise InvalidInput("cron", "names a time zone: give that as the time zone")
+        if "#" in cron:
+            raise InvalidInput("cron", _COUNTED_DAYS)
         spec = ScheduleSpec(cron_expressions=[cron], time_zone_name=time_zone)
         handle = await self._create(name, request, spec, ScheduleState())
         made = await self._described(handle)

@@ -285,6 +285,9 @@ async def test_what_a_cron_line_does_not_do_as_elsewhere_is_named(
     [
         (("--cron", "0 0 30 2 *"), "--cron: never runs"),
         (("--cron", "at noon"), "--cron: "),
+        (("--cron", "0 9 * * MON#1"), "--cron: # begins a comment in a Schedule: instead of MON#1"),
+        (("--cron", "0 9 15W * *"), "--cron: "),
+        (("--cron", "0 9 * * 5L"), "--cron: "),
         (("--cron", "CRON_TZ=Europe/Madrid 0 9 * * *"), "--cron: names a time zone"),
         (("--cron", "0 9 * * *", "--time-zone", "Mars"), "--time-zone: not an IANA time zone"),
         (("--cron", "0 9 * * *", "--at", "PT1H"), "--at runs it once"),
