@@ -108,11 +108,12 @@ def check_name(name: str, field: str = "name") -> str:
     return name
 
 
-def problems(found: list[Scheduled]) -> list[Problem]:
+def problems(found: list[Scheduled], where: str = "") -> list[Problem]:
     """The problems of these schedules, the oldest first: missed moments, and runs that ended badly,
-    since the last run that ended as asked for."""
+    since the last run that ended as asked for. `where` ends the commands of the official CLI: the
+    options with which that finds the server, after a space."""
     return sorted(
-        (problem for each in found for problem in _problems_of(each)),
+        (problem for each in found for problem in _problems_of(each, where)),
         key=lambda problem: problem.due,
     )
 
@@ -303,7 +304,7 @@ async def _next_runs(client: Client, described: ScheduleDescription) -> list[dat
     return found
 
 
-def _problems_of(shown: Scheduled) -> list[Problem]:
+def _problems_of(shown: Scheduled, where: str) -> list[Problem]:
     good = max((run.due for run in shown.runs if run.outcome.is_good), default=None)
     name, found = shown.name, list[Problem]()
     # A schedule that runs no more is of no use.
@@ -312,7 +313,7 @@ def _problems_of(shown: Scheduled) -> list[Problem]:
         at = f"{due:%Y-%m-%dT%H:%M:%SZ}"
         again = (
             f"temporal schedule backfill --schedule-id {name} --overlap-policy AllowAll "
-            f"--start-time {at} --end-time {at}"
+            f"--start-time {at} --end-time {at}{where}"
         )
         reason = "no run: the schedule was paused, Temporal was down, or the run before was open"
         found.append(Problem(name, "missed", due, reason, "", [again, *done]))

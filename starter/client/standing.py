@@ -79,7 +79,7 @@ class Standing:
         """
         kind = kind_of_saga(saga_id)
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 outcome: Result = await self._handle(saga_id, kind).result()
                 return outcome
         except NotKnown:
@@ -117,7 +117,7 @@ class Standing:
 
     async def _exists(self, saga_id: str) -> bool:
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 await status_of(self.client, saga_id)
                 return True
         except NotKnown:
@@ -126,7 +126,7 @@ class Standing:
     async def _update(self, name: str, saga_id: str, by: By) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 update = handle.execute_update(name, by, result_type=Progress)
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
@@ -141,7 +141,7 @@ class Standing:
 
     async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
-        async with translated(saga_id):
+        async with translated(saga_id, self.client):
             try:
                 progress: Progress = await handle.query(
                     "progress",

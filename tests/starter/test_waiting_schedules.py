@@ -20,7 +20,10 @@ Payment = Callable[..., Json]
 
 
 async def test_a_schedule_that_missed_its_moment_is_listed_until_it_is_deleted(
-    command: Command, new_id: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    command: Command,
+    new_id: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
 ) -> None:
     monkeypatch.setattr(schedule_runs, "SETTLED", timedelta(seconds=1))
     name = new_id("night")
@@ -37,6 +40,8 @@ async def test_a_schedule_that_missed_its_moment_is_listed_until_it_is_deleted(
     assert row["what"]["what"].endswith(": tidy up. Paused by user:" + options.person(None)[5:])
     backfill, delete = row["commands"]
     assert backfill.startswith(f"temporal schedule backfill --schedule-id {name} ")
+    address = settings["TEMPORAL_ADDRESS"]
+    assert backfill.endswith(f" --address {address} --namespace default")
     assert (await command(*shlex.split(delete)[1:])).status == 0
     await until(lambda: _is_empty(listed))
 
