@@ -65,7 +65,7 @@ async def runs_of(
         for action in described.info.recent_actions
         if isinstance(action.action, ScheduleActionExecutionStartWorkflow)
     ]
-    recorded = await _recorded(ledger, [saga_id for saga_id, _, _ in actions])
+    recorded = await on_record(ledger, [saga_id for saga_id, _, _ in actions])
     return [
         ScheduledRun(saga_id, due, started, await _outcome(client, saga_id, recorded.get(saga_id)))
         for saga_id, due, started in actions
@@ -117,7 +117,7 @@ async def moments(
         start = times[-1]
 
 
-async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> "dict[str, SagaState]":
+async def on_record(ledger: LedgerAddress | None, saga_ids: list[str]) -> "dict[str, SagaState]":
     """The sagas in the ledger, as far as that can be read."""
     if ledger is None or not saga_ids:
         return {}

@@ -24,6 +24,7 @@ from starter.client.errors import (
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
+from starter.client.schedule_runs import on_record
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, Wait, orphan_wait
 from workflows.contract.runs import status_named, status_of
@@ -114,6 +115,12 @@ class Standing:
         if len(found) > 1:
             raise NotAllowed(f"{text} may mean {' or '.join(found)}: give the full name")
         return found[0]
+
+    async def is_known(self, saga_id: str) -> bool:
+        """Whether there is such a saga in Temporal, or in the ledger as far as that can be read."""
+        if await self._exists(saga_id):
+            return True
+        return saga_id in await on_record(self._ledger(), [saga_id])
 
     async def _exists(self, saga_id: str) -> bool:
         try:

@@ -307,3 +307,19 @@ async def test_a_schedule_that_means_nothing_is_refused_and_leaves_nothing(
     assert said in done.err
     listed = (await command("schedule", "list", "--json")).json
     assert request["operation_id"] not in [each["name"] for each in listed]
+
+
+@pytest.mark.parametrize("words", [("--at", "PT1H"), ("--cron", NEVER_SOON)])
+async def test_a_payment_that_was_submitted_is_not_scheduled_again_under_its_operation_id(
+    amends: Amends, command: Command, payment: Payment, words: tuple[str, ...]
+) -> None:
+    request = payment(100)
+    assert (await command("pay", request)).status == 0
+    done = await command("pay", request, *words)
+    assert (done.status, done.out) == (2, "")
+    name = request["operation_id"]
+    assert f"payment/{name} was submitted before: choose another --operation-id" in done.err
+    assert await shown(amends, name) is None
+    other = f"{name}-later"
+    assert (await command("pay", request, *words, "--operation-id", other)).status == 0
+    await amends.schedules.delete(other)
