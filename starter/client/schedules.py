@@ -319,9 +319,11 @@ def _problems_of(shown: Scheduled, where: str) -> list[Problem]:
         found.append(Problem(name, "missed", due, reason, "", [again, *done]))
     for run in shown.runs:
         if run.outcome.is_good is False:
-            look = [f"amends saga {run.saga_id}", *done]
+            look = f"amends saga {run.saga_id}"
+            if not run.on_record:
+                look = f"temporal workflow show --workflow-id {run.saga_id}{where}"
             why = f"its saga is {run.outcome}"
-            found.append(Problem(name, "ended", run.due, why, run.saga_id, look))
+            found.append(Problem(name, "ended", run.due, why, run.saga_id, [look, *done]))
     return [problem for problem in found if good is None or problem.due > good]
 
 

@@ -24,7 +24,7 @@ from starter.client.errors import (
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
-from starter.client.schedule_runs import on_record
+from starter.client.schedule_runs import recorded_sagas
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, Wait, orphan_wait
 from workflows.contract.runs import status_named, status_of
@@ -120,7 +120,7 @@ class Standing:
         """Whether there is such a saga in Temporal, or in the ledger as far as that can be read."""
         if await self._exists(saga_id):
             return True
-        return saga_id in await on_record(self._ledger(), [saga_id])
+        return saga_id in (await recorded_sagas(self._ledger(), [saga_id]) or {})
 
     async def _exists(self, saga_id: str) -> bool:
         try:

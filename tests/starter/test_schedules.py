@@ -102,7 +102,7 @@ def here(amends: Amends) -> list[str]:
 async def official(*words: str) -> None:
     """The official CLI, as a person calls it."""
     process = await asyncio.create_subprocess_exec(
-        *(str(program()), "schedule", *words),
+        *(str(program()), *words),
         stdout=asyncio.subprocess.DEVNULL,
     )
     assert await process.wait() == 0
@@ -132,14 +132,14 @@ async def test_a_nightly_apply_is_applied_and_then_unchanged_also_beside_an_offi
     role = {"name": name, "kind": "postgres.role", "spec": {"login": True}}
     request = {"actor": "user:ana", "environment": name, "present": [role]}
     await official(
-        *("create", *here(amends), "--schedule-id", name, "--cron", NEVER_SOON),
+        *("schedule", "create", *here(amends), "--schedule-id", name, "--cron", NEVER_SOON),
         *("--type", CHANGE.workflow, "--workflow-id", CHANGE.saga_id(name)),
         *("--task-queue", QUEUES[CHANGE.queue.setting], "--input", json.dumps(request)),
     )
-    await official("trigger", *here(amends), "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     first = await until_shown(amends, name, lambda each: have_ended(each, 1))
     await until(lambda: datetime.now(UTC) > first.runs[0].due + timedelta(seconds=1))
-    await official("trigger", *here(amends), "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     ended = await until_shown(amends, name, lambda each: have_ended(each, 2))
     assert [str(run.outcome) for run in ended.runs] == ["applied", "unchanged"]
     assert (ended.missed, ended.saga_id) == ([], ended.runs[-1].saga_id)
@@ -172,13 +172,13 @@ async def test_a_run_that_waits_is_shown_as_waiting_and_a_trigger_that_temporal_
 ) -> None:
     name = new_id("large")
     await plain(PAYMENT, name, payment(55_000), NEVER_SOON)
-    await official("trigger", *here(amends), "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     waits = "running, waits for approval"
     first = await until_shown(
         amends, name, lambda each: each.runs and str(each.runs[0].outcome) == waits
     )
     # The official CLI sends its own overlap policy, Skip, over that of the schedule.
-    await official("trigger", *here(amends), "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     handle = amends.client.get_schedule_handle(name)
 
     async def is_skipped() -> bool:
@@ -212,7 +212,7 @@ async def test_a_moment_that_passes_while_it_is_paused_is_missed_until_it_is_mad
     assert missed[0] == first.isoformat()
     oldest = problems([paused], server_options(amends.client))[0]
     assert (oldest.what, oldest.due) == ("missed", first)
-    await official(*oldest.commands[0].split()[2:])
+    await official(*oldest.commands[0].split()[1:])
     made_up = await until_shown(amends, name, lambda each: have_ended(each, 1))
     assert made_up.runs[0].due == first
     assert first not in made_up.missed
@@ -223,13 +223,22 @@ async def test_a_moment_that_passes_while_it_is_paused_is_missed_until_it_is_mad
 
 
 async def test_a_run_that_was_refused_at_admission_is_shown_as_failed(
-    amends: Amends, plain: Plain, payment: Payment, new_id: NewId
+    amends: Amends, command: Command, plain: Plain, payment: Payment, new_id: NewId
 ) -> None:
     name = new_id("wrong")
     await plain(PAYMENT, name, {**payment(100), "amount": "much"}, NEVER_SOON)
     await amends.client.get_schedule_handle(name).trigger()
     ended = await until_shown(amends, name, lambda each: have_ended(each, 1))
-    assert str(ended.runs[0].outcome) == "failed (InvalidInput)"
+    (run,) = ended.runs
+    assert str(run.outcome).startswith("failed (InvalidInput: amount: ")
+    assert "much" not in str(run.outcome)
+    # Nothing is on record of it that amends saga could show.
+    rows = (await command("waiting", "--kind", "schedule", "--json")).json
+    (row,) = [each for each in rows if each["schedule"] == name]
+    assert row["why"] == f"its saga is {run.outcome}"
+    (show,) = row["commands"]
+    assert show.startswith(f"temporal workflow show --workflow-id {run.saga_id} --address ")
+    await official(*show.split()[1:])
 
 
 async def test_making_a_schedule_shows_ten_runs_and_what_the_clock_skips(
