@@ -45,6 +45,8 @@ from workflows.contract.payment import PaymentRequest
 MAX_NAME = 43
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 _WHAT = "what"
+# How the reason of a missed moment begins.
+NO_RUN = "no run"
 # What a pause adds to the note of a schedule.
 _PAUSED_BY = ". Paused by "
 # A cron line is looked at for as long: both changes of the clocks lie in it.
@@ -315,7 +317,7 @@ def _problems_of(shown: Scheduled, where: str) -> list[Problem]:
             f"temporal schedule backfill --schedule-id {name} --overlap-policy AllowAll "
             f"--start-time {at} --end-time {at}{where}"
         )
-        reason = "no run: the schedule was paused, Temporal was down, or the run before was open"
+        reason = f"{NO_RUN}: the schedule was paused, Temporal was down, or the run before was open"
         found.append(Problem(name, "missed", due, reason, "", [again, *done]))
     for run in shown.runs:
         if run.outcome.is_good is False:

@@ -12,7 +12,7 @@ from starter.client.connection import server_options
 from starter.client.errors import Unreachable
 from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
-from starter.client.schedules import Problem, Scheduled, problems
+from starter.client.schedules import NO_RUN, Problem, Scheduled, problems
 from starter.client.subject import facts_of
 from workflows.contract.progress import ANY_USER, Wait, orphan_wait, paused_wait
 from workflows.contract.runs import RunStatus
@@ -105,8 +105,11 @@ def schedule_todos(schedules: list[Scheduled], where: str = "") -> list[Todo]:
         else:
             found.append(problem)
     for first, *later in missed.values():
-        more = f"; so {len(later)} later moments" if later else ""
-        found.append(replace(first, reason=first.reason + more))
+        if later:
+            moments = f"{len(later)} later moment{'s' if len(later) > 1 else ''}"
+            why = first.reason.removeprefix(NO_RUN)
+            first = replace(first, reason=f"{NO_RUN} at this and {moments}{why}")
+        found.append(first)
     return [_schedule_todo(problem, notes[problem.schedule]) for problem in found]
 
 
