@@ -52,7 +52,8 @@ def submit_later(request: "Request", later: options.Later, as_json: bool) -> int
     """Have a schedule of the name of the operation id run the request; returns the exit status."""
     from starter.cli.client import with_amends
     from starter.cli.moments import parse_when
-    from starter.client.errors import BadRequest
+    from starter.client.errors import BadRequest, NotAllowed
+    from starter.client.kinds import kind_of
     from starter.client.schedules import check_name
 
     at, cron, zone = later.at, later.cron, later.time_zone
@@ -65,6 +66,13 @@ def submit_later(request: "Request", later: options.Later, as_json: bool) -> int
     moment = parse_when(at, now=datetime.now(UTC)) if at else None
 
     async def work(amends: "Amends") -> "Scheduled":
+        saga_id = kind_of(request).saga_id(name)
+        if await amends.is_known(saga_id):
+            # A repeat of that request is meant perhaps, and would be a second effect.
+            raise NotAllowed(
+                f"{saga_id} was submitted before: choose another --operation-id for the schedule "
+                f"(amends saga {saga_id} shows that one)"
+            )
         if moment:
             return await amends.schedules.once(name, unnamed, moment)
         return await amends.schedules.recurring(name, unnamed, str(cron), zone or "UTC")

@@ -104,7 +104,7 @@ class Amends(Follow, Decisions):
         # The start fails with the update, which is the one that is awaited.
         unheard(start.workflow_handle())
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
         except SagaEnded:

@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 from starter.client.errors import Unreachable
 from workflows.contract.admission import DATA_CONVERTER
 
-_DEFAULT_ADDRESS = "localhost:7233"
+_DEFAULT_ADDRESS, _DEFAULT_NAMESPACE = "localhost:7233", "default"
 
 
 async def connect(environment: Mapping[str, str], runtime: Runtime | None = None) -> Client:
@@ -31,6 +31,15 @@ async def connect(environment: Mapping[str, str], runtime: Runtime | None = None
             f"Temporal at {address} can't be reached: run amends up here, or set "
             f"TEMPORAL_ADDRESS ({_cause(error)})"
         ) from None
+
+
+def server_options(client: Client) -> str:
+    """The options, after a space, with which a command of the official CLI finds the server of
+    this client; empty where that looks by itself."""
+    address, namespace = client.service_client.config.target_host, client.namespace
+    if (address, namespace) == (_DEFAULT_ADDRESS, _DEFAULT_NAMESPACE):
+        return ""
+    return f" --address {address} --namespace {namespace}"
 
 
 def _first_line(error: Exception) -> str:

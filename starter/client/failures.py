@@ -21,6 +21,7 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from starter.client.connection import server_options
 from starter.client.endings import ended_as
 from starter.client.errors import (
     AmendsError,
@@ -57,9 +58,10 @@ class SagaEnded(AmendsError):
 
 
 @asynccontextmanager
-async def translated(saga_id: str) -> AsyncIterator[None]:
+async def translated(saga_id: str, client: Client | None = None) -> AsyncIterator[None]:
     """Translate the errors of Temporal's client in this block into those of
-    `starter.client.errors`."""
+    `starter.client.errors`. With the client, the commands that they name say where its server
+    is."""
     try:
         yield
     except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
@@ -71,20 +73,20 @@ async def translated(saga_id: str) -> AsyncIterator[None]:
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         raise Unreachable(f"{saga_id}: Temporal did not answer in time: ask again") from None
     except RPCError as error:
-        raise _rpc_error(saga_id, error) from None
+        raise _rpc_error(saga_id, error, client) from None
     except (ValueError, RuntimeError) as error:
         # Temporal's client can't read the answer of a paused run to a query, nor that its wait for
         # the end of the run is over before the end.
         if (found := _STATUS.match(str(error))) is not None:
-            raise stopped(saga_id, status_named(int(found[1]))) from None
+            raise stopped(saga_id, status_named(int(found[1])), client) from None
         if str(error) != _NO_END:
             raise
-        raise stopped(saga_id, status_named(_PAUSED_STATUS)) from None
+        raise stopped(saga_id, status_named(_PAUSED_STATUS), client) from None
 
 
 async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
     """The refusal of an update by a closed run: its saga has ended, or the run was lost."""
-    async with translated(saga_id):
+    async with translated(saga_id, client):
         status = await status_of(client, saga_id)
     if status.name in ("terminated", "timed_out"):
         return NotAllowed(
@@ -93,16 +95,16 @@ async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
         )
     how = " has ended"
     if status.name == COMPLETED:
-        async with translated(saga_id):
+        async with translated(saga_id, client):
             result = await client.get_workflow_handle(saga_id).result()
         if isinstance(result, dict) and (end := ended_as(result)):
             how = f" ended as {end}"
     return NotAllowed(f"{saga_id}{how}, {verb} comes too late: see amends saga {saga_id}")
 
 
-def stopped(saga_id: str, status: RunStatus) -> Paused:
+def stopped(saga_id: str, status: RunStatus, client: Client | None) -> Paused:
     """The refusal of an update or a query by an open run that does not run."""
-    wait = paused_wait(saga_id, status.name)
+    wait = paused_wait(saga_id, status.name, server_options(client) if client else "")
     return Paused(paused_words(saga_id, wait), wait)
 
 
@@ -153,7 +155,7 @@ def invalid_input(details: Any) -> InvalidInput:
     return InvalidInput(field, reason, *others)
 
 
-def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
+def _rpc_error(saga_id: str, error: RPCError, client: Client | None) -> AmendsError:
     match error.status:
         case RPCStatusCode.NOT_FOUND if "amespace" in error.message:
             return Unreachable("no such namespace in Temporal: correct TEMPORAL_NAMESPACE")
@@ -174,7 +176,7 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
             | RPCStatusCode.CANCELLED
             | RPCStatusCode.FAILED_PRECONDITION
         ):
-            return _unanswered(saga_id, error.message)
+            return _unanswered(saga_id, error.message, client)
         case status:
             return Unreachable(
                 f"Temporal can't be reached ({status.name}): run amends up, "
@@ -182,10 +184,10 @@ def _rpc_error(saga_id: str, error: RPCError) -> AmendsError:
             )
 
 
-def _unanswered(saga_id: str, message: str) -> AmendsError:
+def _unanswered(saga_id: str, message: str, client: Client | None) -> AmendsError:
     """The refusal of an update or a query that the run can't answer now."""
     if _PAUSED in message:
-        return stopped(saga_id, status_named(_PAUSED_STATUS))
+        return stopped(saga_id, status_named(_PAUSED_STATUS), client)
     if _DELAYED in message:
         return NotBegun(
             f"{saga_id} has not begun: its start delay has not passed; any update ends the delay, "

@@ -58,7 +58,7 @@ async def require_worker(client: Client, saga_id: str, queue: str) -> None:
         task_queue=TaskQueue(name=queue),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
-    async with translated(saga_id):
+    async with translated(saga_id, client):
         described = await client.workflow_service.describe_task_queue(request)
     oldest = datetime.now(UTC) - _SEEN_WITHIN
     if not any(poller.last_access_time.ToDatetime(UTC) > oldest for poller in described.pollers):
@@ -71,10 +71,14 @@ async def require_worker(client: Client, saga_id: str, queue: str) -> None:
 async def _what_goes_on(client: Client, saga_id: str) -> str:
     """Report whether Temporal has taken the request, which may then still be carried out."""
     try:
-        async with translated(saga_id):
+        async with translated(saga_id, client):
             status = await status_of(client, saga_id)
     except NotKnown:
         return f"{saga_id} was not submitted"
     if status.name == RUNNING:
         return f"{saga_id} is submitted and goes on when a worker listens"
-    return f"{saga_id} is {status.words}" if status.is_closed else str(stopped(saga_id, status))
+    return (
+        f"{saga_id} is {status.words}"
+        if status.is_closed
+        else str(stopped(saga_id, status, client))
+    )

@@ -14,7 +14,7 @@ from temporalio.client import (
 )
 
 from starter.client.environment import LedgerAddress
-from starter.client.errors import BadRequest, NotKnown, SagaFailed, Unreachable
+from starter.client.errors import BadRequest, InvalidInput, NotKnown, SagaFailed, Unreachable
 from starter.client.failures import translated
 from workflows.contract.kinds import kind_named
 from workflows.contract.runs import RUNNING, RunStatus, status_of
@@ -48,12 +48,14 @@ class Outcome:
 @dataclass(frozen=True)
 class ScheduledRun:
     """A run of a schedule: the moment that it was `due` at (of a triggered one when that was asked
-    for), when it started, and how its saga stands."""
+    for), when it started, and how its saga stands. `on_record`: the ledger has its saga, or
+    can't be read; a run that was refused leaves none."""
 
     saga_id: str
     due: datetime
     started_at: datetime
     outcome: Outcome
+    on_record: bool = True
 
 
 async def runs_of(
@@ -65,11 +67,14 @@ async def runs_of(
         for action in described.info.recent_actions
         if isinstance(action.action, ScheduleActionExecutionStartWorkflow)
     ]
-    recorded = await _recorded(ledger, [saga_id for saga_id, _, _ in actions])
-    return [
-        ScheduledRun(saga_id, due, started, await _outcome(client, saga_id, recorded.get(saga_id)))
-        for saga_id, due, started in actions
-    ]
+    recorded = await recorded_sagas(ledger, [saga_id for saga_id, _, _ in actions])
+    found = []
+    for saga_id, due, started in actions:
+        saga = (recorded or {}).get(saga_id)
+        outcome = await _outcome(client, saga_id, saga)
+        is_known = recorded is None or saga is not None
+        found.append(ScheduledRun(saga_id, due, started, outcome, is_known))
+    return found
 
 
 async def missed_by(client: Client, described: ScheduleDescription) -> list[datetime]:
@@ -117,9 +122,13 @@ async def moments(
         start = times[-1]
 
 
-async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> "dict[str, SagaState]":
-    """The sagas in the ledger, as far as that can be read."""
-    if ledger is None or not saga_ids:
+async def recorded_sagas(
+    ledger: LedgerAddress | None, saga_ids: list[str]
+) -> "dict[str, SagaState] | None":
+    """Those of the sagas that are in the ledger; None where that can't be read."""
+    if ledger is None:
+        return None
+    if not saga_ids:
         return {}
     from ledger.read.sagas import sagas_named
     from starter.client.reading import reading
@@ -128,7 +137,7 @@ async def _recorded(ledger: LedgerAddress | None, saga_ids: list[str]) -> "dict[
         async with reading(ledger) as database:
             return await sagas_named(database, saga_ids)
     except Unreachable:
-        return {}
+        return None
 
 
 async def _outcome(client: Client, saga_id: str, recorded: "SagaState | None") -> Outcome:
@@ -146,6 +155,8 @@ async def _outcome(client: Client, saga_id: str, recorded: "SagaState | None") -
         return Outcome("not known to Temporal", is_good=False)
     except SagaFailed as failure:
         return Outcome("failed", failure.failure_type, is_good=False)
+    except InvalidInput as refusal:
+        return Outcome("failed", f"InvalidInput: {refusal}", is_good=False)
     except BadRequest as refusal:
         return Outcome("failed", type(refusal).__name__, is_good=False)
     return _ended(saga_id, result, failed=False)

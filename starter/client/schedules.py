@@ -45,6 +45,8 @@ from workflows.contract.payment import PaymentRequest
 MAX_NAME = 43
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 _WHAT = "what"
+# How the reason of a missed moment begins.
+NO_RUN = "no run"
 # What a pause adds to the note of a schedule.
 _PAUSED_BY = ". Paused by "
 # A cron line is looked at for as long: both changes of the clocks lie in it.
@@ -56,6 +58,11 @@ _AT_ONCE = 10
 _UNITED_DAYS = (
     "day of month and day of week are both given: a Schedule runs only on days that match both "
     "(cron elsewhere: on days that match either)"
+)
+# The server reads a comment there, and would run on each of these days.
+_COUNTED_DAYS = (
+    "# begins a comment in a Schedule: instead of MON#1 write days 1-7 and MON, as in "
+    "0 9 1-7 * MON (second Monday: 8-14)"
 )
 
 
@@ -103,11 +110,12 @@ def check_name(name: str, field: str = "name") -> str:
     return name
 
 
-def problems(found: list[Scheduled]) -> list[Problem]:
+def problems(found: list[Scheduled], where: str = "") -> list[Problem]:
     """The problems of these schedules, the oldest first: missed moments, and runs that ended badly,
-    since the last run that ended as asked for."""
+    since the last run that ended as asked for. `where` ends the commands of the official CLI: the
+    options with which that finds the server, after a space."""
     return sorted(
-        (problem for each in found for problem in _problems_of(each)),
+        (problem for each in found for problem in _problems_of(each, where)),
         key=lambda problem: problem.due,
     )
 
@@ -157,6 +165,8 @@ class Schedules:
             raise InvalidInput("time_zone", "not an IANA time zone, such as Europe/Madrid")
         if "TZ=" in cron:
             raise InvalidInput("cron", "names a time zone: give that as the time zone")
+        if "#" in cron:
+            raise InvalidInput("cron", _COUNTED_DAYS)
         spec = ScheduleSpec(cron_expressions=[cron], time_zone_name=time_zone)
         handle = await self._create(name, request, spec, ScheduleState())
         made = await self._described(handle)
@@ -296,7 +306,7 @@ async def _next_runs(client: Client, described: ScheduleDescription) -> list[dat
     return found
 
 
-def _problems_of(shown: Scheduled) -> list[Problem]:
+def _problems_of(shown: Scheduled, where: str) -> list[Problem]:
     good = max((run.due for run in shown.runs if run.outcome.is_good), default=None)
     name, found = shown.name, list[Problem]()
     # A schedule that runs no more is of no use.
@@ -305,15 +315,17 @@ def _problems_of(shown: Scheduled) -> list[Problem]:
         at = f"{due:%Y-%m-%dT%H:%M:%SZ}"
         again = (
             f"temporal schedule backfill --schedule-id {name} --overlap-policy AllowAll "
-            f"--start-time {at} --end-time {at}"
+            f"--start-time {at} --end-time {at}{where}"
         )
-        reason = "no run: the schedule was paused, Temporal was down, or the run before was open"
+        reason = f"{NO_RUN}: the schedule was paused, Temporal was down, or the run before was open"
         found.append(Problem(name, "missed", due, reason, "", [again, *done]))
     for run in shown.runs:
         if run.outcome.is_good is False:
-            look = [f"amends saga {run.saga_id}", *done]
+            look = f"amends saga {run.saga_id}"
+            if not run.on_record:
+                look = f"temporal workflow show --workflow-id {run.saga_id}{where}"
             why = f"its saga is {run.outcome}"
-            found.append(Problem(name, "ended", run.due, why, run.saga_id, look))
+            found.append(Problem(name, "ended", run.due, why, run.saga_id, [look, *done]))
     return [problem for problem in found if good is None or problem.due > good]
 
 

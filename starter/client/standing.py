@@ -24,6 +24,7 @@ from starter.client.errors import (
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered
+from starter.client.schedule_runs import recorded_sagas
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, Wait, orphan_wait
 from workflows.contract.runs import status_named, status_of
@@ -79,7 +80,7 @@ class Standing:
         """
         kind = kind_of_saga(saga_id)
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 outcome: Result = await self._handle(saga_id, kind).result()
                 return outcome
         except NotKnown:
@@ -115,9 +116,15 @@ class Standing:
             raise NotAllowed(f"{text} may mean {' or '.join(found)}: give the full name")
         return found[0]
 
+    async def is_known(self, saga_id: str) -> bool:
+        """Whether there is such a saga in Temporal, or in the ledger as far as that can be read."""
+        if await self._exists(saga_id):
+            return True
+        return saga_id in (await recorded_sagas(self._ledger(), [saga_id]) or {})
+
     async def _exists(self, saga_id: str) -> bool:
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 await status_of(self.client, saga_id)
                 return True
         except NotKnown:
@@ -126,7 +133,7 @@ class Standing:
     async def _update(self, name: str, saga_id: str, by: By) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
         try:
-            async with translated(saga_id):
+            async with translated(saga_id, self.client):
                 update = handle.execute_update(name, by, result_type=Progress)
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
@@ -141,7 +148,7 @@ class Standing:
 
     async def _query_within(self, saga_id: str, patience: timedelta) -> Progress:
         handle = self._handle(saga_id, kind_of_saga(saga_id))
-        async with translated(saga_id):
+        async with translated(saga_id, self.client):
             try:
                 progress: Progress = await handle.query(
                     "progress",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ledger.database import Database
 from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting, waiting
+from starter.client.connection import server_options
 from starter.client.errors import Unreachable
 from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
-from starter.client.schedules import Problem, Scheduled, problems
+from starter.client.schedules import NO_RUN, Problem, Scheduled, problems
 from starter.client.subject import facts_of
 from workflows.contract.progress import ANY_USER, Wait, orphan_wait, paused_wait
 from workflows.contract.runs import RunStatus
@@ -72,38 +73,43 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     # One that is on record as lost is a row already.
     kept = [row for row in rows if row.name not in compared.stopped or row.wait.state == "orphaned"]
     known = {row.name for row in kept}
+    here = server_options(amends.client)
     found = [
-        await _stopped_todo(database, saga_id, status)
+        await _stopped_todo(database, saga_id, status, here)
         for saga_id, status in compared.stopped.items()
         if saga_id not in known
     ]
-    shown = [*kept, *found, *schedule_todos(schedules)]
+    shown = [*kept, *found, *schedule_todos(schedules, here)]
     return Todos(_sorted(shown), [*lacks, *compared.lacks])
 
 
-async def _stopped_todo(database: Database, saga_id: str, status: RunStatus) -> Todo:
+async def _stopped_todo(database: Database, saga_id: str, status: RunStatus, where: str) -> Todo:
     saga = (await saga_story(database, saga_id)).saga
     if status.is_stopped:
-        wait = paused_wait(saga_id, status.name)
+        wait = paused_wait(saga_id, status.name, where)
     else:
         why = f"its run is {status.words} in Temporal"
         wait = orphan_wait(status.closed_at or saga.started_at, why)
     return Todo(saga.workflow_id, saga.kind, wait, facts_of(saga.kind, saga.input))
 
 
-def schedule_todos(schedules: list[Scheduled]) -> list[Todo]:
+def schedule_todos(schedules: list[Scheduled], where: str = "") -> list[Todo]:
     """The rows of schedules that missed a moment or whose saga ended otherwise than asked. Of many
-    missed moments of one schedule the oldest is a row, which says how many followed."""
+    missed moments of one schedule the oldest is a row, which says how many followed. `where`: see
+    `problems`."""
     notes = {each.name: each.note for each in schedules}
     found, missed = list[Problem](), dict[str, list[Problem]]()
-    for problem in problems(schedules):
+    for problem in problems(schedules, where):
         if problem.what == "missed":
             missed.setdefault(problem.schedule, []).append(problem)
         else:
             found.append(problem)
     for first, *later in missed.values():
-        more = f"; so {len(later)} later moments" if later else ""
-        found.append(replace(first, reason=first.reason + more))
+        if later:
+            moments = f"{len(later)} later moment{'s' if len(later) > 1 else ''}"
+            why = first.reason.removeprefix(NO_RUN)
+            first = replace(first, reason=f"{NO_RUN} at this and {moments}{why}")
+        found.append(first)
     return [_schedule_todo(problem, notes[problem.schedule]) for problem in found]
 
 

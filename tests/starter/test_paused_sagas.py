@@ -23,7 +23,11 @@ async def test_a_paused_saga_is_called_paused_by_every_command_and_goes_on_after
     request = payment(55_000)
     asked = PaymentRequest.model_validate(request)
     saga_id = (await amends.submit(asked)).saga_id
-    told = f"{saga_id} is paused in Temporal: temporal workflow unpause --workflow-id {saga_id}"
+    address = amends.client.service_client.config.target_host
+    told = (
+        f"{saga_id} is paused in Temporal: temporal workflow unpause --workflow-id {saga_id} "
+        f"--address {address} --namespace default"
+    )
     async with paused(amends.client, saga_id):
         for ask in (
             amends.approve(saga_id, actor="user:ana"),

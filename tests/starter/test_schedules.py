@@ -22,6 +22,7 @@ from temporalio.client import (
 from activities.adapters.mock import Fault, MockBank
 from starter import Amends
 from starter.client import schedule_runs
+from starter.client.connection import server_options
 from starter.client.schedules import Scheduled, problems
 from tests.starter.conftest import QUEUES, Command
 from tests.support.until import until
@@ -94,11 +95,14 @@ def have_ended(each: Scheduled, count: int) -> bool:
     return len(each.runs) == count and all(run.outcome.is_good is not None for run in each.runs)
 
 
-async def official(amends: Amends, *words: str) -> None:
+def here(amends: Amends) -> list[str]:
+    return server_options(amends.client).split()
+
+
+async def official(*words: str) -> None:
     """The official CLI, as a person calls it."""
-    address = amends.client.service_client.config.target_host
     process = await asyncio.create_subprocess_exec(
-        *(str(program()), "schedule", *words, "--address", address),
+        *(str(program()), *words),
         stdout=asyncio.subprocess.DEVNULL,
     )
     assert await process.wait() == 0
@@ -128,14 +132,14 @@ async def test_a_nightly_apply_is_applied_and_then_unchanged_also_beside_an_offi
     role = {"name": name, "kind": "postgres.role", "spec": {"login": True}}
     request = {"actor": "user:ana", "environment": name, "present": [role]}
     await official(
-        *(amends, "create", "--schedule-id", name, "--cron", NEVER_SOON),
+        *("schedule", "create", *here(amends), "--schedule-id", name, "--cron", NEVER_SOON),
         *("--type", CHANGE.workflow, "--workflow-id", CHANGE.saga_id(name)),
         *("--task-queue", QUEUES[CHANGE.queue.setting], "--input", json.dumps(request)),
     )
-    await official(amends, "trigger", "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     first = await until_shown(amends, name, lambda each: have_ended(each, 1))
     await until(lambda: datetime.now(UTC) > first.runs[0].due + timedelta(seconds=1))
-    await official(amends, "trigger", "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     ended = await until_shown(amends, name, lambda each: have_ended(each, 2))
     assert [str(run.outcome) for run in ended.runs] == ["applied", "unchanged"]
     assert (ended.missed, ended.saga_id) == ([], ended.runs[-1].saga_id)
@@ -168,13 +172,13 @@ async def test_a_run_that_waits_is_shown_as_waiting_and_a_trigger_that_temporal_
 ) -> None:
     name = new_id("large")
     await plain(PAYMENT, name, payment(55_000), NEVER_SOON)
-    await official(amends, "trigger", "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     waits = "running, waits for approval"
     first = await until_shown(
         amends, name, lambda each: each.runs and str(each.runs[0].outcome) == waits
     )
     # The official CLI sends its own overlap policy, Skip, over that of the schedule.
-    await official(amends, "trigger", "--schedule-id", name)
+    await official("schedule", "trigger", *here(amends), "--schedule-id", name)
     handle = amends.client.get_schedule_handle(name)
 
     async def is_skipped() -> bool:
@@ -206,9 +210,9 @@ async def test_a_moment_that_passes_while_it_is_paused_is_missed_until_it_is_mad
     missed = next(each["missed"] for each in done.json if each["name"] == name)
     first = paused.missed[0]
     assert missed[0] == first.isoformat()
-    oldest = problems([paused])[0]
+    oldest = problems([paused], server_options(amends.client))[0]
     assert (oldest.what, oldest.due) == ("missed", first)
-    await official(amends, *oldest.commands[0].split()[2:])
+    await official(*oldest.commands[0].split()[1:])
     made_up = await until_shown(amends, name, lambda each: have_ended(each, 1))
     assert made_up.runs[0].due == first
     assert first not in made_up.missed
@@ -219,13 +223,22 @@ async def test_a_moment_that_passes_while_it_is_paused_is_missed_until_it_is_mad
 
 
 async def test_a_run_that_was_refused_at_admission_is_shown_as_failed(
-    amends: Amends, plain: Plain, payment: Payment, new_id: NewId
+    amends: Amends, command: Command, plain: Plain, payment: Payment, new_id: NewId
 ) -> None:
     name = new_id("wrong")
     await plain(PAYMENT, name, {**payment(100), "amount": "much"}, NEVER_SOON)
     await amends.client.get_schedule_handle(name).trigger()
     ended = await until_shown(amends, name, lambda each: have_ended(each, 1))
-    assert str(ended.runs[0].outcome) == "failed (InvalidInput)"
+    (run,) = ended.runs
+    assert str(run.outcome).startswith("failed (InvalidInput: amount: ")
+    assert "much" not in str(run.outcome)
+    # Nothing is on record of it that amends saga could show.
+    rows = (await command("waiting", "--kind", "schedule", "--json")).json
+    (row,) = [each for each in rows if each["schedule"] == name]
+    assert row["why"] == f"its saga is {run.outcome}"
+    (show,) = row["commands"]
+    assert show.startswith(f"temporal workflow show --workflow-id {run.saga_id} --address ")
+    await official(*show.split()[1:])
 
 
 async def test_making_a_schedule_shows_ten_runs_and_what_the_clock_skips(
@@ -285,6 +298,9 @@ async def test_what_a_cron_line_does_not_do_as_elsewhere_is_named(
     [
         (("--cron", "0 0 30 2 *"), "--cron: never runs"),
         (("--cron", "at noon"), "--cron: "),
+        (("--cron", "0 9 * * MON#1"), "--cron: # begins a comment in a Schedule: instead of MON#1"),
+        (("--cron", "0 9 15W * *"), "--cron: "),
+        (("--cron", "0 9 * * 5L"), "--cron: "),
         (("--cron", "CRON_TZ=Europe/Madrid 0 9 * * *"), "--cron: names a time zone"),
         (("--cron", "0 9 * * *", "--time-zone", "Mars"), "--time-zone: not an IANA time zone"),
         (("--cron", "0 9 * * *", "--at", "PT1H"), "--at runs it once"),
@@ -300,3 +316,19 @@ async def test_a_schedule_that_means_nothing_is_refused_and_leaves_nothing(
     assert said in done.err
     listed = (await command("schedule", "list", "--json")).json
     assert request["operation_id"] not in [each["name"] for each in listed]
+
+
+@pytest.mark.parametrize("words", [("--at", "PT1H"), ("--cron", NEVER_SOON)])
+async def test_a_payment_that_was_submitted_is_not_scheduled_again_under_its_operation_id(
+    amends: Amends, command: Command, payment: Payment, words: tuple[str, ...]
+) -> None:
+    request = payment(100)
+    assert (await command("pay", request)).status == 0
+    done = await command("pay", request, *words)
+    assert (done.status, done.out) == (2, "")
+    name = request["operation_id"]
+    assert f"payment/{name} was submitted before: choose another --operation-id" in done.err
+    assert await shown(amends, name) is None
+    other = f"{name}-later"
+    assert (await command("pay", request, *words, "--operation-id", other)).status == 0
+    await amends.schedules.delete(other)

@@ -82,7 +82,8 @@ async def test_paused_terminated_and_forgotten_runs_are_found_and_running_ones_a
     paused = rows[names["paused"]].wait
     assert (paused.state, paused.why) == ("paused", "paused in Temporal")
     unpause = f"temporal workflow unpause --workflow-id {names['paused']}"
-    assert paused.commands == [unpause]
+    address = pausing.service_client.config.target_host
+    assert paused.commands == [f"{unpause} --address {address} --namespace default"]
     assert rows[names["unknown"]].wait.why == "its run is not found in Temporal"
     # Admitted once, and no currency of payments any more: shown as it was written.
     assert rows[names["ended"]].facts["amount"] == "100 minor units of ZZZ"

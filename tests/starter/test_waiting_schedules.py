@@ -20,7 +20,10 @@ Payment = Callable[..., Json]
 
 
 async def test_a_schedule_that_missed_its_moment_is_listed_until_it_is_deleted(
-    command: Command, new_id: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    command: Command,
+    new_id: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
 ) -> None:
     monkeypatch.setattr(schedule_runs, "SETTLED", timedelta(seconds=1))
     name = new_id("night")
@@ -37,6 +40,8 @@ async def test_a_schedule_that_missed_its_moment_is_listed_until_it_is_deleted(
     assert row["what"]["what"].endswith(": tidy up. Paused by user:" + options.person(None)[5:])
     backfill, delete = row["commands"]
     assert backfill.startswith(f"temporal schedule backfill --schedule-id {name} ")
+    address = settings["TEMPORAL_ADDRESS"]
+    assert backfill.endswith(f" --address {address} --namespace default")
     assert (await command(*shlex.split(delete)[1:])).status == 0
     await until(lambda: _is_empty(listed))
 
@@ -83,7 +88,8 @@ def test_moments_that_a_schedule_missed_are_one_row_and_each_bad_end_is_one() ->
     rent = Scheduled("rent", "pay", False, at(14), next_runs=[at(14)], runs=bad, missed=missed)
     rows = {(row.wait.waits_for, row.wait.since): row for row in schedule_todos([rent])}
     assert sorted(rows) == [("ended", at(10)), ("ended", at(12)), ("missed", at(9))]
-    assert str(rows["missed", at(9)].wait.why).endswith("; so 2 later moments")
+    why = str(rows["missed", at(9)].wait.why)
+    assert why.startswith("no run at this and 2 later moments: the schedule was paused, ")
     (backfill,) = rows["missed", at(9)].wait.commands
     assert backfill.endswith("--start-time 2026-11-22T09:00:00Z --end-time 2026-11-22T09:00:00Z")
 

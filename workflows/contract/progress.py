@@ -125,9 +125,10 @@ def orphan_wait(since: datetime | None, why: str) -> Wait:
     )
 
 
-def paused_wait(saga_id: str, status: str = "paused") -> Wait:
+def paused_wait(saga_id: str, status: str = "paused", where: str = "") -> Wait:
     """The wait of a saga whose run is open and does not run, until somebody unpauses it. `status`
-    is the name of the run's status; this version knows what to do about `paused` alone."""
+    is the name of the run's status; this version knows what to do about `paused` alone. `where`
+    are the options with which the official CLI finds the server, as far as they are known."""
     why, verb = "paused in Temporal", "unpause"
     if status != "paused":
         why, verb = f"in {status} of Temporal, which this version does not know", "describe"
@@ -136,7 +137,7 @@ def paused_wait(saga_id: str, status: str = "paused") -> Wait:
         state="paused",
         whom=ANY_USER,
         why=why,
-        commands=[f"temporal workflow {verb} --workflow-id {saga_id}"],
+        commands=[f"temporal workflow {verb} --workflow-id {saga_id}{where}"],
     )
 
 
