@@ -54,7 +54,8 @@ def _listed(saga: dict[str, Any], found: "ListedSagas") -> tuple[object, ...]:
     from starter.client.endings import ended_as
 
     state, waits_for = standing(saga, found.waits[saga["workflow_id"]])
-    end = ended_as(saga["result"])
+    # The result of a saga that failed may hold a reason alone.
+    end = ended_as(saga["result"], saga["state"]) if saga["ended_at"] else ""
     return (saga["workflow_id"], state, waits_for, end, output.moment(saga["started_at"]))
 
 
