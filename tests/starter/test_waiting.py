@@ -213,7 +213,7 @@ async def test_a_terminated_run_is_listed_before_and_after_it_is_on_record(
     row = await places.row(saga_id)
     told = ("orphaned", "recovery", "user", ["amends sweep"])
     assert tuple(row[name] for name in ("state", "waits_for", "whom", "commands")) == told
-    assert row["why"] == "its run is terminated in Temporal"
+    assert row["why"] == "its run is terminated in Temporal; the sweep acts after its grace time"
     assert row["what"]["amount"] == "55,000.00 ARS"
     progress = await places.amends.progress(saga_id)
     assert (progress.state, progress.waits_for) == ("orphaned", "recovery")

@@ -114,13 +114,14 @@ def step_wait(saga_id: str, step: StepProgress, *, undoing: bool) -> Wait | None
 
 
 def orphan_wait(since: datetime | None, why: str) -> Wait:
-    """The wait of a saga that no run carries, until a run takes it over."""
+    """The wait of a saga that no run carries, until a run takes it over. How long the grace time
+    is, only the worker knows."""
     return Wait(
         waits_for="recovery",
         state="orphaned",
         whom=ANY_USER,
         since=since,
-        why=why,
+        why=f"{why}; the sweep acts after its grace time",
         commands=["amends sweep"],
     )
 
