@@ -221,9 +221,9 @@ export interface Progress {
  * `schedule`),
  * `waits_for` that of `SagaStep`.
  *
- * `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
- * an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
- * the exact next commands.
+ * `whom`: who is expected to act: an actor, `user` for any person, or nobody yet (empty: it is
+ * looked up, and an operator is asked at `until`). `undoing`: the undo of the step is what waits.
+ * `commands` are the exact next commands.
  */
 export interface Wait {
   waits_for: string;

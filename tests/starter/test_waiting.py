@@ -258,8 +258,14 @@ async def test_filters_show_a_part_and_one_that_can_match_nothing_is_refused(
         return {row["saga_id"] for row in rows}
 
     assert await listed() == {id_of(approval), id_of(capture)}
-    assert await listed("--for", "user") == {id_of(approval)}
+    # A capture is expected from the agent, and taken from a user.
+    assert await listed("--for", "user") == {id_of(approval), id_of(capture)}
     assert await listed("--for", f"agent:{agent}") == {id_of(capture)}
+    told = (await command("waiting", "--agent", agent)).out.splitlines()
+    assert [line.partition(", for ")[2] for line in told if ", for " in line] == [
+        "any user",
+        f"agent:{agent} or any user",
+    ]
     assert await listed("--kind", "change") == set()
     assert await listed("--limit", "1") == {id_of(approval)}
     more = await command("waiting", "--agent", agent, "--limit", "1")
@@ -276,12 +282,14 @@ async def test_filters_show_a_part_and_one_that_can_match_nothing_is_refused(
         await command("cancel", id_of(request))
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject"])
+@pytest.mark.parametrize("verb", ["approve", "reject", "capture"])
 async def test_whoever_decides_sees_amount_payee_description_and_agent(
     command: Command, payment: Payment, agent: str, verb: str
 ) -> None:
-    facts = {"amount": "55,000.00 ARS", "payee": CBU, "description": "the roof", "agent": agent}
-    request = payment(55_000, description="the roof")
+    amount, more = (1_000, {"capture": "manual"}) if verb == "capture" else (55_000, {})
+    told = f"{amount:,}.00 ARS"
+    facts = {"amount": told, "payee": CBU, "description": "the roof", "agent": agent}
+    request = payment(amount, description="the roof", **more)
     await command("pay", request)
     for seen in (await command("waiting", "--agent", agent), await command("saga", id_of(request))):
         assert [fact for fact in facts.values() if fact not in seen.out] == []
