@@ -218,6 +218,8 @@ async def test_a_terminated_run_is_listed_before_and_after_it_is_on_record(
     progress = await places.amends.progress(saga_id)
     assert (progress.state, progress.waits_for) == ("orphaned", "recovery")
     assert [wait.why for wait in progress.waits] == [row["why"]]
+    since = datetime.fromisoformat(row["since"])
+    assert [wait.since for wait in progress.waits] == [since]
     async with open_database(settings["AMENDS_DATABASE_URL"], size=1) as database:
         author = Author("user:ana", saga_id)
         await declare_lost(database, author, saga_id, 1, "terminated", None, STEP)
