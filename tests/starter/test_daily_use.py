@@ -135,7 +135,7 @@ async def test_a_policy_shows_what_is_spent_and_left_in_its_window(
     assert (window["spent_minor"], window["count"], window["period"]) == (4_500_000, 1, "daily")
     assert window["left_minor"] == before["daily_limit_minor"] - 4_500_000
     told = (await command("policy", "show", agent)).out
-    assert "45,000.00 ARS spent in 1 payment, " in told
+    assert "45,000.00 ARS spent or reserved in 1 payment, " in told
 
 
 async def test_a_decision_for_another_kind_of_saga_says_what_it_is(
