@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal
 
@@ -34,7 +34,8 @@ LOST_WITHOUT_A_PERSON = 10
 MOST_AT_ONCE = 200
 # How many questions Temporal gets at a time.
 ASKED_AT_ONCE = 20
-# So many open runs that do not run are shown: the page of one sweep stays small.
+# So many open runs that do not run, and so many sagas that are left alone, are shown: the page of
+# one sweep stays small.
 MOST_SHOWN = 20
 GONE = "gone"
 
@@ -72,7 +73,8 @@ class Seen(Request):
     """The result of a search: of `open` sagas, `lost_in_all` look orphaned, the first of which are
     `lost`. `held`: too many to be credible. `elsewhere` counts the sagas of other namespaces, by
     name and id, which can't be judged here. `stopped`: the status of the first open runs that do
-    not run, such as paused ones, by saga."""
+    not run, such as paused ones, by saga. `left_alone` more look orphaned within the grace time,
+    which ends at `left_until`, by saga, of the first of them."""
 
     open: int
     lost_in_all: int
@@ -81,6 +83,8 @@ class Seen(Request):
     elsewhere: dict[str, int]
     # Left out when empty: a worker of an earlier version does not know the field.
     stopped: dict[str, str] = Field(default_factory=dict, exclude_if=lambda stopped: not stopped)
+    left_alone: int = Field(default=0, exclude_if=lambda left: not left)
+    left_until: dict[str, datetime] = Field(default_factory=dict, exclude_if=lambda left: not left)
 
 
 class Loss(Request):
@@ -131,6 +135,7 @@ class OrphanedSagas:
             raise NotAdmitted(look.problems)
         here = await namespace_id(self._client)
         opened, lost, stopped = 0, list[LostSaga](), dict[str, str]()
+        left = dict[str, datetime]()
         elsewhere = Counter[str]()
         async with heartbeat():
             async for page in open_sagas(self._database):
@@ -138,7 +143,19 @@ class OrphanedSagas:
                 far = [saga for saga in page if self._is_elsewhere(saga, here, look.gone)]
                 elsewhere.update(f"{saga.namespace} {saga.namespace_id}" for saga in far)
                 statuses = await self._statuses(page, here, look.gone)
-                lost += await self._lost_among(page, statuses)
+                closed = await self._closed_among(page, statuses)
+                early = self._left_among(closed, statuses)
+                left |= early
+                lost += [
+                    LostSaga(
+                        saga_id=saga.workflow_id,
+                        kind=saga.kind,
+                        epoch=saga.epoch,
+                        found=statuses[saga.workflow_id].name,
+                    )
+                    for saga in closed
+                    if saga.workflow_id not in early
+                ]
                 stopped |= {name: it.name for name, it in statuses.items() if it.is_stopped}
         at_most = max(LOST_WITHOUT_A_PERSON, opened * self._care.brake_percent // 100)
         return Seen(
@@ -148,6 +165,8 @@ class OrphanedSagas:
             held=len(lost) > at_most and not look.all,
             elsewhere=dict(elsewhere),
             stopped=dict(islice(stopped.items(), MOST_SHOWN)),
+            left_alone=len(left),
+            left_until=dict(islice(left.items(), MOST_SHOWN)),
         )
 
     async def _statuses(
@@ -164,39 +183,42 @@ class OrphanedSagas:
         known = zip(sagas, asked, strict=True)
         return {saga.workflow_id: status for saga, status in known if status is not None}
 
-    async def _lost_among(
+    async def _closed_among(
         self, sagas: Sequence[OpenSaga], statuses: Mapping[str, RunStatus]
-    ) -> list[LostSaga]:
-        found = {name: status.name for name, status in statuses.items() if status.is_closed}
+    ) -> list[OpenSaga]:
+        """The open sagas whose run is closed."""
+        found = {name for name, status in statuses.items() if status.is_closed}
         # A saga that has just ended was open when it was read, and its run closed when it was asked
         # about.
-        lost = [saga for saga in sagas if saga.workflow_id in found]
-        return [
-            LostSaga(
-                saga_id=saga.workflow_id,
-                kind=saga.kind,
-                epoch=saga.epoch,
-                found=found[saga.workflow_id],
-            )
-            for saga in await still_open(self._database, lost)
-        ]
+        return await still_open(self._database, [it for it in sagas if it.workflow_id in found])
+
+    def _left_among(
+        self, closed: Sequence[OpenSaga], statuses: Mapping[str, RunStatus]
+    ) -> dict[str, datetime]:
+        """The end of the grace time of the sagas that are within it."""
+        ends = {
+            saga.workflow_id: self._left_until(saga, statuses[saga.workflow_id]) for saga in closed
+        }
+        return {name: until for name, until in ends.items() if until is not None}
+
+    def _left_until(self, saga: OpenSaga, status: RunStatus) -> datetime | None:
+        """The end of the saga's grace time, after its last change and the end of its run; None
+        when it is over."""
+        until = max(saga.head_at, status.closed_at or saga.head_at) + self._care.grace
+        return until if saga.now < until else None
 
     def _is_elsewhere(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> bool:
         ours = (saga.namespace, saga.namespace_id) == (self._client.namespace, here)
         return not ours and saga.namespace_id not in gone
 
     async def _status(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> RunStatus | None:
-        """The status of the saga's run; None where it is too early to judge, or another namespace
-        knows it."""
-        if self._is_elsewhere(saga, here, gone) or saga.now - saga.head_at < self._care.grace:
+        """The status of the saga's run; None where another namespace knows it."""
+        if self._is_elsewhere(saga, here, gone):
             return None
         if (saga.namespace, saga.namespace_id) != (self._client.namespace, here):
             return RunStatus(GONE, is_closed=True)
         # Its newest run: whoever carries the saga, or is about to, has its workflow id.
-        status = await status_or_not_found(self._client, saga.workflow_id)
-        if status.closed_at and saga.now - status.closed_at < self._care.grace:
-            return None
-        return status
+        return await status_or_not_found(self._client, saga.workflow_id)
 
     @activity.defn
     async def declare_lost_saga(self, loss: Loss) -> Declared:
@@ -219,7 +241,7 @@ class OrphanedSagas:
         if stands.lost is None:
             if stands.closed or stands.epoch != loss.epoch:
                 return Declared(how="carried")
-            if status is None or not status.is_closed:
+            if status is None or not status.is_closed or self._left_until(saga, status):
                 return Declared(how="open")
             if await self._has_unknown_undo(loss.saga_id):
                 return Declared(how="unknown_undo")

@@ -1,6 +1,6 @@
 """The sweep: looks for orphaned sagas, and has each of them carried to its end."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -64,6 +64,8 @@ class SweepWorkflow(OtherUpdates):
                 paused_words(saga_id, paused_wait(saga_id, status))
                 for saga_id, status in seen.stopped.items()
             ],
+            left_alone=seen.left_alone,
+            left_until=seen.left_until,
         )
         workflow.set_current_details(page(swept))
         if alerts:
@@ -141,8 +143,11 @@ def alerts_of(seen: Seen) -> list[str]:
 
 def page(swept: Swept) -> str:
     """The page of the sweep in the Web UI."""
-    head = f"**{swept.open_sagas}** sagas are open, **{swept.lost}** of them look orphaned"
     alerts = [f"🙋 {escaped(alert)}" for alert in swept.alerts]
     lines = [f"- {code(saga_id)} is being recovered" for saga_id in swept.recovering]
+    lines += [
+        f"- {code(saga_id)} is left alone until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        for saga_id, until in swept.left_until.items()
+    ]
     lines += [f"- {escaped(sentence)}" for sentence in swept.stopped]
-    return "\n\n".join([head, *alerts, "\n".join(lines)]).rstrip()
+    return "\n\n".join([f"**{swept.head}**", *alerts, "\n".join(lines)]).rstrip()

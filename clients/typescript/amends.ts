@@ -221,9 +221,9 @@ export interface Progress {
  * `schedule`),
  * `waits_for` that of `SagaStep`.
  *
- * `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
- * an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
- * the exact next commands.
+ * `whom`: who is expected to act: an actor, `user` for any person, or nobody yet (empty: it is
+ * looked up, and an operator is asked at `until`). `undoing`: the undo of the step is what waits.
+ * `commands` are the exact next commands.
  */
 export interface Wait {
   waits_for: string;
@@ -343,7 +343,8 @@ export interface SweepRequest {
  * Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
  * (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
  * operator. `stopped`: open runs that do not run, such as paused ones, and what to do, a sentence
- * each.
+ * each. `left_alone` more look orphaned within the grace time (`AMENDS_SWEEP_GRACE`), which ends
+ * at `left_until`, by saga, of the first of them.
  */
 export interface Swept {
   open_sagas: number;
@@ -351,6 +352,10 @@ export interface Swept {
   recovering?: string[];
   alerts?: string[];
   stopped?: string[];
+  left_alone?: number;
+  left_until?: {
+    [k: string]: string;
+  };
 }
 /** The types of failures that a program may compare. */
 export type FailureType =

@@ -54,7 +54,8 @@ def _listed(saga: dict[str, Any], found: "ListedSagas") -> tuple[object, ...]:
     from starter.client.endings import ended_as
 
     state, waits_for = standing(saga, found.waits[saga["workflow_id"]])
-    end = ended_as(saga["result"])
+    # The result of a saga that failed may hold a reason alone.
+    end = ended_as(saga["result"], saga["state"]) if saga["ended_at"] else ""
     return (saga["workflow_id"], state, waits_for, end, output.moment(saga["started_at"]))
 
 
@@ -67,7 +68,7 @@ def _saga_document(saga: dict[str, Any], found: "ListedSagas") -> dict[str, obje
 @options.utc
 @options.as_json
 def saga(saga: str, as_json: bool) -> None:
-    """Show the saga ID: its state, its steps, its events."""
+    """Show the saga ID: its state, its steps in their order, its events, the newest first."""
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":
@@ -78,7 +79,7 @@ def saga(saga: str, as_json: bool) -> None:
     story = with_ledger(work)
     if as_json:
         steps = [_step_document(step) for step in story.steps]
-        written = [event.document() for event in story.events]
+        written = [event.document() for event in story.events[::-1]]
         told = _document(story.saga.model_dump(mode="json"), _waits(story.waits))
         output.document({**told, "steps": steps, "events": written})
         return
@@ -144,9 +145,9 @@ def _tell(story: "SagaStory") -> None:
         )
         for step, report in ((step, _report(step)) for step in story.steps)
     ]
-    headers = ("#", "step", "outcome", "tries", "undo", "undo tries", "")
+    headers = ("#", "step", "outcome", "tries", "undo", "undo tries", "note")
     output.table(headers, rows, empty="no step yet")
-    events.show(story.events, story.saga.workflow_id)
+    events.show(story.events[::-1], story.saga.workflow_id)
 
 
 @click.command()

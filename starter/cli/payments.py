@@ -103,19 +103,25 @@ def reject(saga: str, actor: str | None, reason: str | None, yes: bool, as_json:
 
 @click.command()
 @_deciding
-def capture(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Capture the approved payment ID.
+@_yes
+def capture(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
+    """Capture the approved payment ID, as its agent or as a user.
 
-    A payment requested with `"capture": "manual"` waits for this command.
+    A payment requested with `"capture": "manual"` waits for this command. Shows amount, payee,
+    description and agent first, from the ledger, and on a terminal asks for a confirmation.
     """
-    return _unless_undone(_decide("capture", saga, actor, reason, as_json))
+    return _decide_seeing("capture", saga, actor, reason, yes, as_json)
 
 
 @click.command()
 @_deciding
 def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Cancel the saga ID, of any kind, and compensate it."""
-    return _unless_stuck(_decide("cancel", saga, actor, reason, as_json))
+    from starter.cli.story import say
+
+    progress = _decided("cancel", saga, actor, reason)
+    say(progress, as_json=as_json)
+    return _unless_stuck(progress)
 
 
 _ENDING = ("reject", "cancel")
@@ -142,7 +148,7 @@ def _decide_seeing(
         output.document({**document_of(progress), "payment": facts})
     else:
         say(progress, as_json=False)
-    return _unless_undone(progress) if verb == "approve" else _unless_stuck(progress)
+    return _unless_stuck(progress) if verb in _ENDING else _unless_undone(progress)
 
 
 def _facts(verb: str, text: str) -> dict[str, str]:
@@ -181,16 +187,6 @@ def _payment(saga: str) -> str:
     from starter.client.standing import as_scheduled
 
     return saga if "/" in saga else f"payment/{as_scheduled(saga)}"
-
-
-def _decide(
-    verb: str, saga: str, actor: str | None, reason: str | None, as_json: bool
-) -> "Progress":
-    from starter.cli.story import say
-
-    progress = _decided(verb, saga, actor, reason)
-    say(progress, as_json=as_json)
-    return progress
 
 
 def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Progress":

@@ -210,7 +210,7 @@ def show_policy(agent: str, as_json: bool) -> None:
     for window in shown.windows:
         spent, left = (amount_text(n, currency) for n in (window.spent_minor, window.left_minor))
         payments = "1 payment" if window.count == 1 else f"{window.count} payments"
-        told = f"{spent} spent in {payments}, {left} left"
+        told = f"{spent} spent or reserved in {payments}, {left} left"
         output.line(f"  {window.period} window of {window.starts_on}: {told}")
 
 

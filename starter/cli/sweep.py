@@ -47,9 +47,12 @@ def sweep(
     if as_json:
         output.document(swept.model_dump(mode="json"))
     else:
-        output.line(f"{swept.open_sagas} sagas are open, {swept.lost} of them look orphaned")
+        output.line(swept.head)
         for saga_id in swept.recovering:
             output.line(f"{saga_id} is being recovered: amends saga {saga_id}")
+        for saga_id, until in swept.left_until.items():
+            then = "the first sweep after that recovers it"
+            output.line(f"{saga_id} is left alone until {output.moment(until)}: {then}")
         for sentence in (*swept.stopped, *swept.alerts):
             output.line(sentence)
     return 4 if swept.alerts else 0

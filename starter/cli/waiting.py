@@ -77,10 +77,12 @@ async def _check(
 
 
 def _matches(row: "Todo", kind: str | None, agent: str | None, whom: str | None) -> bool:
+    from workflows.contract.progress import ANY_USER
+
     return (
         kind in (None, row.kind)
         and agent in (None, row.facts.get("agent"))
-        and whom in (None, row.wait.whom)
+        and (whom in (None, row.wait.whom) or (whom == ANY_USER and row.wait.takes_any_user))
     )
 
 
@@ -120,4 +122,6 @@ def when(wait: "Wait") -> str:
     since = f"since {output.moment(wait.since)}" if wait.since else "since an unknown time"
     until = f", until {output.moment(wait.until)}" if wait.until else ""
     whom = {"user": "any user", "": "nobody yet"}.get(wait.whom, wait.whom)
+    if wait.takes_any_user and wait.whom != "user":
+        whom += " or any user"
     return f"{since}{until}, for {whom}"

@@ -160,8 +160,17 @@ class Standing:
                 progress = await handle.query(
                     "progress", result_type=Progress, rpc_timeout=patience
                 )
-                return _orphaned(progress, rejected)
+                return await self._orphaned(progress, rejected)
             return progress
+
+    async def _orphaned(self, progress: Progress, rejected: WorkflowQueryRejectedError) -> Progress:
+        """The progress of a run that is closed: the saga of one that left it open is orphaned."""
+        # A run that was refused never carried a saga.
+        if progress.result is not None or progress.state == "pending":
+            return progress
+        closed_at = (await status_of(self.client, progress.saga_id)).closed_at
+        status = status_named(rejected.status.value).words if rejected.status else "closed"
+        return _waiting_for(progress, orphan_wait(closed_at, f"its run is {status} in Temporal"))
 
     async def _ended(self, saga_id: str) -> Progress:
         """Wait for the end of the saga; returns its progress then."""
@@ -194,15 +203,6 @@ class Standing:
 
     def _ledger(self) -> LedgerAddress | None:
         return ledger_address(self._environment)
-
-
-def _orphaned(progress: Progress, rejected: WorkflowQueryRejectedError) -> Progress:
-    """The progress of a run that is closed: the saga of one that left it open is orphaned."""
-    # A run that was refused never carried a saga.
-    if progress.result is not None or progress.state == "pending":
-        return progress
-    status = status_named(rejected.status.value).words if rejected.status else "closed"
-    return _waiting_for(progress, orphan_wait(None, f"its run is {status} in Temporal"))
 
 
 def _waiting_for(progress: Progress, wait: Wait) -> Progress:

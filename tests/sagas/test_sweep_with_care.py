@@ -139,6 +139,9 @@ async def test_what_was_lost_a_moment_ago_or_has_an_undo_that_nobody_knows_is_le
     request = await lost(driver, agent, "capture")
     async with sweeping(sweeper, ledger, Care(grace=timedelta(hours=1)), undos()) as patient:
         assert await patient.leaves(request)
+        swept = await patient.sweep()
+        assert (swept["lost"], swept["left_alone"]) == (0, 1)
+        assert list(swept["left_until"]) == [saga_of(request)]
     async with sweeping(sweeper, ledger, Care(timedelta()), set()) as older:
         await older.sweep()
         failure = await driver.failure(older.recovery(saga_of(request)))

@@ -41,6 +41,17 @@ async def test_a_list_goes_newest_first_and_says_that_there_are_more(
     everything = (await command("log", "--all", "--json")).json
     positions = [event["position"] for event in everything]
     assert positions == sorted(positions, reverse=True)
+    saga_id = f"payment/{second['operation_id']}"
+    of_saga = (await command("saga", saga_id, "--json")).json["events"]
+    positions = [event["position"] for event in of_saga]
+    assert positions == sorted(positions, reverse=True)
+    told = [line.split("\t") for line in (await command("saga", saga_id)).out.splitlines()]
+    steps, listed_events = (
+        next(at for at, cells in enumerate(told) if cells[0] == first)
+        for first in ("#", "position")
+    )
+    assert told[steps][-1] == "note"
+    assert [int(cells[0]) for cells in told[listed_events + 1 :]] == positions
     everywhere = await command("payments", "--agent", first["agent_id"])
     assert "and more" not in everywhere.out + everywhere.err
 
@@ -124,7 +135,7 @@ async def test_a_policy_shows_what_is_spent_and_left_in_its_window(
     assert (window["spent_minor"], window["count"], window["period"]) == (4_500_000, 1, "daily")
     assert window["left_minor"] == before["daily_limit_minor"] - 4_500_000
     told = (await command("policy", "show", agent)).out
-    assert "45,000.00 ARS spent in 1 payment, " in told
+    assert "45,000.00 ARS spent or reserved in 1 payment, " in told
 
 
 async def test_a_decision_for_another_kind_of_saga_says_what_it_is(

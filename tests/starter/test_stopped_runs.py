@@ -10,11 +10,13 @@ from temporalio.testing import WorkflowEnvironment
 from activities.namespace import namespace_id
 from ledger.database import Database, open_database
 from ledger.sagas.fingerprint import Fingerprint
+from ledger.sagas.orphans import declare_lost
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
 from starter.client.client import Amends
 from starter.client.runs import stopped_runs
 from starter.client.waiting import todos
+from tests.starter.conftest import Command
 from worker.embedded.temporal import program
 from workflows.contract.admission import DATA_CONVERTER
 
@@ -84,10 +86,25 @@ async def test_paused_terminated_and_forgotten_runs_are_found_and_running_ones_a
     unpause = f"temporal workflow unpause --workflow-id {names['paused']}"
     address = pausing.service_client.config.target_host
     assert paused.commands == [f"{unpause} --address {address} --namespace default"]
-    assert rows[names["unknown"]].wait.why == "its run is not found in Temporal"
+    why = "its run is not found in Temporal; the sweep acts after its grace time"
+    assert rows[names["unknown"]].wait.why == why
     # Admitted once, and no currency of payments any more: shown as it was written.
     assert rows[names["ended"]].facts["amount"] == "100 minor units of ZZZ"
     for saga_id in names.values():
         await close_saga(ledger, Author("agent:bot", saga_id), saga_id, 1, "completed", {})
     after = await stopped_runs(pausing, ledger)
     assert [saga_id for saga_id in after.stopped if saga_id in names.values()] == []
+
+
+async def test_a_saga_that_failed_is_told_alike_in_the_list_and_alone(
+    command: Command, amends: Amends, ledger: Database, new_id: Callable[[str], str]
+) -> None:
+    saga_id = f"payment/{new_id('failed')}"
+    await open_in(amends.client, ledger, saga_id)
+    author, ended = Author("agent:bot", saga_id), {"reason": "missing"}
+    lost = await declare_lost(ledger, author, saga_id, 1, "terminated", None, None)
+    await close_saga(ledger, author, saga_id, lost.epoch, "failed", ended)
+    lines = (await command("sagas", "--limit", "1000")).out.splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{saga_id}\t")]
+    assert line.split("\t")[1:4] == ["failed", "", "failed (missing)"]
+    assert f"{saga_id}: failed (missing)" in (await command("saga", saga_id)).out.splitlines()

@@ -211,12 +211,12 @@ def test_a_group_alone_prints_its_help_and_no_sentence_of_it_is_cut(
     ("commands", "told"),
     [
         (
-            "capture payment/x, cancel x, agent register bot --user u, schedule list, "
+            "cancel x, agent register bot --user u, schedule list, "
             "rollback --to before:x --at PT1H",
             "Temporal at 127.0.0.1:1 can't be reached: run amends up",
         ),
         (
-            "sagas, saga x, log, show x, verify, agent list, waiting, approve x",
+            "sagas, saga x, log, show x, verify, agent list, waiting, approve x, capture x",
             "AMENDS_AUDIT_URL is not set",
         ),
         ("env", "no amends up runs in this folder"),

@@ -213,11 +213,13 @@ async def test_a_terminated_run_is_listed_before_and_after_it_is_on_record(
     row = await places.row(saga_id)
     told = ("orphaned", "recovery", "user", ["amends sweep"])
     assert tuple(row[name] for name in ("state", "waits_for", "whom", "commands")) == told
-    assert row["why"] == "its run is terminated in Temporal"
+    assert row["why"] == "its run is terminated in Temporal; the sweep acts after its grace time"
     assert row["what"]["amount"] == "55,000.00 ARS"
     progress = await places.amends.progress(saga_id)
     assert (progress.state, progress.waits_for) == ("orphaned", "recovery")
     assert [wait.why for wait in progress.waits] == [row["why"]]
+    since = datetime.fromisoformat(row["since"])
+    assert [wait.since for wait in progress.waits] == [since]
     async with open_database(settings["AMENDS_DATABASE_URL"], size=1) as database:
         author = Author("user:ana", saga_id)
         await declare_lost(database, author, saga_id, 1, "terminated", None, STEP)
@@ -258,8 +260,14 @@ async def test_filters_show_a_part_and_one_that_can_match_nothing_is_refused(
         return {row["saga_id"] for row in rows}
 
     assert await listed() == {id_of(approval), id_of(capture)}
-    assert await listed("--for", "user") == {id_of(approval)}
+    # A capture is expected from the agent, and taken from a user.
+    assert await listed("--for", "user") == {id_of(approval), id_of(capture)}
     assert await listed("--for", f"agent:{agent}") == {id_of(capture)}
+    told = (await command("waiting", "--agent", agent)).out.splitlines()
+    assert [line.partition(", for ")[2] for line in told if ", for " in line] == [
+        "any user",
+        f"agent:{agent} or any user",
+    ]
     assert await listed("--kind", "change") == set()
     assert await listed("--limit", "1") == {id_of(approval)}
     more = await command("waiting", "--agent", agent, "--limit", "1")
@@ -276,12 +284,14 @@ async def test_filters_show_a_part_and_one_that_can_match_nothing_is_refused(
         await command("cancel", id_of(request))
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject"])
+@pytest.mark.parametrize("verb", ["approve", "reject", "capture"])
 async def test_whoever_decides_sees_amount_payee_description_and_agent(
     command: Command, payment: Payment, agent: str, verb: str
 ) -> None:
-    facts = {"amount": "55,000.00 ARS", "payee": CBU, "description": "the roof", "agent": agent}
-    request = payment(55_000, description="the roof")
+    amount, more = (1_000, {"capture": "manual"}) if verb == "capture" else (55_000, {})
+    told = f"{amount:,}.00 ARS"
+    facts = {"amount": told, "payee": CBU, "description": "the roof", "agent": agent}
+    request = payment(amount, description="the roof", **more)
     await command("pay", request)
     for seen in (await command("waiting", "--agent", agent), await command("saga", id_of(request))):
         assert [fact for fact in facts.values() if fact not in seen.out] == []

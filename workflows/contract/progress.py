@@ -52,9 +52,9 @@ class Wait(Input):
     `schedule`),
     `waits_for` that of `SagaStep`.
 
-    `whom`: who may act: an actor, `user` for any person, or nobody yet (empty: it is looked up, and
-    an operator is asked at `until`). `undoing`: the undo of the step is what waits. `commands` are
-    the exact next commands.
+    `whom`: who is expected to act: an actor, `user` for any person, or nobody yet (empty: it is
+    looked up, and an operator is asked at `until`). `undoing`: the undo of the step is what waits.
+    `commands` are the exact next commands.
     """
 
     waits_for: str
@@ -74,6 +74,12 @@ class Wait(Input):
     tries: int = 0
     why: str | None = None
     commands: list[str] = Field(default_factory=list)
+
+    @property
+    def takes_any_user(self) -> bool:
+        """Whether any person may act: a capture is expected from the agent, and taken from any
+        user too."""
+        return self.whom == ANY_USER or (self.state == "running" and self.waits_for == "capture")
 
 
 def decision_wait(
@@ -114,13 +120,14 @@ def step_wait(saga_id: str, step: StepProgress, *, undoing: bool) -> Wait | None
 
 
 def orphan_wait(since: datetime | None, why: str) -> Wait:
-    """The wait of a saga that no run carries, until a run takes it over."""
+    """The wait of a saga that no run carries, until a run takes it over. How long the grace time
+    is, only the worker knows."""
     return Wait(
         waits_for="recovery",
         state="orphaned",
         whom=ANY_USER,
         since=since,
-        why=why,
+        why=f"{why}; the sweep acts after its grace time",
         commands=["amends sweep"],
     )
 

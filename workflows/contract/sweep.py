@@ -1,5 +1,6 @@
 """The requests and results of `SweepWorkflow` and `RecoverySaga`."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StrictInt, model_validator
@@ -33,13 +34,24 @@ class Swept(Input):
     """Result of `SweepWorkflow`: the number of `open_sagas`, the number of these that look orphaned
     (`lost`), and the sagas that were handed to a `RecoverySaga` (`recovering`). `alerts` are for an
     operator. `stopped`: open runs that do not run, such as paused ones, and what to do, a sentence
-    each."""
+    each. `left_alone` more look orphaned within the grace time (`AMENDS_SWEEP_GRACE`), which ends
+    at `left_until`, by saga, of the first of them."""
 
     open_sagas: int
     lost: int
     recovering: list[str] = Field(default_factory=list)
     alerts: list[str] = Field(default_factory=list)
     stopped: list[str] = Field(default_factory=list, exclude_if=lambda stopped: not stopped)
+    left_alone: int = Field(default=0, exclude_if=lambda left: not left)
+    left_until: dict[str, datetime] = Field(default_factory=dict, exclude_if=lambda left: not left)
+
+    @property
+    def head(self) -> str:
+        """The numbers, in a line."""
+        told = f"{self.open_sagas} sagas are open, {self.lost} of them look orphaned"
+        if not self.left_alone:
+            return told
+        return f"{told}, {self.left_alone} more are left alone until their grace time ends"
 
 
 class RecoveryRequest(Input):

@@ -78,6 +78,8 @@ def _wait(wait: Wait) -> str:
     what = f"**{escaped(wait.waits_for)}**"
     what = f"the undo of {what}" if wait.undoing else what
     whom = "any user" if wait.whom == ANY_USER else code(wait.whom)
+    if wait.takes_any_user and wait.whom != ANY_USER:
+        whom += " or any user"
     since = f" since {_time(wait.since)}" if wait.since else ""
     until = f" until {_time(wait.until)}" if wait.until else ""
     match wait.state:
