@@ -68,7 +68,10 @@ def _saga_document(saga: dict[str, Any], found: "ListedSagas") -> dict[str, obje
 @options.utc
 @options.as_json
 def saga(saga: str, as_json: bool) -> None:
-    """Show the saga ID: its state, its steps in their order, its events, the newest first."""
+    """Show the saga ID: its state, its steps, its events.
+
+    Steps come in the order of their start, events the newest first.
+    """
     from starter.cli.client import with_ledger
 
     async def work(database: "Database") -> "SagaStory":

@@ -59,7 +59,6 @@ COMMANDS = {
     "saga {saga}": FOLDS,
     "verify": FOLDS,
     "cancel {saga}": CLIENT,
-    "capture {saga}": CLIENT,
     "schedule resume nightly": CLIENT,
 }
 
