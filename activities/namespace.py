@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from typing import Any
 
 from temporalio import activity
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import (
@@ -15,19 +14,13 @@ from temporalio.worker import (
     Interceptor,
 )
 
+from activities.runs import namespace_id
 from ledger.sagas.saga_log import Run
 
 # A server may be made anew behind a worker that goes on.
 LOOK_AGAIN_S = 60.0
 
 _NAMESPACE_ID: ContextVar[str] = ContextVar("namespace_id")
-
-
-async def namespace_id(client: Client) -> str:
-    """Asks Temporal for the id of the client's namespace. Raises RPCError."""
-    request = DescribeNamespaceRequest(namespace=client.namespace)
-    described = await client.workflow_service.describe_namespace(request)
-    return described.namespace_info.id
 
 
 def this_run() -> Run:

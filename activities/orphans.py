@@ -17,8 +17,7 @@ from pydantic import Field, JsonValue
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.namespace import namespace_id
-from activities.runs import RunStatus, status_or_not_found
+from activities.runs import RunStatus, namespace_id, status_or_not_found
 from activities.step import Request, heartbeat, running_in
 from ledger.aggregates.saga import SagaState, saga_name
 from ledger.database import Database

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    DescribeWorkflowExecutionRequest,
+)
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.converter import decode_typed_search_attributes
@@ -60,6 +63,13 @@ class RunStatus:
 
 # The status of a run that its namespace does not know: deleted, or past its retention.
 NOT_FOUND = RunStatus("not_found", is_closed=True)
+
+
+async def namespace_id(client: Client) -> str:
+    """Ask Temporal for the id of the client's namespace. Raises RPCError."""
+    request = DescribeNamespaceRequest(namespace=client.namespace)
+    described = await client.workflow_service.describe_namespace(request)
+    return described.namespace_info.id
 
 
 def status_named(status: int) -> RunStatus:

@@ -6,8 +6,8 @@ from pydantic import JsonValue
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.namespace import namespace_id, this_run
-from activities.runs import status_or_not_found
+from activities.namespace import this_run
+from activities.runs import namespace_id, status_or_not_found
 from activities.step import Claim, Request, running_in
 from ledger.database import Database
 from ledger.sagas import saga_log

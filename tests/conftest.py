@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.database import Pooling
+from tests.support.pgbouncer import Bouncer, pgbouncer
 from worker.embedded import databases, postgres, temporal
 from worker.embedded.servers import EmbeddedServers
 
@@ -76,3 +78,24 @@ def clone_database(servers: EmbeddedServers) -> CloneDatabase:
         return name
 
     return clone
+
+
+@pytest.fixture(scope="module", params=["transaction", "transaction-unprepared"])
+def pooling(request: pytest.FixtureRequest) -> Pooling:
+    """Each form of pooling that is not a session's own."""
+    mode: Pooling = request.param
+    return mode
+
+
+@pytest.fixture(scope="module")
+async def bouncer(
+    request: pytest.FixtureRequest,
+    servers: EmbeddedServers,
+    session_folder: Path,
+    pooling: Pooling,
+) -> AsyncIterator[Bouncer]:
+    """The real PgBouncer in front of the ledgers, of one file of tests."""
+    prepared = 200 if pooling == "transaction" else 0
+    folder = session_folder / f"{request.path.stem}-{pooling}"
+    async with pgbouncer(servers, folder, max_prepared_statements=prepared) as running:
+        yield running

@@ -50,8 +50,7 @@ async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
 
 
 async def meant_by(database: Database, text: str) -> str:
-    """The aggregate that a short name means: see
-    `resolve_id`; the name of a schedule means its
+    """The aggregate that a short name means: see `resolve_id`; the name of a schedule means its
     newest run. Raises the ledger's NotFound and Ambiguous."""
     try:
         return await resolve_id(database, text)

@@ -8,17 +8,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from temporalio.api.workflowservice.v1 import (
-    DescribeNamespaceRequest,
-    ListWorkflowExecutionsRequest,
-)
+from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 
 from ledger.database import Database
 from ledger.sagas.orphans import OpenSaga, open_sagas, still_open
 from starter.client.failures import translated
 from workflows.contract.kinds import KINDS
-from workflows.contract.runs import RunStatus, status_or_not_found
+from workflows.contract.runs import RunStatus, namespace_id, status_or_not_found
 
 # Open sagas that are compared: more than one screen of a person will ever need.
 MOST_SAGAS = 5_000
@@ -44,7 +41,7 @@ async def stopped_runs(client: Client, database: Database) -> Compared:
         lacks.append(f"only the {MOST_SAGAS} oldest open sagas were compared with Temporal")
         opened = opened[:MOST_SAGAS]
     async with translated("the list of runs"):
-        here = await _namespace_id(client)
+        here = await namespace_id(client)
         ours = [
             saga
             for saga in opened
@@ -74,12 +71,6 @@ async def _open(database: Database) -> list[OpenSaga]:
         if len(found) > MOST_SAGAS:
             break
     return found
-
-
-async def _namespace_id(client: Client) -> str:
-    request = DescribeNamespaceRequest(namespace=client.namespace)
-    described = await client.workflow_service.describe_namespace(request)
-    return described.namespace_info.id
 
 
 async def _running(client: Client, sagas: int) -> set[str]:

@@ -31,22 +31,6 @@ from worker.errors import Unreachable
 from worker.process import first_partitions
 
 
-@pytest.fixture(scope="module", params=["transaction", "transaction-unprepared"])
-def pooling(request: pytest.FixtureRequest) -> Pooling:
-    mode: Pooling = request.param
-    return mode
-
-
-@pytest.fixture(scope="module")
-async def bouncer(
-    servers: EmbeddedServers, session_folder: Path, pooling: Pooling
-) -> AsyncIterator[Bouncer]:
-    prepared = 200 if pooling == "transaction" else 0
-    folder = session_folder / f"ledger-{pooling}"
-    async with pgbouncer(servers, folder, max_prepared_statements=prepared) as running:
-        yield running
-
-
 @pytest.fixture
 async def pooled(clone: Clone, bouncer: Bouncer, pooling: Pooling) -> AsyncIterator[Database]:
     """The worker's connections through PgBouncer; whatever the test wrote, `verify` finds

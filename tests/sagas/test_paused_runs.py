@@ -6,8 +6,7 @@ import pytest
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.testing import ActivityEnvironment
 
-from activities.namespace import namespace_id
-from activities.runs import PAUSED, status_named, status_of
+from activities.runs import PAUSED, namespace_id, status_named, status_of
 from activities.saga_records import OtherRun, SagaActivities
 from ledger.database import Database
 from tests.sagas.sweeping import Sweeper, end, waiting

@@ -5,7 +5,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,26 +17,10 @@ from tests.infrastructure.driver import ChangeDriver, database, role
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, NewAgent, Place
 from tests.sagas.sweeping import Sweeper, end
 from tests.support.driver import Driver, new_id, payment
-from tests.support.pgbouncer import Bouncer, pgbouncer
+from tests.support.pgbouncer import Bouncer
 from tests.support.probe import Probe
 from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
-
-
-@pytest.fixture(scope="module", params=["transaction", "transaction-unprepared"])
-def pooling(request: pytest.FixtureRequest) -> Pooling:
-    mode: Pooling = request.param
-    return mode
-
-
-@pytest.fixture(scope="module")
-async def bouncer(
-    servers: EmbeddedServers, session_folder: Path, pooling: Pooling
-) -> AsyncIterator[Bouncer]:
-    prepared = 200 if pooling == "transaction" else 0
-    folder = session_folder / f"sagas-{pooling}"
-    async with pgbouncer(servers, folder, max_prepared_statements=prepared) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

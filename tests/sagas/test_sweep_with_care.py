@@ -11,8 +11,8 @@ from temporalio.client import Client, WorkflowUpdateStage
 from temporalio.testing import WorkflowEnvironment
 
 from activities import orphans as lost_sagas
-from activities.namespace import namespace_id
 from activities.orphans import Care, OrphanedSagas
+from activities.runs import namespace_id
 from ledger.database import Database
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga

@@ -7,7 +7,7 @@ from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from activities.namespace import namespace_id
+from activities.runs import namespace_id
 from ledger.database import Database, open_database
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.orphans import declare_lost
