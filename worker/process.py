@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.adapters.mock import create_mock_bank
+from activities.run_watch import RunWatch
 from ledger.database import Database, describe
 from ledger.errors import DatabaseUnavailable, EndedBySetting
 from ledger.migrations.partitions import create_partitions
@@ -31,6 +32,7 @@ from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attribut
 from worker.settings import Settings, SettingsError, needed
 from worker.sweep_schedule import SCHEDULE, keep_schedule
 from worker.wiring import QUEUES, connect, wire
+from workflows.contract.kinds import KINDS
 
 log = logging.getLogger("amends.worker")
 
@@ -39,6 +41,8 @@ PARTITIONS_AHEAD_MONTHS = 3
 PARTITIONS_EVERY = timedelta(hours=6)
 # Readers of a long aggregate fold what came since the last one, and nobody else waits for it.
 SNAPSHOTS_EVERY = timedelta(minutes=1)
+# People look at the lists right after a run was terminated or paused.
+RUNS_EVERY = timedelta(seconds=5)
 # Somebody may have deleted it.
 SCHEDULE_EVERY = timedelta(minutes=10)
 
@@ -83,10 +87,12 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         host, port = settings.health_host, settings.health_port
         await stack.enter_async_context(serve_health(host, port, probes))
         snapshots = SnapshotMaker(running.database)
+        runs = RunWatch(running.database, client, [kind.workflow for kind in KINDS])
         for beside in (
-            _repeat(PARTITIONS_EVERY, "partitions", lambda: _partitions(running.database)),
-            _repeat(SCHEDULE_EVERY, "schedules", lambda: keep_schedule(client, settings)),
-            _repeat(SNAPSHOTS_EVERY, "snapshots", snapshots.make),
+            _repeat(PARTITIONS_EVERY, "make partitions", lambda: _partitions(running.database)),
+            _repeat(SCHEDULE_EVERY, "keep schedules", lambda: keep_schedule(client, settings)),
+            _repeat(SNAPSHOTS_EVERY, "make snapshots", snapshots.make),
+            _repeat(RUNS_EVERY, "look for closed runs", runs.look),
             announce(running.database),
         ):
             stack.callback(asyncio.create_task(beside).cancel)
@@ -162,15 +168,17 @@ async def _partitions(database: Database) -> None:
 
 
 async def _repeat(every: timedelta, what: str, chore: Callable[[], Awaitable[object]]) -> None:
+    told = ""
     while True:
         # Not all workers at once.
         await asyncio.sleep(every.total_seconds() * random.uniform(0.8, 1.2))
         try:
             await chore()
+            told = ""
         except Exception as error:  # noqa: BLE001 - no chore is urgent: each is tried again
-            log.warning(
-                "%s were not made (%s): the worker tries again later", what, type(error).__name__
-            )
+            # Of an outage once, however often it is tried.
+            if told != (told := type(error).__name__):
+                log.warning("the worker could not %s (%s): it tries again", what, told)
 
 
 async def ask_database(database: Database) -> None:

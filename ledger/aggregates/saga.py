@@ -50,6 +50,27 @@ class SagaLost(Event):
     reason: str | None = None
 
 
+class SagaRunClosed(Event):
+    """The run of the saga closed before the saga's end: `found` is its status in Temporal
+    (terminated, timed_out, failed, cancelled, ...). Nothing is undone by that: see `SagaLost`."""
+
+    run_id: str
+    found: str
+
+
+class SagaRunPaused(Event):
+    """The run of the saga is open and does not run: `found` is its status in Temporal (paused)."""
+
+    run_id: str
+    found: str
+
+
+class SagaRunResumed(Event):
+    """The run of the saga goes on: it was unpaused, or reset to before its end."""
+
+    run_id: str
+
+
 class SagaDuplicateReceived(Event):
     """The same request came again and got the first answer. `repeat` is the run or update."""
 
@@ -134,6 +155,8 @@ class SagaState(State):
     workflow_id: str
     run_id: str
     lost: str | None = None
+    run_closed: str | None = None
+    run_paused: str | None = None
     waits_for: str | None = None
     waits_on: str | None = None
     waits_since: datetime | None = None
@@ -151,8 +174,9 @@ class SagaState(State):
         return self.state in CLOSED
 
 
+_GOES_ON: Json = dict.fromkeys(("run_closed", "run_paused"))
 # Of a saga that waits for nobody.
-_NO_WAIT: Json = dict.fromkeys(("waits_for", "waits_on", "waits_since", "waits_until"))
+_NO_WAIT: Json = dict.fromkeys(("waits_for", "waits_on", "waits_since", "waits_until")) | _GOES_ON
 
 
 def evolve(state: SagaState | None, event: Event) -> SagaState:
@@ -167,7 +191,7 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
 def _changed(event: Event) -> Json:
     match event:
         case SagaTakenOver():
-            changed: Json = {
+            changed: Json = _GOES_ON | {
                 "namespace": event.namespace,
                 "namespace_id": event.namespace_id,
                 "task_queue": event.task_queue,
@@ -176,7 +200,9 @@ def _changed(event: Event) -> Json:
                 "lost": None,
             }
         case SagaLost():
-            changed = {"epoch": event.epoch, "lost": event.found}
+            changed = _GOES_ON | {"epoch": event.epoch, "lost": event.found}
+        case SagaRunClosed() | SagaRunPaused() | SagaRunResumed():
+            changed = _GOES_ON | _run_changed(event)
         case SagaDuplicateReceived() | SagaReuseRefused():
             changed = {"last_repeat": event.repeat}
         case SagaCommitRefused():
@@ -208,6 +234,16 @@ def _changed(event: Event) -> Json:
     return changed
 
 
+def _run_changed(event: SagaRunClosed | SagaRunPaused | SagaRunResumed) -> Json:
+    match event:
+        case SagaRunClosed():
+            return {"run_closed": event.found}
+        case SagaRunPaused():
+            return {"run_paused": event.found}
+        case SagaRunResumed():
+            return {}
+
+
 SAGA = AggregateType(
     name="saga",
     columns=state_columns(
@@ -224,6 +260,8 @@ SAGA = AggregateType(
         Column("workflow_id", "text", nullable=False),
         Column("run_id", "text", nullable=False),
         Column("lost", "text"),
+        Column("run_closed", "text"),
+        Column("run_paused", "text"),
         Column("waits_for", "text"),
         Column("waits_on", "text"),
         Column("waits_since", "timestamptz"),
@@ -241,6 +279,9 @@ SAGA = AggregateType(
         SagaStarted,
         SagaTakenOver,
         SagaLost,
+        SagaRunClosed,
+        SagaRunPaused,
+        SagaRunResumed,
         SagaDuplicateReceived,
         SagaReuseRefused,
         SagaWaitStarted,

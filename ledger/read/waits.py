@@ -9,8 +9,9 @@ from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
 from ledger.read.cursors import Row, reading
 
-# The words of the search attribute `SagaState`, and `orphaned`: no run carries the saga.
-WaitState = Literal["running", "resolving", "needs_attention", "compensating", "orphaned"]
+# The words of the search attribute `SagaState`, `orphaned`: no run carries the saga, and `paused`:
+# its run is open and does not run.
+WaitState = Literal["running", "resolving", "needs_attention", "compensating", "orphaned", "paused"]
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,10 @@ class Waiting:
     """One thing that waits: a saga for a decision or for its recovery, or one of its steps, as
     rows of the state tables.
 
-    `state`: `running` (until the decision `saga.waits_for`), `orphaned` (on record as lost, until a
-    run takes it over), or of a step: `resolving` (in doubt, looked up), `needs_attention` (an
-    operator has to say), `compensating` (its undo had no success so far).
+    `state`: `running` (until the decision `saga.waits_for`), `orphaned` (the saga is on record as
+    lost, or its run as closed, until a run takes it over), `paused` (its run is, in Temporal), or
+    of a step: `resolving` (in doubt, looked up), `needs_attention` (an operator has to say),
+    `compensating` (its undo had no success so far).
     """
 
     saga: Row
@@ -38,10 +40,11 @@ class Waiting:
         """The step, the decision, or `recovery`."""
         if self.step is not None:
             return str(self.step["name"])
-        return "recovery" if self.state == "orphaned" else str(self.saga["waits_for"])
+        elsewhere = {"orphaned": "recovery", "paused": "unpause"}
+        return elsewhere.get(self.state) or str(self.saga["waits_for"])
 
 
-_WORST_FIRST = ("orphaned", "needs_attention", "resolving", "compensating", "running")
+_WORST_FIRST = ("orphaned", "paused", "needs_attention", "resolving", "compensating", "running")
 
 
 def standing(saga: Row, waits: Sequence[Waiting]) -> tuple[str, str]:
@@ -55,7 +58,9 @@ def standing(saga: Row, waits: Sequence[Waiting]) -> tuple[str, str]:
 
 # Word for word the conditions of the partial indexes.
 _SAGAS = """
-    SELECT * FROM ledger.sagas WHERE waits_for IS NOT NULL OR lost IS NOT NULL
+    SELECT * FROM ledger.sagas
+    WHERE waits_for IS NOT NULL OR lost IS NOT NULL
+       OR run_closed IS NOT NULL OR run_paused IS NOT NULL
     ORDER BY started_at LIMIT %(limit)s"""
 _STUCK = "(attention IS NOT NULL OR delayed IS NOT NULL OR state = 'unknown')"
 _STEPS = f"SELECT * FROM ledger.saga_steps WHERE {_STUCK} ORDER BY head_at LIMIT %(limit)s"
@@ -95,8 +100,11 @@ def waits_of(saga: Row, steps: Sequence[Row]) -> list[Waiting]:
     """What waits in one saga, by its row and those of its steps."""
     if saga["ended_at"] is not None:
         return []
-    if saga["lost"] is not None:
+    # A run that does not go on takes no decision: what it waited for before is not the next thing.
+    if saga["lost"] is not None or saga["run_closed"] is not None:
         return [Waiting(saga, None, "orphaned", saga["head_at"])]
+    if saga["run_paused"] is not None:
+        return [Waiting(saga, None, "paused", saga["head_at"])]
     found = []
     if saga["waits_for"] is not None:
         found.append(Waiting(saga, None, "running", saga["waits_since"] or saga["head_at"]))

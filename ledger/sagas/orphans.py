@@ -36,8 +36,9 @@ PAGE = 500
 
 
 class OpenSaga(BaseModel):
-    """A saga that has not ended, and the run that carries it. Its row has been unchanged since
-    `head_at`, by the clock that says `now`."""
+    """A saga that has not ended, and the run that carries it; `run_closed` or `run_paused` is the
+    status of a run that is on record as not going on. Its row has been unchanged since `head_at`,
+    by the clock that says `now`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +49,8 @@ class OpenSaga(BaseModel):
     namespace: str
     namespace_id: str
     run_id: str
+    run_closed: str | None
+    run_paused: str | None
     started_at: datetime
     head_at: datetime
     now: datetime
@@ -63,7 +66,11 @@ _AFTER = tuple_(
     bindparam("started_at", type_=DateTime(timezone=True)), bindparam("aggregate_id", type_=Uuid)
 )
 _NEXT = compiled(_OPEN.where(tuple_(*_ORDER) > _AFTER).order_by(*_ORDER).limit(_LIMIT))
-_AMONG = compiled(_OPEN.where(_SAGA.aggregate_id == any_(bindparam("ids", type_=ARRAY(Uuid)))))
+_IDS = _SAGA.aggregate_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+_AMONG = compiled(_OPEN.where(_IDS))
+_STOPPED = compiled(
+    _OPEN.where(_SAGA.run_closed.is_not(None) | _SAGA.run_paused.is_not(None)).limit(_LIMIT)
+)
 
 
 async def open_sagas(database: Database, at_most: int = PAGE) -> AsyncIterator[list[OpenSaga]]:
@@ -88,6 +95,32 @@ async def find_open(database: Database, saga_id: str) -> OpenSaga | None:
     """The saga of this id, if it is open."""
     found = await _read(database, _AMONG, {"ids": [aggregate_id(saga_name(saga_id))]})
     return found[0] if found else None
+
+
+async def sagas_of_runs(database: Database, saga_ids: Sequence[str]) -> list[OpenSaga]:
+    """The sagas of these ids that are open, and the first whose run is on record as not going
+    on."""
+    ids = [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]
+    among = await _read(database, _AMONG, {"ids": ids}) if ids else []
+    stopped = await _read(database, _STOPPED, {"at_most": PAGE})
+    return list({saga.workflow_id: saga for saga in [*among, *stopped]}.values())
+
+
+async def record_run(database: Database, author: Author, saga: OpenSaga, event: Event) -> None:
+    """Records how the run of a saga stands. Of a saga that has changed since it was read, or that
+    is lost, nothing is written."""
+    ref = saga_name(saga.workflow_id)
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        stands: SagaState | None = loaded[ref]
+        if stands is None or stands.closed or stands.lost is not None:
+            return Decision(None)
+        known = (saga.run_id, saga.epoch, saga.run_closed, saga.run_paused)
+        if (stands.run_id, stands.epoch, stands.run_closed, stands.run_paused) != known:
+            return Decision(None)
+        return Decision(None, [(ref, event)])
+
+    await commit(database, author, [Ref(ref)], decide)
 
 
 async def _read(database: Database, query: str, values: dict[str, Any]) -> list[OpenSaga]:

@@ -15,6 +15,7 @@ from workflows.contract.progress import (
     Wait,
     decision_wait,
     orphan_wait,
+    paused_wait,
     step_wait,
 )
 from workflows.contract.updates import Verb, verbs
@@ -69,7 +70,12 @@ def wait_of(waiting: Waiting) -> Wait:
         wait = step_wait(saga.workflow_id, step, undoing=waiting.undoing)
         assert wait is not None, waiting
         return wait
+    if waiting.state == "paused":
+        return paused_wait(saga.workflow_id, saga.run_paused or "")
     if waiting.state == "orphaned":
+        if saga.lost is None:
+            words = (saga.run_closed or "").replace("_", " ")
+            return orphan_wait(waiting.since, f"its run is {words} in Temporal")
         return orphan_wait(waiting.since, f"its run is recorded as lost ({saga.lost})")
     return decision_wait(
         saga.workflow_id,

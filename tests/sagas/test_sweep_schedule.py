@@ -79,10 +79,10 @@ async def test_its_run_recovers_what_was_lost(
     assert settings.sweep_queue == SWEEP_QUEUE
 
 
-async def test_a_worker_puts_it_in_place_when_it_starts(
-    new_worker: NewWorker, schedule: ScheduleHandle
+async def test_a_worker_puts_it_in_place_when_it_starts_and_records_runs_that_closed_meanwhile(
+    driver: Driver, probe: Probe, agent: str, new_worker: NewWorker, schedule: ScheduleHandle
 ) -> None:
-    queue = new_id("sweeping")
+    queue, request = new_id("sweeping"), await lost(driver, agent)
 
     async def sweeps_on() -> str | None:
         try:
@@ -94,3 +94,8 @@ async def test_a_worker_puts_it_in_place_when_it_starts(
     async with new_worker(queue, AMENDS_SWEEP_INTERVAL="P1D") as worker:
         await worker.start()
         assert await until(sweeps_on) == f"{queue}-sweep"
+        await until(lambda: probe.has_told(request, "SagaRunClosed"))
+    # Nothing is undone by that: it goes on when the request is repeated.
+    await driver.until_waits(request, "approval")
+    await driver.tell(request, "reject")
+    assert (await driver.result(request))["state"] == "rejected"

@@ -7,7 +7,6 @@ import pty
 import shlex
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,11 +14,9 @@ import pytest
 
 from activities import transfers
 from activities.adapters.mock import Fault, MockBank
-from ledger.database import open_database
-from ledger.sagas.orphans import declare_lost
-from ledger.store.commit import Author
 from starter.client.client import Amends
 from tests.starter.conftest import Command
+from tests.starter.places import Places, Waits, id_of
 from tests.support.driver import CBU
 from tests.support.until import DEADLINE_S, until
 from workflows.contract.payment import PaymentRequest
@@ -31,75 +28,9 @@ STEP = "execute transfer"
 SOON = timedelta(seconds=0.2)
 
 
-@dataclass(frozen=True)
-class Waits:
-    """What one saga waits for, as each of the places says it."""
-
-    state: str
-    waits_for: str
-    whom: str
-    needs_somebody: bool = True
-
-
-@dataclass(frozen=True)
-class Places:
-    """All places that say what waits."""
-
-    command: Command
-    amends: Amends
-
-    async def row(self, saga_id: str) -> Json:
-        """The saga in `waiting`; empty where it is not there."""
-        rows = (await self.command("waiting", "--json")).json
-        return next((row for row in rows if row.get("saga_id") == saga_id), {})
-
-    async def are(self, saga_id: str, wanted: Waits) -> Json:
-        """Each place says the same of a saga; returns its row in `waiting`."""
-        row = await self.row(saga_id)
-        told = (wanted.state, wanted.waits_for, wanted.whom)
-        assert (row["state"], row["waits_for"], row["whom"]) == told
-        sagas = (await self.command("sagas", "--json", "--limit", "1000")).json
-        (listed,) = [each for each in sagas if each["saga_id"] == saga_id]
-        lines = (await self.command("sagas", "--limit", "1000")).out.splitlines()
-        (line,) = [line for line in lines if line.startswith(f"{saga_id}\t")]
-        assert line.split("\t")[1:3] == [wanted.state, wanted.waits_for]
-        one = (await self.command("saga", saga_id, "--json")).json
-        progress = (await self.amends.progress(saga_id)).model_dump(mode="json")
-        for waits in (listed["waits"], one["waits"], progress["waits"]):
-            (wait,) = waits
-            assert (wait["state"], wait["waits_for"], wait["whom"]) == told
-            assert wait["commands"] == row["commands"]
-            assert wait["undoing"] == row["undoing"]
-        assert (progress["state"], progress["waits_for"]) == told[:2]
-        await until(lambda: self.attributes_are(saga_id, wanted))
-        return row
-
-    async def attributes_are(self, saga_id: str, wanted: Waits) -> bool:
-        described = await self.amends.client.get_workflow_handle(saga_id).describe()
-        told = {pair.key.name: pair.value for pair in described.typed_search_attributes}
-        found = (told["SagaState"], told.get("SagaStep", ""), told["SagaNeedsAttention"])
-        return found == (wanted.state, wanted.waits_for, wanted.needs_somebody)
-
-    async def are_silent(self, saga_id: str) -> None:
-        """No place says that the saga waits."""
-        await self.amends.result(saga_id)
-        assert await self.row(saga_id) == {}
-        sagas = (await self.command("sagas", "--json", "--limit", "1000")).json
-        assert [each["waits"] for each in sagas if each["saga_id"] == saga_id] == [[]]
-        assert (await self.command("saga", saga_id, "--json")).json["waits"] == []
-        progress = await self.amends.progress(saga_id)
-        assert (progress.waits, progress.waits_for) == ([], "")
-        attributes = Waits(progress.state, "", "", needs_somebody=False)
-        await until(lambda: self.attributes_are(saga_id, attributes))
-
-
 @pytest.fixture
 def places(command: Command, amends: Amends) -> Places:
     return Places(command, amends)
-
-
-def id_of(request: Json) -> str:
-    return f"payment/{request['operation_id']}"
 
 
 async def test_a_payment_waits_for_an_approval_and_then_for_its_capture(
@@ -200,36 +131,6 @@ async def test_an_undo_that_asks_waits_for_an_operator(
     assert row["undoing"]
     skipped = await command("skip", saga_id, STEP, "--reason", "they keep it")
     assert skipped.status == 0
-    await places.are_silent(saga_id)
-
-
-async def test_a_terminated_run_is_listed_before_and_after_it_is_on_record(
-    places: Places, command: Command, payment: Payment, settings: dict[str, str]
-) -> None:
-    request = payment(55_000)
-    saga_id = id_of(request)
-    await command("pay", request)
-    await places.amends.client.get_workflow_handle(saga_id).terminate("an accident")
-    row = await places.row(saga_id)
-    told = ("orphaned", "recovery", "user", ["amends sweep"])
-    assert tuple(row[name] for name in ("state", "waits_for", "whom", "commands")) == told
-    assert row["why"] == "its run is terminated in Temporal; the sweep acts after its grace time"
-    assert row["what"]["amount"] == "55,000.00 ARS"
-    progress = await places.amends.progress(saga_id)
-    assert (progress.state, progress.waits_for) == ("orphaned", "recovery")
-    assert [wait.why for wait in progress.waits] == [row["why"]]
-    since = datetime.fromisoformat(row["since"])
-    assert [wait.since for wait in progress.waits] == [since]
-    async with open_database(settings["AMENDS_DATABASE_URL"], size=1) as database:
-        author = Author("user:ana", saga_id)
-        await declare_lost(database, author, saga_id, 1, "terminated", None, STEP)
-    row = await places.row(saga_id)
-    assert tuple(row[name] for name in ("state", "waits_for", "whom", "commands")) == told
-    (listed,) = (await command("saga", saga_id, "--json")).json["waits"]
-    assert (listed["state"], listed["why"]) == ("orphaned", row["why"])
-    line = (await command("saga", saga_id)).out.splitlines()[0]
-    assert line == f"{saga_id} is orphaned ({row['why']}): amends sweep"
-    assert (await command("pay", request)).status == 1
     await places.are_silent(saga_id)
 
 

@@ -1,0 +1,75 @@
+"""Records runs that don't go on while their saga is open, within seconds: closed or paused ones.
+
+Temporal's visibility index names candidates, and `describe` judges them, so nothing is recorded by
+an index that lags. Nothing is undone here: that is for the sweep, which also finds what the index
+does not name, such as runs that Temporal has deleted.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+from temporalio.client import Client
+
+from activities.runs import RunStatus, namespace_id, status_or_not_found
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.saga import SagaRunClosed, SagaRunPaused, SagaRunResumed
+from ledger.database import Database
+from ledger.sagas.orphans import OpenSaga, record_run, sagas_of_runs
+from ledger.store.commit import Author
+
+WATCHER = "system:amends"
+# The index may lag by so much, and the clocks differ.
+_OVERLAP = timedelta(minutes=1)
+# What closed while no worker was there.
+_AT_FIRST = timedelta(days=1)
+_MOST = 1_000
+
+
+class RunWatch:
+    """Looks for the runs of `workflows`, the types of sagas, that don't go on."""
+
+    def __init__(self, database: Database, client: Client, workflows: Sequence[str]) -> None:
+        self._database, self._client = database, client
+        self._types = ", ".join(f"'{name}'" for name in workflows)
+        self._looked_at: datetime | None = None
+
+    async def look(self) -> None:
+        """Records what has changed since the last look. Raises RPCError, DatabaseUnavailable."""
+        now = datetime.now(UTC)
+        since = now - _AT_FIRST if self._looked_at is None else self._looked_at - _OVERLAP
+        sagas = await sagas_of_runs(self._database, await self._candidates(since))
+        here = await namespace_id(self._client) if sagas else ""
+        for saga in sagas:
+            if (saga.namespace, saga.namespace_id) == (self._client.namespace, here):
+                status = await status_or_not_found(self._client, saga.workflow_id)
+                if (event := _news(saga, status)) is not None:
+                    author = Author(WATCHER, saga.workflow_id)
+                    await record_run(self._database, author, saga, event)
+        self._looked_at = now
+
+    async def _candidates(self, since: datetime) -> list[str]:
+        """The workflow ids of runs that are paused, or that closed since then other than by
+        completion. Not every server knows each status by name, so the others are named."""
+        listed = await self._client.workflow_service.list_workflow_executions(
+            ListWorkflowExecutionsRequest(
+                namespace=self._client.namespace,
+                page_size=_MOST,
+                query=f"WorkflowType IN ({self._types}) "
+                "AND ExecutionStatus NOT IN ('Running', 'Completed', 'ContinuedAsNew') "
+                f"AND (CloseTime > '{since.isoformat()}' OR CloseTime IS NULL)",
+            )
+        )
+        return [each.execution.workflow_id for each in listed.executions]
+
+
+def _news(saga: OpenSaga, status: RunStatus) -> Event | None:
+    closed = status.name if status.is_closed else None
+    paused = status.name if status.is_stopped else None
+    if (closed, paused) == (saga.run_closed, saga.run_paused):
+        return None
+    if closed is not None:
+        return SagaRunClosed(run_id=saga.run_id, found=closed)
+    if paused is not None:
+        return SagaRunPaused(run_id=saga.run_id, found=paused)
+    return SagaRunResumed(run_id=saga.run_id)
