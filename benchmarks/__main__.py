@@ -21,7 +21,7 @@ async def main(what: str, small: bool) -> int:
     """Print each part as it is done."""
     findings = 0
     with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
-        async with EmbeddedServers(Path(folder) / "servers") as servers:
+        async with EmbeddedServers(Path(folder) / "servers", guarded=False) as servers:
             for parts in _parts(servers, what, small):
                 async with aclosing(parts):
                     async for part in parts:

@@ -11,6 +11,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from activities.orphans import Care
 from worker.sandbox import runner
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
+from worker.wiring import connect
 from workflows.contract.kinds import INFRASTRUCTURE, PAYMENTS, SWEEPS
 
 WORKER = {
@@ -107,3 +108,28 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     environment = WORKER | {"AMENDS_DATABASE_URL": "", "AMENDS_DATABASE_URL_FILE": str(file)}
     settings = Settings.from_environment(environment)
     assert settings.database_url == WORKER["AMENDS_DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "temporal", "refused"),
+    [
+        ({}, {}, True),
+        ({}, {"TEMPORAL_TLS": "true"}, True),
+        ({}, {"TEMPORAL_API_KEY": "a-key"}, False),
+        ({}, {"TEMPORAL_TLS_CLIENT_CERT_DATA": "x", "TEMPORAL_TLS_CLIENT_KEY_DATA": "y"}, False),
+        ({"AMENDS_TEMPORAL_UNAUTHENTICATED": "allow"}, {}, False),
+        ({"AMENDS_ENV": "development"}, {}, False),
+    ],
+)
+async def test_production_refuses_a_temporal_that_asks_nobody_who_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    temporal: dict[str, str],
+    refused: bool,
+) -> None:
+    for name, text in ({"TEMPORAL_ADDRESS": "127.0.0.1:9"} | temporal).items():
+        monkeypatch.setenv(name, text)
+    # Nobody listens there: who is not refused gets as far as that.
+    with pytest.raises(SettingsError if refused else RuntimeError) as failed:
+        await connect(Settings.from_environment(WORKER | settings))
+    assert ("AMENDS_TEMPORAL_UNAUTHENTICATED" in str(failed.value)) == refused

@@ -47,6 +47,7 @@ class Settings:
     mock_bank_url: str | None = _secret("AMENDS_MOCK_BANK_URL")
     database_pooling: str = _setting("AMENDS_DATABASE_POOLING", "session")
     environment: str = _setting("AMENDS_ENV", "production")
+    temporal_unauthenticated: str = _setting("AMENDS_TEMPORAL_UNAUTHENTICATED", "refuse")
     health_address: str = _setting("AMENDS_HEALTH_ADDRESS", "127.0.0.1:8080")
     log_format: str = _setting("AMENDS_LOG_FORMAT", "console")
     payment_adapter: str = _setting("AMENDS_PAYMENT_ADAPTER", "mock")
@@ -98,6 +99,11 @@ class Settings:
             ("AMENDS_LOG_FORMAT", self.log_format, ("console", "json")),
             ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, ("mock",)),
             ("AMENDS_WORKFLOW_SANDBOX", self.workflow_sandbox, ("on", "off")),
+            (
+                "AMENDS_TEMPORAL_UNAUTHENTICATED",
+                self.temporal_unauthenticated,
+                ("refuse", "allow"),
+            ),
         ):
             if value not in allowed:
                 wrong.append(f"{name} is not one of {', '.join(allowed)}")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
+from temporalio.service import TLSConfig
 from temporalio.worker import Worker, WorkflowRunner
 
 from activities.adapters.mock import MockBank
@@ -24,7 +25,7 @@ from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.database import Database, open_database
 from worker.sandbox import runner
-from worker.settings import Settings, needed
+from worker.settings import Settings, SettingsError, needed
 from workflows.contract.admission import DATA_CONVERTER
 from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SWEEPS
 from workflows.engine.inbound import Inbound
@@ -54,8 +55,22 @@ class Running:
 
 
 async def connect(settings: Settings) -> Client:
-    """Connect to Temporal, as the SDK's environment configuration names it."""
+    """Connect to Temporal, as the SDK's environment configuration names it.
+
+    Raises SettingsError in production for a Temporal that does not ask us who we are: whoever
+    reaches it starts and approves sagas under any name.
+    """
     config = ClientConfig.load_client_connect_config()
+    tls = config.get("tls")
+    known = config.get("api_key") or (isinstance(tls, TLSConfig) and tls.client_cert)
+    allowed = settings.environment == "development" or settings.temporal_unauthenticated == "allow"
+    if not known and not allowed:
+        raise SettingsError(
+            "settings: Temporal is used without an API key (TEMPORAL_API_KEY) and without a client "
+            "certificate (TEMPORAL_TLS_CLIENT_CERT_PATH), so whoever reaches it can start and "
+            "approve sagas: set one of them, or AMENDS_TEMPORAL_UNAUTHENTICATED=allow where "
+            "nobody else reaches it"
+        )
     config.setdefault("target_host", "127.0.0.1:7233")
     return await Client.connect(**config, data_converter=DATA_CONVERTER)
 

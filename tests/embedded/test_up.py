@@ -171,8 +171,10 @@ async def test_what_is_killed_comes_back_on_its_port_and_leaves_with_the_rest(da
     async with amends_up(data, worker=True) as running:
         url = running.environment["AMENDS_MIGRATION_URL"]
         await write(url, "before the kills")
+        inside = psutil.Process(running.servers()["temporal"]).children()
         for name in ("worker", "temporal", "postgres"):
             await kill(running, name)
+        assert not [server for server in inside if child.is_alive(server)]
         assert "before the kills" in await until_answers(lambda: written(url))
         client = await until_answers(lambda: Client.connect(running.summary["temporal"]))
         assert client.namespace == "default"
@@ -220,6 +222,11 @@ async def test_what_a_killed_one_left_is_stopped_and_its_data_kept(data: Path) -
     async with amends_up(data, worker=True) as killed:
         await write(killed.environment["AMENDS_MIGRATION_URL"], "before the kill")
         servers = ("postgres", "target", "temporal", "worker")
+        worker = psutil.Process(killed.servers()["worker"]).environ()
+        assert {"AMENDS_MIGRATION_URL", "AMENDS_AUDIT_URL"} & set(worker) == set()
+        assert worker["AMENDS_DATABASE_URL"] == killed.environment["AMENDS_DATABASE_URL"]
+        temporal = psutil.Process(killed.servers()["temporal"]).environ()
+        assert [name for name in temporal if name.startswith("AMENDS_")] == [child.TOKEN]
         left = [psutil.Process(killed.servers()[name]) for name in servers]
         await killed.signal(signal.SIGKILL)
     assert all(process.is_running() for process in left)

@@ -35,7 +35,10 @@ class WorkerProcess:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", *self._words),
             cwd=self._folder,
-            env=ours | dict(self._environment) | {"PYTHONPATH": str(self._folder)},
+            env=ours
+            | {"AMENDS_ENV": "development"}
+            | dict(self._environment)
+            | {"PYTHONPATH": str(self._folder)},
             stderr=asyncio.subprocess.DEVNULL,
         )
 

@@ -23,9 +23,10 @@ class EmbeddedServers:
     """The servers of one data folder, running inside `async with`.
 
     asked: ports by name (`postgres`, `target`, `temporal`, `ui`, `health`); others are free ones,
-    kept across restarts. durable=False is for tests. target_url: a target server of your own
-    instead of the second cluster. Raises EmbeddedError (one sentence) when something can't run,
-    FolderHeld when another process holds the folder.
+    kept across restarts. durable=False is for tests, guarded=False (see `DevServer`) for
+    benchmarks. target_url: a target server of your own instead of the second cluster. Raises
+    EmbeddedError (one sentence) when something can't run, FolderHeld when another process holds
+    the folder.
     """
 
     def __init__(
@@ -34,11 +35,12 @@ class EmbeddedServers:
         *,
         asked: Mapping[str, int] | None = None,
         durable: bool = True,
+        guarded: bool = True,
         target_url: str | None = None,
     ) -> None:
         self.folder = DataFolder(data)
         self._asked = asked or {}
-        self._durable = durable
+        self._durable, self._guarded = durable, guarded
         self._target_url = target_url
         self._stack = AsyncExitStack()
 
@@ -78,7 +80,7 @@ class EmbeddedServers:
         self.ports = Ports(folder.path / "ports.json", self._asked)
         self.main = self._cluster("postgres", "postgres")
         self.target = None if self._target_url else self._cluster("target", "target_postgres")
-        self.temporal = DevServer(folder, self.ports)
+        self.temporal = DevServer(folder, self.ports, guarded=self._guarded)
 
     def _cluster(self, name: str, secret: str) -> Cluster:
         password = self.passwords[secret]

