@@ -6,10 +6,11 @@
 \getenv auditor_password AMENDS_AUDITOR_PASSWORD
 \getenv mock_bank_password MOCK_BANK_PASSWORD
 
-CREATE ROLE amends_owner LOGIN PASSWORD :'owner_password';
-CREATE ROLE amends_worker LOGIN PASSWORD :'worker_password';
-CREATE ROLE amends_auditor LOGIN PASSWORD :'auditor_password';
-CREATE ROLE mock_bank LOGIN PASSWORD :'mock_bank_password';
+-- The limits leave room for each other below max_connections, which is 200.
+CREATE ROLE amends_owner LOGIN CONNECTION LIMIT 10 PASSWORD :'owner_password';
+CREATE ROLE amends_worker LOGIN CONNECTION LIMIT 120 PASSWORD :'worker_password';
+CREATE ROLE amends_auditor LOGIN CONNECTION LIMIT 30 PASSWORD :'auditor_password';
+CREATE ROLE mock_bank LOGIN CONNECTION LIMIT 30 PASSWORD :'mock_bank_password';
 
 CREATE DATABASE amends OWNER amends_owner;
 REVOKE ALL ON DATABASE amends FROM PUBLIC;

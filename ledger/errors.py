@@ -4,10 +4,11 @@
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
     │   │   └── EndedBySetting  a setting of the server, the role, the pooler or the address
+    │   ├── Unwritable          a table of the ledger takes no writes
     │   ├── TooMuchContention   the commit lost every race in all its tries
     │   ├── ClockSetBack        the database's clock was set back into the closed past
     │   ├── StillOpen           events may yet be added at or before the point asked for
-    │   ├── TableBusy           a rebuild could not have its table for itself
+    │   ├── TableBusy           a rebuild or a migration could not have its tables for itself
     │   └── ShareLost           a process that verified a part of the ledger was killed
     └── NeverWorks              the same call will always fail
         ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
@@ -47,6 +48,11 @@ class EndedBySetting(DatabaseUnavailable):
         self.setting = setting
 
 
+class Unwritable(TryAgain):
+    """A table takes no writes: the message names it and why. Give the role its rights, or end who
+    locks it."""
+
+
 class TooMuchContention(TryAgain):
     """Many commits meet on the same aggregate: repeat this one, or spread the load."""
 
@@ -57,7 +63,8 @@ class ClockSetBack(TryAgain):
 
 
 class TableBusy(TryAgain):
-    """Another rebuild runs, or a writer holds the table for long. Nothing was changed."""
+    """Another rebuild or migration runs, or somebody holds a table for long: the message names who.
+    Nothing was changed."""
 
 
 class ShareLost(TryAgain):

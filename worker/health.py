@@ -1,4 +1,5 @@
-"""Serves `GET /health`: 200 when the database and Temporal answer, 503 when one does not.
+"""Serves `GET /health`: 200 when the database takes commits and Temporal answers, 503 when one does
+not.
 
 A probe asks both every second and the handler only reads what it found, so that the answer comes
 at once even while the database hangs.
@@ -11,6 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+
+from ledger.errors import LedgerError
 
 PROBE_EVERY_S = 1.0
 # A server that has not answered a probe for this long is not healthy.
@@ -69,6 +72,9 @@ async def _probe(probe: Probe) -> Finding:
             await probe()
     except TimeoutError:
         return Finding(error=f"no answer within {PROBE_TIMEOUT_S:g} s")
+    except LedgerError as error:
+        # It names what is refused, and no value.
+        return Finding(error=f"{type(error).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not healthy
         return Finding(error=type(error).__name__)
     return Finding(ok=True, answered_ms=round((time.monotonic() - began) * 1000), error=None)

@@ -20,12 +20,13 @@ from temporalio.worker import Worker
 from activities.adapters.mock import create_mock_bank
 from activities.run_watch import RunWatch
 from ledger.database import Database, describe
-from ledger.errors import DatabaseUnavailable, EndedBySetting
-from ledger.migrations.partitions import create_partitions
+from ledger.errors import DatabaseUnavailable, EndedBySetting, TableBusy
+from ledger.migrations.partitions import create_partitions, has_this_month
 from ledger.migrations.upgrade import upgrade
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.read.subscription import announce
 from ledger.session import setting_behind
+from ledger.store.rehearsal import rehearse
 from worker.errors import Unreachable
 from worker.health import serve_health
 from worker.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
@@ -54,6 +55,8 @@ async def migrate(settings: Settings) -> str:
         revision = await asyncio.to_thread(upgrade, url)
         if settings.payment_adapter == "mock" and settings.mock_bank_url:
             await create_mock_bank(settings.mock_bank_url)
+    except TableBusy as error:
+        raise Unreachable(f"the migration waited in vain: {error}") from None
     except (psycopg.Error, DBAPIError) as error:
         if (setting := setting_behind(getattr(error, "orig", None) or error)) is not None:
             raise SettingsError(
@@ -81,7 +84,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
         await _register(client)
         await _schedule(client, settings)
         probes = {
-            "database": lambda: ask_database(running.database),
+            "database": lambda: rehearse(running.database),
             "temporal": lambda: _ask_temporal(client),
         }
         host, port = settings.health_host, settings.health_port
@@ -129,10 +132,17 @@ async def _temporal(settings: Settings) -> Client:
 
 
 async def first_partitions(database: Database) -> None:
-    """Make the partitions that are missing: the first use of the database. Raises Unreachable, and
-    SettingsError where a setting is in the way."""
+    """Make the partitions that are missing: the first use of the database. Only that of this month
+    is needed. Raises Unreachable, and SettingsError where a setting is in the way."""
     try:
-        await _partitions(database)
+        try:
+            await _partitions(database)
+        except EndedBySetting:
+            raise
+        except DatabaseUnavailable as error:
+            if not await has_this_month(database):
+                raise
+            log.warning("%s", error)
     except EndedBySetting as error:
         raise SettingsError(f"the database of AMENDS_DATABASE_URL: {error}") from None
     except (DatabaseUnavailable, UndefinedFunction, InvalidSchemaName) as error:
@@ -179,12 +189,6 @@ async def _repeat(every: timedelta, what: str, chore: Callable[[], Awaitable[obj
             # Of an outage once, however often it is tried.
             if told != (told := type(error).__name__):
                 log.warning("the worker could not %s (%s): it tries again", what, told)
-
-
-async def ask_database(database: Database) -> None:
-    """Probe the database: fails, or does not return, when it can't be used."""
-    async with database.connection() as connection:
-        await connection.execute("SELECT 1")
 
 
 async def _ask_temporal(client: Client) -> None:

@@ -4,9 +4,13 @@ from psycopg import errors
 
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable
+from ledger.holders import holders_of_the_log
 
 # The function waits at most 2 s for its lock; six tries outlast any commit and most reports.
 _TRIES = 6
+_THIS_MONTH = """
+    SELECT to_regclass('ledger.event_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM'))
+        IS NOT NULL AS is_there"""
 
 
 async def create_partitions(database: Database, months: int = 3) -> None:
@@ -24,7 +28,17 @@ async def create_partitions(database: Database, months: int = 3) -> None:
                 return
             except errors.LockNotAvailable:
                 if not tries_left:
+                    holders = await holders_of_the_log(connection)
+                    by = f" by {holders[0]}" if holders else ""
                     raise DatabaseUnavailable(
-                        "the log stayed locked, so its next partitions were not made: end the "
+                        f"the log stayed locked{by}, so its next partitions were not made: end the "
                         "transaction that locks it, or try again later"
                     ) from None
+
+
+async def has_this_month(database: Database) -> bool:
+    """Whether the log has the partition of this month. Raises DatabaseUnavailable."""
+    async with database.connection() as connection:
+        cursor = await connection.execute(_THIS_MONTH)
+        [found] = await cursor.fetchall()
+        return bool(found["is_there"])

@@ -1,12 +1,8 @@
 """Finds the transactions that hold back the horizon: the oldest write transaction of the whole
 cluster, and those that write to the log."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any
-
 from ledger.database import Connection
+from ledger.holders import OpenTransaction, opened
 
 # Any role sees the transaction id, the process and the names of every session; when it began, only
 # of its own role's sessions, or as a member of pg_read_all_stats.
@@ -34,33 +30,10 @@ _WRITERS = """
         ON locks.pid IS NULL AND locks.virtualtransaction = '-1/' || prepared.transaction
     WHERE locks.locktype = 'relation' AND locks.mode = 'RowExclusiveLock' AND locks.granted
         AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND locks.relation IN (SELECT relid FROM pg_partition_tree('ledger.event_log'))
+        AND (locks.relation = 'ledger.event_log'::regclass OR locks.relation IN (
+            SELECT inhrelid FROM pg_inherits WHERE inhparent = 'ledger.event_log'::regclass))
     ORDER BY locks.virtualtransaction
 """
-
-
-@dataclass(frozen=True)
-class OpenTransaction:
-    """A write transaction that has not ended, of any database of the cluster.
-
-    `pid` is its process, or `prepared` the name of a prepared transaction, which has none; `since`
-    is when it began, where the reader may see that.
-    """
-
-    pid: int | None
-    prepared: str | None
-    database: str | None
-    role: str | None
-    application: str | None
-    since: datetime | None
-
-    def __str__(self) -> str:
-        """Describes the transaction: `process 4711 (psql) of amends_worker in amends, since
-        09:15:00 UTC`."""
-        who = f"process {self.pid}" if self.pid else f"the prepared transaction {self.prepared!r}"
-        program = f" ({self.application})" if self.application else ""
-        since = f", since {self.since.isoformat(timespec='seconds')}" if self.since else ""
-        return f"{who}{program} of {self.role} in {self.database}{since}"
 
 
 async def oldest_open_transaction(connection: Connection) -> OpenTransaction | None:
@@ -68,7 +41,7 @@ async def oldest_open_transaction(connection: Connection) -> OpenTransaction | N
     row = await (await connection.execute(_OLDEST)).fetchone()
     if row is None:
         return None
-    return _open(row)
+    return opened(row)
 
 
 async def writers_of_the_log(connection: Connection) -> dict[str, OpenTransaction]:
@@ -78,8 +51,4 @@ async def writers_of_the_log(connection: Connection) -> dict[str, OpenTransactio
     can be seen; a prepared transaction keeps it under another id.
     """
     rows = await (await connection.execute(_WRITERS)).fetchall()
-    return {row["key"]: _open(row) for row in rows}
-
-
-def _open(row: Mapping[str, Any]) -> OpenTransaction:
-    return OpenTransaction(**{each.name: row[each.name] for each in fields(OpenTransaction)})
+    return {row["key"]: opened(row) for row in rows}

@@ -24,8 +24,9 @@ from typing import Any, Self
 
 from ledger.database import Connection, Database
 from ledger.errors import StateRefused, StillOpen
+from ledger.holders import OpenTransaction
 from ledger.read.global_order import reaches
-from ledger.read.open_transactions import OpenTransaction, writers_of_the_log
+from ledger.read.open_transactions import writers_of_the_log
 from ledger.times import parse_time
 
 # Between two looks at who still writes; a commit takes a few milliseconds.

@@ -120,6 +120,8 @@ async def test_the_auditor_reads_every_table_and_nothing_else_is_granted(clone: 
         "AND NOT relispartition"
     )
     assert len(tables) >= 11
+    # A reader that could lock it would hold up migrations and partitions.
+    tables.remove(("ledger.maintenance",))
     for (table,) in tables:
         await clone.fetch(f"SELECT FROM {table}")
     # The whole list, so that a new grant has to be written down here.

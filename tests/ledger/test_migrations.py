@@ -96,10 +96,12 @@ def _in_ledger(name: str | None, kind: str, _: Mapping[str, Any]) -> bool:
 
 
 def _ours(_: Any, name: str | None, kind: str, reflected: bool, __: Any) -> bool:
-    """Indexes and two tables are the database's alone; partitions are like their parent."""
+    """Indexes and three tables are the database's alone; partitions are like their parent."""
     if kind == "index":
         return False
-    database_only = name in ("incarnations", "closed_past") or str(name).startswith("event_log_")
+    database_only = name in ("incarnations", "closed_past", "maintenance") or str(name).startswith(
+        "event_log_"
+    )
     return not (kind == "table" and reflected and database_only)
 
 

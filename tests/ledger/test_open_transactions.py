@@ -3,7 +3,8 @@
 from psycopg import AsyncConnection, IsolationLevel
 
 from ledger.database import open_database
-from ledger.read.open_transactions import OpenTransaction, oldest_open_transaction
+from ledger.holders import OpenTransaction
+from ledger.read.open_transactions import oldest_open_transaction
 from tests.ledger.conftest import Clone
 
 

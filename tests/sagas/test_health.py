@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from ledger.database import open_database
+from ledger.store.rehearsal import rehearse
 from tests.sagas.conftest import Place
 from tests.support.driver import Json
 from tests.support.tcp_gate import tcp_gate
@@ -16,7 +17,6 @@ from tests.support.until import until
 from tests.support.worker_process import free_address
 from worker import health
 from worker.health import Probe, serve_health
-from worker.process import ask_database
 from worker.settings import needed
 
 
@@ -109,7 +109,7 @@ async def test_a_database_that_hangs_is_told_of_and_so_is_its_recovery(
     async with (
         tcp_gate(url) as gate,
         open_database(gate.url, size=2) as database,
-        serving(database=lambda: ask_database(database)) as ask,
+        serving(database=lambda: rehearse(database)) as ask,
     ):
         await until(lambda: is_status(ask, 200))
         gate.stick()

@@ -14,6 +14,13 @@ LEDGER_DATABASE = "amends"
 MOCK_BANK_DATABASE = "mock_bank"
 _LEDGER_ROLES = ("amends_owner", "amends_worker", "amends_auditor")
 _MOCK_BANK_ROLE = "mock_bank"
+# Of the server's 200 connections, so that none of them leaves no room for the others.
+CONNECTION_LIMITS = {
+    "amends_owner": 10,
+    "amends_worker": 120,
+    "amends_auditor": 30,
+    _MOCK_BANK_ROLE: 30,
+}
 PROVISIONER = "amends_provisioner"
 
 
@@ -36,6 +43,8 @@ async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
     async with await _connect(superuser_url) as connection:
         for role in (*_LEDGER_ROLES, _MOCK_BANK_ROLE):
             await _create_role(connection, role, passwords[role])
+            limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}")
+            await connection.execute(limit.format(sql.Identifier(role), CONNECTION_LIMITS[role]))
         await _create_database(connection, LEDGER_DATABASE, "amends_owner", _LEDGER_ROLES)
         await _create_database(connection, MOCK_BANK_DATABASE, _MOCK_BANK_ROLE, (_MOCK_BANK_ROLE,))
 

@@ -42,7 +42,7 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
         "as many events as versions": "IF events <> NEW.version - NEW.base THEN",
         "no commit comes late": "IF clock_timestamp() - NEW.head_at > ledger.late_after() THEN",
         "no event comes into a closed past": (
-            "IF NEW.head_at <= (SELECT until FROM ledger.closed_past) THEN"
+            "IF NEW.head_at <= (SELECT max(until) FROM ledger.closed_past) THEN"
         ),
     },
     "write_count_events": {
@@ -104,7 +104,7 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
     },
     "close_past": {
         "a past that may still change stays open": "IF too_early >= interval '0' THEN",
-        "a closed past stays closed": ("WHERE until < moment;", ";"),
+        "a closed past stays closed": ("WHERE until < moment\n", "\n"),
     },
     "create_partitions": {"two years of partitions at most": "IF ahead NOT BETWEEN 0 AND 24 THEN"},
 }
