@@ -119,7 +119,6 @@ async def test_an_undo_that_is_tried_again_has_at_least_the_tries_on_record(
     state, so_far = (await both.live(request))[TRANSFER]
     assert (state, so_far >= tries) == ("undoing", True)
     await probe.heal(request)
-    await driver.tell(request, "retry", {**USER, "step": TRANSFER})
     await driver.result(request)
     state, tries = (await both.agree(request))[TRANSFER]
     assert (state, tries > so_far) == ("undone", True)
