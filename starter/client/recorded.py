@@ -87,8 +87,8 @@ def wait_of(waiting: Waiting) -> Wait:
 
 
 def _step_of(saga: SagaState, step: StepState) -> StepProgress:
-    asked = None if saga.closed else step.attention or step.delayed
     state = _state_of(saga, step)
+    asked = {"needs_attention": step.attention, "undoing": step.delayed}.get(state)
     told = {
         "name": step.name,
         "state": state,
@@ -100,7 +100,8 @@ def _step_of(saga: SagaState, step: StepState) -> StepProgress:
 
 
 def _state_of(saga: SagaState, step: StepState) -> str:
-    if step.attention is not None and not saga.closed:
+    is_asked = step.attention is not None and step.asked_in == saga.epoch
+    if is_asked and not saga.closed:
         return "needs_attention"
     if step.state in ENDED:
         return step.state

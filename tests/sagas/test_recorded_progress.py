@@ -122,3 +122,19 @@ async def test_an_undo_that_is_tried_again_has_at_least_the_tries_on_record(
     await driver.result(request)
     state, tries = (await both.agree(request))[TRANSFER]
     assert (state, tries > so_far) == ("undone", True)
+
+
+async def test_a_step_that_asked_for_an_operator_asks_for_nobody_once_it_is_being_undone(
+    driver: Driver, probe: Probe, ledger: Database, nobody_can_tell: Stuck
+) -> None:
+    request = await nobody_can_tell("timeout_after")
+    await probe.heal(request)
+    async with probe.refusing(request, "StepUndone") as is_refused:
+        await driver.tell(request, "cancel")
+        await until(is_refused)
+        story = await saga_story(ledger, saga_of(request))
+        recorded = progress_of(story.saga, story.steps, story.waits)
+        live = Progress.model_validate(await driver.progress(request))
+        assert (recorded.state, recorded.waits) == (live.state, live.waits) == ("compensating", [])
+        assert steps_of(recorded)[TRANSFER] == ("unknown", 0)
+    await driver.result(request)
