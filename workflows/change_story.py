@@ -49,6 +49,7 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             return ChangeResult(
                 state="refused", reason=refusal.reason, notes=few([*sentences, *plan.notes])
             )
+        self.saga.planned = [operation.line for operation in plan.to_do]
         self.saga.decided("planned" if plan.to_do else "unchanged")
         await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
         return ChangeResult(

@@ -1,10 +1,11 @@
 """Reads the story of one saga for people."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ledger.aggregates.names import aggregate_id
 from ledger.aggregates.saga import SAGA, SagaState, saga_name
-from ledger.aggregates.saga_step import STEP, StepState
+from ledger.aggregates.saga_step import STEP, StepState, step_name
 from ledger.database import Connection, Database
 from ledger.errors import NotFound
 from ledger.read.cursors import Row, reading
@@ -32,6 +33,18 @@ async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, Saga
         rows = await (await connection.execute(query.encode(), values)).fetchall()
     found = [SagaState.model_validate(SAGA.state_of(row)) for row in rows]
     return {each.workflow_id: each for each in found}
+
+
+async def results_of_step(
+    database: Database, saga_ids: list[str], step: str
+) -> dict[str, dict[str, Any]]:
+    """The recorded result of one step of these sagas, by workflow id; a saga without one is left
+    out."""
+    query = "SELECT saga_id, result FROM ledger.saga_steps WHERE aggregate_id = ANY(%(ids)s)"
+    values = {"ids": [aggregate_id(step_name(saga_id, step)) for saga_id in saga_ids]}
+    async with database.connection() as connection:
+        rows = await (await connection.execute(query.encode(), values)).fetchall()
+    return {row["saga_id"]: row["result"] for row in rows if row["result"] is not None}
 
 
 async def saga(database: Database, saga_id: str) -> SagaStory:

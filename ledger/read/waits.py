@@ -115,7 +115,8 @@ def waits_of(saga: Row, steps: Sequence[Row]) -> list[Waiting]:
 
 
 def _state_of(saga: Row, step: Row) -> WaitState | None:
-    if step["attention"] is not None:
+    # What was asked before a compensation or a take-over, which raise the epoch, is asked no more.
+    if step["attention"] is not None and step["asked_in"] == saga["epoch"]:
         return "needs_attention"
     if step["state"] == "unknown" and saga["state"] == "running":
         return "resolving"

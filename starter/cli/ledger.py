@@ -131,6 +131,7 @@ def _report(step: "StepState") -> "StepReport":
 
 def _tell(story: "SagaStory") -> None:
     from starter.cli.waiting import fact_lines, when
+    from starter.client.planned import PLAN_STEP, operations_of
     from starter.client.recorded import progress_of
     from starter.client.subject import facts_of
     from starter.client.wording import standing
@@ -138,7 +139,9 @@ def _tell(story: "SagaStory") -> None:
     output.line(standing(progress_of(story.saga, story.steps, story.waits)))
     for wait in _waits(story.waits):
         output.line(when(wait))
-    for line in fact_lines(facts_of(story.saga.kind, story.saga.input)):
+    seen = next((step.result for step in story.steps if step.name == PLAN_STEP), None)
+    planned = operations_of(story.saga.kind, story.saga.input, seen)
+    for line in fact_lines(facts_of(story.saga.kind, story.saga.input, planned)):
         output.line(line)
     rows = [
         (

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ledger.aggregates.saga import SAGA, SagaState
-from ledger.aggregates.saga_step import STEP, StepState
+from ledger.aggregates.saga_step import ENDED, STEP, StepState
 from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting, standing
 from starter.client.environment import LedgerAddress
@@ -87,20 +87,39 @@ def wait_of(waiting: Waiting) -> Wait:
 
 
 def _step_of(saga: SagaState, step: StepState) -> StepProgress:
-    undoing = saga.state == "compensating"
-    tries = step.undo_tries if undoing or step.undo_tries else step.tries
-    told = {"name": step.name, "detail": step.residual or step.reason, "tries": tries}
-    if step.attention is not None and not saga.closed:
-        more = {"detail": step.attention, "verbs": verbs_of(saga, step)}
-        return StepProgress.model_validate({**told, "state": "needs_attention", **more})
-    if step.delayed is not None and not saga.closed:
-        more = {"detail": step.delayed, "verbs": verbs_of(saga, step)}
-        return StepProgress.model_validate({**told, "state": "undoing", **more})
-    states = {
-        "started": "running",
-        "unknown": "resolving" if saga.state == "running" else "unknown",
+    state = _state_of(saga, step)
+    asked = {"needs_attention": step.attention, "undoing": step.delayed}.get(state)
+    told = {
+        "name": step.name,
+        "state": state,
+        "detail": asked or step.residual or step.reason,
+        "tries": _tries_of(saga, step, state),
+        "verbs": verbs_of(saga, step) if asked else [],
     }
-    return StepProgress.model_validate({**told, "state": states.get(step.state, step.state)})
+    return StepProgress.model_validate(told)
+
+
+def _state_of(saga: SagaState, step: StepState) -> str:
+    is_asked = step.attention is not None and step.asked_in == saga.epoch
+    if is_asked and not saga.closed:
+        return "needs_attention"
+    if step.state in ENDED:
+        return step.state
+    # An operator's `retry` ends a delay, and the undo goes on.
+    if saga.state == "compensating" and (step.delayed is not None or step.undo_tries):
+        return "undoing"
+    if step.state == "unknown" and saga.state == "running":
+        return "resolving"
+    return "running" if step.state == "started" else step.state
+
+
+def _tries_of(saga: SagaState, step: StepState, state: str) -> int:
+    """The tries as the run shows them, as far as they are on record."""
+    if state in ("undoing", *ENDED):
+        return step.undo_tries
+    if state == "needs_attention" and saga.state == "compensating":
+        return step.undo_tries
+    return step.tries if state in ("resolving", "needs_attention") else 0
 
 
 def verbs_of(saga: SagaState, step: StepState) -> list[Verb]:

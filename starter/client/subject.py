@@ -4,7 +4,7 @@ Read as it was written, never validated anew: what was admitted once may not be 
 Payee and description are personal data: they are read from the ledger and never go to Temporal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ledger.aggregates.amounts import amount_text
@@ -13,10 +13,16 @@ from ledger.aggregates.amounts import amount_text
 _MOST = 20
 
 
-def facts_of(kind: str, request: Mapping[str, Any]) -> dict[str, str]:
-    """The facts of a request by their names, in the order in which a person needs them."""
+def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ()) -> dict[str, str]:
+    """The facts of a request by their names, in the order in which a person needs them. `planned`:
+    the operations that a change or a rollback has on record, in place of the resources that its
+    request names."""
     said = {"payment": _payment, "policy": _policy, "change": _change, "rollback": _rollback}
     facts = said.get(kind, _other)(request)
+    if planned:
+        named = ("present", "absent", "resources")
+        facts = {name: text for name, text in facts.items() if name not in named}
+        facts["plan"] = _listed(list(planned))
     return {name: text for name, text in facts.items() if text}
 
 

@@ -10,6 +10,7 @@ from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting, waiting
 from starter.client.connection import server_options
 from starter.client.errors import Unreachable
+from starter.client.planned import operations_on_record
 from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
 from starter.client.schedules import NO_RUN, Problem, Scheduled, problems
@@ -51,7 +52,10 @@ class Todos:
 
 async def recorded_todos(database: Database) -> list[Todo]:
     """What waits according to the ledger."""
-    return [_todo(each) for each in await waiting(database, limit=MOST)]
+    rows = await waiting(database, limit=MOST)
+    sagas = {row.saga["workflow_id"]: (row.saga["kind"], row.saga["input"]) for row in rows}
+    planned = await operations_on_record(database, sagas)
+    return [_todo(row, planned.get(row.saga["workflow_id"], [])) for row in rows]
 
 
 async def todos(database: Database, amends: "Amends | None", why_not: str = "") -> Todos:
@@ -90,7 +94,9 @@ async def _stopped_todo(database: Database, saga_id: str, status: RunStatus, whe
     else:
         why = f"its run is {status.words} in Temporal"
         wait = orphan_wait(status.closed_at or saga.started_at, why)
-    return Todo(saga.workflow_id, saga.kind, wait, facts_of(saga.kind, saga.input))
+    planned = await operations_on_record(database, {saga_id: (saga.kind, saga.input)})
+    facts = facts_of(saga.kind, saga.input, planned.get(saga_id, []))
+    return Todo(saga.workflow_id, saga.kind, wait, facts)
 
 
 def schedule_todos(schedules: list[Scheduled], where: str = "") -> list[Todo]:
@@ -128,9 +134,9 @@ def _schedule_todo(problem: Problem, note: str) -> Todo:
     )
 
 
-def _todo(waiting: Waiting) -> Todo:
+def _todo(waiting: Waiting, planned: list[str]) -> Todo:
     saga = waiting.saga
-    facts = facts_of(saga["kind"], saga["input"])
+    facts = facts_of(saga["kind"], saga["input"], planned)
     return Todo(saga["workflow_id"], saga["kind"], wait_of(waiting), facts)
 
 

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from ledger.aggregates.resource import ResourceState, resource_name
 from ledger.database import Database
 from ledger.read.current_state import state_of
+from starter.client.waiting import Todo, recorded_todos
 from tests.infrastructure.driver import ChangeDriver, Handle, Json, Target, after, role
 from tests.support.until import until
+from workflows.engine.live_details import escaped
 
 
 async def step_of(handle: Handle, name: str) -> Json:
@@ -53,6 +55,12 @@ async def state(ledger: Database, name: str) -> ResourceState:
     return found
 
 
+async def waiting_among(ledger: Database, *handles: Handle) -> list[Todo]:
+    """The rows of `amends waiting` that are about these sagas."""
+    names = [handle.id for handle in handles]
+    return [row for row in await recorded_todos(ledger) if row.name in names]
+
+
 async def test_an_undo_that_is_refused_shows_why_and_goes_on_when_nothing_is_in_its_way(
     driver: ChangeDriver, target: Target, ledger: Database, prefix: str
 ) -> None:
@@ -62,6 +70,14 @@ async def test_an_undo_that_is_refused_shows_why_and_goes_on_when_nothing_is_in_
         step = await step_of(handle, app)
         assert "cannot be dropped because some objects depend on it" in step["detail"]
         assert step["verbs"] == ["retry", "skip", "resolve"]
+        operations = [f"create {prefix}{each} (postgres.role)" for each in ("app", "last")]
+        (row,) = await waiting_among(ledger, handle)
+        assert row.wait.commands == progress["waits"][0]["commands"]
+        told = {"environment": "dev", "actor": "user:ana", "plan": ", ".join(operations)}
+        assert row.facts == told
+        details = (await handle.query("__temporal_workflow_metadata")).current_details
+        plan = ["Plan:", "", *(f"- {escaped(each)}" for each in operations)]
+        assert "\n".join(plan) in details
     result = await handle.result()
     assert (result["state"], result["residuals"]) == ("compensated", [])
     assert await target.names(prefix) == set()

@@ -12,6 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from ledger.database import Database
 from tests.sagas.conftest import QUEUE, Inject
 from tests.sagas.sweeping import open_elsewhere
+from tests.sagas.test_web_ui import current_details
 from tests.support.driver import (
     Driver,
     Json,
@@ -189,7 +190,14 @@ async def test_another_request_under_the_id_fails_with_operation_id_reused(
     await driver.tell(request, "reject")
     first = await driver.result(request)
     for other in others:
-        assert (await driver.failure(await driver.start(other))).type == "operation_id_reused"
+        run = await driver.start(other)
+        assert (await driver.failure(run)).type == "operation_id_reused"
+        first_line, *more = (await current_details(run)).splitlines()
+        assert first_line == (
+            "**refused**: another request under a used operation id; "
+            f"`{saga_of(request)}` is untouched, see `amends saga {saga_of(request)}`"
+        )
+        assert "**compensated**, ended as **rejected**" in more
         assert (await refused(driver.submit(other))).type == "operation_id_reused"
     assert (await probe.told(request)).count("SagaReuseRefused") == 3 * len(others)
     assert await driver.run(request) == first

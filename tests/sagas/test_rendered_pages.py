@@ -2,20 +2,42 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.service import RPCError
 
+from ledger.database import Database
+from ledger.read.sagas import sagas_named
 from starter import Amends
 from starter.client.errors import OperationIdReused
-from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
-from tests.sagas.sweeping import Sweeper, lost
+from starter.client.planned import operations_on_record
+from tests.infrastructure.driver import ChangeDriver
+from tests.sagas.conftest import (
+    GATED,
+    INFRASTRUCTURE_QUEUE,
+    QUEUE,
+    Inject,
+    Stuck,
+    start_change,
+)
+from tests.sagas.sweeping import GO_ON, Sweeper, lost, open_elsewhere
 from tests.sagas.test_web_ui import listed
 from tests.support.chromium import MISSING, Page, chromium, program
-from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
+from tests.support.driver import (
+    CBU,
+    Driver,
+    Handle,
+    Json,
+    new_id,
+    payment,
+    saga_of,
+    until_waits_for,
+)
 from tests.support.probe import Probe
 from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
@@ -23,6 +45,7 @@ from workflows.contract.change import RollbackRequest
 from workflows.contract.payment import PaymentRequest
 
 GUIDE = Path(__file__).parents[2] / "docs/web-ui.md"
+A_TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
 
 class WebUi:
@@ -97,8 +120,7 @@ async def test_a_payment_that_waits_says_what_it_is_for_whom_it_waits_and_what_t
     first, state, waits, *rest = shown.splitlines()
     assert first == f"payment of 55,000.00 ARS for agent {agent} ({saga_of(request)})"
     assert state == "running: pending approval"
-    a_time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    assert re.fullmatch(rf"🙋 waits for approval by any user since {a_time} until {a_time}", waits)
+    assert re.fullmatch(rf"🙋 waits for approval by any user since {A_TIME} until {A_TIME}", waits)
     commands = [f"amends {verb} {saga_of(request)}" for verb in ("approve", "reject")]
     assert rest == [*commands, "Steps:", "authorize ✅ done"]
     # What whoever answers says is shown as they said it, whatever it looks like.
@@ -196,12 +218,19 @@ async def test_no_repeat_changes_the_page_of_a_saga(
     assert end == "completed, ended as captured"
     assert reference.startswith("reference of the provider: TRF-")
     assert "repeat" not in page
-    for repeat in (answered, refused):
+    saga_id, nothing = saga_of(request), "this run did nothing, and shows what is on record"
+    heads = {
+        answered: (page.splitlines()[0], f"a repeat: {nothing}"),
+        refused: (
+            "refused: another request under a used operation id; "
+            f"{saga_id} is untouched, see amends saga {saga_id}",
+            nothing,
+        ),
+    }
+    for repeat, head in heads.items():
         handle = driver.client.get_workflow_handle(repeat)
-        shown = await web_ui.details(handle, "a repeat: this run did nothing")
-        assert shown.splitlines()[1:] == [
-            *("a repeat: this run did nothing, and shows what is on record", end, reference)
-        ]
+        shown = await web_ui.details(handle, nothing)
+        assert shown.splitlines() == [*head, end, reference]
 
 
 async def test_a_step_that_needs_an_operator_says_why_and_what_to_type(
@@ -223,6 +252,92 @@ async def test_a_step_that_needs_an_operator_says_why_and_what_to_type(
     await probe.heal(request)
     await driver.tell(request, "retry", {"actor": "user:ana", "step": "execute transfer"})
     await driver.result(request)
+
+
+async def test_a_step_in_doubt_says_when_an_operator_is_asked_and_its_undo_who_must_act(
+    web_ui: WebUi, driver: Driver, probe: Probe, agent: str, inject: Inject
+) -> None:
+    request = payment(agent, 45_000)
+    await inject(request, "timeout_after")
+    for operation in ("find", "reverse"):
+        await inject(request, "timeout_before", operation=operation, remaining=1_000)
+    await driver.start(request)
+    await until(lambda: driver.is_in(request, "resolving"))
+    shown = await web_ui.details(driver.handle(request), "looked up again")
+    _, state, doubt, *rest = shown.splitlines()
+    assert state == "resolving: approved"
+    said = f"🔎 execute transfer is in doubt and looked up since {A_TIME}: the bank did not answer"
+    assert re.fullmatch(rf"{said} .*; an operator is asked at {A_TIME}", doubt)
+    assert rest[:2] == [f"amends {verb} {saga_of(request)}" for verb in ("saga", "cancel")]
+    by = {"actor": "user:ana", "reason": "the roof can wait"}
+    await driver.tell(request, "cancel", by)
+    await until_waits_for(driver.handle(request), "execute transfer")
+    await until_listed(driver, request, "compensating")
+    shown = await web_ui.details(driver.handle(request), "has had no success")
+    _, state, delayed, *rest = shown.splitlines()
+    why = "the saga was cancelled by user:ana: the roof can wait (cancelled)"
+    assert state == f"compensating: {why}"
+    said = (
+        rf"↩️ the undo of execute transfer has had no success in \d+ tries since {A_TIME}: the bank"
+    )
+    assert re.match(said, delayed)
+    step = f"{saga_of(request)} 'execute transfer'"
+    assert rest[:3] == [
+        f"amends retry {step}",
+        f"amends skip {step} --reason TEXT",
+        f"amends resolve {step} --evidence TEXT",
+    ]
+    (row,) = await web_ui.rows("Waiting", request)
+    assert (row["SagaState"], row["SagaStep"]) == ("compensating", "execute transfer")
+    await probe.heal(request)
+
+    async def is_undone() -> bool:
+        # Refused while a try is under way, which may be the one that succeeds.
+        with suppress(WorkflowUpdateFailedError, RPCError):
+            await driver.tell(request, "retry", {"actor": "user:ana", "step": "execute transfer"})
+        return await driver.is_in(request, "compensated")
+
+    await until(is_undone)
+
+
+async def test_a_change_and_its_rollback_show_plan_and_steps(
+    web_ui: WebUi, driver: Driver, gated: Client, ledger: Database
+) -> None:
+    name, back = new_id("shop"), new_id("back")
+    await (await start_change(gated, name)).result()
+    changes = ChangeDriver(gated, f"{GATED}-changes")
+    await changes.roll_back(back, to=f"before:{name}")
+    steps = {"create": "abc", "delete": "cba"}
+    for action, saga_id, first in (
+        ("create", f"change/{name}", "change of dev: 3 present, 0 absent"),
+        ("delete", f"rollback/{back}", f"rollback of dev to before:{name}"),
+    ):
+        names = [f"{action} {name}-{letter}" for letter in steps[action]]
+        shown = await web_ui.details(gated.get_workflow_handle(saga_id), "ended as applied")
+        lines = shown.splitlines()
+        assert lines[:3] == [f"{first} ({saga_id})", "completed, ended as applied", "Plan:"]
+        assert {*lines[3:6]} == {f"{each} (postgres.role)" for each in names}
+        (saga,) = (await sagas_named(ledger, [saga_id])).values()
+        on_record = await operations_on_record(ledger, {saga_id: (saga.kind, saga.input)})
+        assert on_record == {saga_id: lines[3:6]}
+        assert lines[6:8] == ["Steps:", "plan ✅ done"]
+        assert {*lines[8:]} == {f"{each} ✅ done" for each in names}
+
+
+async def test_a_sweep_that_needs_an_operator_says_why_and_what_to_type(
+    web_ui: WebUi, driver: Driver, sweeper: Sweeper, ledger: Database, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    await open_elsewhere(ledger, request, QUEUE)
+    sweep = await sweeper.start()
+    alert = (await driver.failure(sweep)).message
+    shown = await web_ui.details(sweep, "sagas are open")
+    head, *lines = shown.splitlines()
+    assert re.fullmatch(r"\d+ sagas are open, 0 of them look orphaned", head)
+    assert lines == [f"🙋 {alert}"]
+    assert "amends sweep --gone an-id --reason TEXT" in alert
+    await sweeper.sweep(gone=["an-id"], **GO_ON)
+    await sweeper.recovery(saga_of(request)).result()
 
 
 async def test_a_schedule_says_what_it_does_and_who_asked(web_ui: WebUi, driver: Driver) -> None:

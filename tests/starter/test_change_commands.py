@@ -61,6 +61,9 @@ async def test_what_a_plan_shows_is_what_apply_does_once_and_rollback_takes_back
     rolled = await command(*back, "--json")
     assert (rolled.status, rolled.json["state"]) == (0, "applied")
     assert rolled.json["saga_id"].startswith("rollback/")
+    told = (await command("saga", rolled.json["saga_id"])).out.splitlines()
+    (plan,) = [line for line in told if line.startswith("plan ")]
+    assert plan.split()[1] == "delete"
     assert _actions((await command("plan", change, "--json")).json)[0][0] == "create"
 
 

@@ -8,6 +8,8 @@ import pytest
 from ledger.aggregates.money import Money, money_text
 from starter.cli.live import LiveTable
 from starter.client.advice import ADVICE, advice_on
+from starter.client.planned import operations_of
+from starter.client.subject import facts_of
 from starter.client.wording import standing, summary
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
 from workflows.contract.payment import PaymentRequest
@@ -184,6 +186,13 @@ def test_every_wait_is_told_on_the_page_with_times_and_commands_that_can_be_copi
     assert ("the undo of **execute transfer**" in shown) == undoing
     assert "since 2026-11-30 07:28:15 UTC: a|b \\-\\-c" in shown
     assert f"- `{command}`" in shown
+
+
+def test_a_plan_that_can_not_be_read_from_the_record_gives_way_to_the_request() -> None:
+    assert operations_of("change", {"environment": "dev"}, {"resources": "?"}) == []
+    present = [{"name": "db", "kind": "shop.database"}]
+    facts = facts_of("change", {"environment": "dev", "present": present}, [])
+    assert facts == {"environment": "dev", "present": "db (shop.database)"}
 
 
 def test_a_request_that_can_not_tell_what_it_asks_for_has_a_page_all_the_same() -> None:

@@ -33,16 +33,34 @@ _MARKS = {
 }
 
 
-def page(progress: Progress, asked: Sequence[str], cause: str = "") -> str:
-    """The live details. `asked` is the request in lines, `cause` why the saga is compensated."""
+def page(
+    progress: Progress, asked: Sequence[str], cause: str = "", planned: Sequence[str] = ()
+) -> str:
+    """The live details. `asked` is the request in lines, `cause` why the saga is compensated,
+    `planned` the operations of a change, which say more than the request."""
     first, *more = asked or [progress.kind]
     head = f"**{escaped(first)}** ({code(progress.saga_id)})"
     parts = [head, _standing(progress, cause), *_few([_wait(each) for each in progress.waits])]
-    if more:
-        parts.append("\n".join(["Asked for:", "", *_few([f"- {escaped(line)}" for line in more])]))
+    heading, lines = ("Plan:", planned) if planned else ("Asked for:", more)
+    if lines:
+        parts.append("\n".join([heading, "", *_few([f"- {escaped(line)}" for line in lines])]))
     if progress.steps:
         steps = [f"{number}. {_step(step)}" for number, step in enumerate(progress.steps, 1)]
         parts.append("\n".join(["Steps:", "", *steps]))
+    return "\n\n".join(parts)
+
+
+def refusal_page(progress: Progress) -> str:
+    """The live details of a run that is refused, because the operation id is that of another
+    request: they show the saga of that id as it is on record, and not the request."""
+    saga_id = progress.saga_id
+    parts = [
+        f"**refused**: another request under a used operation id; {code(saga_id)} is untouched, "
+        f"see {code(f'amends saga {saga_id}')}"
+    ]
+    if progress.result is not None:
+        end = _end(progress.state, progress.result, "")
+        parts += ["this run did nothing, and shows what is on record", end]
     return "\n\n".join(parts)
 
 
@@ -82,17 +100,17 @@ def _wait(wait: Wait) -> str:
         whom += " or any user"
     since = f" since {_time(wait.since)}" if wait.since else ""
     until = f" until {_time(wait.until)}" if wait.until else ""
+    why = f": {escaped(wait.why)}" if wait.why else ""
     match wait.state:
         case "running":
             said = f"🙋 waits for {what} by {whom}{since}{until}"
         case "resolving":
-            asked = f"; an operator is asked at {_time(wait.until)}" if wait.until else ""
-            said = f"🔎 {what} is in doubt and looked up{since}{asked}"
+            said = f"🔎 {what} is in doubt and looked up{since}"
+            why += f"; an operator is asked at {_time(wait.until)}" if wait.until else ""
         case "compensating":
             said = f"↩️ {what} has had no success in {wait.tries} tries{since}"
         case _:
             said = f"🙋 {what} needs an operator{since}"
-    why = f": {escaped(wait.why)}" if wait.why else ""
     return "\n".join([said + why, "", *(f"- {code(command)}" for command in wait.commands)])
 
 
@@ -106,7 +124,9 @@ def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
     end, reason = str(result.get("state") or state), result.get("reason")
     head = f"**{state}**" + (f", ended as **{escaped(end)}**" if end != state else "")
     why = cause or (in_words(str(reason)) if reason and reason != end else "")
-    lines = [f"- {escaped(str(note))}" for note in result.get("notes") or []]
+    # The note of a change that was undone is the reason, which the cause tells.
+    notes = [str(note) for note in result.get("notes") or [] if str(note) not in why]
+    lines = [f"- {escaped(note)}" for note in notes]
     if reference := result.get("provider_reference"):
         lines.append(f"- reference of the provider: {code(str(reference))}")
     lines += [f"- left over: {escaped(str(each))}" for each in result.get("residuals") or []]

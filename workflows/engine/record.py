@@ -25,6 +25,8 @@ class SagaRecord(SagaRun):
         """
         opened = await self._open("open the saga")
         if opened.how == "reused":
+            self.is_reused = True
+            self.show()
             # Runs of before did not show it; a run that is refused is rare, and may cost the mark.
             if workflow.patched("refused-repeat-shown"):
                 self._show_known(opened)
@@ -53,8 +55,9 @@ class SagaRecord(SagaRun):
                 raise
             why = "repeats a saga that is not on record: start it under its own id"
             raise invalid_input([("workflow_id", why)]) from None
+        self.is_reused = opened.how == "reused"
         self._show_known(opened)
-        if opened.how == "reused":
+        if self.is_reused:
             raise reused(self.saga_id)
         if opened.how != "duplicate":
             raise in_progress(self.saga_id)

@@ -29,7 +29,7 @@ from activities.step import Claim
 from ledger.sagas.saga_log import Opening
 from workflows.contract.progress import Progress, StepProgress, Wait, step_wait
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
-from workflows.engine.live_details import page
+from workflows.engine.live_details import page, refusal_page
 from workflows.engine.waiting import Waiting
 
 Answer = TypeVar("Answer")
@@ -73,8 +73,11 @@ class SagaRun:
         self, opening: Opening, subjects: list[str], lifecycle: Lifecycle, about: list[str]
     ) -> None:
         self.saga_id = opening.saga_id
-        # Of the page: what is asked for, and why the saga is compensated.
+        # Of the page: what is asked for, the plan made of it, and why the saga is compensated.
         self._about, self.cause = about, ""
+        self.planned: list[str] = []
+        # Whether the operation id is that of another request.
+        self.is_reused = False
         self.opening, self.lifecycle = opening, lifecycle
         self.actor, self.context = opening.actor, dict(opening.context)
         self.epoch, self.ordinal = 0, 0
@@ -130,7 +133,11 @@ class SagaRun:
     def _publish(self, *updates: SearchAttributeUpdate[Any]) -> None:
         if updates:
             workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(page(self.progress, self._about, self.cause))
+        if self.is_reused:
+            workflow.set_current_details(refusal_page(self.progress))
+        else:
+            shown = page(self.progress, self._about, self.cause, self.planned)
+            workflow.set_current_details(shown)
 
     def mark(self, name: str, state: str, detail: str | None = None, **more: Any) -> None:
         """Mark a step with its state, a detail, and more of StepProgress. A step in doubt, or one

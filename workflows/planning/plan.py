@@ -31,6 +31,11 @@ class Operation(Input):
         shape = self.after or self.before
         return shape.kind if shape else ""
 
+    @property
+    def line(self) -> str:
+        """The operation in words: `create shop-db (postgres.database)`."""
+        return f"{self.action} {self.name} ({self.kind})"
+
 
 class Refusal(Input):
     """The refusal of a plan: a word that a program may compare, and a sentence."""
