@@ -23,7 +23,8 @@ from ledger.aggregates.saga import SagaState, saga_name
 from ledger.database import Database
 from ledger.errors import NotAdmitted
 from ledger.read.current_state import state_of
-from ledger.sagas.orphans import OpenSaga, declare_lost, find_open, open_sagas, still_open
+from ledger.sagas.open_sagas import OpenSaga, find_open, open_sagas, still_open
+from ledger.sagas.orphans import declare_lost
 from ledger.sagas.saga_log import steps_of
 from ledger.store.commit import Author
 

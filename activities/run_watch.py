@@ -15,7 +15,8 @@ from activities.runs import RunStatus, namespace_id, status_or_not_found
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.saga import SagaRunClosed, SagaRunPaused, SagaRunResumed
 from ledger.database import Database
-from ledger.sagas.orphans import OpenSaga, record_run, sagas_of_runs
+from ledger.sagas.open_sagas import OpenSaga, sagas_of_runs
+from ledger.sagas.orphans import record_run
 from ledger.store.commit import Author
 
 WATCHER = "system:amends"

@@ -54,6 +54,16 @@ def id_text(aggregate: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
+def saga_name(saga_id: str) -> str:
+    """The aggregate name of a saga (`saga/payment/expenses-2026-11`), from its workflow id."""
+    return f"saga/{saga_id}"
+
+
+def step_name(saga_id: str, step: str) -> str:
+    """The aggregate name of a step: `step/payment/expenses-2026-11/authorize`."""
+    return f"step/{saga_id}/{step}"
+
+
 # The aggregate types that were asked for, by name.
 LOADED: "dict[str, AggregateType]" = {}
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
 from ledger.aggregates.columns import Column, state_columns
+from ledger.aggregates.names import saga_name as saga_name
 
 Json = dict[str, Any]
 Phase = Literal["running", "compensating", "completed", "compensated", "failed"]
@@ -294,8 +295,3 @@ SAGA = AggregateType(
     ),
     evolve=evolve,
 )
-
-
-def saga_name(saga_id: str) -> str:
-    """The aggregate name of a saga (`saga/payment/expenses-2026-11`), from its workflow id."""
-    return f"saga/{saga_id}"

@@ -8,14 +8,15 @@ from pydantic import Field
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
 from ledger.aggregates.columns import Column, state_columns
+from ledger.aggregates.names import step_name as step_name
+from ledger.aggregates.step_report import ENDED as ENDED
+from ledger.aggregates.step_report import report_of
 
 Json = dict[str, Any]
 Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
 Undo = Literal["undone", "skipped"]
 # Nobody knows yet whether it happened.
 UNDECIDED = frozenset({"started", "unknown"})
-# Its undo has ended, one way or the other.
-ENDED = frozenset({"undone", "skipped"})
 
 
 class UndoPlan(State):
@@ -201,15 +202,7 @@ class StepReport(State):
     @classmethod
     def of(cls, step: StepState) -> "StepReport":
         """The report of a step from its recorded state."""
-        ended = step.state in ENDED
-        # Only what was done left a result.
-        outcome = "unknown" if step.result is None else "done"
-        told = {
-            "outcome": outcome if ended else step.state,
-            "undo_outcome": step.state if ended else None,
-        }
-        same = ("name", "tries", "undo_tries", "residual")
-        return cls.model_validate({**told, **{field: getattr(step, field) for field in same}})
+        return cls.model_validate(report_of(vars(step)))
 
     def ended(self, undo: Undo, undone: StepUndone) -> "StepReport":
         """The report of the same step after its undo."""
@@ -316,8 +309,3 @@ STEP = AggregateType(
     ),
     evolve=evolve,
 )
-
-
-def step_name(saga_id: str, step: str) -> str:
-    """The aggregate name of a step: `step/payment/expenses-2026-11/authorize`."""
-    return f"step/{saga_id}/{step}"

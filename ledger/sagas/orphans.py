@@ -1,109 +1,17 @@
-"""Lists open sagas, and records the ones that are orphaned: open in the ledger, closed in
-Temporal."""
+"""Records how the runs of open sagas stand in Temporal, and the sagas that are orphaned."""
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from functools import reduce
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import (
-    ARRAY,
-    BindParameter,
-    DateTime,
-    Integer,
-    Uuid,
-    any_,
-    bindparam,
-    func,
-    select,
-    tuple_,
-)
-
-from ledger.aggregates.aggregate import Event, aggregate_id
-from ledger.aggregates.saga import SAGA, SagaCompensating, SagaLost, SagaState, evolve, saga_name
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.saga import SagaCompensating, SagaLost, SagaState, evolve, saga_name
 from ledger.aggregates.saga_step import StepState, step_name
 from ledger.database import Database
 from ledger.errors import NotFound
-from ledger.rendering import compiled
+from ledger.sagas.open_sagas import OpenSaga
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 # Why a saga is undone whose run Temporal has lost.
 LOST_RUN = "lost_run"
-
-# Small enough to be asked of Temporal in a second or two.
-PAGE = 500
-
-
-class OpenSaga(BaseModel):
-    """A saga that has not ended, and the run that carries it; `run_closed` or `run_paused` is the
-    status of a run that is on record as not going on. Its row has been unchanged since `head_at`,
-    by the clock that says `now`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    aggregate_id: Any
-    workflow_id: str
-    kind: str
-    epoch: int
-    namespace: str
-    namespace_id: str
-    run_id: str
-    run_closed: str | None
-    run_paused: str | None
-    started_at: datetime
-    head_at: datetime
-    now: datetime
-
-
-_SAGA = SAGA.table.c
-_COLUMNS = [_SAGA[name] for name in OpenSaga.model_fields if name != "now"]
-_OPEN = select(*_COLUMNS, func.clock_timestamp().label("now")).where(_SAGA.ended_at.is_(None))
-_ORDER = (_SAGA.started_at, _SAGA.aggregate_id)
-_LIMIT: BindParameter[int] = bindparam("at_most", type_=Integer)
-_FIRST = compiled(_OPEN.order_by(*_ORDER).limit(_LIMIT))
-_AFTER = tuple_(
-    bindparam("started_at", type_=DateTime(timezone=True)), bindparam("aggregate_id", type_=Uuid)
-)
-_NEXT = compiled(_OPEN.where(tuple_(*_ORDER) > _AFTER).order_by(*_ORDER).limit(_LIMIT))
-_IDS = _SAGA.aggregate_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
-_AMONG = compiled(_OPEN.where(_IDS))
-_STOPPED = compiled(
-    _OPEN.where(_SAGA.run_closed.is_not(None) | _SAGA.run_paused.is_not(None)).limit(_LIMIT)
-)
-
-
-async def open_sagas(database: Database, at_most: int = PAGE) -> AsyncIterator[list[OpenSaga]]:
-    """All open sagas, the oldest first, in pages of `at_most`."""
-    page = await _read(database, _FIRST, {"at_most": at_most})
-    while page:
-        yield page
-        last = page[-1]
-        after = {"started_at": last.started_at, "aggregate_id": last.aggregate_id}
-        after["at_most"] = at_most
-        page = await _read(database, _NEXT, after)
-
-
-async def still_open(database: Database, sagas: Sequence[OpenSaga]) -> list[OpenSaga]:
-    """The given sagas that are open now, in the same epoch."""
-    epochs = {saga.aggregate_id: saga.epoch for saga in sagas}
-    found = await _read(database, _AMONG, {"ids": list(epochs)})
-    return [saga for saga in found if epochs[saga.aggregate_id] == saga.epoch]
-
-
-async def find_open(database: Database, saga_id: str) -> OpenSaga | None:
-    """The saga of this id, if it is open."""
-    found = await _read(database, _AMONG, {"ids": [aggregate_id(saga_name(saga_id))]})
-    return found[0] if found else None
-
-
-async def sagas_of_runs(database: Database, saga_ids: Sequence[str]) -> list[OpenSaga]:
-    """The sagas of these ids that are open, and the first whose run is on record as not going
-    on."""
-    ids = [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]
-    among = await _read(database, _AMONG, {"ids": ids}) if ids else []
-    stopped = await _read(database, _STOPPED, {"at_most": PAGE})
-    return list({saga.workflow_id: saga for saga in [*among, *stopped]}.values())
 
 
 async def record_run(database: Database, author: Author, saga: OpenSaga, event: Event) -> None:
@@ -121,12 +29,6 @@ async def record_run(database: Database, author: Author, saga: OpenSaga, event: 
         return Decision(None, [(ref, event)])
 
     await commit(database, author, [Ref(ref)], decide)
-
-
-async def _read(database: Database, query: str, values: dict[str, Any]) -> list[OpenSaga]:
-    async with database.connection() as connection:
-        cursor = await connection.execute(query, values)
-        return [OpenSaga.model_validate(row) for row in await cursor.fetchall()]
 
 
 async def declare_lost(

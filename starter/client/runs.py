@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 
 from ledger.database import Database
-from ledger.sagas.orphans import OpenSaga, open_sagas, still_open
+from ledger.sagas.open_sagas import OpenSaga, open_sagas, still_open
 from starter.client.failures import translated
 from workflows.contract.kinds import KINDS
 from workflows.contract.runs import RunStatus, namespace_id, status_or_not_found

@@ -29,7 +29,7 @@ from activities import orphans as lost_sagas
 from activities.providers.postgres import server
 from activities.resources import ResourceActivities
 from ledger.database import Database
-from ledger.sagas.orphans import OpenSaga, open_sagas
+from ledger.sagas.open_sagas import OpenSaga, open_sagas
 from tests.crash.mutations import MUTATIONS
 from tests.crash.orders import Orders
 from tests.crash.patching import put

@@ -5,7 +5,8 @@ import pytest
 from ledger.aggregates.saga import SagaState
 from ledger.database import Database
 from ledger.errors import Fenced, NotFound
-from ledger.sagas.orphans import declare_lost, find_open, open_sagas, still_open
+from ledger.sagas.open_sagas import find_open, open_sagas, still_open
+from ledger.sagas.orphans import declare_lost
 from ledger.sagas.saga_log import close_saga, take_over
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import AUTHOR, claim, compensate, open_payment, run, take_step
