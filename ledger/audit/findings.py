@@ -1,9 +1,8 @@
 """Defines the findings of `verify`: each kind of damage, and its possible causes."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
 
 Kind = Literal[
     "row_missing",
@@ -56,14 +55,13 @@ _MEANING: dict[Kind, str] = {
 MAX_FINDINGS = 10_000
 
 
-class Finding(BaseModel):
+@dataclass(frozen=True)
+class Finding:
     """A contradiction that an intact ledger can't have.
 
     `where` is an aggregate or a spend window; `position` and `since` name the event from which it
     shows, if there is one; `message` is one sentence with what it may mean, and no values.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     kind: Kind
     where: str

@@ -1,18 +1,10 @@
-"""Scans all events and all state rows side by side, in one process or in several.
+"""Scans all events and all state rows side by side, or a share of them."""
 
-Several processes see the same moment: that of the transaction which is open in the first."""
-
-import asyncio
-import os
-from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from multiprocessing import get_context, parent_process
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +13,7 @@ from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.aggregate_check import Moment, Replay, moment_of
 from ledger.audit.findings import Findings, finding
-from ledger.database import Connection, Database, Pooling, open_database
-from ledger.errors import ShareLost
+from ledger.database import Connection
 from ledger.read.cursors import Row, stretches
 from ledger.store.canonical_json import canonical, canonical_plain, decoded, read
 from ledger.store.event_log import EVENT_LOG
@@ -198,53 +189,3 @@ def _read(column: Column) -> str:
     if column.type in ("uuid", "jsonb"):
         return f"{name}::text"
     return name
-
-
-async def walk_apart(
-    database: Database, connection: Connection, shares: Sequence[Share]
-) -> list[Walked]:
-    """Walks each share in a process of its own, in the snapshot of the transaction that is open
-    here.
-
-    Raises ShareLost when one of them was killed, and what `walk` raises.
-    """
-    row = await (await connection.execute("SELECT pg_export_snapshot() AS name")).fetchone()
-    assert row is not None
-    loop = asyncio.get_running_loop()
-    # Fresh interpreters: a fork of a process with connections and threads would share them.
-    with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
-        try:
-            return await asyncio.gather(
-                *(
-                    loop.run_in_executor(
-                        pool, _walk_share, database.url, database.pooling, row["name"], share
-                    )
-                    for share in shares
-                )
-            )
-        except BrokenProcessPool:
-            raise ShareLost(
-                "a process that verified a part of the ledger was killed, so that part is "
-                "unchecked: verify again, with fewer processes if memory was short"
-            ) from None
-
-
-def _walk_share(url: str, pooling: Pooling, snapshot: str, share: Share) -> Walked:
-    Thread(target=end_with_parent, daemon=True).start()
-    return asyncio.run(_walk_at(url, pooling, snapshot, share))
-
-
-def end_with_parent() -> None:
-    """Ends this process when its parent ends: a killed verification leaves none behind."""
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-async def _walk_at(url: str, pooling: Pooling, snapshot: str, share: Share) -> Walked:
-    async with (
-        open_database(url, size=1, pooling=pooling) as database,
-        database.connection() as connection,
-    ):
-        await connection.begin(read_only=True, snapshot=snapshot)
-        return await walk(connection, share)

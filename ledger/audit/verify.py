@@ -1,12 +1,11 @@
 """Verifies the ledger on its data: replays every aggregate and compares it with its row."""
 
+from dataclasses import dataclass
 from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict
 
 from ledger.audit.cross_checks import check_relations
 from ledger.audit.findings import Finding, Findings
-from ledger.audit.scan import shares, walk, walk_apart
+from ledger.audit.scan import shares, walk
 from ledger.audit.schema_check import check_rules
 from ledger.database import Connection, Database
 from ledger.errors import StateRefused, StillOpen
@@ -34,15 +33,14 @@ NOT_LOOKED_AT = (
 )
 
 
-class Verified(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Verified:
     """The report of a verification: how much was read, and the findings.
 
     At most MAX_FINDINGS are listed; `unlisted` counts the others. `settled`: give it as `since`
     next time: no event can still appear at or before that position; None if writers would not end.
     `cannot_detect` says what would not have been seen.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     events: int
     aggregates: int
@@ -82,6 +80,8 @@ async def verify(
         if processes == 1:
             walked = [await walk(connection, parts[0])]
         else:
+            from ledger.audit.apart import walk_apart
+
             walked = await walk_apart(database, connection, parts)
         for part in walked:
             findings.include(part.findings)

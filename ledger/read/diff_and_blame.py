@@ -5,40 +5,39 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from ledger.aggregates.aggregate import State, aggregate_id
-from ledger.aggregates.saga import saga_name
+from ledger.aggregates.aggregate import State
+from ledger.aggregates.names import aggregate_id, saga_name
 from ledger.database import Connection, Database
 from ledger.errors import NotThere, StateRefused
 from ledger.read.cursors import reading
 from ledger.read.fold import Folded, event_in, events_of, fold, known_aggregate_type, never_was
-from ledger.read.log import LoggedEvent
-from ledger.read.point_in_time import PATIENCE_S, Explain, Point, in_silence, wait_until_past
+from ledger.read.points import PATIENCE_S, Explain, Point, in_silence
+
+if TYPE_CHECKING:
+    from ledger.read.log import LoggedEvent
 
 Leaves = dict[str, Any]
 # A part of a path that needs no quotes.
 _PLAIN = re.compile(r"[^\".\s]+")
 
 
-class Stand(BaseModel):
+@dataclass(frozen=True)
+class Stand:
     """The version of an aggregate at a point: after `version` events, the last of which was at
     `head_at`."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: int
     head_at: datetime
 
 
-class FieldChange(BaseModel):
+@dataclass(frozen=True)
+class FieldChange:
     """A field, as a dotted path, that differs; `old` is null if it was added, `new` if it was
     removed."""
-
-    model_config = ConfigDict(frozen=True)
 
     field: str
     change: Literal["added", "changed", "removed"]
@@ -46,26 +45,24 @@ class FieldChange(BaseModel):
     new: Any = None
 
 
-class Diff(BaseModel):
+@dataclass(frozen=True)
+class Diff:
     """The difference of an aggregate between two points, and the events between them in order.
 
     `before` is null where it did not exist yet.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     aggregate: str
     before: Stand | None
     after: Stand
     fields: list[FieldChange]
-    events: list[LoggedEvent]
+    events: "list[LoggedEvent]"
 
 
-class Blame(BaseModel):
+@dataclass(frozen=True)
+class Blame:
     """The event that last changed a field: who wrote it, in which saga and workflow run, and why
     (the event's own reason, or that of the request that the saga carries out)."""
-
-    model_config = ConfigDict(frozen=True)
 
     field: str
     value: Any
@@ -96,6 +93,8 @@ async def diff(
     Raises NotFound when it did not exist at the later one, StateRefused when the points are given
     in the wrong order, and what `wait_until_past` and `fold` raise.
     """
+    from ledger.read.point_in_time import wait_until_past
+
     await wait_until_past(database, before, after, patience_s=patience_s, explain=explain)
     async with reading(database) as connection:
         old = await fold(connection, aggregate, before)
@@ -120,7 +119,9 @@ def _stand(folded: Folded) -> Stand:
 
 async def _between(
     connection: Connection, aggregate: str, after: Point, old: Folded | None
-) -> list[LoggedEvent]:
+) -> "list[LoggedEvent]":
+    from ledger.read.log import LoggedEvent
+
     version, head_at = (old.version, old.head_at) if old else (0, None)
     async with aclosing(events_of(connection, aggregate, after, version, head_at)) as events:
         return [LoggedEvent.of(event) async for event in events]
@@ -171,7 +172,7 @@ def _blame(
     metadata = event["metadata"]
     own = event["payload"].get("reason")
     return Blame(
-        **{name: event[name] for name in Blame.model_fields if name in event},
+        **{name: event[name] for name in _OF_EVENT if name in event},
         field=name,
         value=leaves.get(name),
         removed=name not in leaves,
@@ -190,6 +191,10 @@ async def _reasons(connection: Connection, saga_ids: set[str | None]) -> dict[st
         {"ids": ids},
     )
     return {row["workflow_id"]: row["reason"] for row in await cursor.fetchall()}
+
+
+# The columns of the log that a `Blame` passes on.
+_OF_EVENT = tuple(each.name for each in fields(Blame))
 
 
 def leaves_of(state: State) -> Leaves:

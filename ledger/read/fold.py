@@ -11,7 +11,7 @@ from ledger.aggregates.names import NAMED, aggregate_type_of
 from ledger.database import Connection
 from ledger.errors import LogDamaged, NotFound, NotThere
 from ledger.read.cursors import Row, rows
-from ledger.read.point_in_time import Point
+from ledger.read.points import Point
 from ledger.read.snapshots import newest_snapshot
 
 _EVENTS = """

@@ -15,19 +15,16 @@ The clock is in none of this: see docs/time-travel.md for what happens when it s
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Self
 
 from ledger.database import Connection, Database
 from ledger.errors import StateRefused, StillOpen
 from ledger.holders import OpenTransaction
 from ledger.read.global_order import reaches
 from ledger.read.open_transactions import writers_of_the_log
-from ledger.times import parse_time
+from ledger.read.points import PATIENCE_S, Explain, in_silence
+from ledger.read.points import Point as Point
 
 # Between two looks at who still writes; a commit takes a few milliseconds.
 _LOOK_AGAIN_S = 0.01
@@ -35,47 +32,11 @@ _LOOK_AGAIN_S = 0.01
 _EXPLAIN_AFTER_S = 0.5
 # Whoever has no patience comes again after this, or when the clock is past the moment.
 _ASK_AGAIN_S = 1.0
-# N and what an ordinary transaction takes.
-PATIENCE_S = 10.0
 
 _CLOSE = """
     SELECT extract(epoch FROM ledger.close_past(%(moment)s))::float8 AS early_s,
         extract(epoch FROM ledger.late_after())::float8 AS late_after_s"""
 _IS_STANDBY = "SELECT pg_is_in_recovery() AS is_standby"
-
-Explain = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of the log: after a position or after a moment (aware). Exactly one is set."""
-
-    position: int | None = None
-    moment: datetime | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parses a position (digits) or an ISO 8601 time with a zone. Raises ValueError."""
-        if re.fullmatch(r"[0-9]{1,18}", text):
-            return cls(position=int(text))
-        try:
-            return cls(moment=parse_time(text))
-        except ValueError as error:
-            begun = re.match(r"[0-9]{4}-", text)
-            raise ValueError(str(error) if begun else f"a position, or {error}") from None
-
-    def covers(self, event: Mapping[str, Any]) -> bool:
-        """Whether the event is at or before this point."""
-        if self.moment is not None:
-            return bool(event["timestamp"] <= self.moment)
-        return bool(event["position"] <= self.position)
-
-    def __str__(self) -> str:
-        return str(self.position) if self.moment is None else self.moment.isoformat()
-
-
-def in_silence(_: str) -> None:
-    """An `explain` that reports nothing."""
 
 
 async def wait_until_past(

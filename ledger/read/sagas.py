@@ -1,38 +1,54 @@
-"""Reads the story of one saga for people."""
+"""Reads the story of one saga for people, as it was recorded: models are for who asks for them."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from ledger.aggregates.names import aggregate_id
-from ledger.aggregates.saga import SAGA, SagaState, saga_name
-from ledger.aggregates.saga_step import STEP, StepState, step_name
+from ledger.aggregates.names import aggregate_id, saga_name, step_name
 from ledger.database import Connection, Database
 from ledger.errors import NotFound
 from ledger.read.cursors import Row, reading
 from ledger.read.log import LoggedEvent, events_of_saga
 from ledger.read.waits import Waiting, waits_of
 
+if TYPE_CHECKING:
+    from ledger.aggregates.saga import SagaState
+    from ledger.aggregates.saga_step import StepState
+
 
 @dataclass(frozen=True)
 class SagaStory:
-    """A saga, its steps in the order of their start, what waits in it, and all events it wrote,
-    oldest first."""
+    """The rows of a saga and of its steps in the order of their start, what waits in it, and all
+    events it wrote, oldest first."""
 
-    saga: SagaState
-    steps: list[StepState]
+    row: Row
+    step_rows: list[dict[str, Any]]
     waits: list[Waiting]
     events: list[LoggedEvent]
 
+    @cached_property
+    def saga(self) -> "SagaState":
+        """The state of the saga."""
+        from ledger.aggregates.saga import SAGA, SagaState
 
-async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, SagaState]:
-    """The sagas with these workflow ids, by workflow id; one that is not in the ledger is left
-    out."""
-    query = f"{SAGA.selection} WHERE aggregate_id = ANY(%(ids)s)"
+        return SagaState.model_validate(SAGA.state_of(self.row))
+
+    @cached_property
+    def steps(self) -> "list[StepState]":
+        """The states of the steps."""
+        from ledger.aggregates.saga_step import STEP, StepState
+
+        return [StepState.model_validate(STEP.state_of(row)) for row in self.step_rows]
+
+
+async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, Row]:
+    """The rows of the sagas with these workflow ids, by workflow id; one that is not in the ledger
+    is left out."""
+    query = "SELECT * FROM ledger.sagas WHERE aggregate_id = ANY(%(ids)s)"
     values = {"ids": [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]}
     async with database.connection() as connection:
         rows = await (await connection.execute(query.encode(), values)).fetchall()
-    found = [SagaState.model_validate(SAGA.state_of(row)) for row in rows]
-    return {each.workflow_id: each for each in found}
+    return {row["workflow_id"]: row for row in rows}
 
 
 async def results_of_step(
@@ -51,19 +67,19 @@ async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. Raises NotFound."""
     async with reading(database) as connection:
         row = await _row(connection, saga_id)
-        steps = f"{STEP.selection} WHERE saga_id = %(saga_id)s ORDER BY ordinal"
+        steps = "SELECT * FROM ledger.saga_steps WHERE saga_id = %(saga_id)s ORDER BY ordinal"
         cursor = await connection.execute(steps.encode(), {"saga_id": saga_id})
         found = await cursor.fetchall()
         return SagaStory(
-            saga=SagaState.model_validate(SAGA.state_of(row)),
-            steps=[StepState.model_validate(STEP.state_of(step)) for step in found],
+            row=row,
+            step_rows=found,
             waits=waits_of(row, found),
             events=await events_of_saga(connection, saga_id),
         )
 
 
 async def _row(connection: Connection, saga_id: str) -> Row:
-    query = f"{SAGA.selection} WHERE aggregate_id = %(id)s"
+    query = "SELECT * FROM ledger.sagas WHERE aggregate_id = %(id)s"
     values = {"id": aggregate_id(saga_name(saga_id))}
     row = await (await connection.execute(query.encode(), values)).fetchone()
     if row is None:

@@ -1,20 +1,19 @@
 """Shows the state of a single aggregate, folded from its events."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from ledger.database import Database
 from ledger.read.cursors import reading
 from ledger.read.fold import fold, never_was
-from ledger.read.point_in_time import PATIENCE_S, Explain, Point, in_silence, wait_until_past
+from ledger.read.points import PATIENCE_S, Explain, Point, in_silence
 
 
-class Shown(BaseModel):
-    """An aggregate folded from its events: `version` events, the last at `head_at`."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True)
+class Shown:
+    """An aggregate folded from its events: `version` events, the last at `head_at`; `state` is
+    JSON."""
 
     aggregate: str
     version: int
@@ -37,6 +36,8 @@ async def show(
     UnknownEvent for an event of a newer version, DatabaseUnavailable.
     """
     if at is not None:
+        from ledger.read.point_in_time import wait_until_past
+
         await wait_until_past(database, at, patience_s=patience_s, explain=explain)
     async with reading(database) as connection:
         folded = await fold(connection, aggregate, at)

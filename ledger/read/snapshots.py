@@ -20,7 +20,7 @@ from ledger.aggregates.aggregate import AggregateType, State, aggregate_id
 from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.names import aggregate_type_of
 from ledger.database import Connection
-from ledger.read.point_in_time import Point
+from ledger.read.points import Point
 
 # As the index event_log_milestones has it. To fold as many takes as long as all else of an answer.
 EVERY = 200

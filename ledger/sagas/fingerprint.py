@@ -1,12 +1,14 @@
 """The fingerprint of a request: whether it is the first one of its operation id again."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.aggregates.saga import SagaState
 from ledger.store.canonical_json import digest
+
+if TYPE_CHECKING:
+    from ledger.aggregates.saga import SagaState
 
 Json = dict[str, Any]
 # The caller's context: a repeat comes from another session.
@@ -32,7 +34,7 @@ class Fingerprint(BaseModel):
         """The same, and filled in as that one, too."""
         return self.model_copy(update={"filled": sorted({*self.filled, *full.filled})})
 
-    def matches(self, saga: SagaState) -> bool:
+    def matches(self, saga: "SagaState") -> bool:
         """Whether the request is the one that opened the saga: it says the same, or it means the
         same by the defaults of today. A default that changed in between does not count."""
         if self.given and self.given == saga.input_hash:

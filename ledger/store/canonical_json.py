@@ -29,7 +29,7 @@ def _plain(depth: int) -> Any:
 def _decoder() -> msgspec.json.Decoder[Any]:
     """Decodes plain values. Its types end somewhere; what is deeper takes the long way and has the
     same text. Made on first use: it takes as long as the import of a library."""
-    return msgspec.json.Decoder(_plain(depth=8))
+    return msgspec.json.Decoder(_plain(depth=6))
 
 
 _encode_plain = msgspec.json.Encoder(order="deterministic").encode

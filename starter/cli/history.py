@@ -1,6 +1,7 @@
 """`amends show`, `diff`, `blame`: the state of an aggregate, now and then, and who changed it."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from starter.client.errors import InvalidInput
 if TYPE_CHECKING:
     from ledger.database import Database
     from ledger.read.diff_and_blame import Blame, Diff
-    from ledger.read.point_in_time import Point
+    from ledger.read.points import Point
     from ledger.read.show import Shown
 
 
@@ -40,7 +41,7 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
 
     shown = with_ledger(work)
     if as_json:
-        output.document(shown.model_dump(mode="json"))
+        output.document(vars(shown))
         return
     at = output.moment(shown.head_at, "microseconds")
     output.line(f"{shown.aggregate}, version {shown.version}, {at}")
@@ -73,7 +74,7 @@ def diff(aggregate: str, before: str, after: str, timeout_s: float, as_json: boo
 
     found = with_ledger(work)
     if as_json:
-        output.document(found.model_dump(mode="json"))
+        output.document(asdict(found))
     else:
         _tell_diff(found)
 
@@ -113,7 +114,7 @@ def blame(aggregate: str, field: str | None, as_json: bool) -> None:
 
     found = with_ledger(work)
     if as_json:
-        output.document([each.model_dump(mode="json") for each in found])
+        output.document([vars(each) for each in found])
         return
     rows = [
         (
@@ -134,7 +135,7 @@ def blame(aggregate: str, field: str | None, as_json: bool) -> None:
 
 
 def _point(field: str, text: str) -> "Point":
-    from ledger.read.point_in_time import Point
+    from ledger.read.points import Point
 
     try:
         return Point.parse(text)

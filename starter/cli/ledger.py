@@ -1,23 +1,27 @@
 """`amends sagas`, `saga`, `verify`: the sagas in the ledger, and its verification."""
 
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ledger.aggregates.columns import HEAD
+from ledger.aggregates.step_report import report_of
 from starter.cli import events, options, output
 
 if TYPE_CHECKING:
-    from ledger.aggregates.saga_step import StepReport, StepState
     from ledger.audit.verify import Verified
     from ledger.database import Database
+    from ledger.read.cursors import Row
     from ledger.read.queries import ListedSagas
     from ledger.read.sagas import SagaStory
     from ledger.read.waits import Waiting
     from workflows.contract.progress import Wait
 
 _LIMIT = click.IntRange(min=1, max=100_000)
+_HEAD = frozenset(column.name for column in HEAD)
 
 
 @click.command()
@@ -81,9 +85,9 @@ def saga(saga: str, as_json: bool) -> None:
 
     story = with_ledger(work)
     if as_json:
-        steps = [_step_document(step) for step in story.steps]
+        steps = [_state(step) | report_of(step) for step in story.step_rows]
         written = [event.document() for event in story.events[::-1]]
-        told = _document(story.saga.model_dump(mode="json"), _waits(story.waits))
+        told = _document(_state(story.row), _waits(story.waits))
         output.document({**told, "steps": steps, "events": written})
         return
     _tell(story)
@@ -119,41 +123,48 @@ def _waits(waits: "list[Waiting]") -> "list[Wait]":
     return [wait_of(each) for each in waits]
 
 
-def _step_document(step: "StepState") -> dict[str, object]:
-    return step.model_dump(mode="json") | _report(step).model_dump(mode="json")
-
-
-def _report(step: "StepState") -> "StepReport":
-    from ledger.aggregates.saga_step import StepReport
-
-    return StepReport.of(step)
+def _state(row: "Row") -> dict[str, Any]:
+    """The fields of the state in a row of a state table."""
+    return {name: row[name] for name in row if name not in _HEAD}
 
 
 def _tell(story: "SagaStory") -> None:
     from starter.cli.waiting import fact_lines, when
     from starter.client.planned import PLAN_STEP, operations_of
-    from starter.client.recorded import progress_of
     from starter.client.subject import facts_of
-    from starter.client.wording import standing
 
-    output.line(standing(progress_of(story.saga, story.steps, story.waits)))
+    saga = story.row
+    output.line(_standing(story))
     for wait in _waits(story.waits):
         output.line(when(wait))
-    seen = next((step.result for step in story.steps if step.name == PLAN_STEP), None)
-    planned = operations_of(story.saga.kind, story.saga.input, seen)
-    for line in fact_lines(facts_of(story.saga.kind, story.saga.input, planned)):
+    seen = next((step["result"] for step in story.step_rows if step["name"] == PLAN_STEP), None)
+    planned = operations_of(saga["kind"], saga["input"], seen)
+    for line in fact_lines(facts_of(saga["kind"], saga["input"], planned)):
         output.line(line)
     rows = [
         (
-            *(step.ordinal, step.name, report.outcome, report.tries),
-            *(report.undo_outcome, report.undo_tries or None),
-            step.attention or step.residual or step.reason,
+            *(step["ordinal"], step["name"], report["outcome"], report["tries"]),
+            *(report["undo_outcome"], report["undo_tries"] or None),
+            step["attention"] or step["residual"] or step["reason"],
         )
-        for step, report in ((step, _report(step)) for step in story.steps)
+        for step, report in ((step, report_of(step)) for step in story.step_rows)
     ]
     headers = ("#", "step", "outcome", "tries", "undo", "undo tries", "note")
     output.table(headers, rows, empty="no step yet")
-    events.show(story.events[::-1], story.saga.workflow_id)
+    events.show(story.events[::-1], saga["workflow_id"])
+
+
+def _standing(story: "SagaStory") -> str:
+    from starter.client.wording import ending, standing
+
+    saga = story.row
+    if story.waits:
+        from starter.client.recorded import progress_of
+
+        return standing(progress_of(story.saga, story.steps, story.waits))
+    if saga["result"] is None:
+        return f"{saga['workflow_id']}: {saga['state']}"
+    return f"{saga['workflow_id']}: {ending(saga['result'], saga['state'])}"
 
 
 @click.command()
@@ -183,7 +194,7 @@ def verify(since: str | None, processes: int, as_json: bool) -> int:
 
     verified = with_ledger(work)
     if as_json:
-        output.document(verified.model_dump(mode="json"))
+        output.document(asdict(verified))
     else:
         for found in verified.findings:
             output.line(found.message)

@@ -159,19 +159,19 @@ def _facts(verb: str, text: str) -> dict[str, str]:
 
     async def work(database: "Database") -> dict[str, str]:
         from ledger.errors import NotFound
-        from ledger.read.sagas import saga
+        from ledger.read.sagas import sagas_named
         from starter.client.reading import meant_by
         from starter.client.subject import facts_of
         from starter.client.wrong_kind import require_payment
 
-        require_payment(verb, _payment(text))
-        try:
-            recorded = (await saga(database, _payment(text))).saga
-        except NotFound:
+        found = _payment(text)
+        require_payment(verb, found)
+        recorded = (await sagas_named(database, [found])).get(found)
+        if recorded is None:
             if "/" not in text:
                 require_payment(verb, (await meant_by(database, text)).removeprefix("saga/"))
-            raise
-        return facts_of(recorded.kind, recorded.input)
+            raise NotFound(f"no saga named {found!r} in the ledger")
+        return facts_of(recorded["kind"], recorded["input"])
 
     try:
         return with_ledger(work)

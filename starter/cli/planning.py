@@ -6,7 +6,7 @@ from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.read.environments import Target, resources_at
 from ledger.read.global_order import reaches
-from ledger.read.point_in_time import PATIENCE_S
+from ledger.read.points import PATIENCE_S
 from starter.client.errors import BadRequest, InvalidInput
 from workflows.contract.change import ChangeRequest, RollbackRequest
 from workflows.planning.plan import Plan

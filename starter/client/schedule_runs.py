@@ -20,7 +20,7 @@ from workflows.contract.kinds import kind_named
 from workflows.contract.runs import RUNNING, RunStatus, status_of
 
 if TYPE_CHECKING:
-    from ledger.aggregates.saga import SagaState
+    from ledger.read.cursors import Row
 
 # The server remembers so many runs of a schedule, and lists so many moments at a time.
 _REMEMBERED, _LISTED = 10, 1_000
@@ -124,7 +124,7 @@ async def moments(
 
 async def recorded_sagas(
     ledger: LedgerAddress | None, saga_ids: list[str]
-) -> "dict[str, SagaState] | None":
+) -> "dict[str, Row] | None":
     """Those of the sagas that are in the ledger; None where that can't be read."""
     if ledger is None:
         return None
@@ -140,9 +140,9 @@ async def recorded_sagas(
         return None
 
 
-async def _outcome(client: Client, saga_id: str, recorded: "SagaState | None") -> Outcome:
-    if recorded is not None and recorded.result is not None:
-        return _ended(saga_id, recorded.result, failed=recorded.state == "failed")
+async def _outcome(client: Client, saga_id: str, recorded: "Row | None") -> Outcome:
+    if recorded is not None and recorded["result"] is not None:
+        return _ended(saga_id, recorded["result"], failed=recorded["state"] == "failed")
     try:
         async with translated(saga_id):
             run = await status_of(client, saga_id)
@@ -162,10 +162,10 @@ async def _outcome(client: Client, saga_id: str, recorded: "SagaState | None") -
     return _ended(saga_id, result, failed=False)
 
 
-def _open(run: RunStatus, recorded: "SagaState | None") -> Outcome:
+def _open(run: RunStatus, recorded: "Row | None") -> Outcome:
     if run.name != RUNNING:
         return Outcome(f"{run.name} in Temporal")
-    state = run.saga_state or (recorded.state if recorded else RUNNING)
+    state = run.saga_state or (recorded["state"] if recorded else RUNNING)
     return Outcome(f"{state}, waits for {run.saga_step}" if run.saga_step else state)
 
 

@@ -5,15 +5,10 @@ from typing import TYPE_CHECKING
 
 from starter.client.advice import advice_on
 from starter.client.endings import ended_as
-from workflows.contract.progress import (
-    Progress,
-    StepProgress,
-    action_commands,
-    paused_words,
-)
 
 if TYPE_CHECKING:
     from starter.client.kinds import Request
+    from workflows.contract.progress import Progress, StepProgress
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
@@ -26,12 +21,14 @@ def summary(request: "Request") -> str:
     return request.about()[0]
 
 
-def standing(progress: Progress) -> str:
+def standing(progress: "Progress") -> str:
     """The progress or the end of a saga, and the next command, in one line."""
     saga_id = progress.saga_id
     if progress.result is not None:
-        return f"{saga_id}: {_ending(progress.result, progress.state)}"
+        return f"{saga_id}: {ending(progress.result, progress.state)}"
     if progress.state == "paused":
+        from workflows.contract.progress import paused_words
+
         return paused_words(saga_id, progress.waits[0])
     if progress.state == "orphaned":
         wait = progress.waits[0]
@@ -48,7 +45,7 @@ def standing(progress: Progress) -> str:
     return f"{saga_id}: {decided}{progress.state}"
 
 
-def _operator_action(progress: Progress) -> str | None:
+def _operator_action(progress: "Progress") -> str | None:
     """The line for a step that needs an operator, is in doubt, or can't be undone; None where there
     is none."""
     steps = {step.state: step for step in reversed(progress.steps)}
@@ -67,17 +64,21 @@ def _operator_action(progress: Progress) -> str | None:
     return f"{progress.saga_id}: {why}: {_commands(progress, again)}"
 
 
-def _commands(progress: Progress, step: StepProgress) -> str:
+def _commands(progress: "Progress", step: "StepProgress") -> str:
+    from workflows.contract.progress import action_commands
+
     return ", or ".join(action_commands(progress.saga_id, step.name, step.verbs))
 
 
-def notes(progress: Progress) -> list[str]:
+def notes(progress: "Progress") -> list[str]:
     """The notes of a saga's result for people, a sentence each."""
     found = (progress.result or {}).get("notes")
     return [str(note) for note in found] if isinstance(found, list) else []
 
 
-def _ending(result: Mapping[str, object], otherwise: str) -> str:
+def ending(result: Mapping[str, object], otherwise: str) -> str:
+    """The end of a saga with this result, and the next command; of one without a state, its own is
+    `otherwise`."""
     state, reason = result.get("state"), result.get("reason")
     words = [ended_as(result, otherwise)]
     if reference := result.get("provider_reference"):

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import sys
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
@@ -62,14 +63,14 @@ async def test_several_processes_find_what_one_finds_and_one_killed_is_an_error_
         for processes in (2, 3):
             shared = await verify(auditor, processes=processes)
             # Meanwhile more may have settled.
-            assert shared == alone.model_copy(update={"settled": shared.settled})
+            assert shared == replace(alone, settled=shared.settled)
     assert len(alone.findings) == 3
 
 
 async def test_its_processes_end_with_a_verification_that_is_killed() -> None:
     program = (
         "from multiprocessing import get_context\n"
-        "from ledger.audit.scan import end_with_parent\n"
+        "from ledger.audit.apart import end_with_parent\n"
         "if __name__ == '__main__':\n"
         " child = get_context('spawn').Process(target=end_with_parent)\n"
         " child.start()\n"
