@@ -1,13 +1,13 @@
 """The client SDK: submit sagas, follow them, decide what waits for a person."""
 
 import asyncio
-import os
 from collections.abc import Coroutine, Generator, Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
@@ -20,13 +20,14 @@ from starter.client.failures import SagaEnded, translated
 from starter.client.follow import Follow
 from starter.client.kinds import Request, Result, kind_of
 from starter.client.patience import unheard
-from starter.client.schedules import Schedules
-from starter.client.sweeps import sweep
 from starter.client.validation import checked
 from starter.client.wording import summary
 from workflows.contract.kinds import SWEEPS, repeat_id
 from workflows.contract.progress import Progress
-from workflows.contract.sweep import SweepRequest, Swept
+
+if TYPE_CHECKING:
+    from starter.client.schedules import Schedules
+    from workflows.contract.sweep import Swept
 
 _LINGER_S = 0.2
 
@@ -38,9 +39,12 @@ class Amends(Follow, Decisions):
     Unreachable when a server can't be reached; see `starter.client.errors` for the rest.
     """
 
-    def __init__(self, client: Client, environment: Mapping[str, str] = os.environ) -> None:
-        super().__init__(client, environment)
-        self.schedules = Schedules(client, self._queue, self._ledger)
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """The schedules of sagas."""
+        from starter.client.schedules import Schedules
+
+        return Schedules(self.client, self._queue, self._ledger)
 
     @classmethod
     def connect(
@@ -117,12 +121,15 @@ class Amends(Follow, Decisions):
         reason: str | None = None,
         all: bool = False,
         gone: Sequence[str] = (),
-    ) -> Swept:
+    ) -> "Swept":
         """Sweep now: look for orphaned sagas, and have them compensated or completed.
 
         `all` although many look orphaned at once; `gone` are ids of namespaces that will never come
         back. Raises InvalidInput (these two need a reason), NotAllowed, NoWorker.
         """
+        from starter.client.sweeps import sweep
+        from workflows.contract.sweep import SweepRequest
+
         given = {"actor": actor, "reason": reason, "all": all, "gone": list(gone)}
         return await sweep(self.client, self._queue(SWEEPS), checked(SweepRequest, given))
 

@@ -4,8 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ NOTHING_HEAVY = frozenset(
 NO_READER = frozenset(
     {"activities", "alembic", "psutil", "rich", "sqlalchemy", "temporalio", "worker", "yaml"}
 )
-# Rows are read as they were recorded, without the models.
+# Rows are read as they were recorded, without the models; also those of a saga that has ended.
 NO_LIST = NO_READER | {"msgspec", "pydantic", "workflows"}
 NO_CLIENT = frozenset(
     {
@@ -27,6 +29,8 @@ NO_CLIENT = frozenset(
         *("temporalio.testing", "temporalio.worker", "workflows.engine", "workflows.planning"),
     }
 )
+# It reads the ledger, as what is decided on is shown first, and writes nothing into it.
+NO_DECIDER = NO_CLIENT - {"psycopg"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,9 @@ class Kind:
 
 PRINTS = Kind(210, NOTHING_HEAVY)
 LISTS = Kind(390, NO_LIST)
-FOLDS = Kind(480, NO_READER)
-CLIENT = Kind(720, NO_CLIENT)
+FOLDS = Kind(460, NO_READER)
+CLIENT = Kind(690, NO_CLIENT)
+DECIDES = Kind(810, NO_DECIDER)
 
 COMMANDS = {
     "--version": PRINTS,
@@ -56,10 +61,14 @@ COMMANDS = {
     "show agent/{agent}": FOLDS,
     "diff agent/{agent} 1 2": FOLDS,
     "blame agent/{agent}": FOLDS,
-    "saga {saga}": FOLDS,
+    "saga {saga}": LISTS,
     "verify": FOLDS,
     "cancel {saga}": CLIENT,
     "schedule resume nightly": CLIENT,
+    "waiting": DECIDES,
+    "approve {saga} --yes": DECIDES,
+    "reject {saga} --yes": DECIDES,
+    "capture {saga} --yes": DECIDES,
 }
 
 
@@ -92,11 +101,15 @@ def a_saga() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 async def test_a_command_imports_what_it_uses_and_no_more(
-    command: Command, agent: str, a_saga: dict[str, str], name: str
+    command: Command,
+    payment: Callable[..., dict[str, Any]],
+    a_saga: dict[str, str],
+    name: str,
 ) -> None:
     if not a_saga:
-        listed = await command("sagas", "--limit", "1", "--json")
-        a_saga.update(agent=agent, saga=listed.json[0]["saga_id"])
+        request = payment(45_000)
+        paid = await command("pay", request, "--json")
+        a_saga.update(agent=request["agent_id"], saga=paid.json["saga_id"])
     kind = COMMANDS[name]
     done, found = await modules_of(name.format(**a_saga).split())
     assert "Traceback" not in done.stderr
