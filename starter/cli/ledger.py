@@ -157,14 +157,14 @@ def _tell(story: "SagaStory") -> None:
 def _standing(story: "SagaStory") -> str:
     from starter.client.wording import ending, standing
 
-    saga = story.row
+    saga, agent = story.row, story.row["input"].get("agent_id")
     if story.waits:
         from starter.client.recorded import progress_of
 
-        return standing(progress_of(story.saga, story.steps, story.waits))
+        return standing(progress_of(story.saga, story.steps, story.waits), agent)
     if saga["result"] is None:
         return f"{saga['workflow_id']}: {saga['state']}"
-    return f"{saga['workflow_id']}: {ending(saga['result'], saga['state'])}"
+    return ending(saga["workflow_id"], saga["result"], saga["state"], agent)
 
 
 @click.command()

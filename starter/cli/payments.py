@@ -147,7 +147,7 @@ def _decide_seeing(
     if as_json:
         output.document({**document_of(progress), "payment": facts})
     else:
-        say(progress, as_json=False)
+        say(progress, as_json=False, agent=facts.get("agent"))
     return _unless_stuck(progress) if verb in _ENDING else _unless_undone(progress)
 
 

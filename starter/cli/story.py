@@ -39,7 +39,7 @@ def submit(
     """Submit a request as it is written, follow until the saga ends or waits for a person, print
     its state; returns the exit status."""
     progress = carried(request, written, as_json=as_json, detach=detach, wait=wait)
-    say(progress, as_json=as_json)
+    say(progress, as_json=as_json, agent=getattr(request, "agent_id", None))
     return status_of(progress)
 
 
@@ -86,8 +86,9 @@ def _tell(view: ProgressView, progress: "Progress") -> None:
         view.tell(progress)
 
 
-def say(progress: "Progress", *, as_json: bool) -> None:
-    """Print the state of the saga, as the last line of a command."""
+def say(progress: "Progress", *, as_json: bool, agent: str | None = None) -> None:
+    """Print the state of the saga, which `agent` asked for if it is known, as the last line of a
+    command."""
     if as_json:
         output.document(document_of(progress))
         return
@@ -97,7 +98,7 @@ def say(progress: "Progress", *, as_json: bool) -> None:
         output.line(ASKED_BEFORE)
     for note in notes(progress):
         output.line(f"note: {note}")
-    output.line(standing(progress))
+    output.line(standing(progress, agent))
 
 
 def document_of(progress: "Progress") -> dict[str, Any]:

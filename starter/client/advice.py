@@ -1,17 +1,17 @@
 """The next action for each reason of an end: one sentence for each word."""
 
-_OTHER_LIMIT = "amends policy show AGENT shows the limits, amends policy set changes them"
+_OTHER_LIMIT = "amends policy show {agent} shows the limits, amends policy set {agent} changes them"
 
 ADVICE = {
     # payments
     "missing_signature": "sign the request",
     "invalid_signature": "sign the request with the agent's own key",
-    "unknown_agent": "amends agent register lets an agent ask",
-    "agent_revoked": "amends agent register lets it ask again",
+    "unknown_agent": "amends agent register {agent} lets it ask",
+    "agent_revoked": "amends agent register {agent} lets it ask again",
     "account_revoked": "ask for another account",
-    "no_policy": "amends policy set sets what the agent may spend",
-    "currency_not_allowed": "pay in the currency of the policy, or amends policy set",
-    "destination_not_allowed": "pay to a destination of the policy, or amends policy set",
+    "no_policy": "amends policy set {agent} sets what it may spend",
+    "currency_not_allowed": "pay in the currency of the policy, or amends policy set {agent}",
+    "destination_not_allowed": "pay to a destination of the policy, or amends policy set {agent}",
     "outside_allowed_hours": "ask again within the hours of the policy",
     "exceeded_max_transaction_limit": _OTHER_LIMIT,
     "exceeded_daily_limit": _OTHER_LIMIT,
@@ -20,7 +20,7 @@ ADVICE = {
     "exceeded_weekly_count": _OTHER_LIMIT,
     "exceeded_monthly_limit": _OTHER_LIMIT,
     "exceeded_monthly_count": _OTHER_LIMIT,
-    "provider_refused": "the bank says no and the spend is released: amends saga ID shows why",
+    "provider_refused": "the bank says no and the spend is released: amends saga {saga} shows why",
     "provider_failed": "nothing happened at the provider: repeat it under a new operation id",
     "approval_expired": "the spend is released: ask again under a new operation id",
     "lost_run": "its run was lost in Temporal: repeat it under a new operation id",
@@ -41,6 +41,8 @@ ADVICE = {
 }
 
 
-def advice_on(reason: object) -> str | None:
-    """The next action for this reason; None where there is none."""
-    return ADVICE.get(str(reason))
+def advice_on(reason: object, saga_id: str = "ID", agent: str | None = None) -> str | None:
+    """The next action for this reason, in the saga and for the agent of these names; None where
+    there is none."""
+    advice = ADVICE.get(str(reason))
+    return advice and advice.format(saga=saga_id, agent=agent or "AGENT")

@@ -21,11 +21,12 @@ def summary(request: "Request") -> str:
     return request.about()[0]
 
 
-def standing(progress: "Progress") -> str:
-    """The progress or the end of a saga, and the next command, in one line."""
+def standing(progress: "Progress", agent: str | None = None) -> str:
+    """The progress or the end of a saga, which `agent` asked for if it is known, and the next
+    command, in one line."""
     saga_id = progress.saga_id
     if progress.result is not None:
-        return f"{saga_id}: {ending(progress.result, progress.state)}"
+        return ending(saga_id, progress.result, progress.state, agent)
     if progress.state == "paused":
         from workflows.contract.progress import paused_words
 
@@ -76,9 +77,11 @@ def notes(progress: "Progress") -> list[str]:
     return [str(note) for note in found] if isinstance(found, list) else []
 
 
-def ending(result: Mapping[str, object], otherwise: str) -> str:
-    """The end of a saga with this result, and the next command; of one without a state, its own is
-    `otherwise`."""
+def ending(
+    saga_id: str, result: Mapping[str, object], otherwise: str, agent: str | None = None
+) -> str:
+    """The end of a saga with this result, and the next command, in one line; of a result without a
+    state, that of the saga is `otherwise`."""
     state, reason = result.get("state"), result.get("reason")
     words = [ended_as(result, otherwise)]
     if reference := result.get("provider_reference"):
@@ -90,5 +93,7 @@ def ending(result: Mapping[str, object], otherwise: str) -> str:
     residuals = result.get("residuals")
     if isinstance(residuals, list) and residuals:
         words.append(f"- left over: {'; '.join(map(str, residuals))}")
-    after = advice_on(reason) or ("the spend is released" if state in _RELEASED else None)
-    return " ".join(words) + (f": {after}" if after else "")
+    after = advice_on(reason, saga_id, agent) or (
+        "the spend is released" if state in _RELEASED else None
+    )
+    return f"{saga_id}: {' '.join(words)}" + (f": {after}" if after else "")

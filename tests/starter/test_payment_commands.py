@@ -48,10 +48,14 @@ async def test_a_program_gets_one_document_and_a_repeat_the_same(
 async def test_a_denied_payment_ends_with_1_and_the_reason(
     command: Command, payment: Payment
 ) -> None:
-    denied = await command("pay", payment(70_000), "--json")
+    asked = payment(70_000)
+    denied = await command("pay", asked, "--json")
     assert (denied.status, denied.json["reason"]) == (1, "exceeded_max_transaction_limit")
     unknown = await command("pay", payment(1) | {"agent_id": "nobody"})
     assert (unknown.status, "denied (unknown_agent)" in unknown.out) == (1, True)
+    assert "amends agent register nobody" in unknown.out
+    shown = await command("saga", denied.json["saga_id"])
+    assert f"amends policy show {asked['agent_id']} shows the limits" in shown.out
 
 
 async def test_what_the_bank_refuses_is_compensated_and_ends_with_1(

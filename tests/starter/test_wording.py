@@ -1,5 +1,6 @@
 """Sagas in words."""
 
+import re
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -130,6 +131,15 @@ def test_how_a_saga_stands_is_one_line(fields: dict[str, object], line: str) -> 
         {"saga_id": "payment/x", "kind": "payment", "state": "running", **fields}
     )
     assert line in standing(progress)
+
+
+@pytest.mark.parametrize("reason", ADVICE)
+def test_an_advice_names_the_saga_and_the_agent(reason: str) -> None:
+    told = {"saga_id": "payment/x", "kind": "payment", "state": "completed"}
+    progress = Progress.model_validate({**told, **ended("denied", reason=reason)})
+    said = standing(progress, "expense-bot")
+    assert not re.search(r"\b(ID|AGENT)\b|[{}]", said)
+    assert ("expense-bot" in said) == ("{agent}" in ADVICE[reason])
 
 
 def test_every_reason_of_a_refused_plan_has_advice() -> None:
