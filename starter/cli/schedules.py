@@ -11,7 +11,7 @@ from starter.cli import options, output
 if TYPE_CHECKING:
     from starter.client.client import Amends
     from starter.client.kinds import Request
-    from starter.client.schedules import Scheduled
+    from starter.client.scheduled import Scheduled
 
 # So many missed moments are listed by their time, the newest first.
 _TOLD = 3

@@ -4,9 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from temporalio.client import (
@@ -32,23 +31,17 @@ from starter.client.environment import LedgerAddress
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
 from starter.client.kinds import Request, kind_of
-from starter.client.schedule_runs import ScheduledRun, missed_by, moments, runs_of
+from starter.client.schedule_notes import PAUSED_BY, WHAT, note_of, plain_note, public_summary, what
+from starter.client.schedule_runs import missed_by, moments, runs_of
+from starter.client.scheduled import Scheduled
 from starter.client.wall_clock import AROUND, clock_changes, night, unites_days
 from starter.client.wording import summary
-from workflows.contract.agent import PolicyRequest
-from workflows.contract.change import RollbackRequest
 from workflows.contract.kinds import KINDS, Queue
-from workflows.contract.payment import PaymentRequest
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.
 MAX_NAME = 43
 _NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
-_WHAT = "what"
-# How the reason of a missed moment begins.
-NO_RUN = "no run"
-# What a pause adds to the note of a schedule.
-_PAUSED_BY = ". Paused by "
 # A cron line is looked at for as long: both changes of the clocks lie in it.
 _A_YEAR = timedelta(days=366)
 # How far, and for how many moments, the next runs of a paused schedule are looked for.
@@ -66,58 +59,11 @@ _COUNTED_DAYS = (
 )
 
 
-@dataclass(frozen=True)
-class Scheduled:
-    """A schedule as shown to a person. `next_run` is None when nothing is to come, `last_run` until
-    it has run. `saga_id` is its newest run, or until it has run, its next.
-
-    `next_runs` are at most ten; `runs` the newest ten, the newest last, also triggered ones, with
-    the ends of their sagas; `missed` the moments without a run since the oldest of `runs`.
-    `unusual`, of a schedule that was just made: what its cron line does not do as elsewhere, in
-    sentences.
-    """
-
-    name: str
-    note: str
-    paused: bool
-    next_run: datetime | None
-    last_run: datetime | None = None
-    saga_id: str | None = None
-    next_runs: list[datetime] = field(default_factory=list)
-    runs: list[ScheduledRun] = field(default_factory=list)
-    missed: list[datetime] = field(default_factory=list)
-    unusual: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a person has to look at: a moment of a schedule that was `missed`, or a run whose saga
-    `ended` otherwise than asked for. `due` is that moment; `commands` show it or make up for it, or
-    end a schedule that will not run again."""
-
-    schedule: str
-    what: Literal["missed", "ended"]
-    due: datetime
-    reason: str
-    saga_id: str
-    commands: list[str]
-
-
 def check_name(name: str, field: str = "name") -> str:
     """Check the name of a schedule. Raises InvalidInput."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(field, f"1 to {MAX_NAME} of A-Z a-z 0-9 . _ - are needed")
     return name
-
-
-def problems(found: list[Scheduled], where: str = "") -> list[Problem]:
-    """The problems of these schedules, the oldest first: missed moments, and runs that ended badly,
-    since the last run that ended as asked for. `where` ends the commands of the official CLI: the
-    options with which that finds the server, after a space."""
-    return sorted(
-        (problem for each in found for problem in _problems_of(each, where)),
-        key=lambda problem: problem.due,
-    )
 
 
 class Schedules:
@@ -184,7 +130,7 @@ class Schedules:
         kind = kind_of(request)
         given = {name: told for name, told in request.as_given().items() if name != "operation_id"}
         # The note and the names of a memo are in plain text at the server, also under a codec.
-        state.note = f"{_public_summary(request)}, asked by {request.actor}"
+        state.note = f"{public_summary(request)}, asked by {request.actor}"
         schedule = Schedule(
             action=ScheduleActionStartWorkflow(
                 kind.workflow,
@@ -201,7 +147,7 @@ class Schedules:
         async with translated(name):
             try:
                 return await self._client.create_schedule(
-                    name, schedule, memo={_WHAT: _what(request)}
+                    name, schedule, memo={WHAT: what(request)}
                 )
             except ScheduleAlreadyRunningError:
                 raise NotAllowed(
@@ -257,13 +203,13 @@ class Schedules:
         why = f": {reason}" if reason else ""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
-            await handle.pause(note=f"{await _plain_note(handle)}{_PAUSED_BY}{actor}{why}")
+            await handle.pause(note=f"{await plain_note(handle)}{PAUSED_BY}{actor}{why}")
 
     async def resume(self, name: str) -> None:
         """Resume the schedule. What was due while it was paused does not run. Raises NotKnown."""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
-            await handle.unpause(note=await _plain_note(handle))
+            await handle.unpause(note=await plain_note(handle))
 
     async def delete(self, name: str) -> None:
         """Delete the schedule; a saga that it has started goes on. Raises NotKnown."""
@@ -280,7 +226,7 @@ class Schedules:
         saga_id = _run_id(base, next_runs[0]) if next_runs else None
         return Scheduled(
             name=handle.id,
-            note=await _note_of(described),
+            note=await note_of(described),
             paused=state.paused,
             next_run=next_runs[0] if next_runs else None,
             last_run=newest.started_at if newest else None,
@@ -306,29 +252,6 @@ async def _next_runs(client: Client, described: ScheduleDescription) -> list[dat
     return found
 
 
-def _problems_of(shown: Scheduled, where: str) -> list[Problem]:
-    good = max((run.due for run in shown.runs if run.outcome.is_good), default=None)
-    name, found = shown.name, list[Problem]()
-    # A schedule that runs no more is of no use.
-    done = [] if shown.next_runs else [f"amends schedule delete {name}"]
-    for due in shown.missed:
-        at = f"{due:%Y-%m-%dT%H:%M:%SZ}"
-        again = (
-            f"temporal schedule backfill --schedule-id {name} --overlap-policy AllowAll "
-            f"--start-time {at} --end-time {at}{where}"
-        )
-        reason = f"{NO_RUN}: the schedule was paused, Temporal was down, or the run before was open"
-        found.append(Problem(name, "missed", due, reason, "", [again, *done]))
-    for run in shown.runs:
-        if run.outcome.is_good is False:
-            look = f"amends saga {run.saga_id}"
-            if not run.on_record:
-                look = f"temporal workflow show --workflow-id {run.saga_id}{where}"
-            why = f"its saga is {run.outcome}"
-            found.append(Problem(name, "ended", run.due, why, run.saga_id, [look, *done]))
-    return [problem for problem in found if good is None or problem.due > good]
-
-
 @asynccontextmanager
 async def _known(name: str) -> AsyncIterator[None]:
     try:
@@ -337,37 +260,6 @@ async def _known(name: str) -> AsyncIterator[None]:
     except (NotKnown, SagaEnded):
         # A deleted schedule answers for a while as one that has ended.
         raise NotKnown(f"no schedule named {name}: amends schedule list lists them") from None
-
-
-def _public_summary(request: Request) -> str:
-    """What a schedule does, in words that Temporal may keep in plain text: without amounts."""
-    match request:
-        case PaymentRequest():
-            return f"payment for agent {request.agent_id}"
-        case PolicyRequest():
-            return f"policy of agent {request.agent_id}"
-        case _:
-            return summary(request)
-
-
-def _what(request: Request) -> str:
-    """What a schedule does, and why; a codec encodes it."""
-    only = request.resources if isinstance(request, RollbackRequest) else None
-    reason = None if isinstance(request, PaymentRequest) else request.reason
-    what = f"{summary(request)} ({', '.join(only)})" if only else summary(request)
-    return f"{what}, asked by {request.actor}{f': {reason}' if reason else ''}"
-
-
-async def _plain_note(handle: ScheduleHandle) -> str:
-    described = await handle.describe()
-    return (described.schedule.state.note or handle.id).partition(_PAUSED_BY)[0]
-
-
-async def _note_of(described: ScheduleDescription) -> str:
-    state = described.schedule.state
-    plain, by, why = (state.note or "").partition(_PAUSED_BY)
-    what = str(await described.memo_value(_WHAT, plain))
-    return what + by + why if state.paused else what
 
 
 def _whole_second(at: datetime) -> datetime:

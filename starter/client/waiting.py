@@ -13,7 +13,7 @@ from starter.client.errors import Unreachable
 from starter.client.planned import operations_on_record
 from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
-from starter.client.schedules import NO_RUN, Problem, Scheduled, problems
+from starter.client.scheduled import NO_RUN, Problem, Scheduled, problems
 from starter.client.subject import facts_of
 from workflows.contract.progress import ANY_USER, Wait, orphan_wait, paused_wait
 from workflows.contract.runs import RunStatus

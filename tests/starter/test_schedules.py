@@ -23,7 +23,7 @@ from activities.adapters.mock import Fault, MockBank
 from starter import Amends
 from starter.client import schedule_runs
 from starter.client.connection import server_options
-from starter.client.schedules import Scheduled, problems
+from starter.client.scheduled import Scheduled, problems
 from tests.starter.conftest import QUEUES, Command
 from tests.support.until import until
 from worker.embedded.temporal import program

@@ -16,7 +16,7 @@ from temporalio.client import (
 
 from starter import Amends
 from starter.client import schedule_runs
-from starter.client.schedules import Scheduled
+from starter.client.scheduled import Scheduled
 from tests.support.closing import until_the_core_has_left
 from tests.support.until import until
 from worker.embedded.folder import DataFolder

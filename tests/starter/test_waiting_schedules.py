@@ -10,7 +10,7 @@ import pytest
 from starter.cli import options
 from starter.client import schedule_runs
 from starter.client.schedule_runs import Outcome, ScheduledRun
-from starter.client.schedules import Scheduled
+from starter.client.scheduled import Scheduled
 from starter.client.waiting import schedule_todos
 from tests.starter.conftest import Command
 from tests.support.until import until
