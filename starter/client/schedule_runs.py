@@ -58,18 +58,26 @@ class ScheduledRun:
     on_record: bool = True
 
 
-async def runs_of(
-    client: Client, ledger: LedgerAddress | None, described: ScheduleDescription
-) -> list[ScheduledRun]:
-    """The newest runs of a schedule, at most ten, the newest last; also triggered ones."""
-    actions = [
+def saga_ids_of(described: ScheduleDescription) -> list[str]:
+    """The sagas of the newest runs of a schedule."""
+    return [saga_id for saga_id, _, _ in _actions(described)]
+
+
+def _actions(described: ScheduleDescription) -> list[tuple[str, datetime, datetime]]:
+    return [
         (action.action.workflow_id, action.scheduled_at, action.started_at)
         for action in described.info.recent_actions
         if isinstance(action.action, ScheduleActionExecutionStartWorkflow)
     ]
-    recorded = await recorded_sagas(ledger, [saga_id for saga_id, _, _ in actions])
+
+
+async def runs_of(
+    client: Client, recorded: "dict[str, Row] | None", described: ScheduleDescription
+) -> list[ScheduledRun]:
+    """The newest runs of a schedule, at most ten, the newest last; also triggered ones. `recorded`:
+    see `recorded_sagas`."""
     found = []
-    for saga_id, due, started in actions:
+    for saga_id, due, started in _actions(described):
         saga = (recorded or {}).get(saga_id)
         outcome = await _outcome(client, saga_id, saga)
         is_known = recorded is None or saga is not None

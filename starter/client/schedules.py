@@ -2,10 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from temporalio.client import (
@@ -32,11 +34,16 @@ from starter.client.errors import InvalidInput, NotAllowed, NotKnown
 from starter.client.failures import SagaEnded, translated
 from starter.client.kinds import Request, kind_of
 from starter.client.schedule_notes import PAUSED_BY, WHAT, note_of, plain_note, public_summary, what
-from starter.client.schedule_runs import missed_by, moments, runs_of
+from starter.client.schedule_runs import missed_by, moments, recorded_sagas, runs_of, saga_ids_of
 from starter.client.scheduled import Scheduled
 from starter.client.wall_clock import AROUND, clock_changes, night, unites_days
 from starter.client.wording import summary
 from workflows.contract.kinds import KINDS, Queue
+
+if TYPE_CHECKING:
+    from ledger.read.cursors import Row
+
+T = TypeVar("T")
 
 # The server appends `-2026-12-01T09:00:00Z` to the id of a run, and an operation id that is made
 # of it has at most 64 characters.
@@ -177,25 +184,17 @@ class Schedules:
         """List the schedules that start sagas, by name, each as it is now. A schedule that was just
         made shows here after about a second."""
         workflows = {kind.workflow for kind in KINDS}
-        free = asyncio.Semaphore(_AT_ONCE)
-
-        async def shown(name: str) -> Scheduled | None:
-            async with free:
-                try:
-                    async with _known(name):
-                        return await self._described(self._client.get_schedule_handle(name))
-                except NotKnown:
-                    # Deleted, and still in the list, which lags.
-                    return None
-
         async with translated("the list of schedules"):
             names = [
                 entry.id
                 async for entry in await self._client.list_schedules()
                 if _starts(entry) in workflows
             ]
-            found = await asyncio.gather(*(shown(name) for name in sorted(names)))
-        return [each for each in found if each is not None]
+            handles = map(self._client.get_schedule_handle, sorted(names))
+            described = await _of_known({each.id: each.describe for each in handles})
+            recorded = await self._recorded(described)
+            shown = {each.id: partial(self._shown, each, recorded) for each in described}
+            return await _of_known(shown)
 
     async def pause(self, name: str, *, actor: str, reason: str | None = None) -> None:
         """Pause the schedule: nothing starts until `resume`. The reason is in plain text in
@@ -218,14 +217,24 @@ class Schedules:
 
     async def _described(self, handle: ScheduleHandle) -> Scheduled:
         described = await handle.describe()
-        runs = await runs_of(self._client, self._ledger(), described)
+        return await self._shown(described, await self._recorded([described]))
+
+    async def _recorded(self, described: Sequence[ScheduleDescription]) -> "dict[str, Row] | None":
+        """The sagas of all their runs, in one reading of the ledger."""
+        saga_ids = [saga_id for each in described for saga_id in saga_ids_of(each)]
+        return await recorded_sagas(self._ledger(), saga_ids)
+
+    async def _shown(
+        self, described: ScheduleDescription, recorded: "dict[str, Row] | None"
+    ) -> Scheduled:
+        runs = await runs_of(self._client, recorded, described)
         next_runs = await _next_runs(self._client, described)
         newest = runs[-1] if runs else None
         action, state = described.schedule.action, described.schedule.state
-        base = action.id if isinstance(action, ScheduleActionStartWorkflow) else handle.id
+        base = action.id if isinstance(action, ScheduleActionStartWorkflow) else described.id
         saga_id = _run_id(base, next_runs[0]) if next_runs else None
         return Scheduled(
-            name=handle.id,
+            name=described.id,
             note=await note_of(described),
             paused=state.paused,
             next_run=next_runs[0] if next_runs else None,
@@ -235,6 +244,23 @@ class Schedules:
             runs=runs,
             missed=await missed_by(self._client, described),
         )
+
+
+async def _of_known(asked: Mapping[str, Callable[[], Awaitable[T]]]) -> list[T]:
+    """The answers about the schedules of these names, some at a time; without those that are
+    deleted and still in the list, which lags."""
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def answer(name: str, ask: Callable[[], Awaitable[T]]) -> T | None:
+        async with free:
+            try:
+                async with _known(name):
+                    return await ask()
+            except NotKnown:
+                return None
+
+    answers = await asyncio.gather(*(answer(name, ask) for name, ask in asked.items()))
+    return [each for each in answers if each is not None]
 
 
 async def _next_runs(client: Client, described: ScheduleDescription) -> list[datetime]:

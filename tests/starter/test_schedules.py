@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
@@ -123,6 +124,31 @@ async def test_a_recurring_payment_is_a_saga_each_time_and_the_list_says_how_eac
     assert re.fullmatch(rf"{name}-\d{{4}}-\d\d-\d\dT\d\d\.\d\d\.\d\dZ", operation)
     listed = next(it for it in (await command("schedule", "list")).out.splitlines() if name in it)
     assert str(ended.runs[-1].outcome) in listed
+
+
+async def test_the_list_reads_the_ledger_once_for_all_schedules(
+    amends: Amends,
+    plain: Plain,
+    payment: Payment,
+    new_id: NewId,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [new_id("rent"), new_id("rent")]
+    for name in names:
+        once = {"limited_actions": True, "remaining_actions": 1}
+        await plain(PAYMENT, name, payment(1), EVERY_SECOND, **once)
+    for name in names:
+        await until_shown(amends, name, lambda each: have_ended(each, 1))
+    opened, really = list[str](), AsyncConnectionPool.open
+
+    async def counted(pool: AsyncConnectionPool, *how: Any, **more: Any) -> None:
+        opened.append(str(pool.conninfo))
+        await really(pool, *how, **more)
+
+    monkeypatch.setattr(AsyncConnectionPool, "open", counted)
+    found = {each.name: str(each.runs[0].outcome) for each in await amends.schedules.list()}
+    assert [found[name] for name in names] == ["captured", "captured"]
+    assert len(opened) == 1
 
 
 async def test_a_nightly_apply_is_applied_and_then_unchanged_also_beside_an_official_trigger(
