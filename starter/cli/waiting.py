@@ -60,7 +60,6 @@ async def _check(
     database: "Database", kind: str | None, agent: str | None, whom: str | None
 ) -> None:
     """Raises InvalidInput for a filter that can match nothing."""
-    from ledger.read.queries import agents
     from starter.client.errors import InvalidInput
     from workflows.contract.kinds import KINDS
 
@@ -71,7 +70,11 @@ async def _check(
     if whom is not None and whom != "user" and not is_agent:
         raise InvalidInput("--for", "user or agent:NAME is needed")
     named = agent or (whom.removeprefix("agent:") if whom is not None and is_agent else None)
-    if named is not None and named not in {each["agent_id"] for each in await agents(database)}:
+    if named is None:
+        return
+    from ledger.read.queries import agents
+
+    if named not in {each["agent_id"] for each in await agents(database)}:
         option = "--agent" if agent else "--for"
         raise InvalidInput(option, "no such agent: amends agent list lists them")
 
