@@ -318,7 +318,7 @@ async def test_a_change_and_its_rollback_show_plan_and_steps(
         assert lines[:3] == [f"{first} ({saga_id})", "completed, ended as applied", "Plan:"]
         assert {*lines[3:6]} == {f"{each} (postgres.role)" for each in names}
         (saga,) = (await sagas_named(ledger, [saga_id])).values()
-        on_record = await operations_on_record(ledger, {saga_id: (saga.kind, saga.input)})
+        on_record = await operations_on_record(ledger, {saga_id: (saga["kind"], saga["input"])})
         assert on_record == {saga_id: lines[3:6]}
         assert lines[6:8] == ["Steps:", "plan ✅ done"]
         assert {*lines[8:]} == {f"{each} ✅ done" for each in names}
