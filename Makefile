@@ -1,7 +1,7 @@
 # Every target sets up .venv by itself, from the hash-pinned requirements, once.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test check bench crash soak lock
+.PHONY: help .venv demo test check bench crash attack soak lock
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +12,7 @@ KEEP ?=
 ARGS ?=
 
 help:
-	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | crash | soak | lock | .venv"
+	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | crash | attack | soak | lock | .venv"
 
 .venv: $(READY)
 
@@ -57,6 +57,11 @@ crash: $(READY)
 # 5,000 payments in trouble, with workers killed; within 10 minutes.
 soak: $(READY)
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+# Kills, races and attacks in SQL, and laws that SQL alone checks; the last line is
+# `N rounds, N attacks, M laws broken`. About 10 minutes.
+attack: $(READY)
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 # Needs uv (https://docs.astral.sh/uv/). The files carry hashes and no download address.
 lock:

@@ -1,9 +1,8 @@
 """The hash link, computed a second time by code that shares nothing with the ledger's."""
 
-import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,11 +20,8 @@ from ledger.store.event_log import event_hash, hash_parts
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import jsons, texts
 from tests.ledger.writing import opening, register, resource_begun, revoke
+from tests.support.hash_link import COLUMNS, link, sha256
 
-COLUMNS = (
-    *("event_id", "aggregate_id", "aggregate", "version", "event_type", "schema_version"),
-    *("timestamp", "user_id", "saga_id", "step", "payload", "metadata"),
-)
 DB = "resource/dev/db"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hash.md"
 # Key order in RFC 8785 is by UTF-16 code units: U+1F600 (D83D DE00) stands before U+FB33.
@@ -38,46 +34,6 @@ ODD = {
     "\r": 2**53 - 1,
     "": "é e\u0301",
 }
-
-
-def json_8785(value: Any) -> str:
-    """RFC 8785 for JSON without floats; integers beyond 2^53 - 1 as strings."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return f'"{value}"' if abs(value) >= 2**53 else str(value)
-        case str():
-            return f'"{"".join(map(_escaped, value))}"'
-        case list():
-            return f"[{','.join(map(json_8785, value))}]"
-        case dict():
-            keys = sorted(value, key=lambda key: str(key).encode("utf-16-be"))
-            return f"{{{','.join(f'{json_8785(key)}:{json_8785(value[key])}' for key in keys)}}}"
-    raise TypeError(f"{type(value).__name__} has no hash")
-
-
-SHORT = {'"': '"', "\\": "\\", "\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
-
-
-def _escaped(char: str) -> str:
-    if char in SHORT:
-        return "\\" + SHORT[char]
-    return f"\\u{ord(char):04x}" if char < " " else char
-
-
-def link(previous: str, event: dict[str, Any]) -> str:
-    """The text that is hashed, of the columns of an event (docs/hash.md)."""
-    utc = event["timestamp"].astimezone(UTC)
-    moment = f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06d}Z"
-    ids = {name: str(event[name]) for name in ("event_id", "aggregate_id")}
-    return json_8785({**event, **ids, "timestamp": moment, "previous": previous})
-
-
-def sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
 
 
 async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Database) -> None:
