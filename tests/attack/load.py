@@ -35,7 +35,7 @@ FAULTS = ("refuse", "timeout_before", "timeout_after", "answer_twice", "slow", "
 PATIENCE_S = 120.0
 _ASK_AGAIN_S, _ANSWER_WITHIN = 0.2, timedelta(seconds=15)
 _NO_ANSWER = (
-    *(RPCError, RuntimeError, TimeoutError, psycopg.OperationalError),
+    *(RPCError, RuntimeError, TimeoutError, psycopg.OperationalError, FileNotFoundError),
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 

@@ -25,6 +25,8 @@ from tests.ledger.attacks.refused import refused
 
 VICTIMS = ("worker", "postgres", "temporal", "target", "supervisor")
 ATTACKS_A_ROUND = 4
+# The classes of SQLSTATEs of a server that comes or goes.
+_IS_DOWN = ("08", "53", "57")
 REFUSED = "an attack in SQL by worker or auditor is refused"
 
 
@@ -150,10 +152,10 @@ async def _attack(place: Place, dice: random.Random, outcome: Outcome) -> None:
             async with await AsyncConnection.connect(place.setting(url)) as connection:
                 try:
                     await connection.execute(statement.encode())
-                except (psycopg.OperationalError, FileNotFoundError):
-                    raise
                 except psycopg.Error as error:
-                    return str(error.sqlstate)
+                    if error.sqlstate is None or error.sqlstate.startswith(_IS_DOWN):
+                        raise
+                    return error.sqlstate
                 await connection.rollback()
                 return "done"
 
