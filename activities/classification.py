@@ -5,6 +5,7 @@ from typing import Any
 
 import pydantic
 from psycopg import DataError
+from psycopg.errors import CheckViolation
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.exceptions import ApplicationErrorCategory as Category
@@ -29,6 +30,7 @@ from activities.errors import (
     problems_of,
 )
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
+from ledger.aggregates.errors import RowUnreadable
 from ledger.database import UNAVAILABLE, describe, failure
 from ledger.errors import (
     Fenced,
@@ -58,10 +60,13 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
             return invalid_input(error.problems)
         case InputChanged():
             return _final(REUSED, str(error))
+        case RowUnreadable():
+            # Somebody may mend the row, and then the saga goes on.
+            return ApplicationError(str(error), type=type(error).__name__)
         case Fenced() | NeverWorks():
             return _final(type(error).__name__, str(error))
-        case DataError():
-            # PostgreSQL can't hold the value; it never will.
+        case DataError() | CheckViolation():
+            # PostgreSQL can't hold the value, or a bound of the ledger refuses it; it never will.
             return _final(FAILED, describe(error), "invalid_data")
         case OutcomeUnknown():
             return _final(UNKNOWN, str(error))

@@ -74,7 +74,8 @@ class Seen(Request):
     `lost`. `held`: too many to be credible. `elsewhere` counts the sagas of other namespaces, by
     name and id, which can't be judged here. `stopped`: the status of the first open runs that do
     not run, such as paused ones, by saga. `left_alone` more look orphaned within the grace time,
-    which ends at `left_until`, by saga, of the first of them."""
+    which ends at `left_until`, by saga, of the first of them. `unreadable`: a sentence for each of
+    the first rows that can't be read."""
 
     open: int
     lost_in_all: int
@@ -85,6 +86,7 @@ class Seen(Request):
     stopped: dict[str, str] = Field(default_factory=dict, exclude_if=lambda stopped: not stopped)
     left_alone: int = Field(default=0, exclude_if=lambda left: not left)
     left_until: dict[str, datetime] = Field(default_factory=dict, exclude_if=lambda left: not left)
+    unreadable: list[str] = Field(default_factory=list, exclude_if=lambda named: not named)
 
 
 class Loss(Request):
@@ -137,8 +139,9 @@ class OrphanedSagas:
         opened, lost, stopped = 0, list[LostSaga](), dict[str, str]()
         left = dict[str, datetime]()
         elsewhere = Counter[str]()
+        unreadable = list[str]()
         async with heartbeat():
-            async for page in open_sagas(self._database):
+            async for page in open_sagas(self._database, tell=unreadable.append):
                 opened += len(page)
                 far = [saga for saga in page if self._is_elsewhere(saga, here, look.gone)]
                 elsewhere.update(f"{saga.namespace} {saga.namespace_id}" for saga in far)
@@ -167,6 +170,7 @@ class OrphanedSagas:
             stopped=dict(islice(stopped.items(), MOST_SHOWN)),
             left_alone=len(left),
             left_until=dict(islice(left.items(), MOST_SHOWN)),
+            unreadable=unreadable[:MOST_SHOWN],
         )
 
     async def _statuses(

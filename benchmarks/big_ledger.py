@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from multiprocessing import get_context
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
@@ -22,7 +21,7 @@ from ledger.aggregates.aggregate import Event, State, aggregate_id
 from ledger.aggregates.core import metadata
 from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SPEND_WINDOWS
-from ledger.store.event_log import EVENT_LOG, NO_HASH, hash_parts, instant
+from ledger.store.event_log import EVENT_LOG, NO_HASH, event_id, hash_parts, instant
 
 DAYS = 30
 # Stretches in one COPY: about 15 MB of text, all that a process holds.
@@ -99,7 +98,8 @@ class Form:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.events: list[tuple[int, str, str]] = []
+        # The number of its aggregate, its version, its line, and what is hashed.
+        self.events: list[tuple[int, int, str, str]] = []
         self.rows: list[tuple[str, str]] = []
         states: dict[str, State] = {}
         versions: dict[str, int] = {}
@@ -135,7 +135,7 @@ class Form:
         }
         head, middle, tail = hash_parts(row)
         hashed = f"{head}%(previous)s{middle}%(at)s{tail}"
-        self.events.append((k, _line(EVENT_LOG.names, row), hashed))
+        self.events.append((k, version, _line(EVENT_LOG.names, row), hashed))
 
     def _add_row(self, k: int, name: str, version: int, state: State) -> None:
         aggregate_type = aggregate_type_of(name)
@@ -163,9 +163,9 @@ class Form:
             values[f"hash{k}"] = NO_HASH.hex()
         began, before = work.began + n * work.every, n * len(self.events)
         events = lines.setdefault(EVENT_LOG.table.fullname, [])
-        for number, (k, line, hashed) in enumerate(self.events, 1):
+        for number, (k, version, line, hashed) in enumerate(self.events, 1):
             values["position"] = before + number
-            values["event_id"] = UUID(int=before + number)
+            values["event_id"] = event_id(values[f"id{k}"], version)
             values["at"] = values[f"at{k}"] = instant(began + timedelta(microseconds=number))
             values["previous"] = values[f"hash{k}"]
             digest = hashlib.sha256((hashed % values).encode()).hexdigest()

@@ -34,7 +34,10 @@ def filled_in(step: Json, operation: str) -> Json:
     for name, aggregate in step["aggregates"].items():
         values[name] = str(uuid5(NAMESPACE_OID, values[aggregate]))
     for name in step["event_ids"]:
-        values[name] = str(uuid4())
+        place = name.removesuffix("_event_id")
+        identity = values[f"{place.split('e')[0]}_aggregate_id"]
+        version = int(values[f"{place}_version"])
+        values[name] = f"{identity[:14]}8{identity[15:28]}{version:08x}"
     return values
 
 

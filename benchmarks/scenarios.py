@@ -66,7 +66,10 @@ class Scenario:
         blanks = _Blanks()
         expressions = {name: blanks.expression(name, text) for name, text in made.values.items()}
         identity = "md5('agent/bench-' || :number::text)"
-        expressions |= {"p0_aggregate_id": identity, "p0e0_event_id": identity, "id0": identity}
+        version = "1" if self.new else _FROM_HEAD["p0e0_version"]
+        of_event = f"overlay(overlay(({identity})::uuid::text placing '8' from 15 for 1)"
+        of_event += f" placing lpad(to_hex({version}), 8, '0') from 29 for 8)"
+        expressions |= {"p0_aggregate_id": identity, "p0e0_event_id": of_event, "id0": identity}
         if not self.new:
             loading = load_statement((("agent", None),), windows=False, locked=False)
             lines.append(filled_in(loading, expressions) + "\n\\gset")
@@ -78,7 +81,7 @@ class Scenario:
         ref, aggregate_type = Ref(name, new=self.new), aggregate_type_of(name)
         if self.new:
             return Head(ref, aggregate_type, None, 0, None, f"\\x{NO_HASH.hex()}")
-        state = AgentState(agent_id="bench", user="user:bench", state="active")
+        state = AgentState(agent_id=f"bench-{_BLANK}", user="user:bench", state="active")
         return Head(
             ref, aggregate_type, state, 1, datetime.now(UTC).isoformat(), f"\\x{NO_HASH.hex()}"
         )

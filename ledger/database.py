@@ -6,6 +6,7 @@ every transaction sets what it relies on, in its own round trip, and every state
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ledger.errors import DatabaseUnavailable, EndedBySetting
 from ledger.session import in_one_transaction, set_up, setting_behind
+from ledger.unreadable import read_carefully
 
 T = TypeVar("T")
+_log = logging.getLogger("amends.ledger")
 
 # How the sessions of a server come to its clients: `transaction` is PgBouncer's, with prepared
 # statements (1.22 or newer, max_prepared_statements above 0), or without.
@@ -100,6 +103,7 @@ class Connection(AsyncConnection[DictRow]):
         return connection
 
     async def _set_up(self, manner: _Manner) -> None:
+        read_carefully(self)
         # A pooler keeps those that the server reports (TimeZone, ...) for each client.
         await set_up(self)
         if manner.pooling == "session":
@@ -171,6 +175,8 @@ class Database:
         self.pooling: Pooling = manner.pooling
         # Set by every commit; `announce`, which wakes the subscriptions, clears it.
         self.written = asyncio.Event()
+        # Told, in a sentence, of each row or event that a reader left out since it can't be read.
+        self.note: Callable[[str], None] = _log.warning
 
     @property
     def url(self) -> str:

@@ -132,6 +132,7 @@ def alerts_of(seen: Seen) -> list[str]:
             f"were left alone: point the worker at it; if it is gone for good, "
             f"amends sweep --gone {its_id} --reason TEXT."
         )
+    alerts += [f"A saga was left alone: {sentence}." for sentence in seen.unreadable]
     unknown = sorted({lost.kind for lost in seen.lost} - set(BY_NAME))
     if unknown:
         alerts.append(

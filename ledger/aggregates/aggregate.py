@@ -6,9 +6,10 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ledger.aggregates.columns import Columns
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.errors import UnknownEvent as UnknownEvent
 from ledger.aggregates.names import aggregate_id as aggregate_id
 from ledger.aggregates.names import id_text as id_text
@@ -133,8 +134,13 @@ class AggregateType:
         return bool(self._fields(row) == tuple((fields | models).values()))
 
     def state_of(self, row: Mapping[str, Any]) -> State:
-        """The state in a state row."""
-        return self.state.model_validate({name: row[name] for name in self.state.model_fields})
+        """The state in a state row. Raises RowUnreadable, without values."""
+        try:
+            return self.state.model_validate({name: row[name] for name in self.state.model_fields})
+        except ValidationError as error:
+            places = [problem["loc"] for problem in error.errors(include_input=False)]
+            columns = sorted({str(place[0]) for place in places if place})
+        raise RowUnreadable(str(row["aggregate"]), columns)
 
 
 def _upcast(known: type[Event], schema_version: int, payload: Payload) -> Payload:

@@ -1,6 +1,18 @@
-"""The error of a reader that meets what a newer release wrote."""
+"""The errors of a reader that meets what it can't read."""
+
+from collections.abc import Sequence
 
 
 class UnknownEvent(Exception):
     """An event whose type or version this release can't read: skipping it would falsify the
     fold."""
+
+
+class RowUnreadable(Exception):
+    """The row of `where` holds what can't be read, in these columns, and all other rows can be
+    read: run `amends verify`, and `amends rebuild` where the row is wrong. Nothing was changed."""
+
+    def __init__(self, where: str, columns: Sequence[str]) -> None:
+        named = ", ".join(columns) or "some column"
+        super().__init__(f"{named} of the row of {where[:200]} can't be read: run amends verify")
+        self.where, self.columns = where, tuple(columns)

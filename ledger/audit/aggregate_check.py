@@ -1,15 +1,16 @@
 """Replays one aggregate from its events and compares its state row with the fold."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.audit.findings import Finding, Kind, finding
+from ledger.audit.findings import Finding, Kind, finding, moment_in
+from ledger.audit.identity import claims_another
 from ledger.database import Connection
 from ledger.read.cursors import Row
-from ledger.store.event_log import NO_HASH, event_hash
+from ledger.read.event_form import is_metadata
+from ledger.store.event_log import NO_HASH, event_hash, event_ids
 
 # A clock that was set back a little is no damage.
 CLOCK_SLACK_S = 60
@@ -75,6 +76,7 @@ class Replay:
         self.id: str = first["aggregate_id"]
         self.name: str = first["aggregate"]
         self._moment = moment
+        self._event_ids = event_ids(self.id)
         self._aggregate_type: AggregateType | None = AGGREGATE_TYPES.get(self.name.split("/", 1)[0])
         self._state: State | None = None
         # False from the first event on that can't be folded.
@@ -99,6 +101,9 @@ class Replay:
             self._check_name(event)
             self._check_order(event)
         self._check_place(event)
+        if event["event_id"] != f"{self._event_ids}{event['version']:08x}":
+            what = f"the event_id of version {event['version']} is not that of its place"
+            self._find("event_id", what, event)
         self._check_hash(event)
         self._fold(event)
         last = self._last
@@ -132,7 +137,7 @@ class Replay:
 
     def _find(self, kind: Kind, what: str, event: Row | None = None) -> None:
         position = event["position"] if event else None
-        since = datetime.fromisoformat(event["timestamp"]) if event else None
+        since = moment_in(event["timestamp"]) if event else None
         self.findings.append(finding(kind, self.name, what, position, since))
 
     def _follows(self, event: Row) -> bool:
@@ -212,6 +217,10 @@ class Replay:
             self._whole = False
             what = f"{event['event_type']} version {event['schema_version']} can't be replayed"
             self._find("unreadable_event", what, event)
+        else:
+            if not is_metadata(event["metadata"]):
+                what = f"the metadata of version {event['version']} can't be read"
+                self._find("unreadable_event", what, event)
 
     def _check_head(self, row: Row) -> None:
         assert self._last is not None
@@ -242,6 +251,8 @@ class Replay:
     def _check_state(self, row: Row) -> None:
         if self._state is None or self._aggregate_type is None or not self._whole:
             return
+        if claims_another(self.name, self._state):
+            self._find("identity", "the state claims another identity than its name", self._last)
         if self._aggregate_type.holds(row, self._state):
             return
         folded: dict[str, Any] = self._aggregate_type.row(self._state)

@@ -14,6 +14,8 @@ Kind = Literal[
     "unreadable_event",
     "unknown_aggregate_type",
     "name",
+    "identity",
+    "event_id",
     "head",
     "state",
     "future",
@@ -37,6 +39,8 @@ _MEANING: dict[Kind, str] = {
     "unreadable_event": "a newer version of Amends wrote the event, or it was changed by hand",
     "unknown_aggregate_type": "a newer version of Amends wrote it, or a writer bypassed the rules",
     "name": "the name or the id was changed after it was written",
+    "identity": "a writer took what belongs to another name: an operation id, an agent, a resource",
+    "event_id": "the event was inserted or changed bypassing the rules",
     "head": "the head of the row was changed bypassing the rules",
     "state": "the row was changed without an event, or an event was changed",
     "future": "its time was changed, or the server's clock was set back by more than a minute",
@@ -70,10 +74,19 @@ class Finding:
     message: str
 
 
+def moment_in(text: str | None) -> datetime | None:
+    """The time of a text as the scan has it; None of a time that Python has not."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
 def finding(
-    kind: Kind, where: str, what: str, position: int | None = None, since: datetime | None = None
+    kind: Kind, where: str, what: str, position: int | None = None, since: object = None
 ) -> Finding:
-    """Makes a finding with its sentence."""
+    """Makes a finding with its sentence. A `since` that can't be read is none."""
+    since = since if isinstance(since, datetime) else None
     place = "" if position is None else f" (position {position})"
     time = "" if since is None else f" since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
     return Finding(

@@ -17,6 +17,7 @@ from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.database import Connection
 from ledger.errors import LogDamaged
 from ledger.read.cursors import Row, rows, stretches
+from ledger.unreadable import Unreadable
 
 # Of what came with a restore all is visible, and its transaction ids mean nothing in this cluster.
 _UNSEEN = """
@@ -102,6 +103,8 @@ class _Fold:
             raise self._damaged(event, f"it follows version {self._version} of {self._name}")
         if self._last is None and aggregate_id(self._name) != self.id:
             raise self._damaged(event, "its aggregate_id does not match its name")
+        if type(event["timestamp"]) is Unreadable:
+            raise self._damaged(event, "its time can't be read")
         try:
             known = self._aggregate_type.event(
                 event["event_type"], event["schema_version"], event["payload"]

@@ -7,7 +7,7 @@ from ledger.database import Database
 
 async def state_of(database: Database, aggregate: str) -> State | None:
     """The current state of an aggregate, read without a lock; None if there is no such
-    aggregate."""
+    aggregate. Raises RowUnreadable."""
     aggregate_type = aggregate_type_of(aggregate)
     query = f"{aggregate_type.selection} WHERE aggregate_id = %(aggregate_id)s"
     async with database.connection() as connection:

@@ -14,7 +14,17 @@ from ledger.aggregates.names import aggregate_id, saga_name
 from ledger.database import Connection, Database
 from ledger.errors import NotThere, StateRefused
 from ledger.read.cursors import reading
-from ledger.read.fold import Folded, event_in, events_of, fold, known_aggregate_type, never_was
+from ledger.read.event_form import is_metadata
+from ledger.read.fold import (
+    Folded,
+    Skip,
+    events_of,
+    fold,
+    folded,
+    known_aggregate_type,
+    never_was,
+    skipping,
+)
 from ledger.read.points import PATIENCE_S, Explain, Point, in_silence
 
 if TYPE_CHECKING:
@@ -90,15 +100,17 @@ async def diff(
 ) -> Diff:
     """Compares an aggregate at two points of the past; the answer never changes.
 
-    Raises NotFound when it did not exist at the later one, StateRefused when the points are given
-    in the wrong order, and what `wait_until_past` and `fold` raise.
+    An event that can't be read is left out of the states, noted, and listed as `unreadable`. Raises
+    NotFound when it did not exist at the later one, StateRefused when the points are given in the
+    wrong order, and what `wait_until_past` raises.
     """
     from ledger.read.point_in_time import wait_until_past
 
     await wait_until_past(database, before, after, patience_s=patience_s, explain=explain)
     async with reading(database) as connection:
-        old = await fold(connection, aggregate, before)
-        new = await fold(connection, aggregate, after)
+        skip = skipping(database.note)
+        old = await fold(connection, aggregate, before, skip)
+        new = await fold(connection, aggregate, after, skip)
         if new is None and old is None:
             raise await never_was(connection, aggregate, after)
         if new is None or (old is not None and old.version > new.version):
@@ -131,11 +143,11 @@ async def blame(database: Database, aggregate: str, field: str | None = None) ->
     """Finds for each field of an aggregate's state, removed ones too, the event that last changed
     it.
 
-    `field` is a dotted path, and names those below it too. Raises NotFound for an aggregate or a
-    field that never was, UnknownEvent, DatabaseUnavailable.
+    `field` is a dotted path, and names those below it too. An event that can't be read is left out
+    and noted. Raises NotFound for an aggregate or a field that never was, DatabaseUnavailable.
     """
     async with reading(database) as connection:
-        leaves, last = await _last_changes(connection, aggregate)
+        leaves, last = await _last_changes(connection, aggregate, skipping(database.note))
         if not last:
             raise await never_was(connection, aggregate, None)
         wanted = [name for name in last if field is None or f"{name}.".startswith(f"{field}.")]
@@ -147,7 +159,7 @@ async def blame(database: Database, aggregate: str, field: str | None = None) ->
 
 
 async def _last_changes(
-    connection: Connection, aggregate: str
+    connection: Connection, aggregate: str, skip: Skip
 ) -> tuple[Leaves, dict[str, Mapping[str, Any]]]:
     """The leaves of the current state, and by field, also removed, the event that changed it
     last."""
@@ -157,7 +169,9 @@ async def _last_changes(
     last: dict[str, Mapping[str, Any]] = {}
     async with aclosing(events_of(connection, aggregate)) as events:
         async for event in events:
-            state = aggregate_type.evolve(state, event_in(aggregate_type, event))
+            if (after := folded(aggregate_type, state, event, skip)) is None:
+                continue
+            state = after
             before, leaves = leaves, leaves_of(state)
             last |= {change.field: event for change in _differences(before, leaves)}
             last |= dict.fromkeys(leaves.keys() - before.keys(), event)
@@ -169,7 +183,7 @@ async def _last_changes(
 def _blame(
     name: str, leaves: Leaves, event: Mapping[str, Any], reasons: Mapping[str, str]
 ) -> Blame:
-    metadata = event["metadata"]
+    metadata = event["metadata"] if is_metadata(event["metadata"]) else {}
     own = event["payload"].get("reason")
     return Blame(
         **{name: event[name] for name in _OF_EVENT if name in event},

@@ -1,18 +1,19 @@
 """Folds one aggregate from its events, up to a point, starting from its newest snapshot."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, aggregate_id
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, aggregate_id
 from ledger.aggregates.names import NAMED, aggregate_type_of
 from ledger.database import Connection
-from ledger.errors import LogDamaged, NotFound, NotThere
+from ledger.errors import LogDamaged, NeverWorks, NotFound, NotThere
 from ledger.read.cursors import Row, rows
 from ledger.read.points import Point
 from ledger.read.snapshots import newest_snapshot
+from ledger.unreadable import Unreadable
 
 _EVENTS = """
     SELECT * FROM ledger.event_log
@@ -20,6 +21,10 @@ _EVENTS = """
 _FIRST = """
     SELECT position, "timestamp" FROM ledger.event_log WHERE aggregate_id = %(aggregate_id)s
     ORDER BY version LIMIT 1"""
+
+
+# Is told of an event that a fold goes on without, and why.
+Skip = Callable[[Row, str], None]
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,13 @@ class Folded:
     read: int
 
 
-async def fold(connection: Connection, aggregate: str, at: Point | None = None) -> Folded | None:
+async def fold(
+    connection: Connection, aggregate: str, at: Point | None = None, skip: Skip | None = None
+) -> Folded | None:
     """Folds the aggregate up to the point, or to the connection's snapshot; None before its first
-    event. Raises NotFound for a name without a known aggregate type, UnknownEvent for an event of a
-    newer version, LogDamaged for one that can't be read."""
+    event. Raises NotFound for a name without a known aggregate type, and for an event that can't be
+    folded UnknownEvent (of a newer version) or LogDamaged, unless `skip` is told of it: then the
+    fold goes on without it."""
     aggregate_type = known_aggregate_type(aggregate)
     start = await newest_snapshot(connection, aggregate, at)
     state, version, head_at = (
@@ -46,17 +54,41 @@ async def fold(connection: Connection, aggregate: str, at: Point | None = None) 
     read = 0
     async with aclosing(events_of(connection, aggregate, at, version, head_at)) as events:
         async for event in events:
-            state = aggregate_type.evolve(state, event_in(aggregate_type, event))
-            version, head_at = event["version"], event["timestamp"]
             read += 1
+            if (after := folded(aggregate_type, state, event, skip)) is not None:
+                state, version, head_at = after, event["version"], event["timestamp"]
     if state is None or head_at is None:
         return None
     return Folded(aggregate_type, state, version, head_at, read)
 
 
+def skipping(note: Callable[[str], None]) -> Skip:
+    """A `skip` that notes a sentence."""
+
+    def skip(event: Row, why: str) -> None:
+        note(f"left out position {event['position']}: {why}")
+
+    return skip
+
+
+def folded(
+    aggregate_type: AggregateType, state: State | None, event: Row, skip: Skip | None
+) -> State | None:
+    """The state after an event; None if it was skipped."""
+    try:
+        return aggregate_type.evolve(state, event_in(aggregate_type, event))
+    except (LogDamaged, UnknownEvent) as error:
+        if skip is None:
+            raise
+        skip(event, str(error))
+        return None
+
+
 def event_in(aggregate_type: AggregateType, row: Row) -> Event:
     """The event in a row of the log. Raises UnknownEvent, LogDamaged."""
     try:
+        if type(row["timestamp"]) is Unreadable:
+            raise ValueError
         return aggregate_type.event(row["event_type"], row["schema_version"], row["payload"])
     except ValueError:
         # Its words hold values of the payload.
@@ -99,11 +131,13 @@ def known_aggregate_type(aggregate: str) -> AggregateType:
         ) from None
 
 
-async def never_was(connection: Connection, aggregate: str, at: Point | None) -> NotFound:
-    """The error for an aggregate that has no event up to the point."""
+async def never_was(connection: Connection, aggregate: str, at: Point | None) -> NeverWorks:
+    """The error for an aggregate that has no event up to the point, or none that can be read."""
     values = {"aggregate_id": aggregate_id(aggregate)}
     first = await (await connection.execute(_FIRST, values)).fetchone()
-    if first is None or at is None:
+    if first is None:
         return NotFound(f"no aggregate named {aggregate!r} in the ledger")
+    if at is None or type(first["timestamp"]) is Unreadable or at.covers(first):
+        return LogDamaged(f"no event of {aggregate} can be read: run amends verify")
     since = f"{first['timestamp'].isoformat()} (position {first['position']})"
     return NotThere(f"{aggregate} did not exist at {at}: its first event is of {since}")

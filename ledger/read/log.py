@@ -10,6 +10,7 @@ from uuid import UUID
 from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
 from ledger.read.cursors import Row, reading, rows
+from ledger.read.event_form import faults_of
 from ledger.read.global_order import Incarnation, Order, Token, read_order
 
 _EVENTS = """SELECT position, xid, event_id, aggregate, version, event_type,
@@ -29,12 +30,17 @@ _DOWNWARDS = "(xid, position) < (%(xid)s::xid8, %(position)s)"
 Query = tuple[str, dict[str, Any]]
 
 
+# The event type that a reader gives an event that can't be read.
+UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoggedEvent:
     """An event with all its columns. `timestamp` is the database's, in UTC or local.
 
     `token` is its place in the log, to read on from; None while an older transaction is open that
-    may still write before it, and where nobody asked for the place.
+    may still write before it, and where nobody asked for the place. An event that can't be read has
+    the event type `unreadable`: the columns in `unreadable` are None, the others as they stand.
     """
 
     token: str | None = None
@@ -44,25 +50,34 @@ class LoggedEvent:
     version: int
     event_type: str
     schema_version: int
-    timestamp: datetime
+    timestamp: datetime | None
     user_id: str
     saga_id: str | None
     step: str | None
-    payload: dict[str, Any]
-    metadata: dict[str, Any]
+    payload: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+    unreadable: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, row: Row, token: str | None = None) -> "LoggedEvent":
         """The event in a row of the log that has all these columns."""
-        return cls(token=token, **{name: row[name] for name in _COLUMNS})
+        found = {name: row[name] for name in _COLUMNS}
+        if faults := faults_of(row):
+            found |= {"event_type": UNREADABLE, "unreadable": faults, **dict.fromkeys(faults)}
+        return cls(token=token, **found)
 
     def document(self) -> dict[str, Any]:
         """The event as JSON; its time in UTC."""
-        at = self.timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        return {**vars(self), "event_id": str(self.event_id), "timestamp": at}
+        at = self.timestamp and self.timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        told = {**vars(self), "event_id": str(self.event_id), "timestamp": at}
+        if not self.unreadable:
+            del told["unreadable"]
+        return told
 
 
-_COLUMNS = tuple(each.name for each in fields(LoggedEvent) if each.name != "token")
+_COLUMNS = tuple(
+    each.name for each in fields(LoggedEvent) if each.name not in ("token", "unreadable")
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +144,7 @@ async def stream(
             async with aclosing(rows(connection, f"log_{life.number}", *query)) as found:
                 async for row in found:
                     left = None if left is None else left - 1
-                    yield logged(row, life, order)
+                    yield logged(row, place_of(row, life), order)
 
 
 def _is_beyond(life: Incarnation, after: Token, newest_first: bool) -> bool:
@@ -181,11 +196,14 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     return given
 
 
-def logged(row: Row, life: Incarnation, order: Order) -> LoggedEvent:
+def place_of(row: Row, life: Incarnation) -> Token:
+    """The place of a row of a `page`."""
+    return Token(life.number, int(row["xid"]), row["position"])
+
+
+def logged(row: Row, place: Token, order: Order) -> LoggedEvent:
     """A row of a `page` as an event with its place."""
-    place = Token(life.number, int(row["xid"]), row["position"])
-    token = str(place) if order.is_final(place) else None
-    return LoggedEvent.of(row, token)
+    return LoggedEvent.of(row, str(place) if order.is_final(place) else None)
 
 
 async def events_of_saga(connection: Connection, saga_id: str) -> list[LoggedEvent]:

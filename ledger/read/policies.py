@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from psycopg import DataError
+
 from ledger.aggregates.columns import HEAD
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_id
 from ledger.database import Database
 from ledger.errors import NotFound
 from ledger.read.cursors import reading
+from ledger.unreadable import unreadable_in
 
 _POLICY = "SELECT * FROM ledger.policies WHERE aggregate_id = %(aggregate_id)s"
 # The day by the database's clock, which also dates what is reserved.
@@ -48,7 +52,7 @@ class RecordedPolicy:
 
 
 async def policy(database: Database, agent_id: str) -> RecordedPolicy:
-    """The policy of an agent and its spend now, as of one moment. Raises NotFound,
+    """The policy of an agent and its spend now, as of one moment. Raises NotFound, RowUnreadable,
     DatabaseUnavailable."""
     async with reading(database) as connection:
         values = {"aggregate_id": aggregate_id(f"policy/{agent_id}")}
@@ -57,7 +61,12 @@ async def policy(database: Database, agent_id: str) -> RecordedPolicy:
             raise NotFound(f"no aggregate named 'policy/{agent_id}' in the ledger")
         head = {column.name for column in HEAD}
         state = {name: row[name] for name in row if name not in head}
-        spent = await (await connection.execute(_SPENT, state)).fetchone()
+        if wrong := unreadable_in(row):
+            raise RowUnreadable(f"policy/{agent_id}", wrong)
+        try:
+            spent = await (await connection.execute(_SPENT, state)).fetchone()
+        except DataError:
+            raise RowUnreadable(f"policy/{agent_id}", ["time_zone"]) from None
         assert spent is not None
     window = Window(
         period="daily",

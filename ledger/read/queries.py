@@ -1,7 +1,8 @@
 """Lists of state rows for people, newest first, each by an index.
 
 Rows are read as they were recorded, without the models: whatever is admitted today, a list shows
-what was written. They hold the fields of the state, and not the head of the row.
+what was written. They hold the fields of the state, and not the head of the row; of what can't be
+read, see `ledger.read.rows.shown`.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from ledger.aggregates.columns import HEAD
 from ledger.database import Connection, Database
 from ledger.read.cursors import reading
+from ledger.read.rows import shown
 from ledger.read.waits import Waiting, waits_among
 
 _HEAD = frozenset(column.name for column in HEAD)
@@ -49,8 +51,8 @@ async def sagas(database: Database, *, open_only: bool = False, limit: int) -> L
     query = f"SELECT * FROM ledger.sagas{only} ORDER BY started_at DESC, aggregate"
     async with reading(database) as connection:
         rows, more = await _first(connection, query, {}, limit)
-        waits = await waits_among(connection, rows)
-    return ListedSagas(_states(rows), more, waits)
+        waits = await waits_among(database, connection, rows)
+    return ListedSagas(_states(database, rows), more, waits)
 
 
 async def payments(database: Database, query: PaymentQuery, *, limit: int) -> Listed:
@@ -60,7 +62,7 @@ async def payments(database: Database, query: PaymentQuery, *, limit: int) -> Li
     """
     async with database.connection() as connection:
         rows, more = await _first(connection, payments_query(query), vars(query), limit)
-    return Listed(_states(rows), more)
+    return Listed(_states(database, rows), more)
 
 
 def payments_query(query: PaymentQuery) -> str:
@@ -84,7 +86,7 @@ async def present_resources(
     values = {"environment": environment, "kind": kind}
     async with database.connection() as connection:
         rows, more = await _first(connection, resources_query(kind), values, limit)
-    return Listed(_states(rows), more)
+    return Listed(_states(database, rows), more)
 
 
 def resources_query(kind: str | None) -> str:
@@ -106,7 +108,7 @@ async def agents(database: Database) -> list[dict[str, Any]]:
     """All agents, by name. Raises DatabaseUnavailable."""
     async with database.connection() as connection:
         cursor = await connection.execute("SELECT * FROM ledger.agents ORDER BY agent_id")
-        return _states(await cursor.fetchall())
+        return _states(database, await cursor.fetchall())
 
 
 async def kinds(database: Database) -> list[str]:
@@ -137,5 +139,6 @@ async def _first(
     return rows[:limit], len(rows) > limit
 
 
-def _states(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in row if name not in _HEAD} for row in rows]
+def _states(database: Database, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    told = [shown(database, row) for row in rows]
+    return [{name: row[name] for name in row if name not in _HEAD} for row in told]

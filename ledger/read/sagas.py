@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_id, saga_name, step_name
 from ledger.database import Connection, Database
 from ledger.errors import NotFound
 from ledger.read.cursors import Row, reading
 from ledger.read.log import LoggedEvent, events_of_saga
+from ledger.read.rows import whole
 from ledger.read.waits import Waiting, waits_of
+from ledger.unreadable import unreadable_in
 
 if TYPE_CHECKING:
     from ledger.aggregates.saga import SagaState
@@ -48,7 +51,7 @@ async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, Row]
     values = {"ids": [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]}
     async with database.connection() as connection:
         rows = await (await connection.execute(query.encode(), values)).fetchall()
-    return {row["workflow_id"]: row for row in rows}
+    return {row["workflow_id"]: row for row in whole(database, rows)}
 
 
 async def results_of_step(
@@ -60,16 +63,19 @@ async def results_of_step(
     values = {"ids": [aggregate_id(step_name(saga_id, step)) for saga_id in saga_ids]}
     async with database.connection() as connection:
         rows = await (await connection.execute(query.encode(), values)).fetchall()
-    return {row["saga_id"]: row["result"] for row in rows if row["result"] is not None}
+    return {row["saga_id"]: row["result"] for row in rows if isinstance(row["result"], dict)}
 
 
 async def saga(database: Database, saga_id: str) -> SagaStory:
-    """A saga by its workflow id, all of it as of one moment. Raises NotFound."""
+    """A saga by its workflow id, all of it as of one moment. A step whose row can't be read is left
+    out and noted. Raises NotFound, RowUnreadable."""
     async with reading(database) as connection:
         row = await _row(connection, saga_id)
+        if wrong := unreadable_in(row):
+            raise RowUnreadable(saga_name(saga_id), wrong)
         steps = "SELECT * FROM ledger.saga_steps WHERE saga_id = %(saga_id)s ORDER BY ordinal"
         cursor = await connection.execute(steps.encode(), {"saga_id": saga_id})
-        found = await cursor.fetchall()
+        found = whole(database, await cursor.fetchall())
         return SagaStory(
             row=row,
             step_rows=found,

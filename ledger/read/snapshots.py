@@ -21,6 +21,7 @@ from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.names import aggregate_type_of
 from ledger.database import Connection
 from ledger.read.points import Point
+from ledger.unreadable import unreadable_in
 
 # As the index event_log_milestones has it. To fold as many takes as long as all else of an answer.
 EVERY = 200
@@ -137,6 +138,7 @@ def differing(snapshot: Mapping[str, Any], event: Mapping[str, Any], state: Stat
         for name in ("aggregate_id", "aggregate", "version", "timestamp", "hash")
         if snapshot[name] != event[name]
     ]
+    wrong += [name for name in unreadable_in(snapshot) if name not in (*wrong, "state")]
     if snapshot["fold"] == fingerprint(aggregate_type) and snapshot["state"] != state.model_dump(
         mode="json"
     ):

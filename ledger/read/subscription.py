@@ -16,7 +16,7 @@ import psycopg
 from ledger.database import Connection, Database
 from ledger.errors import DatabaseUnavailable
 from ledger.read.global_order import Order, Token, read_order
-from ledger.read.log import ALL, LoggedEvent, Wanted, logged, page
+from ledger.read.log import ALL, LoggedEvent, Wanted, logged, page, place_of
 from ledger.read.open_transactions import oldest_open_transaction
 
 _LISTEN, _NOTIFY = "LISTEN amends_events", "NOTIFY amends_events"
@@ -44,8 +44,8 @@ class Follower:
     final.
 
     `token` is where to go on: everything before it was given. It moves also over events that are
-    not wanted. `tell` takes one line for a person: that a transaction holds events up, or that the
-    connection was lost.
+    not wanted, and over those that can't be read, which are given as `unreadable`. `tell` takes one
+    line for a person: that a transaction holds events up, or that the connection was lost.
     """
 
     def __init__(
@@ -80,9 +80,7 @@ class Follower:
                         while True:
                             order = await self._look(connection)
                             while found := await self._next(connection, order):
-                                for event in found:
-                                    assert event.token is not None
-                                    self.token = Token.parse(event.token)
+                                for self.token, event in found:
                                     yield event
                             await self._wait(connection, order)
                     finally:
@@ -103,8 +101,9 @@ class Follower:
         order.require(self.token)
         return order
 
-    async def _next(self, connection: Connection, order: Order) -> list[LoggedEvent]:
-        """The next events that are final by `order`; none when all were yielded."""
+    async def _next(self, connection: Connection, order: Order) -> list[tuple[Token, LoggedEvent]]:
+        """The next events that are final by `order`, with their places; none when all were
+        yielded."""
         for life in order.incarnations:
             assert self.token is not None
             if life.number < self.token.incarnation:
@@ -116,7 +115,11 @@ class Follower:
             query = page(self._wanted, life, self.token, below=below, limit=PAGE)
             rows = await (await connection.execute(query[0].encode(), query[1])).fetchall()
             if rows:
-                return [logged(row, life, order) for row in rows]
+                places = [place_of(row, life) for row in rows]
+                return [
+                    (place, logged(row, place, order))
+                    for row, place in zip(rows, places, strict=True)
+                ]
             # Nothing else in there is wanted: not to be looked through again.
             end = Token(life.number + 1, 0, 0) if below is None else Token(life.number, below, 0)
             self.token = max(self.token, end)

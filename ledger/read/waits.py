@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
 from ledger.read.cursors import Row, reading
+from ledger.read.rows import readable
 
 # The words of the search attribute `SagaState`, `orphaned`: no run carries the saga, and `paused`:
 # its run is open and does not run.
@@ -78,27 +79,42 @@ async def waiting(database: Database, *, limit: int) -> list[Waiting]:
         steps = await _rows(connection, _STEPS, limit=limit)
         ids = [aggregate_id(f"saga/{step['saga_id']}") for step in steps]
         of_steps = await _rows(connection, _BY_ID, ids=ids)
-    by_id = {saga["workflow_id"]: saga for saga in of_steps}
-    found = [wait for saga in sagas for wait in waits_of(saga, [])]
-    for step in steps:
-        found += [wait for wait in waits_of(by_id[step["saga_id"]], [step]) if wait.step]
+    by_id = {saga["workflow_id"]: saga for saga in readable(database, "saga", of_steps)}
+    found = [wait for saga in readable(database, "saga", sagas) for wait in waits_of(saga, [])]
+    for step in readable(database, "step", steps):
+        if (saga := by_id.get(step["saga_id"])) is None:
+            database.note(
+                f"saga/{step['saga_id'][:200]} can't be read, and a step waits: run amends verify"
+            )
+            continue
+        found += [wait for wait in waits_of(saga, [step]) if wait.step]
     return sorted(found, key=lambda wait: (wait.since, wait.saga["workflow_id"]))
 
 
-async def waits_among(connection: Connection, sagas: Sequence[Row]) -> dict[str, list[Waiting]]:
+async def waits_among(
+    database: Database, connection: Connection, sagas: Sequence[Row]
+) -> dict[str, list[Waiting]]:
     """What waits in the sagas of these rows, by their workflow ids."""
     names = [saga["workflow_id"] for saga in sagas if saga["ended_at"] is None]
     steps: dict[str, list[Row]] = {}
     for step in await _rows(connection, _AMONG, names=names) if names else ():
         steps.setdefault(step["saga_id"], []).append(step)
-    return {
-        saga["workflow_id"]: waits_of(saga, steps.get(saga["workflow_id"], ())) for saga in sagas
-    }
+    found = {}
+    for saga in sagas:
+        waits = waits_of(saga, steps.get(saga["workflow_id"], ()))
+        # Models take time: only what waits is read by them.
+        if waits and (rows := readable(database, "saga", [saga])):
+            good = readable(database, "step", steps.get(saga["workflow_id"], ()))
+            waits = waits_of(rows[0], good)
+        elif waits:
+            waits = []
+        found[saga["workflow_id"]] = waits
+    return found
 
 
 def waits_of(saga: Row, steps: Sequence[Row]) -> list[Waiting]:
     """What waits in one saga, by its row and those of its steps."""
-    if saga["ended_at"] is not None:
+    if saga["ended_at"] is not None or saga["state"] not in ("running", "compensating"):
         return []
     # A run that does not go on takes no decision: what it waited for before is not the next thing.
     if saga["lost"] is not None or saga["run_closed"] is not None:
@@ -120,7 +136,8 @@ def _state_of(saga: Row, step: Row) -> WaitState | None:
         return "needs_attention"
     if step["state"] == "unknown" and saga["state"] == "running":
         return "resolving"
-    return "compensating" if step["delayed"] is not None else None
+    is_undone = step["state"] in ("undone", "skipped") or saga["state"] != "compensating"
+    return "compensating" if step["delayed"] is not None and not is_undone else None
 
 
 async def _rows(connection: Connection, query: str, **values: object) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
 """Lists the open sagas: what a sweep and `amends waiting` compare with the runs in Temporal."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_id, saga_name
 from ledger.database import Database
+from ledger.unreadable import unreadable_in
 
 # Small enough to be asked of Temporal in a second or two.
 PAGE = 500
@@ -19,6 +21,7 @@ class OpenSaga:
     by the clock that says `now`."""
 
     aggregate_id: Any
+    aggregate: str
     workflow_id: str
     kind: str
     epoch: int
@@ -41,14 +44,17 @@ _AMONG = f"{_OPEN} AND aggregate_id = ANY(%(ids)s)"
 _STOPPED = f"{_OPEN} AND (run_closed IS NOT NULL OR run_paused IS NOT NULL) LIMIT %(at_most)s"
 
 
-async def open_sagas(database: Database, at_most: int = PAGE) -> AsyncIterator[list[OpenSaga]]:
-    """All open sagas, the oldest first, in pages of `at_most`."""
-    page = await _read(database, _FIRST, {"at_most": at_most})
-    while page:
-        yield page
-        last = page[-1]
-        after = {"started_at": last.started_at, "aggregate_id": last.aggregate_id}
-        page = await _read(database, _NEXT, {**after, "at_most": at_most})
+async def open_sagas(
+    database: Database, at_most: int = PAGE, tell: Callable[[str], None] | None = None
+) -> AsyncIterator[list[OpenSaga]]:
+    """All open sagas, the oldest first, in pages of `at_most`. `tell` (else `database.note`) is
+    told of each row that can't be read, in a sentence; the others are yielded."""
+    rows = await _rows(database, _FIRST, {"at_most": at_most})
+    while rows:
+        yield _sagas_in(rows, tell or database.note)
+        # As it stands, and may be nothing that Python has.
+        after = {name: rows[-1][name] for name in ("started_at", "aggregate_id")}
+        rows = await _rows(database, _NEXT, {**after, "at_most": at_most})
 
 
 async def still_open(database: Database, sagas: Sequence[OpenSaga]) -> list[OpenSaga]:
@@ -59,9 +65,9 @@ async def still_open(database: Database, sagas: Sequence[OpenSaga]) -> list[Open
 
 
 async def find_open(database: Database, saga_id: str) -> OpenSaga | None:
-    """The saga of this id, if it is open."""
-    found = await _read(database, _AMONG, {"ids": [aggregate_id(saga_name(saga_id))]})
-    return found[0] if found else None
+    """The saga of this id, if it is open. Raises RowUnreadable."""
+    found = await _rows(database, _AMONG, {"ids": [aggregate_id(saga_name(saga_id))]})
+    return _saga_in(found[0]) if found else None
 
 
 async def sagas_of_runs(database: Database, saga_ids: Sequence[str]) -> list[OpenSaga]:
@@ -74,6 +80,28 @@ async def sagas_of_runs(database: Database, saga_ids: Sequence[str]) -> list[Ope
 
 
 async def _read(database: Database, query: str, values: dict[str, Any]) -> list[OpenSaga]:
+    return _sagas_in(await _rows(database, query, values), database.note)
+
+
+async def _rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
     async with database.connection() as connection:
-        cursor = await connection.execute(query.encode(), values)
-        return [OpenSaga(**row) for row in await cursor.fetchall()]
+        return await (await connection.execute(query.encode(), values)).fetchall()
+
+
+def _sagas_in(rows: Sequence[dict[str, Any]], tell: Callable[[str], None]) -> list[OpenSaga]:
+    found = []
+    for row in rows:
+        try:
+            found.append(_saga_in(row))
+        except RowUnreadable as error:
+            tell(str(error))
+    return found
+
+
+def _saga_in(row: dict[str, Any]) -> OpenSaga:
+    """The open saga of a row. Raises RowUnreadable, also for a row that claims to be another."""
+    if wrong := unreadable_in(row):
+        raise RowUnreadable(row["aggregate"], wrong)
+    if row["aggregate"] != saga_name(row["workflow_id"]):
+        raise RowUnreadable(row["aggregate"], ["workflow_id"])
+    return OpenSaga(**row)

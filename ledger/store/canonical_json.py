@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import msgspec
 import rfc8785
 
+from ledger.nesting import is_too_deep
+
 # Beyond this an IEEE double, and so JSON in many languages, loses digits (RFC 8785, section 3.2.2).
 MAX_SAFE_INTEGER = 2**53 - 1
 
@@ -80,8 +82,8 @@ def read(text: str | None) -> tuple[Any, bool]:
 def decoded(text: str | None) -> Any:
     """Decodes a jsonb in the server's text.
 
-    Where Python has none, for an integer of thousands of digits, the text itself: it equals no
-    value of ours, and no model takes it.
+    Where Python has none, for an integer of thousands of digits, and of one that is nested too
+    deep, the text itself: it equals no value of ours, and no model takes it.
     """
     if text is None:
         return None
@@ -90,8 +92,8 @@ def decoded(text: str | None) -> Any:
     except ValueError:
         pass
     try:
-        return _decode(text)[0]
-    except (ValueError, RecursionError):
+        return text if is_too_deep(text) else _decode(text)[0]
+    except ValueError:
         return text
 
 

@@ -14,8 +14,10 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncRawCursor, errors
+from pydantic import ValidationError
 
 from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.database import RACES, Connection, Database
@@ -25,6 +27,7 @@ from ledger.store.decision import Author, Decide, Decision, Head, Loaded, NotLoa
 from ledger.store.event_log import NO_HASH
 from ledger.store.event_rows import Writing, writing
 from ledger.store.statements import load_statement, write_statement
+from ledger.unreadable import Unreadable
 
 __all__ = ["Author", "Decide", "Decision", "Loaded", "Ref", "commit", "database_time"]
 
@@ -60,7 +63,7 @@ async def commit(
     All of it happens or nothing. `decide` may run several times: a lost race (serialization
     failure, deadlock, a row that another commit created or changed) is retried and never stored as
     a result. Raises what `decide` raises (nothing is written then), TooMuchContention,
-    ClockSetBack, DatabaseUnavailable.
+    ClockSetBack, RowUnreadable, DatabaseUnavailable.
     """
     wanted = _merged(refs)
     whole = {name: Ref(ref.aggregate, ref.lock) for name, ref in wanted.items()}
@@ -191,8 +194,10 @@ def _to_load(refs: Mapping[str, Ref]) -> list[Ref]:
     return [ref for ref in refs.values() if not ref.assumed]
 
 
-def _head(ref: Ref, row: Mapping[str, Any] | None) -> Head:
+def _head(ref: Ref, row: Mapping[str, Any] | Unreadable | None) -> Head:
     aggregate_type = aggregate_type_of(ref.aggregate)
+    if isinstance(row, Unreadable):
+        raise RowUnreadable(ref.aggregate, ())
     if row is None:
         return Head(ref, aggregate_type, None, 0, None, _NO_HASH)
     return Head(
@@ -206,8 +211,11 @@ def _head(ref: Ref, row: Mapping[str, Any] | None) -> Head:
 
 
 def _spent(row: Mapping[str, Any]) -> SpendChange:
-    window = SpendWindow(**{name: row[name] for name in SpendWindow.model_fields})
-    return SpendChange(window=window, amount_minor=row["amount_minor"], count=row["count"])
+    try:
+        window = SpendWindow(**{name: row[name] for name in SpendWindow.model_fields})
+        return SpendChange(window=window, amount_minor=row["amount_minor"], count=row["count"])
+    except ValidationError:
+        raise RowUnreadable("a spend window", ["starts_on"]) from None
 
 
 async def _write(connection: Connection, made: Writing) -> None:

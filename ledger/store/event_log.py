@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from ledger.aggregates.columns import Column, Columns
 from ledger.store.canonical_json import canonical, canonical_string, canonical_text
@@ -31,6 +32,18 @@ EVENT_LOG = Columns(
         Column("hash", "bytea", nullable=False),
     ),
 )
+
+
+def event_id(aggregate_id: UUID, version: int) -> UUID:
+    """The id of an event: that of its aggregate, as a UUID of version 8, with the version of the
+    event for its last 32 bits. A CHECK of the database refuses any other."""
+    return UUID(f"{event_ids(str(aggregate_id))}{version:08x}")
+
+
+def event_ids(aggregate_id: str) -> str:
+    """What the ids of an aggregate's events begin with, as text; the version in eight hexadecimal
+    digits follows."""
+    return f"{aggregate_id[:14]}8{aggregate_id[15:28]}"
 
 
 def instant(moment: datetime) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
-from uuid import uuid4
 
 from ledger.aggregates.aggregate import Event, State, aggregate_id
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.store.decision import Author, Decision, Head, Loaded, NotLoaded
-from ledger.store.event_log import hash_parts
+from ledger.store.event_log import event_id, hash_parts
 from ledger.store.statements import Fresh, Held, Part, Spent, Written
 
 Values = dict[str, str | None]
@@ -111,7 +110,7 @@ def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -
     for number, event in enumerate(events):
         state = head.aggregate_type.evolve(state, event)
         row = {
-            "event_id": uuid4(),
+            "event_id": event_id(identity, head.version + 1 + number),
             "aggregate_id": identity,
             "aggregate": name,
             "version": head.version + 1 + number,

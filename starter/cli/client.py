@@ -51,6 +51,7 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
 
     async def connected() -> T:
         async with reading(address) as database:
+            database.note = _note
             quiet = Runtime(telemetry=TelemetryConfig(logging=None))
             connecting = Amends.connect(runtime=quiet)
             try:
@@ -75,9 +76,17 @@ def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
 
     async def connected() -> T:
         async with reading(address) as database:
+            database.note = _note
             return await work(database)
 
     return _run(connected())
+
+
+def _note(sentence: str) -> None:
+    """Print what the answer lacks, on stderr."""
+    from starter.cli import output
+
+    output.aside(f"amends: {sentence}")
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -44,7 +44,13 @@ def _show_stretch(events: "Sequence[LoggedEvent]", *, first: bool) -> None:
 def in_a_line(event: "LoggedEvent") -> str:
     """An event in one line, as `amends follow` prints it."""
     time = output.moment(event.timestamp, "milliseconds")
-    return f"{time}  {event.event_type}  {event.aggregate}  {event.user_id}"
+    return f"{time}  {_type_of(event)}  {event.aggregate}  {event.user_id}"
+
+
+def _type_of(event: "LoggedEvent") -> str:
+    if not event.unreadable:
+        return event.event_type
+    return f"{event.event_type} ({', '.join(event.unreadable)})"
 
 
 def called(aggregate: str, saga_id: str | None) -> str:
@@ -58,7 +64,7 @@ def _cells(event: "LoggedEvent", saga_id: str | None) -> tuple[object, ...]:
     return (
         event.position,
         output.moment(event.timestamp, "milliseconds"),
-        event.event_type,
+        _type_of(event),
         event.user_id,
         event.version,
         called(event.aggregate, saga_id),

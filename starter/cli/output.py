@@ -25,8 +25,11 @@ def _as_json(value: object) -> str:
     return str(value)
 
 
-def moment(at: datetime, timespec: str = "seconds") -> str:
-    """A time for people: in their zone with its offset, or with `--utc` in UTC."""
+def moment(at: datetime | None, timespec: str = "seconds") -> str:
+    """A time for people: in their zone with its offset, or with `--utc` in UTC; of one that can't
+    be read, that."""
+    if at is None:
+        return "(unreadable)"
     context = click.get_current_context(silent=True)
     zone = UTC if context is not None and context.meta.get(IN_UTC) else None
     return at.astimezone(zone).isoformat(sep=" ", timespec=timespec)

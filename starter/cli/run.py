@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from ledger.aggregates.errors import RowUnreadable
 from starter.cli.commands import amends
 from starter.cli.usage import wrong_usage
 from starter.client.errors import AmendsError
@@ -61,8 +62,9 @@ def _run(arguments: Sequence[str]) -> int:
         return status if isinstance(status, int) else 0
     except click.exceptions.Exit as asked:
         return asked.exit_code
-    except AmendsError as error:
-        return _fail(str(error), error.exit_status)
+    except (AmendsError, RowUnreadable) as error:
+        # A row is read by its model only when it is shown.
+        return _fail(str(error), getattr(error, "exit_status", 1))
     except click.exceptions.NoArgsIsHelpError as asked:
         click.echo(asked.ctx.get_help())
         return 0

@@ -9,7 +9,8 @@ def ended_as(result: Mapping[str, Any] | None, otherwise: str = "") -> str:
 
     A result may lack either: of a saga that failed there is none. Then it is `otherwise`.
     """
-    state, reason = ((result or {}).get(name) for name in ("state", "reason"))
+    told = result if isinstance(result, Mapping) else {}
+    state, reason = (told.get(name) for name in ("state", "reason"))
     words = [str(state or otherwise)]
     if reason and reason != state:
         words.append(f"({reason})")

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from psycopg.errors import InvalidSchemaName, UndefinedTable
 
-from ledger.aggregates.errors import UnknownEvent
+from ledger.aggregates.errors import RowUnreadable, UnknownEvent
 from ledger.database import Database, open_database
 from ledger.errors import (
     Ambiguous,
@@ -43,7 +43,7 @@ async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
         raise NotKnown(f"{error}: amends sagas and amends log list the names") from None
     except (Ambiguous, StateRefused) as error:
         raise NotAllowed(str(error)) from None
-    except (UnknownEvent, LogDamaged) as error:
+    except (UnknownEvent, LogDamaged, RowUnreadable) as error:
         raise AmendsError(str(error)) from None
     except (UndefinedTable, InvalidSchemaName):
         raise Unreachable("no ledger in this database: run amends migrate") from None

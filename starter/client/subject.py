@@ -18,7 +18,7 @@ def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ())
     the operations that a change or a rollback has on record, in place of the resources that its
     request names."""
     said = {"payment": _payment, "policy": _policy, "change": _change, "rollback": _rollback}
-    facts = said.get(kind, _other)(request)
+    facts = said.get(kind, _other)(_part(request))
     if planned:
         named = ("present", "absent", "resources")
         facts = {name: text for name, text in facts.items() if name not in named}
@@ -27,10 +27,10 @@ def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ())
 
 
 def _payment(request: Mapping[str, Any]) -> dict[str, str]:
-    amount = request.get("amount") or {}
+    amount = _part(request.get("amount"))
     return {
         "amount": _amount(amount.get("minor"), amount.get("currency")),
-        "payee": ", ".join(str(value) for value in (request.get("destination") or {}).values()),
+        "payee": ", ".join(str(value) for value in _part(request.get("destination")).values()),
         "description": str(request.get("description") or ""),
         "agent": str(request.get("agent_id") or ""),
     }
@@ -48,11 +48,12 @@ def _policy(request: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _change(request: Mapping[str, Any]) -> dict[str, str]:
-    present = [f"{item.get('name')} ({item.get('kind')})" for item in request.get("present") or []]
+    items = map(_part, _parts(request.get("present")))
+    present = [f"{item.get('name')} ({item.get('kind')})" for item in items]
     return {
         "environment": str(request.get("environment") or ""),
         "present": _listed(present),
-        "absent": _listed([str(name) for name in request.get("absent") or []]),
+        "absent": _listed([str(name) for name in _parts(request.get("absent"))]),
         **_asked(request),
     }
 
@@ -61,7 +62,7 @@ def _rollback(request: Mapping[str, Any]) -> dict[str, str]:
     return {
         "environment": str(request.get("environment") or ""),
         "back to": str(request.get("to") or ""),
-        "resources": _listed([str(name) for name in request.get("resources") or []]),
+        "resources": _listed([str(name) for name in _parts(request.get("resources"))]),
         **_asked(request),
     }
 
@@ -73,6 +74,15 @@ def _other(request: Mapping[str, Any]) -> dict[str, str]:
 
 def _asked(request: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(request.get(name) or "") for name in ("actor", "reason")}
+
+
+def _part(value: Any) -> Mapping[str, Any]:
+    """A part of a request that is an object; of one that is not, nothing can be said."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _parts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _listed(names: list[str]) -> str:

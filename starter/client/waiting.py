@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.database import Database
-from ledger.read.sagas import saga as saga_story
+from ledger.read.cursors import Row
+from ledger.read.sagas import sagas_named
 from ledger.read.waits import Waiting, waiting
 from starter.client.connection import server_options
 from starter.client.errors import Unreachable
@@ -78,25 +79,25 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     kept = [row for row in rows if row.name not in compared.stopped or row.wait.state == "orphaned"]
     known = {row.name for row in kept}
     here = server_options(amends.client)
+    unlisted = [saga_id for saga_id in compared.stopped if saga_id not in known]
     found = [
-        await _stopped_todo(database, saga_id, status, here)
-        for saga_id, status in compared.stopped.items()
-        if saga_id not in known
+        await _stopped_todo(database, saga, compared.stopped[saga_id], here)
+        for saga_id, saga in (await sagas_named(database, unlisted)).items()
     ]
     shown = [*kept, *found, *schedule_todos(schedules, here)]
     return Todos(_sorted(shown), [*lacks, *compared.lacks])
 
 
-async def _stopped_todo(database: Database, saga_id: str, status: RunStatus, where: str) -> Todo:
-    saga = (await saga_story(database, saga_id)).saga
+async def _stopped_todo(database: Database, saga: Row, status: RunStatus, where: str) -> Todo:
+    saga_id = saga["workflow_id"]
     if status.is_stopped:
         wait = paused_wait(saga_id, status.name, where)
     else:
         why = f"its run is {status.words} in Temporal"
-        wait = orphan_wait(status.closed_at or saga.started_at, why)
-    planned = await operations_on_record(database, {saga_id: (saga.kind, saga.input)})
-    facts = facts_of(saga.kind, saga.input, planned.get(saga_id, []))
-    return Todo(saga.workflow_id, saga.kind, wait, facts)
+        wait = orphan_wait(status.closed_at or saga["started_at"], why)
+    planned = await operations_on_record(database, {saga_id: (saga["kind"], saga["input"])})
+    facts = facts_of(saga["kind"], saga["input"], planned.get(saga_id, []))
+    return Todo(saga_id, saga["kind"], wait, facts)
 
 
 def schedule_todos(schedules: list[Scheduled], where: str = "") -> list[Todo]:

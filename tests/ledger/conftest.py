@@ -17,6 +17,17 @@ from tests.ledger import writing
 from worker.embedded.servers import EmbeddedServers
 
 TEMPLATE = "ledger_template"
+_OF_THE_LEDGER = "relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p')"
+# A table is said to have no CHECK, and then to have its own again.
+RULES_OFF = (
+    "SET LOCAL session_replication_role = replica",
+    f"UPDATE pg_class SET relchecks = 0 WHERE {_OF_THE_LEDGER}",
+)
+BOUNDS_ON = f"""UPDATE pg_class SET relchecks = (SELECT count(*) FROM pg_constraint
+    WHERE conrelid = pg_class.oid AND contype = 'c') WHERE {_OF_THE_LEDGER}"""
+# The id of an event of this aggregate_id and version, as SQL.
+EVENT_ID = """overlay(overlay(({0})::text placing '8' from 15 for 1)
+    placing lpad(to_hex({1}), 8, '0') from 29 for 8)::uuid"""
 WrittenTemplate = Callable[[Callable[[Database], Awaitable[None]]], Awaitable[str]]
 
 
@@ -54,10 +65,8 @@ class Clone:
             await connection.commit()
 
     async def damage(self, *statements: str) -> None:
-        """Past all rules, as only a superuser can."""
-        await self.execute(
-            self.superuser, "SET LOCAL session_replication_role = replica", *statements
-        )
+        """Past all rules, CHECKs too, as only a superuser can."""
+        await self.execute(self.superuser, *RULES_OFF, *statements, BOUNDS_ON)
 
     async def fetch(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """What the auditor sees."""

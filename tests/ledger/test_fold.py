@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -41,8 +40,8 @@ FIRST: dict[str, tuple[type[Event], ...]] = {
 # What may begin an aggregate and may come again later; of the others only the first event is one.
 AGAIN = (AgentRegistered, PolicySet, ResourceChangeStarted)
 
-# PostgreSQL stores no NUL, and UTF-8 no lone surrogate.
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+# PostgreSQL stores no NUL, UTF-8 no lone surrogate, and a name no control character.
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 whole = st.integers(-(2**62), 2**62)
 jsons = st.recursive(
     st.none() | st.booleans() | whole | texts,
@@ -92,7 +91,34 @@ def histories(aggregate_type: AggregateType) -> st.SearchStrategy[list[Event]]:
         st.one_of(*map(instances_of, later)), max_size=6
     )
     begin = st.one_of(*map(instances_of, first))
-    return st.builds(lambda event, rest: [_fresh(event), *rest], begin, following)
+    return st.builds(lambda event, rest: [event, *rest], begin, following)
+
+
+def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> list[Event]:
+    """The history as that of the aggregate `name_of(aggregate_type, number)`."""
+    identities: dict[str, dict[str, Any]] = {
+        "saga": {
+            "kind": "payment",
+            "operation_id": f"n-{number}",
+            "workflow_id": f"payment/n-{number}",
+        },
+        "step": {"saga_id": "payment/rent", "name": f"n-{number}", "epoch": 1},
+        "authorization": {"authorization_id": f"n-{number}", "currency": "ARS"},
+        "resource": {"environment": "dev", "name": f"n-{number}"},
+        "transfer": {"transfer_id": f"n-{number}"},
+    }
+    identity = identities.get(aggregate_type.name, {"agent_id": f"n-{number}"})
+    return [
+        event.model_copy(
+            update={name: it for name, it in identity.items() if name in type(event).model_fields}
+        )
+        for event in history
+    ]
+
+
+def name_of(aggregate_type: AggregateType, number: int) -> str:
+    place = {"saga": "payment/", "step": "payment/rent/", "resource": "dev/"}
+    return f"{aggregate_type.name}/{place.get(aggregate_type.name, '')}n-{number}"
 
 
 def draw(values: st.SearchStrategy[T], number: int) -> list[T]:
@@ -109,17 +135,6 @@ def draw(values: st.SearchStrategy[T], number: int) -> list[T]:
     return drawn
 
 
-def _fresh(event: Event) -> Event:
-    match event:
-        case SagaStarted():
-            # An operation id is claimed for ever, and all examples share one ledger.
-            return event.model_copy(update={"operation_id": str(uuid4())})
-        case StepCommitted() | StepStarted():
-            return event.model_copy(update={"saga_id": "payment/rent", "epoch": 1})
-        case _:
-            return event
-
-
 def test_every_aggregate_type_is_drawn_from() -> None:
     assert FIRST.keys() == AGGREGATE_TYPES.keys()
 
@@ -134,7 +149,8 @@ async def test_the_fold_of_the_events_is_the_row_and_that_of_each_prefix_the_ans
     drawn = draw(st.tuples(histories(aggregate_type), st.integers(0, 6), st.integers(1, 3)), 25)
     await open_undoing_payment(ledger)
     for number, (history, cut, every) in enumerate(drawn):
-        aggregate = f"{aggregate_type.name}/{number}"
+        aggregate = name_of(aggregate_type, number)
+        history = named(aggregate_type, number, history)
         for part in (history[:cut], history[cut:]):
             await write(ledger, aggregate, *part)
             if number < WITH_SNAPSHOTS:

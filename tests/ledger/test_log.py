@@ -76,6 +76,8 @@ async def test_events_come_in_their_order_and_filters_hold_together(ledger: Data
     await reserve(ledger, "a-2", 200_000)
     await register(ledger, "other-bot")
     events = await log(ledger, limit=99)
+    last = events[-1].timestamp
+    assert last is not None
     assert [(event.aggregate, event.version) for event in events[:4]] == [
         *((BOT, 1), ("policy/expense-bot", 1)),
         *(("authorization/a-1", 1), ("authorization/a-1", 2)),
@@ -95,7 +97,7 @@ async def test_events_come_in_their_order_and_filters_hold_together(ledger: Data
         Wanted(since=events[0].timestamp): 7,
         Wanted(since=events[1].timestamp, until=events[-1].timestamp): 5,
         Wanted(until=events[0].timestamp): 0,
-        Wanted(since=events[-1].timestamp + timedelta(microseconds=1)): 0,
+        Wanted(since=last + timedelta(microseconds=1)): 0,
     }
     found = {wanted: len(await log(ledger, wanted, limit=99)) for wanted in cases}
     assert found == cases

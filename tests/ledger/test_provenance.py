@@ -16,7 +16,7 @@ from ledger.read.log import Wanted, log
 from ledger.read.point_in_time import Point
 from ledger.sagas.saga_log import open_saga
 from ledger.store.commit import Author, Decision, Ref, commit
-from tests.ledger.test_fold import draw, histories, jsons
+from tests.ledger.test_fold import draw, histories, jsons, name_of, named
 from tests.ledger.writing import (
     BOT,
     open_undoing_payment,
@@ -198,7 +198,8 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
     drawn = draw(histories(aggregate_type), 8)
     await open_undoing_payment(ledger)
     for number, history in enumerate(drawn):
-        aggregate = f"{aggregate_type.name}/{number}"
+        aggregate = name_of(aggregate_type, number)
+        history = named(aggregate_type, number, history)
         await write(ledger, aggregate, *history)
         found = {each.field: each for each in await blame(ledger, aggregate)}
         states = [{}, *(leaves_of(state) for state in _states(aggregate_type, history))]

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from psycopg import AsyncConnection
@@ -16,7 +15,7 @@ from ledger.audit import rebuild as rebuild_module
 from ledger.audit.rebuild import rebuild
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable, TableBusy
-from ledger.store.event_log import event_hash
+from ledger.store.event_log import event_hash, event_id
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import rows, state_of
 from tests.ledger.writing import register, release, reserve
@@ -83,7 +82,8 @@ async def open_revocation(clone: Clone) -> AsyncIterator[AsyncConnection[Any]]:
             connection, "SELECT head_hash FROM ledger.agents WHERE aggregate = 'agent/fresh'"
         )
         event: dict[str, Any] = {
-            "event_id": uuid4(), "aggregate_id": aggregate_id("agent/fresh"),
+            "event_id": event_id(aggregate_id("agent/fresh"), 2),
+            "aggregate_id": aggregate_id("agent/fresh"),
             "aggregate": "agent/fresh", "version": 2, "event_type": "AgentRevoked",
             "schema_version": 1, "timestamp": now, "user_id": "user:x", "saga_id": None,
             "step": None, "payload": {"reason": None}, "metadata": {},

@@ -74,8 +74,9 @@ class TestOperationId:
     async def test_its_own_run_may_ask_again_and_a_saga_of_another_name_does_not_share_it(
         self, ledger: Database
     ) -> None:
-        assert [(await open_payment(ledger)).how for _ in range(2)] == ["new", "same_run"]
-        other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
+        made = [(await open_payment(ledger, "rent.9")).how for _ in range(2)]
+        assert made == ["new", "same_run"]
+        other = opening("rent.9").model_copy(update={"saga_id": "payment/rent:9"})
         with pytest.raises(InputChanged, match="belongs to another payment"):
             await open_saga(ledger, AUTHOR, other)
 

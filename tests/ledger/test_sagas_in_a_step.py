@@ -52,7 +52,8 @@ async def test_of_runs_at_once_one_opens_it_and_its_operation_id_is_not_taken_by
     assert reasons == {"done": 1, "saga_known": 7}
     assert await clone.fetch(OF_SAGA) == [(["SagaStarted"],)]
     # Nor does a saga of another name take the operation id.
-    other = opening("rent").model_copy(update={"saga_id": "payment/rent-2026"})
+    await open_payment(ledger, "rent.9")
+    other = opening("rent.9").model_copy(update={"saga_id": "payment/rent:9"})
     with pytest.raises(StateRefused) as refused:
         await take_step(ledger, replace(claim(), saga_id=other.saga_id, opening=other))
     assert refused.value.reason == "saga_known"

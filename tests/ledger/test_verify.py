@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import pytest
 
@@ -15,7 +16,7 @@ from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.sagas.saga_log import close_saga
 from ledger.sagas.step_log import undo_step
 from ledger.store.commit import Decision
-from tests.ledger.conftest import Clone
+from tests.ledger.conftest import BOUNDS_ON, EVENT_ID, Clone
 from tests.ledger.writing import AUTHOR, BOT, claim, compensate, write
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "verify.md").read_text()
@@ -29,11 +30,13 @@ def template(intact_template: str) -> str:
     return intact_template
 
 
-def event_copy(version: int, at: str = '"timestamp"', name: str = "aggregate") -> str:
+def event_copy(
+    version: int, at: str = '"timestamp"', name: str = "aggregate", id: str = "aggregate_id"
+) -> str:
     """SQL that inserts a copy of the bot's second event as another version."""
     return f"""INSERT INTO ledger.event_log (xid, event_id, aggregate_id, aggregate, version,
             event_type, schema_version, "timestamp", user_id, payload, metadata, hash)
-        SELECT xid, gen_random_uuid(), aggregate_id, {name}, {version}, event_type,
+        SELECT xid, {EVENT_ID.format(id, version)}, {id}, {name}, {version}, event_type,
             schema_version, {at}, user_id, payload, metadata, hash
         FROM ledger.event_log WHERE {THE_BOT} AND version = 2"""
 
@@ -119,10 +122,7 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
     # It is a copy, so neither its hash nor its first version fits.
     "events without a row": (
         at(STRAY, "row_missing unreadable_event hash"),
-        event_copy(1, name=f"'{STRAY}'").replace(
-            "SELECT xid, gen_random_uuid(), aggregate_id",
-            f"SELECT xid, gen_random_uuid(), '{aggregate_id(STRAY)}'",
-        ),
+        event_copy(1, name=f"'{STRAY}'", id=f"'{aggregate_id(STRAY)}'::uuid"),
     ),
     "a changed payload that the state shows": (
         "hash state",
@@ -154,7 +154,7 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
         event(4, "xid = '4611686018427387904'"),
         bot("xid = '4611686018427387904'"),
     ),
-    "an event in the partition of another month": ("partition", MOVED),
+    "an event in the partition of another month": ("partition", BOUNDS_ON, MOVED),
     "an event of no saga": (
         [("saga_missing", "saga/payment/none"), ("hash", BOT)],
         event(2, "saga_id = 'payment/none'"),
@@ -184,7 +184,7 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
         event(2, f"payload = jsonb_build_object('user', {HUGE})"),
     ),
     "such an integer outside the payload": (
-        "hash",
+        "unreadable_event hash",
         event(2, f"metadata = jsonb_build_object('ip', {HUGE})"),
     ),
     "such an integer in a row": (
@@ -193,10 +193,39 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
     ),
     "an unknown aggregate_type": (
         at("invoice/1", "unknown_aggregate_type name hash"),
-        event_copy(1, name="'invoice/1'").replace(
-            "gen_random_uuid(), aggregate_id", "gen_random_uuid(), gen_random_uuid()"
+        event_copy(1, name="'invoice/1'", id=f"'{UUID(int=1)}'::uuid"),
+    ),
+    "another id of an event": ("event_id hash", event(2, "event_id = gen_random_uuid()")),
+    "an aggregate_id so near that its events would have the same ids": (
+        at("agent/x", "event_id name hash unreadable_event row_missing"),
+        event_copy(1, name="'agent/x'", id=f"'{str(aggregate_id(BOT))[:-1]}f'::uuid"),
+    ),
+    "an identity of another": (
+        at("agent/other-bot", "state identity hash"),
+        """UPDATE ledger.event_log SET payload = jsonb_set(payload, '{agent_id}', '"expense-bot"')
+            WHERE aggregate = 'agent/other-bot' AND version = 1""",
+    ),
+    "metadata that is no object": ("unreadable_event hash", event(2, "metadata = '[]'")),
+    "metadata of another type": ("unreadable_event hash", event(2, "metadata = '{\"run_id\": 1}'")),
+    "a payload nested thousands deep": (
+        "unreadable_event hash",
+        event(2, "payload = (repeat('[', 4000) || repeat(']', 4000))::jsonb"),
+    ),
+    "times that Python has not": (
+        [("head", BOT), ("state", "saga/payment/rent"), ("state", "authorization/a-1")],
+        bot("head_at = '-infinity'"),
+        "UPDATE ledger.sagas SET started_at = 'infinity', waits_since = '12000-01-01'",
+        "UPDATE ledger.authorizations SET expires_at = '0100-01-01 BC' "
+        "WHERE aggregate = 'authorization/a-1'",
+    ),
+    "a year before Christ in place of ours": (
+        "head",
+        bot(
+            "head_at = (to_char(head_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+            " || '+00 BC')::timestamptz"
         ),
     ),
+    "a transaction id beyond all integers": ("head", bot("xid = '18446744073709551615'")),
     "a renamed row": ("name", bot("aggregate = 'agent/x'")),
     "a renamed event": ("name hash", event(2, "aggregate = 'agent/x'")),
     "a window that is off": (at(SPENT, "spend_window"), f"{WINDOW} amount_minor = 7"),

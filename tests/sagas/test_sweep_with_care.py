@@ -7,16 +7,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from psycopg import AsyncConnection
 from temporalio.client import Client, WorkflowUpdateStage
 from temporalio.testing import WorkflowEnvironment
 
 from activities import orphans as lost_sagas
 from activities.orphans import Care, OrphanedSagas
 from activities.runs import namespace_id
+from ledger.audit.rebuild import rebuild
 from ledger.database import Database
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.store.commit import Author
+from tests.ledger.conftest import BOUNDS_ON, RULES_OFF
 from tests.sagas.conftest import QUEUE, SWEEP_QUEUE, Place, working_for
 from tests.sagas.sweeping import GO_ON, Sweeper, lost, open_elsewhere, waiting
 from tests.support.closing import until_the_core_has_left
@@ -107,6 +110,31 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     recovered = await sweeper.recovery(saga_of(request)).result()
     # Nothing had happened there.
     assert (recovered["state"], recovered["result"]["reason"]) == ("failed", "lost_run")
+
+
+async def test_a_row_that_cant_be_read_is_named_and_stops_the_recovery_of_no_other(
+    driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
+) -> None:
+    request = payment(agent, 45_000)
+    await open_elsewhere(ledger, request, QUEUE)
+    async with await AsyncConnection.connect(probe.superuser_url) as connection:
+        for statement in RULES_OFF:
+            await connection.execute(statement.encode())
+        damage = b"UPDATE ledger.sagas SET started_at = '-infinity' WHERE workflow_id = %s"
+        await connection.execute(damage, (saga_of(request),))
+        await connection.execute(BOUNDS_ON.encode())
+    mine = await lost(driver, agent, "capture")
+    swept = await sweeper.sweep()
+    assert saga_of(mine) in swept["recovering"]
+    [alert] = swept["alerts"]
+    assert alert.startswith(
+        f"A saga was left alone: started_at of the row of saga/{saga_of(request)} "
+    )
+    await sweeper.recovered(mine)
+    # Mended from the log, it is judged again.
+    assert (await rebuild(probe.superuser_url, "sagas")).wrong == 1
+    await sweeper.sweep(gone=["an-id"], **GO_ON)
+    assert (await sweeper.recovery(saga_of(request)).result())["state"] == "failed"
 
 
 async def test_many_at_once_stop_it_until_a_person_says_go_on(

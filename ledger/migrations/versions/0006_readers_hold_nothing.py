@@ -5,7 +5,7 @@ from alembic import op
 from ledger.migrations.upgrade import read_sql
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:

@@ -3,9 +3,16 @@
 The owner and a superuser make them too.
 """
 
+from uuid import UUID
+
+from ledger.store.event_log import event_id
+from tests.ledger.conftest import EVENT_ID
 from tests.ledger.rules.attempt import Copy, Tries, attempts_of
 from tests.ledger.rules.world import AGENT, BOT, NOBODY, POLICY, event, moved, new_row, row
 
+# JSON that readers can't read.
+DEEP = "('{\"x\": ' || repeat('[', 200) || repeat(']', 200) || '}')::jsonb"
+HUGE = "jsonb_build_object('x', repeat('9', 5000)::numeric)"
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 SOON = "now() + interval '1 second'"
 COLUMNS = """event_id, aggregate_id, aggregate, version, event_type, schema_version, "timestamp",
@@ -13,7 +20,7 @@ COLUMNS = """event_id, aggregate_id, aggregate, version, event_type, schema_vers
 
 # The values of those columns, for COPY.
 COPIED = (
-    AGENT.id,
+    str(event_id(UUID(AGENT.id), 2)),
     AGENT.id,
     BOT,
     2,
@@ -86,6 +93,26 @@ EVENT_AGAINST_ITS_COLUMNS: Tries = {
     "an author of no kind": (row(), event(user_id="'root'")),
     "an author without a name": (row(), event(user_id="'user:'")),
     "a hash cut short": (row(), event(hash=r"'\x00'")),
+    "an id of its own choice": (row(), event(event_id="gen_random_uuid()")),
+    "the id of another version": (row(), event(event_id=EVENT_ID.format(f"'{AGENT.id}'", 1))),
+    "a payload that is no object": (row(), event(payload="'[]'")),
+    "a payload nested too deep": (row(), event(payload=DEEP)),
+    "a payload nested thousands deep": (row(), event(payload=f"{DEEP.replace('200', '4000')}")),
+    "a payload too large": (row(), event(payload="jsonb_build_object('x', repeat('x', 5000000))")),
+    "a number of thousands of digits": (row(), event(payload=HUGE)),
+    "metadata that is no object": (row(), event(metadata="'null'")),
+    "metadata nested too deep": (row(), event(metadata=DEEP)),
+    "metadata too large": (row(), event(metadata="jsonb_build_object('x', repeat('x', 66000))")),
+    **{
+        f"metadata with a wrong {name}": (row(), event(metadata=f"'{{\"{name}\": [1]}}'"))
+        for name in ("workflow_id", "run_id", "activity", "attempt", "context")
+    },
+    **{
+        f"a {name} too long": (row(), event(**{name: "repeat('x', 66000)"}))
+        for name in ("event_type", "step")
+    },
+    "a control character in an event type": (row(), event(event_type="E'x\\ny'")),
+    "an author too long": (row(), event(user_id="'user:' || repeat('x', 1000)")),
 }
 
 

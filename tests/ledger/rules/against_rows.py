@@ -133,21 +133,29 @@ ROW_AGAINST_ITS_HEAD: Tries = {
     ),
     "another name": (row(aggregate=f"'{NOBODY}'"), event()),
     "another name, as its event": (
-        row(aggregate=f"'{NOBODY}'"),
+        row(aggregate=f"'{NOBODY}'", agent_id="'nobody'"),
         event(aggregate_id=f"'{AGENT.id}'", aggregate=f"'{NOBODY}'"),
     ),
     "another id": (row(aggregate_id=f"'{NOBODY_ID}'"), event(aggregate_id=f"'{NOBODY_ID}'")),
     "a copy of the row": "INSERT INTO ledger.agents SELECT * FROM ledger.agents",
 }
 
-CLAIMED: Tries = {
-    "a second claim of the operation id": (
-        f"INSERT INTO ledger.sagas SELECT '{NOBODY_ID}', 'saga/payment/other', 1, 0, now(), "
-        "head_hash, xid, kind, operation_id, state, epoch, input_hash, input, namespace, "
-        "namespace_id, task_queue, workflow_id, run_id, lost, cause, cause_reason, result, "
-        "started_at FROM ledger.sagas",
-        event(1, "saga/payment/other", aggregate_id=f"'{NOBODY_ID}'"),
+
+def claim(workflow_id: str) -> tuple[str, str]:
+    """A saga whose operation id is r.1, and its event."""
+    name = f"saga/{workflow_id}"
+    return (
+        f"INSERT INTO ledger.sagas SELECT '{aggregate_id(name)}', '{name}', 1, 0, now(), "
+        "head_hash, xid, kind, 'r.1', state, epoch, input_hash, input, namespace, "
+        f"namespace_id, task_queue, '{workflow_id}', run_id, lost, cause, cause_reason, result, "
+        "started_at FROM ledger.sagas WHERE operation_id = 'rent'",
+        event(1, name),
     )
+
+
+CLAIMED: Tries = {
+    # The run of a schedule has colons in its workflow id: two names may be of one operation id.
+    "a second claim of the operation id": (*claim("payment/r.1"), *claim("payment/r:1")),
 }
 
 

@@ -1,11 +1,12 @@
 """The same attempts on every state table: a new table gets them by being in the world."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.store.event_log import EVENT_LOG
+from tests.ledger.rules.against_events import DEEP, HUGE
 from tests.ledger.rules.attempt import Attempt
 from tests.ledger.rules.world import WORLD, Known, event, moved, row
 
@@ -14,7 +15,7 @@ STAMPED = frozenset({"base", "xid"})
 # Values that a CHECK refuses, by table.
 BAD_VALUES = {
     "agents": {"state": "'sleeping'"},
-    "authorizations": {"state": "'lost'", "amount_minor": "0"},
+    "authorizations": {"state": "'lost'", "amount_minor": "0", "currency": "'pesos'"},
     "policies": {
         "max_per_transaction_minor": "-1",
         "daily_limit_minor": "-1",
@@ -63,6 +64,9 @@ def _on_spend_windows() -> Iterator[Attempt]:
     for column_name in ("amount_minor", "count"):
         below = f"UPDATE ledger.spend_windows SET {column_name} = -1"
         yield Attempt(f"spend_windows: {column_name} -1", "23514", "check", (below,))
+    for column_name, value in (("starts_on", "'infinity'"), ("currency", "repeat('x', 1001)")):
+        wrong = f"UPDATE ledger.spend_windows SET {column_name} = {value}"
+        yield Attempt(f"spend_windows: {column_name} {value}", "23514", "check", (wrong,))
     again = "INSERT INTO ledger.spend_windows SELECT * FROM ledger.spend_windows"
     yield Attempt("spend_windows: a window twice", "23505", "key", (again,))
 
@@ -70,22 +74,121 @@ def _on_spend_windows() -> Iterator[Attempt]:
 def _two_rows(known: Known) -> Attempt:
     """Two rows of one id, both with all their events: what a key alone keeps out."""
     aggregate_type = known.aggregate.split("/", 1)[0]
-    new = f"{aggregate_type}/twice"
-    copies = (_copied(known, aggregate_type, new, number) for number in (1, 2))
-    statements = (*copies, event(1, new))
+    # The primary key of sagas is another one: see "a second claim of the operation id".
+    names = ("twice", "twice-2" if known.table == "sagas" else "twice")
+    first, second = (_named(known, name) for name in names)
+    second["aggregate_id"] = first["aggregate_id"]
+    statements = (
+        _copied(known, aggregate_type, first),
+        event(1, first["aggregate"].strip("'")),
+        # The event has found its row, and won't look for it again.
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "SET CONSTRAINTS ALL DEFERRED",
+        _copied(known, aggregate_type, second),
+    )
     return Attempt(f"{known.table}: two rows of one id", "23505", "key", statements)
 
 
-def _copied(known: Known, aggregate_type: str, new: str, number: int) -> str:
-    values = {
-        "aggregate_id": f"'{aggregate_id(new)}'",
-        "aggregate": f"'{new}'",
-        "version": "1",
-        "head_at": "now()",
-    }
+# What a state says of its own name.
+IDENTITY = {
+    "agents": ("agent_id",),
+    "authorizations": ("authorization_id",),
+    "policies": ("agent_id",),
+    "resources": ("environment", "name"),
+    "saga_steps": ("saga_id", "name"),
+    "sagas": ("workflow_id",),
+    "transfers": ("transfer_id",),
+}
+
+
+def _named(known: Known, name: str) -> dict[str, str]:
+    """The columns of a new row like the known one, but for the last part of its name."""
+    *before, _ = known.aggregate.split("/")
+    aggregate = "/".join((*before, name))
+    values = {"aggregate_id": str(aggregate_id(aggregate)), "aggregate": aggregate}
+    values[IDENTITY[known.table][-1]] = name
     if known.table == "sagas":
-        # Its primary key is another one: see "a second claim of the operation id".
-        values["operation_id"] = f"'twice-{number}'"
+        values |= {"workflow_id": f"payment/{name}", "operation_id": name}
+    return {column: f"'{value}'" for column, value in values.items()}
+
+
+def _split_otherwise(known: Known, **values: str) -> Attempt:
+    """A new row whose name is right, and made of other parts than anybody takes it for."""
+    aggregate_type = known.aggregate.split("/", 1)[0]
+    aggregate = values["aggregate"]
+    given = {name: f"'{value}'" for name, value in values.items()}
+    given["aggregate_id"] = f"'{aggregate_id(aggregate)}'"
+    statements = (_copied(known, aggregate_type, given), event(1, aggregate))
+    return Attempt(f"{known.table}: a slash in a part of its name", "23514", "check", statements)
+
+
+def _identities() -> Iterator[Attempt]:
+    """Rows that take what belongs to another name."""
+    for known in WORLD.values():
+        for column in IDENTITY[known.table]:
+            taken = moved(known, **{column: "'victim'"})
+            name = f"{known.table}: the {column} of another"
+            yield Attempt(name, "ZA008", "stamp_row", taken)
+    taken = moved(WORLD["sagas"], workflow_id="'payment/v'", operation_id="'v'")
+    yield Attempt("sagas: all of another", "ZA008", "stamp_row", taken)
+    for column in ("kind", "operation_id"):
+        taken = moved(WORLD["sagas"], **{column: "'victim'"})
+        yield Attempt(f"sagas: the {column} of another", "ZA008", "stamp_row", taken)
+    yield Attempt(
+        "sagas: a new one that takes the operation id of another",
+        "ZA008",
+        "stamp_row",
+        (
+            _copied(
+                WORLD["sagas"], "saga", _named(WORLD["sagas"], "innocent") | {"operation_id": "'v'"}
+            ),
+            event(1, "saga/payment/innocent"),
+        ),
+    )
+    yield _split_otherwise(
+        WORLD["sagas"],
+        aggregate="saga/payment/x/y",
+        workflow_id="payment/x/y",
+        kind="payment/x",
+        operation_id="y",
+    )
+    yield _split_otherwise(
+        WORLD["saga_steps"],
+        aggregate="step/payment/rent/a/b",
+        saga_id="payment/rent/a",
+        name="b",
+    )
+    yield _split_otherwise(
+        WORLD["resources"], aggregate="resource/dev/a/b", environment="dev/a", name="b"
+    )
+
+
+# Values that no reader can read, and that a bound of the column's type refuses.
+UNREADABLE = {
+    "timestamptz": ("'infinity'", "'-infinity'", "'10000-01-01'", "'0044-03-15 BC'"),
+    "integer": ("-1",),
+    "bigint": ("9007199254740992",),
+    "bytea": (r"'\x00'",),
+    "jsonb": ("'null'", DEEP, HUGE),
+    "text": ("repeat('x', 66000)",),
+}
+
+
+def _unreadable() -> Iterator[Attempt]:
+    for known in WORLD.values():
+        name = known.table
+        bounded = AGGREGATE_TYPES[known.aggregate.split("/", 1)[0]].columns.columns
+        own = {"aggregate", "version", "base", "head_at", *IDENTITY[name]}
+        own |= {"kind", "operation_id"} if name == "sagas" else set()
+        for column in bounded:
+            for value in UNREADABLE.get(column.type, ()) if column.name not in own else ():
+                wrong = moved(known, **{column.name: value})
+                what = f"{name}: {column.name} {value[:40]}"
+                yield Attempt(what, "23514", "check", wrong)
+
+
+def _copied(known: Known, aggregate_type: str, values: Mapping[str, str]) -> str:
+    values = {"version": "1", "head_at": "now()", **values}
     names = [column.name for column in AGGREGATE_TYPES[aggregate_type].table.c]
     # By name: a column that came with a later migration is the last one of the table.
     quoted = ", ".join(f'"{name}"' for name in names)
@@ -99,6 +202,8 @@ def _copied(known: Known, aggregate_type: str, new: str, number: int) -> str:
 AGAINST_TABLES = [
     *(attempt for known in WORLD.values() for attempt in _on_a_state_table(known)),
     *(_two_rows(known) for known in WORLD.values()),
+    *_identities(),
+    *_unreadable(),
     *_on_the_log(),
     *_on_spend_windows(),
 ]

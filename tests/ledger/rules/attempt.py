@@ -75,6 +75,7 @@ SAYS = {
     "ZA005": ("no event without state",),
     "ZA006": ("the past is closed, try again",),
     "ZA007": ("in a past that was answered for",),
+    "ZA008": ("claims another identity than that of its name",),
     "ZA010": ("months ahead",),
     "40001": ("which began to write after this one",),
 }

@@ -20,6 +20,7 @@ from tests.ledger.rules.world import WORLD
 Connection = AsyncConnection[Any]
 # The revision that wrote a function last; all others are of the first.
 REVISIONS = {"create_partitions": "0006", "close_past": "0006", "require_events": "0006"}
+REVISIONS |= {"stamp_row": "0004"}
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ WHO_REFUSES = {
 _BRANCH = re.compile(r"WHEN '(\w+)' THEN SELECT .*?;", re.DOTALL)
 # Lines that frame the rules.
 _FRAME = re.compile(
-    r"(BEGIN|END|END IF;|END CASE;|ELSE|DECLARE|RETURN (NEW|NULL);|\w+ (record|bigint);|--.*"
+    r"(BEGIN|END|END IF;|END CASE;|ELSE|DECLARE|RETURN (NEW|NULL);|\w+ (record|bigint|text);|--.*"
     r"|IF TG_OP = 'INSERT' THEN|CASE .*|events bigint := ledger\.count_events\(|NEW\.\w+, .*\);"
     # What makes the text of count_events. The names of the months only spare locks.
     r"|today timestamp := .*|body  text := .*|\$body\$,|'event_log_' \|\| .*)?"
 )
 _WRITING = re.compile(r"IF body IS DISTINCT FROM .*?, body\);", re.DOTALL)
 _REFUSAL = re.compile(r"RAISE EXCEPTION .*?USING ERRCODE = '\w+';", re.DOTALL)
+# What is bounded in every table, by the type of the values.
+_BOUND = re.compile("_(moments|dates|numbers|texts|json|hashes)$")
 # What is left of a condition when each of its parts has a mutant.
 _GLUE = re.compile(r"\b(IF|OR|AND|WHERE|THEN)\b|[;')]")
 
@@ -187,6 +190,8 @@ def _constraint(table: str, name: str, kind: str, column: str | None) -> Mutant:
     else:
         rule = "check" if kind == "c" else "key"
         family = f"check {name}" if table == "event_log" else f"{rule} of {_kind(table)}"
+        if bound := _BOUND.search(name):
+            family = f"check of {bound[1]} in {_kind(table)}"
         family = "key of event_log" if (table, rule) == ("event_log", "key") else family
     return Mutant(f"{rule} {name}", family, statements, frozenset({rule}), table)
 

@@ -27,6 +27,8 @@ _MARKS = ("<!-- made by python -m tests.ledger.rules --write -->\n", "<!-- end -
 REDUNDANT = {
     "trigger refuse_truncate on event_log": "each partition has the same one; this one names the "
     "log in its refusal",
+    "stamp_row: a row is in the table of its aggregate type": "another identity is refused as "
+    "well; the rule names the cause",
     "write_count_events: events at this time count": "an event of this transaction at another time "
     "is refused by require_row; the time leads to one partition",
     "write_count_events: events after the base count": "such an event of this transaction is "
@@ -45,6 +47,13 @@ REDUNDANT = {
     "lock_timeout of create_partitions": "no rule: it keeps writers from waiting",
     "quote_all_identifiers of write_count_events": "no rule: it keeps one text of the function",
     "lock_timeout of record_incarnation": "no rule: it keeps writers from waiting",
+    "check of moments in a state table": "stamp_row refuses any other time of the head; the bound is "
+    "for the other columns",
+    "check of numbers in a state table": "stamp_row sets the base and lets the version grow; the "
+    "bound is for the other columns",
+    "check of moments in event_log": "no partition takes an infinite time",
+    "check of numbers in event_log": "the database numbers the positions; other checks keep the "
+    "versions above zero",
     "NOT NULL of base in a state table": "stamp_row sets it",
     "NOT NULL of xid in a state table": "stamp_row sets it",
     "NOT NULL of head_at in a state table": "no event has no time, so require_events refuses",

@@ -19,7 +19,7 @@ OF_ANOTHER_MONTH = {
 }
 AT_THE_HEAD = (row(at="head_at"), event(at=THE_HEAD))
 A_LATER_TRANSACTION = "UPDATE ledger.agents SET xid = '9999999999'"
-CLOSED = ("UPDATE ledger.closed_past SET until = 'infinity'",)
+CLOSED = ("UPDATE ledger.closed_past SET until = '9999-12-01'",)
 
 # What a worker could make who had a schema: operators for which nothing ever differs.
 A_SCHEMA, GRANTED = "CREATE SCHEMA mine", "GRANT USAGE, CREATE ON SCHEMA mine TO amends_worker"
@@ -160,7 +160,7 @@ _LEGAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (
             A_LATER_TRANSACTION,
             "UPDATE ledger.agents SET head_at = now() - interval '1 day'",
-            "UPDATE ledger.incarnations SET began_at = '-infinity'",
+            "UPDATE ledger.incarnations SET began_at = '2000-01-01'",
         ),
         moved(AGENT),
     ),

@@ -25,6 +25,30 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
         "a row keeps its id": "NEW.aggregate_id <> OLD.aggregate_id OR ",
         "a row keeps its name": (" OR NEW.aggregate <> OLD.aggregate THEN", " THEN"),
         "a row starts from its version": "NEW.base := OLD.version;",
+        "a saga has the workflow id of the name": (
+            "WHEN 'saga' THEN\n            identity := 'saga/' || NEW.workflow_id;",
+            "WHEN 'saga' THEN identity := NEW.aggregate;",
+        ),
+        "a saga has the operation id of the name": (
+            "IF replace(NEW.workflow_id, ':', '.') <> NEW.kind || '/' || NEW.operation_id THEN\n"
+            "                identity := '';",
+            "IF false THEN NULL;",
+        ),
+        **{
+            f"{what} has the identity of the name": (
+                f"WHEN '{noun}' THEN identity := '{noun}/' || {key};",
+                f"WHEN '{noun}' THEN identity := NEW.aggregate;",
+            )
+            for what, noun, key in (
+                ("a step", "step", "NEW.saga_id || '/' || NEW.name"),
+                ("an authorization", "authorization", "NEW.authorization_id"),
+                ("a transfer", "transfer", "NEW.transfer_id"),
+                ("an agent", "agent", "NEW.agent_id"),
+                ("a policy", "policy", "NEW.agent_id"),
+                ("a resource", "resource", "NEW.environment || '/' || NEW.name"),
+            )
+        },
+        "no row claims another identity": "IF identity <> NEW.aggregate THEN",
         "a version grows": "IF NEW.version <= NEW.base THEN",
         "no time before the transaction": "NEW.head_at < now() OR ",
         "no time before the last one": "NEW.head_at < OLD.head_at OR ",

@@ -11,6 +11,7 @@ from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import Database
 from tests.ledger import writing
+from tests.ledger.conftest import EVENT_ID
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ def event(
     **given: str,
 ) -> str:
     """SQL that appends an event; `given` are SQL values for other columns, or other values."""
+    identity = given.get("aggregate_id", f"'{aggregate_id(aggregate)}'")
     columns = {
-        "event_id": "gen_random_uuid()",
-        "aggregate_id": f"'{aggregate_id(aggregate)}'",
+        "event_id": EVENT_ID.format(f"({identity})::uuid", version),
+        "aggregate_id": identity,
         "aggregate": f"'{aggregate}'",
         "version": str(version),
         "event_type": "'AgentRevoked'",
@@ -99,7 +101,7 @@ def new_row(aggregate: str = NOBODY, version: int = 1, /, at: str = "now()", **g
         "head_at": at,
         "head_hash": NO_HASH,
         "xid": "'3'",
-        "agent_id": "'nobody'",
+        "agent_id": f"'{aggregate.removeprefix('agent/')}'",
         '"user"': "'u'",
         "state": "'active'",
     } | given
