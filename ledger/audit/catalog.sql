@@ -2,7 +2,10 @@
 -- rules depend on. (Other indexes than unique ones make nothing true or false, nor do storage
 -- parameters and the invalid copy that REINDEX CONCURRENTLY makes or leaves.)
 WITH relation AS (
-    SELECT oid, relname AS name, relkind, relowner::regrole::text AS owner, relacl AS acl,
+    SELECT oid, relname AS name, relkind, relowner::regrole::text AS owner,
+        -- One text for no grant, and for those of the owner to itself.
+        coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))
+            AS acl,
         concat_ws(' ', relpersistence, relrowsecurity, relforcerowsecurity, relispartition,
             pg_get_partkeydef(oid),
             (SELECT string_agg(inhparent::regclass::text, ' ') FROM pg_inherits

@@ -110,8 +110,10 @@ async def attacked(plan: Plan) -> AsyncIterator[tuple[Place, Clients, Outcome]]:
             clients = Clients(client, place.setting("AMENDS_MOCK_BANK_URL"), dice)
             await clients.prepare()
             victims = _victims(dice)
-            for _ in range(plan.rounds):
+            for number in range(1, plan.rounds + 1):
                 await _round(place, clients, plan, next(victims), outcome)
+                if number % 10 == 0:
+                    print(f"{number} rounds, {len(clients.results)} sagas", flush=True)
             outcome.ends = Counter(
                 [*(str(each["state"]) for each in clients.results.values())]
                 + [f"failed: {each}" for each in clients.failures.values()]

@@ -47,8 +47,8 @@ REDUNDANT = {
     "lock_timeout of create_partitions": "no rule: it keeps writers from waiting",
     "quote_all_identifiers of write_count_events": "no rule: it keeps one text of the function",
     "lock_timeout of record_incarnation": "no rule: it keeps writers from waiting",
-    "check of moments in a state table": "stamp_row refuses any other time of the head; the bound is "
-    "for the other columns",
+    "check of moments in a state table": "stamp_row refuses any other time of the head; the "
+    "bound is for the other columns",
     "check of numbers in a state table": "stamp_row sets the base and lets the version grow; the "
     "bound is for the other columns",
     "check of moments in event_log": "no partition takes an infinite time",

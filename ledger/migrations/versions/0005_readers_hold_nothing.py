@@ -4,7 +4,7 @@ from alembic import op
 
 from ledger.migrations.upgrade import read_sql
 
-revision = "0006"
+revision = "0005"
 down_revision = "0004"
 
 
@@ -12,7 +12,7 @@ def upgrade() -> None:
     """Replaces functions, and the one row of the closed past by as many as are held."""
     cursor = op.get_bind().connection.cursor()
     for name in ("readers_hold_nothing", "create_partitions", "close_past", "require_events"):
-        cursor.execute(read_sql("0006", name))
+        cursor.execute(read_sql("0005", name))
     cursor.close()
 
 
