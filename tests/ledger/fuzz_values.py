@@ -220,6 +220,8 @@ class _Toucher:
             # Keys are no bounds: they hold whatever is off.
             return None
         found.names = {str(new), f"saga/{new}", *labels}
+        # To a model the null of JSON is that of SQL.
+        found.certain &= new != "null"
         return found if changed else None
 
     async def _path(
