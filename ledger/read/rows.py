@@ -2,12 +2,14 @@
 is named, and the others are listed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_type_named
 from ledger.database import Database
 from ledger.unreadable import unreadable_in
+
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 
 def shown(database: Database, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def shown(database: Database, row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **dict.fromkeys(wrong), "unreadable": wrong}
 
 
-def whole(database: Database, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def whole(database: Database, rows: Iterable[Row]) -> list[Row]:
     """The rows without a value that can't be read; the others are noted. Models are for `readable`,
     which takes longer."""
     found = []

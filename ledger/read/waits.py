@@ -8,7 +8,8 @@ from typing import Any, Literal
 from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
 from ledger.read.cursors import Row, reading
-from ledger.read.rows import readable
+from ledger.read.rows import readable, whole
+from ledger.unreadable import unreadable_in
 
 # The words of the search attribute `SagaState`, `orphaned`: no run carries the saga, and `paused`:
 # its run is open and does not run.
@@ -99,16 +100,12 @@ async def waits_among(
     steps: dict[str, list[Row]] = {}
     for step in await _rows(connection, _AMONG, names=names) if names else ():
         steps.setdefault(step["saga_id"], []).append(step)
-    found = {}
+    found: dict[str, list[Waiting]] = {saga["workflow_id"]: [] for saga in sagas}
     for saga in sagas:
-        waits = waits_of(saga, steps.get(saga["workflow_id"], ()))
-        # Models take time: only what waits is read by them.
-        if waits and (rows := readable(database, "saga", [saga])):
-            good = readable(database, "step", steps.get(saga["workflow_id"], ()))
-            waits = waits_of(rows[0], good)
-        elif waits:
-            waits = []
-        found[saga["workflow_id"]] = waits
+        # Whoever lists the sagas names the others.
+        if not unreadable_in(saga):
+            good = whole(database, steps.get(saga["workflow_id"], ()))
+            found[saga["workflow_id"]] = waits_of(saga, good)
     return found
 
 

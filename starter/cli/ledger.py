@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ledger.aggregates.columns import HEAD
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.step_report import report_of
 from starter.cli import events, options, output
 
@@ -120,7 +121,13 @@ def _waits(waits: "list[Waiting]") -> "list[Wait]":
         return []
     from starter.client.recorded import wait_of
 
-    return [wait_of(each) for each in waits]
+    found = []
+    for each in waits:
+        try:
+            found.append(wait_of(each))
+        except RowUnreadable as error:
+            output.aside(f"amends: {error}")
+    return found
 
 
 def _state(row: "Row") -> dict[str, Any]:
