@@ -9,7 +9,6 @@ out; an owner who dropped those, or a superuser, may have written one all the sa
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg import DataError, adapters
@@ -50,17 +49,13 @@ class _Careful(Loader):
             value = self._load(data)
         except DataError:
             return Unreadable(bytes(data))
-        return value if _is_shown_everywhere(value) else Unreadable(bytes(data))
+        # At the very ends of the calendar, some zones can't show it.
+        if 1 < value.year < 9999 or _FIRST <= (value.year, value.month, value.day) <= _LAST:
+            return value
+        return Unreadable(bytes(data))
 
 
-_EDGE = timedelta(days=1)
-_FIRST, _LAST = date.min + _EDGE, date.max - _EDGE
-
-
-def _is_shown_everywhere(value: Any) -> bool:
-    """Whether every zone can show the time: at the very ends of the calendar, some can't."""
-    day = value.date() if isinstance(value, datetime) else value
-    return bool(_FIRST <= day <= _LAST)
+_FIRST, _LAST = (1, 1, 2), (9999, 12, 30)
 
 
 class _CarefulBinary(_Careful):

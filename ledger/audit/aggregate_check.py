@@ -6,7 +6,7 @@ from typing import Any
 from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.findings import Finding, Kind, finding, moment_in
-from ledger.audit.identity import claims_another
+from ledger.audit.identity import NAME_OF
 from ledger.database import Connection
 from ledger.read.cursors import Row
 from ledger.read.event_form import is_metadata
@@ -114,6 +114,10 @@ class Replay:
         elif event["position"] < last["position"]:
             # Of two events of one version the first written is the likelier one.
             self._last = event
+
+    def begins_alike(self, other: "Replay") -> bool:
+        """Whether the events of two aggregates would have the same ids."""
+        return self._event_ids == other._event_ids
 
     @property
     def table(self) -> str | None:
@@ -251,7 +255,7 @@ class Replay:
     def _check_state(self, row: Row) -> None:
         if self._state is None or self._aggregate_type is None or not self._whole:
             return
-        if claims_another(self.name, self._state):
+        if NAME_OF[self._aggregate_type.name](self._state) != self.name:
             self._find("identity", "the state claims another identity than its name", self._last)
         if self._aggregate_type.holds(row, self._state):
             return

@@ -15,7 +15,7 @@ from ledger.audit.findings import Findings, finding, moment_in
 from ledger.database import Connection
 from ledger.read.cursors import Row, stretches
 from ledger.store.canonical_json import canonical, canonical_plain, decoded, read
-from ledger.store.event_log import EVENT_LOG, event_ids
+from ledger.store.event_log import EVENT_LOG
 
 _LAST_ID = 2**128 - 1
 # Every id begins with a hexadecimal digit.
@@ -109,7 +109,7 @@ async def _merge(events: Stretches, tables: list[_Rows], moment: Moment, walked:
                 await _close(replay, tables, walked)
                 before, replay = replay, Replay(event, moment)
                 # In this order ids that begin alike are neighbours.
-                if before is not None and event_ids(before.id) == event_ids(replay.id):
+                if before is not None and before.begins_alike(replay):
                     what = f"the events have the ids of those of {before.name}"
                     walked.findings.add(finding("event_id", replay.name, what, event["position"]))
             replay.add(event)

@@ -5,7 +5,13 @@ from datetime import datetime
 from typing import Any
 
 # What the metadata of an event may say of these, as a CHECK has it.
-_METADATA = {"workflow_id": str, "run_id": str, "activity": str, "attempt": int, "context": dict}
+_METADATA = (
+    ("workflow_id", str),
+    ("run_id", str),
+    ("activity", str),
+    ("attempt", int),
+    ("context", dict),
+)
 
 
 def faults_of(event: Mapping[str, Any]) -> tuple[str, ...]:
@@ -20,6 +26,10 @@ def faults_of(event: Mapping[str, Any]) -> tuple[str, ...]:
 
 def is_metadata(value: Any) -> bool:
     """Whether a JSON value has the form of an event's metadata."""
-    return type(value) is dict and all(
-        type(value[name]) is known for name, known in _METADATA.items() if name in value
-    )
+    if type(value) is not dict:
+        return False
+    # A loop and no generator: `verify` asks for each event.
+    for name, known in _METADATA:  # noqa: SIM110 - twice as fast
+        if name in value and type(value[name]) is not known:
+            return False
+    return True
