@@ -27,7 +27,8 @@ ADVICE = {
     # changes
     "later_change": "--force overrides the later change",
     "irreversible": "--allow-irreversible carries it out and loses the data",
-    "claimed": "repeat it under a new operation id when the other saga has ended",
+    "claimed": "repeat it under a new operation id when the saga that has the resource has ended",
+    # Of results that an older version wrote.
     "plan_outdated": "the resource has changed meanwhile: repeat it under a new operation id",
     "not_managed": "it exists and is not managed here: choose another name, or remove it by hand",
     "depended_on": "add the resources that depend on it to the same change",
