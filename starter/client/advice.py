@@ -10,6 +10,7 @@ ADVICE = {
     "agent_revoked": "amends agent register {agent} lets it ask again",
     "account_revoked": "ask for another account",
     "no_policy": "amends policy set {agent} sets what it may spend",
+    "unknown_time_zone": "amends policy set sets the limits in a time zone of today's list",
     "currency_not_allowed": "pay in the currency of the policy, or amends policy set {agent}",
     "destination_not_allowed": "pay to a destination of the policy, or amends policy set {agent}",
     "outside_allowed_hours": "ask again within the hours of the policy",
