@@ -276,8 +276,10 @@ def denial(
         return "unknown_agent"
     if agent.state == "revoked":
         return "agent_revoked"
-    if policy is None or spent is None:
+    if policy is None:
         return "no_policy"
+    if spent is None:
+        return "unknown_time_zone"
     if request.currency != policy.currency:
         return "currency_not_allowed"
     if request.amount_minor > policy.max_per_transaction_minor:
@@ -308,9 +310,14 @@ def _reserve(
     return ApprovalRequested(spend=[change], expires_at=expires_at, binding=binding)
 
 
-def daily_window(agent_id: str, policy: PolicyState, now: datetime) -> SpendWindow:
-    """The spend window of the day that contains `now`, in the policy's time zone."""
-    today: date = now.astimezone(ZoneInfo(policy.time_zone)).date()
+def daily_window(agent_id: str, policy: PolicyState, now: datetime) -> SpendWindow | None:
+    """The spend window of the day that contains `now`, in the policy's time zone; None where this
+    machine does not know that zone: it is refused when a policy is set, and may be renamed since."""
+    try:
+        zone = ZoneInfo(policy.time_zone)
+    except (KeyError, ValueError, OSError):
+        return None
+    today: date = now.astimezone(zone).date()
     return SpendWindow(agent_id=agent_id, currency=policy.currency, period="daily", starts_on=today)
 
 

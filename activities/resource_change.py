@@ -16,6 +16,9 @@ from ledger.aggregates.resource import (
 )
 from ledger.read.environments import KnownResource, Rewound
 
+# The reason of whoever loses a race for a resource, whenever that is found out.
+CLAIMED = "claimed"
+
 
 class ReadResources(Request):
     """Request for the resources that a plan needs: these names, and what depends on them."""

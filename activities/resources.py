@@ -17,6 +17,7 @@ from activities.errors import ATTEMPT, UNAVAILABLE_NOW, Failed
 from activities.providers.kinds import known_kinds
 from activities.providers.provider import Provider, ProviderRefused, ProviderUnavailable
 from activities.resource_change import (
+    CLAIMED,
     Applied,
     ApplyResource,
     KnownResources,
@@ -61,6 +62,14 @@ Json = dict[str, Any]
 
 # How long a resource may be tried while its provider is away; then the change is undone.
 APPLY_WITHIN = timedelta(minutes=5)
+
+
+class _PlanOutdated(StateRefused):
+    """Another saga has changed a resource of the plan since the plan was made, and let go of it."""
+
+    def __init__(self, aggregate: str) -> None:
+        super().__init__(f"{aggregate} was changed since the plan was made", CLAIMED)
+        self.aggregate = aggregate
 
 
 class ResourceActivities:
@@ -155,14 +164,23 @@ class ResourceActivities:
             )
             return Decision(seen.facts(), [(name, begun)])
 
-        return await start_step(
-            self._database,
-            claim.author(),
-            claim.step_claim(request),
-            [Ref(name), *(Ref(other, "share") for other in needed)],
-            start,
-            within=APPLY_WITHIN,
-        )
+        try:
+            return await start_step(
+                self._database,
+                claim.author(),
+                claim.step_claim(request),
+                [Ref(name), *(Ref(other, "share") for other in needed)],
+                start,
+                within=APPLY_WITHIN,
+            )
+        except _PlanOutdated as outdated:
+            raise await self._lost_to(outdated.aggregate) from None
+
+    async def _lost_to(self, aggregate: str) -> StateRefused:
+        """The refusal of a change that another one has overtaken, with the saga of that one."""
+        holder = await resource_history.last_saga(self._database, aggregate)
+        name = aggregate.rpartition("/")[2]
+        return StateRefused(f"{name} was changed by {holder} since the plan was made", CLAIMED)
 
     async def _act(
         self, claim: Claim, request: ApplyResource, step: StepState, seen: Seen
@@ -310,18 +328,14 @@ def _require_unchanged(loaded: Loaded, request: ApplyResource) -> None:
     state: ResourceState | None = loaded[request.aggregate]
     version = loaded.version(request.aggregate)
     if state is not None and state.claimed_by and version != request.version:
-        raise StateRefused(f"{request.name} is being changed by {state.claimed_by}", "claimed")
+        raise StateRefused(f"{request.name} is being changed by {state.claimed_by}", CLAIMED)
     if version != request.version:
-        raise StateRefused(
-            f"{request.name} was changed since the plan was made (version {request.version}, "
-            f"now {version})",
-            "plan_outdated",
-        )
+        raise _PlanOutdated(request.aggregate)
 
 
 def _require_present(state: ResourceState | None, name: str) -> None:
     if state is None or state.state != "present":
-        raise StateRefused(f"{name} is gone since the plan was made", "plan_outdated")
+        raise _PlanOutdated(name)
 
 
 def _require_compensating(saga: SagaState, claim: Claim) -> None:

@@ -171,7 +171,8 @@ class TransferActivities:
         if step.state == "refused":
             raise Refused("provider_refused")
         if step.state != "done" or step.result is None:
-            raise Failed(step.reason or "provider_failed")
+            # Why is in the ledger: an operator may have written it.
+            raise Failed("provider_failed")
         return read(Transferred, step.result)
 
     @activity.defn

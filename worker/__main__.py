@@ -15,6 +15,7 @@ from worker.embedded.errors import EmbeddedError
 from worker.errors import Unreachable
 from worker.logs import configure_logs
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError
+from workflows.contract.words import plain
 
 Result = TypeVar("Result")
 _PORT = click.IntRange(1, 65_535)
@@ -147,7 +148,7 @@ def _fail(error: Exception | str, status: int) -> NoReturn:
 
 
 def _say(error: Exception | str, status: int) -> int:
-    click.echo(f"amends: {error}", err=True)
+    click.echo(f"amends: {plain(str(error))}", err=True)
     return status
 
 

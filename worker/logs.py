@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from workflows.contract.words import plain_lines
+
 # What the SDK puts on a record about where it was written; the workflow id is the saga's id.
 _PLACES = ("temporal_activity", "temporal_workflow")
 
@@ -28,11 +30,22 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+class ConsoleFormatter(logging.Formatter):
+    """Formats a record for a terminal: others may have written words of it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record, its traceback in lines of their own."""
+        return plain_lines(super().format(record))
+
+
 def configure_logs(form: str) -> None:
     """Log to stderr in `form`: `console` or `json`."""
     handler = logging.StreamHandler()
     if form == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+        handler.setFormatter(ConsoleFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.resource_change import ApplyResource
+from activities.resource_change import CLAIMED, ApplyResource
 from activities.resources import ResourceActivities
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.change import (
@@ -25,7 +25,14 @@ from workflows.planning.plan import Operation, Plan
 
 MAX_NOTES = 50
 
+# Runs that lost a race before this was there have failed, or were compensated.
+_REFUSED_AS_PLANNED = "lost-is-refused"
+
 RequestT = TypeVar("RequestT", bound=ChangeRequest | RollbackRequest)
+
+
+class Lost(Compensate):
+    """Raised for an operation of which nothing was begun: another saga has its resource."""
 
 
 class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
@@ -51,7 +58,16 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
             )
         self.saga.planned = [operation.line for operation in plan.to_do]
         self.saga.decided("planned" if plan.to_do else "unchanged")
-        await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
+        try:
+            await self._apply_along_the_graph(plan, undoes, request.allow_irreversible)
+        except Lost as lost:
+            if not workflow.patched(_REFUSED_AS_PLANNED):
+                raise
+            self.saga.decided("refused", lost.cause)
+            notes = [lost.by.reason] if lost.by.reason else []
+            return ChangeResult(
+                state="refused", reason=lost.cause, notes=few([*notes, *plan.notes])
+            )
         return ChangeResult(
             state="applied" if plan.to_do else "unchanged",
             changes=[_change(operation) for operation in plan.to_do],
@@ -75,9 +91,12 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
                 for name in [name for name, task in running.items() if task.done()]:
                     await running.pop(name)
                     done.add(name)
-        except (Exception, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError) as error:
             # Not `finally`: a run that leaves a worker's memory may not await anything.
-            await _stop(list(running.values()))
+            others = await _stop(list(running.values()))
+            begun = done or not all(isinstance(other, Lost) for other in others)
+            if isinstance(error, Lost) and begun:
+                raise Compensate(error.cause, error.by) from error
             raise
 
     async def _apply(self, request: ApplyResource) -> None:
@@ -94,7 +113,8 @@ class ChangeStory(SagaWorkflow[RequestT, ChangeResult]):
                 raise
             # Its own words go on record as the reason why the saga is compensated.
             reason = f"{request.name}: {words_of(error)}"[:200]
-            raise Compensate(cause_of(error), system(reason=reason)) from error
+            lost = cause_of(error) == CLAIMED
+            raise (Lost if lost else Compensate)(cause_of(error), system(reason=reason)) from error
 
     async def compensated(self, request: RequestT, undone: Compensation) -> ChangeResult:
         """The result of a change whose operations were undone."""
@@ -113,11 +133,12 @@ def few(notes: list[str]) -> list[str]:
     return [*notes[:MAX_NOTES], f"and {left_out} more"] if left_out > 0 else notes
 
 
-async def _stop(tasks: list[asyncio.Task[object]]) -> None:
-    """Cancel and await what runs: its outcome must be recorded before the undo reads it."""
+async def _stop(tasks: list[asyncio.Task[object]]) -> list[object]:
+    """Cancel and await what runs: its outcome must be recorded before the undo reads it. Returns
+    the results and the errors."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _request(

@@ -17,9 +17,9 @@ from activities.orphans import Declared, Loss, OrphanedSagas, Standing
 from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
+from workflows.contract.words import code, said, summary_of
 from workflows.engine.decisions import SYSTEM
 from workflows.engine.inbound import OtherUpdates
-from workflows.engine.live_details import code, escaped
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS
 
 
@@ -111,7 +111,9 @@ class RecoverySaga(OtherUpdates):
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{saga_id}, carried on by {workflow.info().workflow_id}",
+                static_summary=summary_of(
+                    f"{saga_id}, carried on by {workflow.info().workflow_id}"
+                ),
             )
         except WorkflowAlreadyStartedError:
             return Recovered(saga_id=saga_id, how="carried")
@@ -137,7 +139,7 @@ class RecoverySaga(OtherUpdates):
 def page(request: RecoveryRequest) -> str:
     """The page of a recovery in the Web UI."""
     by = f", asked for by {code(request.actor)}" if request.actor else ""
-    why = f": {escaped(request.reason)}" if request.reason else ""
+    why = f": {said(request.reason)}" if request.reason else ""
     return f"**recovery** of {code(request.saga_id)}, whose run was lost in Temporal{by}{why}"
 
 

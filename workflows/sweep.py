@@ -24,8 +24,8 @@ from workflows.contract.sweep import (
     SweepRequest,
     Swept,
 )
+from workflows.contract.words import code, said, summary_of
 from workflows.engine.inbound import OtherUpdates
-from workflows.engine.live_details import code, escaped
 from workflows.recovery import RecoverySaga, recovery_id
 
 # Thousands of sagas may wait for a person, and each of them is asked about.
@@ -110,7 +110,7 @@ class SweepWorkflow(OtherUpdates):
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 # One that changed something raised the epoch, so that its id does not come again.
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{lost.saga_id}: its run was lost ({lost.found})",
+                static_summary=summary_of(f"{lost.saga_id}: its run was lost ({lost.found})"),
             )
         except WorkflowAlreadyStartedError:
             workflow.logger.info("%s is already being recovered by another sweep", lost.saga_id)
@@ -144,11 +144,11 @@ def alerts_of(seen: Seen) -> list[str]:
 
 def page(swept: Swept) -> str:
     """The page of the sweep in the Web UI."""
-    alerts = [f"🙋 {escaped(alert)}" for alert in swept.alerts]
+    alerts = [f"🙋 {said(alert)}" for alert in swept.alerts]
     lines = [f"- {code(saga_id)} is being recovered" for saga_id in swept.recovering]
     lines += [
         f"- {code(saga_id)} is left alone until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         for saga_id, until in swept.left_until.items()
     ]
-    lines += [f"- {escaped(sentence)}" for sentence in swept.stopped]
+    lines += [f"- {said(sentence)}" for sentence in swept.stopped]
     return "\n\n".join([f"**{swept.head}**", *alerts, "\n".join(lines)]).rstrip()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ledger.aggregates.aggregate import Event, State
+from ledger.aggregates.aggregate import Event, State, aggregate_id
 from ledger.aggregates.resource import (
     RESOURCE,
     DesiredState,
@@ -78,6 +78,19 @@ async def resources(
     """
     async with database.connection() as connection:
         return await _read_known(connection, environment, names)
+
+
+_LAST_SAGA = """
+    SELECT saga_id FROM ledger.event_log WHERE aggregate_id = %(aggregate_id)s
+    ORDER BY version DESC LIMIT 1"""
+
+
+async def last_saga(database: Database, aggregate: str) -> str:
+    """The saga that wrote the last event of a resource."""
+    async with database.connection() as connection:
+        cursor = await connection.execute(_LAST_SAGA, {"aggregate_id": aggregate_id(aggregate)})
+        row = await cursor.fetchone()
+    return str(row["saga_id"]) if row and row["saga_id"] else "another change"
 
 
 async def _read_known(

@@ -6,8 +6,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from starter.cli.output import plain
 from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.words import plain
 
 _STYLES = {
     "running": "cyan",
@@ -58,10 +58,11 @@ class LiveTable:
         for step in progress.steps:
             tries = f"{step.tries} tries; " if step.tries > 1 else ""
             detail = Text(plain(tries + (step.detail or "")), style="dim")
-            steps.add_row(self._mark(step), plain(step.name), self._state(step), detail)
+            name = Text(plain(step.name))
+            steps.add_row(self._mark(step), name, self._state(step), detail)
         head = Text.assemble((plain(progress.saga_id), "bold"), f"  {progress.state}")
         if progress.waits_for:
-            head.append(f", waits for {progress.waits_for}", style="yellow")
+            head.append(f", waits for {plain(progress.waits_for)}", style="yellow")
         return Group(head, steps)
 
     def _state(self, step: StepProgress) -> Text:

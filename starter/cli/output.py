@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from workflows.contract.words import plain
+
 # Set in the context by the option --utc.
 IN_UTC = "starter.cli.in_utc"
 
@@ -70,13 +72,6 @@ def line(text: str) -> None:
 def aside(text: str) -> None:
     """Print a line that is not the answer, on stderr."""
     click.echo(plain(text), err=True)
-
-
-def plain(text: str) -> str:
-    """The text without characters that would control a terminal: others wrote it."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def table(

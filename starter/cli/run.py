@@ -13,6 +13,7 @@ from ledger.aggregates.errors import RowUnreadable
 from starter.cli.commands import amends
 from starter.cli.usage import wrong_usage
 from starter.client.errors import AmendsError
+from workflows.contract.words import plain, plain_lines
 
 # As shells report them: 128 and the signal's number.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
@@ -79,11 +80,11 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the status must be ours, also for a defect
         if isinstance(error, OSError) and error.errno in _UNWRITTEN:
             return _unwritten(error)
-        traceback.print_exc()
+        click.echo(plain_lines(traceback.format_exc()), err=True, nl=False)
         return _DEFECT
 
 
 def _fail(message: str, status: int) -> int:
     line = " ".join(message.split())
-    click.echo(f"amends: {line}", err=True)
+    click.echo(f"amends: {plain(line)}", err=True)
     return status

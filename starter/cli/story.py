@@ -3,8 +3,6 @@
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
-
 from starter.cli import output
 from starter.cli.client import with_amends
 from starter.client.errors import OperationInProgress, SagaFailed, Unreachable
@@ -163,5 +161,5 @@ class _Lines:
         for step in progress.steps:
             if self._told.get(step.name) != step.state:
                 detail = f" ({step.detail})" if step.detail else ""
-                click.echo(f"  {output.plain(step.name)}: {step.state}{output.plain(detail)}")
+                output.line(f"  {step.name}: {step.state}{detail}")
                 self._told[step.name] = step.state

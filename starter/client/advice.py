@@ -10,6 +10,7 @@ ADVICE = {
     "agent_revoked": "amends agent register {agent} lets it ask again",
     "account_revoked": "ask for another account",
     "no_policy": "amends policy set {agent} sets what it may spend",
+    "unknown_time_zone": "amends policy set sets the limits in a time zone of today's list",
     "currency_not_allowed": "pay in the currency of the policy, or amends policy set {agent}",
     "destination_not_allowed": "pay to a destination of the policy, or amends policy set {agent}",
     "outside_allowed_hours": "ask again within the hours of the policy",
@@ -27,7 +28,8 @@ ADVICE = {
     # changes
     "later_change": "--force overrides the later change",
     "irreversible": "--allow-irreversible carries it out and loses the data",
-    "claimed": "repeat it under a new operation id when the other saga has ended",
+    "claimed": "repeat it under a new operation id when the saga that has the resource has ended",
+    # Of results that an older version wrote.
     "plan_outdated": "the resource has changed meanwhile: repeat it under a new operation id",
     "not_managed": "it exists and is not managed here: choose another name, or remove it by hand",
     "depended_on": "add the resources that depend on it to the same change",

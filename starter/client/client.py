@@ -1,7 +1,7 @@
 """The client SDK: submit sagas, follow them, decide what waits for a person."""
 
 import asyncio
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from starter.client.errors import InvalidInput
 from starter.client.failures import SagaEnded, translated
 from starter.client.follow import Follow
 from starter.client.kinds import Request, Result, kind_of
-from starter.client.patience import unheard
+from starter.client.patience import taken, unheard
 from starter.client.validation import checked
 from starter.client.wording import summary
 from workflows.contract.kinds import SWEEPS, repeat_id
@@ -76,13 +76,16 @@ class Amends(Follow, Decisions):
         saga_id = kind.saga_id(request.operation_id)
         # What it leaves out stays open: the saga fills in its defaults, once.
         given = request.as_given() if written is None else dict(written)
+
+        def send(workflow_id: str) -> Awaitable[Progress]:
+            return taken(lambda: self._submitted(request, given, saga_id, workflow_id))
+
         try:
-            return await self._submitted(request, given, saga_id, saga_id)
+            return await send(saga_id)
         except WorkflowAlreadyStartedError:
             # It has ended well. A run of its own answers from the record, so that whatever the
             # answer is, the newest run of the saga's own id is the one that carried it out.
-            run_id = repeat_id(saga_id, uuid4().hex)
-            return await self._submitted(request, given, saga_id, run_id)
+            return await send(repeat_id(saga_id, uuid4().hex))
 
     async def _submitted(
         self, request: Request, given: dict[str, Any], saga_id: str, workflow_id: str

@@ -10,7 +10,8 @@ AmendsError               1  the root
 │   ├── NotKnown             there is no such saga, schedule or aggregate
 │   └── WrongSetting         a setting is in the way: the message names it
 ├── Unreachable           3  a server can't be reached: the same call may succeed later
-│   └── NoWorker             Temporal answers, and no worker listens on the queue
+│   ├── NoWorker             Temporal answers, and no worker listens on the queue
+│   └── UpdateDropped        Temporal dropped an update, again and again
 └── SagaFailed            1  the run ended with a failure
     └── OperationInProgress  another run that is still open carries this operation
 """
@@ -93,6 +94,11 @@ class Unreachable(AmendsError):
 class NoWorker(Unreachable):
     """No worker listens: start one (`amends worker`). A saga that Temporal has taken goes on when
     one comes."""
+
+
+class UpdateDropped(Unreachable):
+    """Temporal has dropped an update, again and again: the decision may stand or not. Look at the
+    saga, and ask again."""
 
 
 class SagaFailed(AmendsError):

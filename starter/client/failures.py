@@ -35,6 +35,7 @@ from starter.client.errors import (
     Paused,
     SagaFailed,
     Unreachable,
+    UpdateDropped,
 )
 from workflows.contract.progress import paused_wait, paused_words
 from workflows.contract.runs import COMPLETED, RunStatus, status_named, status_of
@@ -43,6 +44,9 @@ from workflows.contract.runs import COMPLETED, RunStatus, status_named, status_o
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"
 # What it says of one that came too late, and of one that was on its way into the run's last task.
 _ENDED = re.compile("already completed|closing workflow")
+# What it says of one that it has dropped, whatever status it gives that: the run may have ended, or
+# goes on without it.
+_DROPPED = re.compile("update was aborted|workflow is closing")
 # What it says of an update of a paused run, and of a query during a start delay.
 _STATUS = re.compile(r"(\d+) is not a valid WorkflowExecutionStatus")
 _NO_END = "No completion event found"
@@ -161,6 +165,8 @@ def _rpc_error(saga_id: str, error: RPCError, client: Client | None) -> AmendsEr
             return Unreachable("no such namespace in Temporal: correct TEMPORAL_NAMESPACE")
         case RPCStatusCode.NOT_FOUND if _ENDED.search(error.message):
             return SagaEnded(f"{saga_id} has ended")
+        case _ if _DROPPED.search(error.message):
+            return UpdateDropped(f"Temporal has dropped an update of {saga_id}: ask again")
         case RPCStatusCode.NOT_FOUND:
             return NotKnown(NOT_KNOWN.format(saga_id))
         case RPCStatusCode.ALREADY_EXISTS:

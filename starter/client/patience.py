@@ -1,7 +1,8 @@
 """The patience of a client: it waits as long as a worker listens on the queue, and no longer."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from starter.client.errors import NotKnown, NoWorker
+from starter.client.errors import NotKnown, NoWorker, UpdateDropped
 from starter.client.failures import stopped, translated
 from workflows.contract.runs import RUNNING, status_of
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 _PATIENCE_S = 10.0
 # A worker's poll lasts up to a minute, so one that lives was seen within the last 70 seconds.
 _SEEN_WITHIN = timedelta(seconds=70)
+# A server that drops updates is busy with a shard that moves, or with its disk.
+_DROPPED_PAUSES_S = (0.1, 0.3, 1.0, 3.0)
 # The event loop holds its tasks weakly.
 _UNHEARD: set[asyncio.Future[Any]] = set()
 
@@ -36,6 +39,16 @@ async def answered(work: Awaitable[T], client: Client, saga_id: str, queue: str)
         task.cancel()
         # A call that was cancelled may still fail in a way of its own, which nobody asks for now.
         unheard(task)
+
+
+async def taken(send: Callable[[], Awaitable[T]]) -> T:
+    """Send an update, again where the server has dropped the update; each time under the same id,
+    so that the update is carried out once, and a closed run says so. Raises UpdateDropped."""
+    for pause_s in _DROPPED_PAUSES_S:
+        with suppress(UpdateDropped):
+            return await send()
+        await asyncio.sleep(pause_s)
+    return await send()
 
 
 def unheard(work: Awaitable[Any]) -> None:

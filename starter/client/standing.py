@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition
@@ -23,7 +24,7 @@ from starter.client.errors import (
 )
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
-from starter.client.patience import answered
+from starter.client.patience import answered, taken
 from starter.client.schedule_runs import recorded_sagas
 from workflows.contract.kinds import KINDS, Queue, SagaKind
 from workflows.contract.progress import Progress, Wait, orphan_wait
@@ -131,12 +132,16 @@ class Standing:
             return False
 
     async def _update(self, name: str, saga_id: str, by: By) -> Progress:
-        handle = self._handle(saga_id, kind_of_saga(saga_id))
-        try:
+        handle, update_id = self._handle(saga_id, kind_of_saga(saga_id)), uuid4().hex
+
+        async def send() -> Progress:
             async with translated(saga_id, self.client):
-                update = handle.execute_update(name, by, result_type=Progress)
+                update = handle.execute_update(name, by, id=update_id, result_type=Progress)
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
+
+        try:
+            return await taken(send)
         except SagaEnded:
             raise await too_late(self.client, saga_id, name) from None
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +45,13 @@ class Running:
         return await asyncio.wait_for(self.process.wait(), DEADLINE_S)
 
 
-async def begin(data: Path, *options: str, worker: bool = False) -> asyncio.subprocess.Process:
+async def begin(
+    data: Path, *options: str, worker: bool = False, within: Sequence[str] = ()
+) -> asyncio.subprocess.Process:
     """Start it, without waiting for anything. Without a worker unless a test is about it: the
-    servers alone are up in a fraction of the time."""
+    servers alone are up in a fraction of the time. `within`: the command that runs it."""
     return await asyncio.create_subprocess_exec(
+        *within,
         *(sys.executable, "-m", "worker", "up", "--json", "--data", str(data)),
         *(() if worker else ("--no-worker",)),
         *options,
@@ -57,9 +60,11 @@ async def begin(data: Path, *options: str, worker: bool = False) -> asyncio.subp
     )
 
 
-async def to_the_end(data: Path, *options: str) -> tuple[int | None, str, str]:
+async def to_the_end(
+    data: Path, *options: str, within: Sequence[str] = ()
+) -> tuple[int | None, str, str]:
     """Its exit status, stdout and stderr, where it ends by itself."""
-    process = await begin(data, *options)
+    process = await begin(data, *options, within=within)
     out, err = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     return process.returncode, out.decode(), err.decode()
 

@@ -1,10 +1,14 @@
 """The embedded servers: what they give, and to whom."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
 from worker.embedded import databases
 from worker.embedded.errors import EmbeddedError
+from worker.embedded.folder import DataFolder
+from worker.embedded.server import reason
 from worker.embedded.servers import EmbeddedServers
 
 
@@ -27,3 +31,39 @@ async def test_options_of_the_environment_do_not_reach_the_set_up_and_a_refused_
     assert await servers.main.answers()
     with pytest.raises(EmbeddedError, match="setting TimeZone of this environment"):
         await databases.create_main(servers.main.url(), servers.passwords)
+
+
+LOOK = (
+    "11:31:44.725 UTC [9333] FATAL:  the database system is not yet accepting connections",
+    "11:31:44.725 UTC [9333] DETAIL:  Consistent recovery state has not been yet reached.",
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            [*LOOK, "x [1] ERROR:  could not write: No space", "x [1] HINT:  Check", *LOOK],
+            "ERROR: could not write: No space",
+        ),
+        (["x [1] PANIC:  no room", "x [2] FATAL:  terminated", *LOOK], "PANIC: no room"),
+        (["x [1] FATAL:  the database system is starting up", "last words"], "last words"),
+        (["level=info", "Error: can't bind", "usage"], "Error: can't bind"),
+        ([], "its log is empty"),
+    ],
+)
+def test_a_server_that_can_not_start_is_told_of_by_the_cause_in_its_log(
+    lines: list[str], told: str
+) -> None:
+    assert reason("\n".join(lines)) == told
+
+
+def test_a_child_that_ended_is_no_error_where_that_can_not_be_written(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.hold()
+    # In the way of the new file, as the end of a disk is.
+    (tmp_path / "up.json.new").mkdir()
+    with pytest.raises(OSError, match=r"up\.json"):
+        folder.record_process("postgres", 1)
+    folder.record_process("postgres", None)
+    folder.release()

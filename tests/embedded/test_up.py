@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -57,9 +57,9 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def one_sentence(status: int, data: Path, *options: str) -> str:
+async def one_sentence(status: int, data: Path, *options: str, within: Sequence[str] = ()) -> str:
     """What is said by one that ends with this status and prints nothing else."""
-    *ended, told = await to_the_end(data, *options)
+    *ended, told = await to_the_end(data, *options, within=within)
     assert ended == [status, ""]
     assert told.count("\n") == 1
     return told
@@ -182,6 +182,27 @@ async def test_what_is_killed_comes_back_on_its_port_and_leaves_with_the_rest(da
         assert await running.signal(signal.SIGHUP) == 0
         assert not back.is_running()
         assert processes_of(data) == []
+
+
+async def test_a_server_that_recovers_onto_a_disk_without_room_says_that_and_not_that_it_starts(
+    data: Path,
+) -> None:
+    async with amends_up(data) as running:
+        url = running.environment["AMENDS_MIGRATION_URL"]
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute(
+                "CREATE TABLE large AS SELECT repeat('x', 900) AS text "
+                "FROM generate_series(1, 30000)"
+            )
+        postgres = psutil.Process(running.servers()["postgres"])
+        await running.signal(signal.SIGKILL)
+        await child.end(postgres, grace_s=0)
+    # A limit of the system stands in for the end of the disk: no file grows beyond 8 (or 16) MB.
+    limited = ("sh", "-c", 'ulimit -f 16384; exec "$@"', "sh")
+    told = await one_sentence(3, data, within=limited)
+    assert "while starting: " in told
+    assert "File too large" in told
+    assert "accepting connections" not in told
 
 
 # While it stops, and after

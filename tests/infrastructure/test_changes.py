@@ -167,24 +167,20 @@ async def test_what_exists_and_is_not_ours_is_refused_and_left_alone(
     assert (await target.role(theirs))["comment"] is None
 
 
-async def test_two_changes_of_one_resource_at_once_leave_one(
+async def test_six_changes_of_one_resource_at_once_are_applied_or_refused_as_claimed(
     driver: ChangeDriver, target: Target, prefix: str
 ) -> None:
     app = prefix + "app"
     handles = [
-        await driver.change(f"{prefix}{n}", present=[role(app, login=n > 2)]) for n in range(1, 5)
+        await driver.change(f"{prefix}{n}", present=[role(app, login=n > 3)]) for n in range(1, 7)
     ]
-    ends = await asyncio.gather(*(h.result() for h in handles), return_exceptions=True)
-    failed = [
-        end.cause.type
-        for end in ends
-        if isinstance(end, WorkflowFailureError) and isinstance(end.cause, ApplicationError)
-    ]
-    states = [end["state"] for end in ends if isinstance(end, dict)]
-    assert set(failed) <= {"claimed", "plan_outdated"}
-    assert set(states) <= {"applied", "unchanged", "refused"}
+    ends = await asyncio.gather(*(handle.result() for handle in handles))
+    states = {end["state"] for end in ends}
     assert "applied" in states
-    assert len(failed) + len(states) == len(ends)
+    assert states <= {"applied", "unchanged", "refused"}
+    lost = [end for end in ends if end["state"] == "refused"]
+    assert {end["reason"] for end in lost} <= {"claimed"}
+    assert [end for end in lost if f"by change/{prefix}" not in end["notes"][0]] == []
     assert await target.names(prefix) == {app}
 
 

@@ -206,7 +206,9 @@ async def test_a_plan_that_is_outdated_claims_nothing(
     await site.done(prefix + "quicker", name, present=[role(name, login=False)])
     with pytest.raises(StateRefused) as refused:
         await site.apply(saga_id, request)
-    assert refused.value.reason == "plan_outdated"
+    assert refused.value.reason == "claimed"
+    by = f"change/{prefix}quicker"
+    assert str(refused.value) == f"{name} was changed by {by} since the plan was made"
     assert await told(ledger, request.aggregate) == ["ResourceChangeStarted", "ResourceCreated"]
 
 

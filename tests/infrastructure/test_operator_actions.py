@@ -9,7 +9,7 @@ from ledger.read.current_state import state_of
 from starter.client.waiting import Todo, recorded_todos
 from tests.infrastructure.driver import ChangeDriver, Handle, Json, Target, after, role
 from tests.support.until import until
-from workflows.engine.live_details import escaped
+from workflows.contract.words import escaped
 
 
 async def step_of(handle: Handle, name: str) -> Json:

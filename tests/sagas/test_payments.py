@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from temporalio.client import RPCError, WorkflowUpdateFailedError
 
+from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.database import Database
+from ledger.store.commit import Author, Decision, Ref, commit
 from tests.sagas.conftest import NewAgent
 from tests.support.driver import Driver, new_id, payment, policy, registration
 from tests.support.probe import Probe
@@ -193,3 +196,23 @@ async def test_a_day_is_a_day_in_the_time_zone_of_the_policy(
         (change,) = (await probe.event(request, "AuthorizationApproved"))["payload"]["spend"]
         asked = (await probe.event(request, "AuthorizationRequested"))["timestamp"]
         assert change["window"]["starts_on"] == f"{asked.astimezone(ZoneInfo(zone)):%Y-%m-%d}"
+
+
+async def test_a_stored_time_zone_that_does_not_exist_denies_a_payment_until_the_policy_is_set_anew(
+    driver: Driver, new_agent: NewAgent, ledger: Database
+) -> None:
+    agent = await new_agent()
+    name, limits = policy_name(agent), policy(agent)
+    asked = {key: limits[key] for key in PolicySet.model_fields if key in limits}
+
+    async def store(zone: str) -> None:
+        decision = Decision(None, [(name, PolicySet(**asked, time_zone=zone))])
+        await commit(ledger, Author("user:u-17"), [Ref(name)], lambda _: decision)
+
+    # One that is gone, and the name of a folder of zones.
+    for zone in ("Mars/Canary", "America"):
+        await store(zone)
+        result = await driver.run(payment(agent, 45_000))
+        assert (result["state"], result["reason"]) == ("denied", "unknown_time_zone")
+    await driver.run(policy(agent))
+    assert (await driver.run(payment(agent, 45_000)))["state"] == "captured"

@@ -22,6 +22,7 @@ from tests.sagas.conftest import (
     INFRASTRUCTURE_QUEUE,
     QUEUE,
     Inject,
+    NewAgent,
     Stuck,
     start_change,
 )
@@ -77,6 +78,9 @@ class WebUi:
             "document.getElementById('user-metadata-current-details').contentDocument.body.innerText"
         )
         return "\n".join(line for line in shown.splitlines() if line.strip())
+
+    async def elements(self, tags: str, text: str) -> list[str]:
+        return await self._page.elements(tags, text)
 
     async def run(self, handle: Handle, *texts: str) -> str:
         """The page of a run as it opens."""
@@ -363,3 +367,56 @@ async def test_a_run_that_is_refused_says_why_without_a_traceback(
         handle, "FAILED", "amount.minor: more than 0 is needed", '"type": "InvalidInput"'
     )
     assert ".py" not in shown
+
+
+# What others may write: each part would be something in a page, or steer a terminal.
+HOSTILE = (
+    "![canary](http://canary.test/i.png) [canary](http://canary.test) <img src=x alt=canary> "
+    "<script>canary</script> http://canary.test `a` ``<img alt=canary>`` | canary | "
+    "# canary <b>canary</b> _canary_ 2850590940090418135201 \u202eyranac\u2066 \x9b31m"
+)
+# Of these, a page of ours has none but its own, with no canary in it.
+ELEMENTS = "img, a, script, table, h1, b, em, del"
+
+
+async def test_no_words_of_anybody_are_an_element_of_a_page_or_an_account_number(
+    web_ui: WebUi,
+    driver: Driver,
+    sweeper: Sweeper,
+    new_agent: NewAgent,
+    inject: Inject,
+    can_not_be_undone: Stuck,
+) -> None:
+    by, words = {"actor": "user:ana"}, HOSTILE[:200]
+    rest = {**by, "reason": HOSTILE[-200:]}
+    others = {"description": words, "metadata": {words: words}}
+    rejected = payment(await new_agent(), 55_000, **others)
+    await driver.until_waits(rejected, "approval")
+    await driver.tell(rejected, "reject", {**by, "reason": words})
+    cancelled = payment(await new_agent(), 1_000, capture="manual", **others)
+    await driver.until_waits(cancelled, "capture")
+    await driver.tell(cancelled, "cancel", rest)
+    refused = payment(await new_agent(), 1_000, **others)
+    await inject(refused, "refuse", note=HOSTILE)
+    await driver.start(refused)
+    gone = await can_not_be_undone()
+    await driver.tell(gone, "skip", {**by, "step": "execute transfer", "reason": words})
+    orphan = await lost(driver, await new_agent())
+    await sweeper.sweep(**by, reason=words)
+    recovery = sweeper.recovery(saga_of(orphan))
+    ends = {
+        "ended as rejected": driver.handle(rejected),
+        "ended as voided": driver.handle(cancelled),
+        "compensated: the bank": driver.handle(refused),
+        "left over": driver.handle(gone),
+        "recovery of": recovery,
+    }
+    for end, handle in ends.items():
+        await handle.result()
+        shown = await web_ui.details(handle, end)
+        # What the bank says is in the ledger alone.
+        assert ("canary" in shown) != end.startswith("compensated: the bank")
+        assert await web_ui.elements(ELEMENTS, "canary") == []
+        assert [char for char in shown if not char.isprintable() and char != "\n"] == []
+        assert CBU not in shown
+        assert await web_ui.elements("code", "\n") == []

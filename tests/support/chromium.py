@@ -24,8 +24,8 @@ _OPTIONS = (
     *("--disable-dev-shm-usage", "--no-sandbox"),
 )
 # What a person reads: the page, and the pages within it.
-_TEXT = """[document, ...[...document.querySelectorAll('iframe')].map(it => it.contentDocument)]
-    .map(it => it?.body?.innerText ?? '').join('\\n')"""
+_PAGES = "[document, ...[...document.querySelectorAll('iframe')].map(it => it.contentDocument)]"
+_TEXT = _PAGES + ".map(it => it?.body?.innerText ?? '').join('\\n')"
 _CELLS = """[...document.querySelectorAll('tr')]
     .map(row => [...row.cells].map(cell => cell.innerText.trim()))"""
 
@@ -58,6 +58,15 @@ class Page:
             missing = [text for text in texts if text not in shown]
             raise AssertionError(f"{url} does not show {missing}, but:\n{shown}") from None
         return shown
+
+    async def elements(self, tags: str, text: str) -> list[str]:
+        """The HTML of the elements with these tags, in the page and the pages within it, that have
+        a text in them or in an attribute."""
+        found: list[str] = await self.evaluate(
+            f"{_PAGES}.flatMap(it => [...(it?.querySelectorAll({tags!r}) ?? [])])"
+            f".map(it => it.outerHTML).filter(it => it.includes({text!r}))"
+        )
+        return found
 
     async def cells(self, text: str) -> dict[str, str]:
         """The cells of the first row of a table with `text` in it, by the heads of their columns;

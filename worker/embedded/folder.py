@@ -100,7 +100,13 @@ class DataFolder:
         processes.pop(name, None)
         if pid is not None:
             processes[name] = pid
-        self._write_up()
+        try:
+            self._write_up()
+        except OSError:
+            # On a full disk, say, the end of a child goes unrecorded: whoever holds the folder next
+            # looks for itself, and the error that led here is told.
+            if pid is not None:
+                raise
 
     def _write_up(self) -> None:
         write_private(self.up_file, json.dumps(self._up, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """Runs a server as a child process: starts it on its ports, waits until it answers, stops it."""
 
 import asyncio
+import re
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,13 @@ _POLL_S = 0.02
 _START_DEADLINE_S = 120.0
 # A port may be taken between our look and the server's bind; three times in a row is no chance.
 _PORT_ATTEMPTS = 3
-_TAIL_BYTES = 4_000
+# Of two minutes of a start, in which each look leaves two lines.
+_TAIL_BYTES = 4_000_000
+_SEVERE = re.compile(r"\b(FATAL|PANIC|ERROR): .*")
+# What PostgreSQL answers to a look that comes too early.
+_NOT_YET = re.compile(
+    r"database system is (starting up|not yet accepting|in recovery|shutting down)"
+)
 
 
 class Server(ABC):
@@ -109,7 +116,7 @@ class Server(ABC):
             raise BadRequest(f"{self.name} can't listen on {ports}: another program listens there")
         raise EmbeddedError(
             f"{self.name} ended with status {status} while starting: "
-            f"{_last_line(words)} (see {self.log})"
+            f"{reason(words)} (see {self.log})"
         )
 
     def _words_since(self, offset: int) -> str:
@@ -126,7 +133,13 @@ class Server(ABC):
             self.folder.record_process(self.name, None)
 
 
-def _last_line(words: str) -> str:
+def reason(words: str) -> str:
+    """The line of a server's log that says why the server could not start."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "rror" in line]
+    lines = [line for line in lines if not _NOT_YET.search(line)]
+    # PostgreSQL names the cause first, and then what follows from it.
+    for line in lines:
+        if found := _SEVERE.search(line):
+            return " ".join(found[0].split())[:300]
+    telling = [line for line in lines if "rror" in line]
     return (telling or lines or ["its log is empty"])[-1][:300]

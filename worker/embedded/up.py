@@ -19,6 +19,7 @@ from worker.embedded.folder import write_private
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 from worker.embedded.worker_process import WorkerProcess
+from workflows.contract.words import plain
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -165,7 +166,7 @@ class Up:
             self._say(f"opened {folder} (o+x) for the system user that runs PostgreSQL")
 
     def _say(self, line: str) -> None:
-        _print(line, sys.stderr if self.as_json else sys.stdout)
+        _print(plain(line), sys.stderr if self.as_json else sys.stdout)
 
 
 class _Signals:

@@ -8,6 +8,7 @@ REASONS = {
     "agent_revoked": "the agent is revoked",
     "account_revoked": "the account is revoked",
     "no_policy": "no policy says what the agent may spend",
+    "unknown_time_zone": "the time zone of the policy of the agent is unknown",
     "currency_not_allowed": "the policy of the agent is in another currency",
     "destination_not_allowed": "the policy of the agent does not name this destination",
     "outside_allowed_hours": "the policy of the agent allows no payment at this hour",

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.errors import TRIES_AT_ONCE, UNKNOWN
 from activities.step import Claim, Request
 from activities.step_records import Doubt, StepRecords
+from workflows.contract.words import summary_of
 from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.escalation import as_told, ask
 from workflows.engine.retry import FIRST_PAUSE, longer, persist
@@ -76,7 +77,7 @@ async def _pause(run: SagaRun, claim: Claim, why: str, pause: timedelta, until: 
     pause = min(pause, until - workflow.now())
     again = f"{why}; looked up again in {pause.total_seconds():g} s"
     run.mark(claim.step, RESOLVING, again, tries=claim.tries, until=until)
-    await workflow.sleep(pause, summary=f"look up {claim.step}")
+    await workflow.sleep(pause, summary=summary_of(f"look up {claim.step}"))
 
 
 def _doubt(error: ActivityError, asked: Asked | None, looks_up: bool) -> str:

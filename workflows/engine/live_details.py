@@ -6,7 +6,6 @@ of code, and HTML as HTML. So the page has no table, what is typed is code, and 
 escaped. No personal data.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from workflows.contract.admission import SagaRequest
 from workflows.contract.progress import ANY_USER, Progress, StepProgress, Wait
 from workflows.contract.reasons import REASONS, in_words
+from workflows.contract.words import code, escaped, said
 from workflows.engine.decisions import SYSTEM
 
 # A request may name 200 resources, and each of them is a step as well.
@@ -86,9 +86,10 @@ def _standing(progress: Progress, cause: str) -> str:
         repeat = "a **repeat**: this run did nothing, and shows what is on record\n\n"
         end = _end(progress.state, progress.result, cause)
         return repeat + end if progress.repeated else end
-    said = "**needs attention**" if progress.state == "needs_attention" else f"**{progress.state}**"
+    attention = progress.state == "needs_attention"
+    state = "**needs attention**" if attention else f"**{progress.state}**"
     why = cause or (progress.decision or "").replace("_", " ")
-    return said + (f": {escaped(why)}" if why else "")
+    return state + (f": {said(why)}" if why else "")
 
 
 def _wait(wait: Wait) -> str:
@@ -100,18 +101,18 @@ def _wait(wait: Wait) -> str:
         whom += " or any user"
     since = f" since {_time(wait.since)}" if wait.since else ""
     until = f" until {_time(wait.until)}" if wait.until else ""
-    why = f": {escaped(wait.why)}" if wait.why else ""
+    why = f": {said(wait.why)}" if wait.why else ""
     match wait.state:
         case "running":
-            said = f"🙋 waits for {what} by {whom}{since}{until}"
+            head = f"🙋 waits for {what} by {whom}{since}{until}"
         case "resolving":
-            said = f"🔎 {what} is in doubt and looked up{since}"
+            head = f"🔎 {what} is in doubt and looked up{since}"
             why += f"; an operator is asked at {_time(wait.until)}" if wait.until else ""
         case "compensating":
-            said = f"↩️ {what} has had no success in {wait.tries} tries{since}"
+            head = f"↩️ {what} has had no success in {wait.tries} tries{since}"
         case _:
-            said = f"🙋 {what} needs an operator{since}"
-    return "\n".join([said + why, "", *(f"- {code(command)}" for command in wait.commands)])
+            head = f"🙋 {what} needs an operator{since}"
+    return "\n".join([head + why, "", *(f"- {code(command)}" for command in wait.commands)])
 
 
 def _time(moment: datetime) -> str:
@@ -126,36 +127,20 @@ def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
     why = cause or (in_words(str(reason)) if reason and reason != end else "")
     # The note of a change that was undone is the reason, which the cause tells.
     notes = [str(note) for note in result.get("notes") or [] if str(note) not in why]
-    lines = [f"- {escaped(note)}" for note in notes]
+    lines = [f"- {said(note)}" for note in notes]
     if reference := result.get("provider_reference"):
         lines.append(f"- reference of the provider: {code(str(reference))}")
-    lines += [f"- left over: {escaped(str(each))}" for each in result.get("residuals") or []]
-    return "\n".join([head + (f": {escaped(why)}" if why else ""), "", *_few(lines)]).rstrip()
+    lines += [f"- left over: {said(str(each))}" for each in result.get("residuals") or []]
+    return "\n".join([head + (f": {said(why)}" if why else ""), "", *_few(lines)]).rstrip()
 
 
 def _step(step: StepProgress) -> str:
     """A step: its name, its state, its attempts if more than one, and its detail."""
     tries = [f"{step.tries} tries"] if step.tries > 1 else []
-    said = ", ".join([_MARKS[step.state], *tries])
-    return f"**{escaped(step.name)}** {said}" + (f": {escaped(step.detail)}" if step.detail else "")
+    state = ", ".join([_MARKS[step.state], *tries])
+    return f"**{escaped(step.name)}** {state}" + (f": {said(step.detail)}" if step.detail else "")
 
 
 def _few(lines: list[str]) -> list[str]:
     left_out = len(lines) - _MOST_LINES
     return [*lines[:_MOST_LINES], f"- and {left_out} more"] if left_out > 0 else lines
-
-
-def code(text: str) -> str:
-    """What a person copies or types: shown as it is."""
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text}{fence}"
-
-
-# What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: there
-# escapes have no effect, and HTML gets through.
-_MEANS = re.compile(r"[\\`*_{}\[\]<>~$&#^]|-(?=-)|(?<=-)-|:(?=//)|(?<=mailto):", re.IGNORECASE)
-
-
-def escaped(text: str) -> str:
-    """Words that may be anybody's, in one line, so that no part of them is taken for Markdown."""
-    return _MEANS.sub(r"\\\g<0>", " ".join(text.split()))

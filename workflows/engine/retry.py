@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.step import Claim
+from workflows.contract.words import summary_of
 from workflows.engine.run import SagaRun, cause_of, heed_cancel, is_final, tries_of, words_of
 
 Answer = TypeVar("Answer")
@@ -45,5 +46,5 @@ async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[
         heed_cancel()
         again = f"{why}; tried again in {pause.total_seconds():g} s"
         run.mark(claim.step, "running", again, tries=claim.tries + tries)
-        await workflow.sleep(pause, summary=f"try {claim.step} again")
+        await workflow.sleep(pause, summary=summary_of(f"try {claim.step} again"))
         pause = longer(pause, LONGEST_FORWARD)

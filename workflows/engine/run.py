@@ -28,6 +28,7 @@ from activities.errors import (
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
 from workflows.contract.progress import Progress, StepProgress, Wait, step_wait
+from workflows.contract.words import summary_of
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page, refusal_page
 from workflows.engine.waiting import Waiting
@@ -215,7 +216,7 @@ class SagaRun:
                     local_retry_threshold=OURS_LONGEST_PAUSE,
                     retry_policy=replace(OURS_RETRIES, maximum_attempts=tries),
                     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                    summary=summary,
+                    summary=summary_of(summary),
                 )
             except (ApplicationError, TimedOut) as error:
                 raise _as_ordinary(error, summary) from error
@@ -246,7 +247,7 @@ class SagaRun:
             retry_policy=replace(OUTSIDE_RETRIES, maximum_attempts=tries),
             # What runs is awaited: its outcome must be on record before the undo reads it.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=summary,
+            summary=summary_of(summary),
         )
         return answer
 

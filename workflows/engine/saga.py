@@ -17,6 +17,7 @@ from ledger.aggregates.saga_step import FOR_EVER, StepUndone, UndoPlan, UndoPoli
 from ledger.sagas.saga_log import Opened, Opening
 from ledger.sagas.step_log import SAGA_KNOWN
 from workflows.contract.progress import ANY_USER, decision_wait
+from workflows.contract.words import summary_of
 from workflows.engine.decisions import Asked, Inbox
 from workflows.engine.in_doubt import TELL_WITHIN, until_known
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
@@ -93,7 +94,7 @@ class Saga(SagaRecord):
             await workflow.wait_condition(
                 lambda: bool(self.inbox.waiting),
                 timeout=timeout,
-                timeout_summary=f"deadline for {waits_for}",
+                timeout_summary=summary_of(f"deadline for {waits_for}"),
             )
         except TimeoutError:
             return None

@@ -5,6 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from workflows.contract.updates import Verb
+from workflows.contract.words import summary_of
 from workflows.engine.decisions import Asked, Attention, not_allowed
 
 
@@ -23,7 +24,7 @@ class Waiting:
             await workflow.wait_condition(
                 lambda: attention.asked is not None,
                 timeout=within,
-                timeout_summary=f"try {attention.step} again",
+                timeout_summary=summary_of(f"try {attention.step} again"),
             )
         except TimeoutError:
             pass

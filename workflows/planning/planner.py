@@ -191,8 +191,7 @@ def _claimed(operations: list[Operation], known: Mapping[str, KnownResource]) ->
         Refusal(
             reason="claimed",
             resource=operation.name,
-            sentence=f"{operation.name} is being changed by {holder}: repeat it when that has "
-            f"ended",
+            sentence=f"{operation.name} is being changed by {holder}",
         )
         for operation in operations
         if operation.action != "none" and operation.name in known
