@@ -312,7 +312,8 @@ def _reserve(
 
 def daily_window(agent_id: str, policy: PolicyState, now: datetime) -> SpendWindow | None:
     """The spend window of the day that contains `now`, in the policy's time zone; None where this
-    machine does not know that zone: it is refused when a policy is set, and may be renamed since."""
+    machine does not know that zone: one that nobody knows is refused when a policy is set, and may
+    be renamed since."""
     try:
         zone = ZoneInfo(policy.time_zone)
     except (KeyError, ValueError, OSError):

@@ -17,7 +17,8 @@ from pydantic import Field, JsonValue
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.runs import RunStatus, namespace_id, status_or_not_found
+from activities.run_watch import record_status
+from activities.runs import RunStatus, namespace_id, status_of_carrier
 from activities.step import Request, heartbeat, running_in
 from ledger.aggregates.saga import SagaState, saga_name
 from ledger.database import Database
@@ -42,9 +43,8 @@ GONE = "gone"
 
 @dataclass(frozen=True)
 class Care:
-    """Limits of the sweep: how long a saga is left alone after its last change, or after its run
-    closed; and how many of a hundred open sagas may look orphaned at once before an operator is
-    asked."""
+    """Limits of the sweep: how long a saga is left alone after its run closed; and how many of a
+    hundred open sagas may look orphaned at once before an operator is asked."""
 
     grace: timedelta = timedelta(minutes=5)
     brake_percent: int = 20
@@ -132,14 +132,15 @@ class OrphanedSagas:
 
     @activity.defn
     async def look_for_lost_sagas(self, look: Look) -> Seen:
-        """Asks Temporal about every open saga. Changes nothing. Raises NotAdmitted."""
+        """Asks Temporal about every open saga, and records which runs are closed, unless they are
+        too many to be credible. Raises NotAdmitted."""
         if look.problems:
             raise NotAdmitted(look.problems)
         here = await namespace_id(self._client)
         opened, lost, stopped = 0, list[LostSaga](), dict[str, str]()
         left = dict[str, datetime]()
         elsewhere = Counter[str]()
-        unreadable = list[str]()
+        unreadable, found = list[str](), list[tuple[OpenSaga, RunStatus]]()
         async with heartbeat():
             async for page in open_sagas(self._database, tell=unreadable.append):
                 opened += len(page)
@@ -147,6 +148,7 @@ class OrphanedSagas:
                 elsewhere.update(f"{saga.namespace} {saga.namespace_id}" for saga in far)
                 statuses = await self._statuses(page, here, look.gone)
                 closed = await self._closed_among(page, statuses)
+                found += [(saga, statuses[saga.workflow_id]) for saga in closed]
                 early = self._left_among(closed, statuses)
                 left |= early
                 lost += [
@@ -161,11 +163,16 @@ class OrphanedSagas:
                 ]
                 stopped |= {name: it.name for name, it in statuses.items() if it.is_stopped}
         at_most = max(LOST_WITHOUT_A_PERSON, opened * self._care.brake_percent // 100)
+        held = len(lost) > at_most and not look.all
+        for saga, status in () if held else found[:MOST_AT_ONCE]:
+            # What a person says of another Temporal is on record when it is acted on.
+            if status.name != GONE:
+                await record_status(self._database, saga, status)
         return Seen(
             open=opened,
             lost_in_all=len(lost),
             lost=lost[:MOST_AT_ONCE],
-            held=len(lost) > at_most and not look.all,
+            held=held,
             elsewhere=dict(elsewhere),
             stopped=dict(islice(stopped.items(), MOST_SHOWN)),
             left_alone=len(left),
@@ -206,9 +213,11 @@ class OrphanedSagas:
         return {name: until for name, until in ends.items() if until is not None}
 
     def _left_until(self, saga: OpenSaga, status: RunStatus) -> datetime | None:
-        """The end of the saga's grace time, after its last change and the end of its run; None
-        when it is over."""
-        until = max(saga.head_at, status.closed_at or saga.head_at) + self._care.grace
+        """The end of the saga's grace time, which begins with the end of its run; None when it is
+        over. Of a run that Temporal has deleted, it begins when that was seen. Requests that come
+        again don't put it off."""
+        began = status.closed_at or saga.run_stopped_at or saga.head_at
+        until = began + self._care.grace
         return until if saga.now < until else None
 
     def _is_elsewhere(self, saga: OpenSaga, here: str, gone: Sequence[str]) -> bool:
@@ -221,8 +230,7 @@ class OrphanedSagas:
             return None
         if (saga.namespace, saga.namespace_id) != (self._client.namespace, here):
             return RunStatus(GONE, is_closed=True)
-        # Its newest run: whoever carries the saga, or is about to, has its workflow id.
-        return await status_or_not_found(self._client, saga.workflow_id)
+        return await status_of_carrier(self._client, saga.workflow_id, saga.run_id)
 
     @activity.defn
     async def declare_lost_saga(self, loss: Loss) -> Declared:

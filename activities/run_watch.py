@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
-from activities.runs import RunStatus, namespace_id, status_or_not_found
+from activities.runs import RunStatus, namespace_id, status_of_carrier
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.saga import SagaRunClosed, SagaRunPaused, SagaRunResumed
 from ledger.database import Database
@@ -24,7 +25,8 @@ WATCHER = "system:amends"
 _OVERLAP = timedelta(minutes=1)
 # What closed while no worker was there.
 _AT_FIRST = timedelta(days=1)
-_MOST = 1_000
+# Starts that were refused are among them.
+_PAGE, _MOST_PAGES = 1_000, 20
 
 
 class RunWatch:
@@ -36,32 +38,49 @@ class RunWatch:
         self._looked_at: datetime | None = None
 
     async def look(self) -> None:
-        """Records what has changed since the last look. Raises RPCError, DatabaseUnavailable."""
+        """Records what has changed since the last look; whatever can't be asked about keeps the
+        others from nothing. Raises RPCError, DatabaseUnavailable."""
         now = datetime.now(UTC)
         since = now - _AT_FIRST if self._looked_at is None else self._looked_at - _OVERLAP
-        sagas = await sagas_of_runs(self._database, await self._candidates(since))
-        here = await namespace_id(self._client) if sagas else ""
-        for saga in sagas:
-            if (saga.namespace, saga.namespace_id) == (self._client.namespace, here):
-                status = await status_or_not_found(self._client, saga.workflow_id)
-                if (event := _news(saga, status)) is not None:
-                    author = Author(WATCHER, saga.workflow_id)
-                    await record_run(self._database, author, saga, event)
+        here = await namespace_id(self._client)
+        failed: RPCError | None = None
+        for saga in await sagas_of_runs(self._database, await self._candidates(since), here):
+            if (saga.namespace, saga.namespace_id) != (self._client.namespace, here):
+                continue
+            try:
+                status = await status_of_carrier(self._client, saga.workflow_id, saga.run_id)
+            except RPCError as error:
+                failed = error
+                continue
+            await record_status(self._database, saga, status)
+        if failed is not None:
+            raise failed
         self._looked_at = now
 
     async def _candidates(self, since: datetime) -> list[str]:
         """The workflow ids of runs that are paused, or that closed since then other than by
         completion. Not every server knows each status by name, so the others are named."""
-        listed = await self._client.workflow_service.list_workflow_executions(
-            ListWorkflowExecutionsRequest(
-                namespace=self._client.namespace,
-                page_size=_MOST,
-                query=f"WorkflowType IN ({self._types}) "
-                "AND ExecutionStatus NOT IN ('Running', 'Completed', 'ContinuedAsNew') "
-                f"AND (CloseTime > '{since.isoformat()}' OR CloseTime IS NULL)",
-            )
+        request = ListWorkflowExecutionsRequest(
+            namespace=self._client.namespace,
+            page_size=_PAGE,
+            query=f"WorkflowType IN ({self._types}) "
+            "AND ExecutionStatus NOT IN ('Running', 'Completed', 'ContinuedAsNew') "
+            f"AND (CloseTime > '{since.isoformat()}' OR CloseTime IS NULL)",
         )
-        return [each.execution.workflow_id for each in listed.executions]
+        found: set[str] = set()
+        for _ in range(_MOST_PAGES):
+            listed = await self._client.workflow_service.list_workflow_executions(request)
+            found |= {each.execution.workflow_id for each in listed.executions}
+            if not listed.next_page_token:
+                break
+            request.next_page_token = listed.next_page_token
+        return sorted(found)
+
+
+async def record_status(database: Database, saga: OpenSaga, status: RunStatus) -> None:
+    """Records how the run of an open saga stands, where that is news."""
+    if (event := _news(saga, status)) is not None:
+        await record_run(database, Author(WATCHER, saga.workflow_id), saga, event)
 
 
 def _news(saga: OpenSaga, status: RunStatus) -> Event | None:
@@ -69,8 +88,9 @@ def _news(saga: OpenSaga, status: RunStatus) -> Event | None:
     paused = status.name if status.is_stopped else None
     if (closed, paused) == (saga.run_closed, saga.run_paused):
         return None
+    since = status.closed_at or saga.now
     if closed is not None:
-        return SagaRunClosed(run_id=saga.run_id, found=closed)
+        return SagaRunClosed(run_id=saga.run_id, found=closed, since=since)
     if paused is not None:
-        return SagaRunPaused(run_id=saga.run_id, found=paused)
+        return SagaRunPaused(run_id=saga.run_id, found=paused, since=since)
     return SagaRunResumed(run_id=saga.run_id)

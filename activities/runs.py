@@ -107,3 +107,22 @@ async def status_or_not_found(client: Client, workflow_id: str, run_id: str = ""
         if error.status == RPCStatusCode.NOT_FOUND:
             return NOT_FOUND
         raise
+
+
+async def status_of_carrier(client: Client, workflow_id: str, run_id: str) -> RunStatus:
+    """The status of the run that carries a saga; `run_id` is the one on record.
+
+    The newest run is it while that is open: it carries the saga, or is about to, as after a reset.
+    A newest run that is closed may be a start under the same id that was refused: then the run on
+    record is asked about. Raises RPCError.
+    """
+    newest = await status_or_not_found(client, workflow_id)
+    if not newest.is_closed:
+        return newest
+    try:
+        return await status_or_not_found(client, workflow_id, run_id)
+    except RPCError as error:
+        # What is on record is no id of a run.
+        if error.status == RPCStatusCode.INVALID_ARGUMENT:
+            return newest
+        raise

@@ -53,17 +53,21 @@ class SagaLost(Event):
 
 class SagaRunClosed(Event):
     """The run of the saga closed before the saga's end: `found` is its status in Temporal
-    (terminated, timed_out, failed, cancelled, ...). Nothing is undone by that: see `SagaLost`."""
+    (terminated, timed_out, failed, cancelled, ...), `since` when it closed, or where Temporal has
+    deleted it, when that was seen. Nothing is undone by that: see `SagaLost`."""
 
     run_id: str
     found: str
+    since: datetime
 
 
 class SagaRunPaused(Event):
-    """The run of the saga is open and does not run: `found` is its status in Temporal (paused)."""
+    """The run of the saga is open and does not run: `found` is its status in Temporal (paused),
+    `since` when that was seen."""
 
     run_id: str
     found: str
+    since: datetime
 
 
 class SagaRunResumed(Event):
@@ -158,6 +162,7 @@ class SagaState(State):
     lost: str | None = None
     run_closed: str | None = None
     run_paused: str | None = None
+    run_stopped_at: datetime | None = None
     waits_for: str | None = None
     waits_on: str | None = None
     waits_since: datetime | None = None
@@ -175,7 +180,7 @@ class SagaState(State):
         return self.state in CLOSED
 
 
-_GOES_ON: Json = dict.fromkeys(("run_closed", "run_paused"))
+_GOES_ON: Json = dict.fromkeys(("run_closed", "run_paused", "run_stopped_at"))
 # Of a saga that waits for nobody.
 _NO_WAIT: Json = dict.fromkeys(("waits_for", "waits_on", "waits_since", "waits_until")) | _GOES_ON
 
@@ -201,7 +206,9 @@ def _changed(event: Event) -> Json:
                 "lost": None,
             }
         case SagaLost():
-            changed = _GOES_ON | {"epoch": event.epoch, "lost": event.found}
+            # Since when stays.
+            known: Json = {"run_closed": None, "run_paused": None}
+            changed = known | {"epoch": event.epoch, "lost": event.found}
         case SagaRunClosed() | SagaRunPaused() | SagaRunResumed():
             changed = _GOES_ON | _run_changed(event)
         case SagaDuplicateReceived() | SagaReuseRefused():
@@ -238,9 +245,9 @@ def _changed(event: Event) -> Json:
 def _run_changed(event: SagaRunClosed | SagaRunPaused | SagaRunResumed) -> Json:
     match event:
         case SagaRunClosed():
-            return {"run_closed": event.found}
+            return {"run_closed": event.found, "run_stopped_at": event.since}
         case SagaRunPaused():
-            return {"run_paused": event.found}
+            return {"run_paused": event.found, "run_stopped_at": event.since}
         case SagaRunResumed():
             return {}
 
@@ -263,6 +270,7 @@ SAGA = AggregateType(
         Column("lost", "text"),
         Column("run_closed", "text"),
         Column("run_paused", "text"),
+        Column("run_stopped_at", "timestamptz"),
         Column("waits_for", "text"),
         Column("waits_on", "text"),
         Column("waits_since", "timestamptz"),

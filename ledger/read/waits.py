@@ -115,9 +115,9 @@ def waits_of(saga: Row, steps: Sequence[Row]) -> list[Waiting]:
         return []
     # A run that does not go on takes no decision: what it waited for before is not the next thing.
     if saga["lost"] is not None or saga["run_closed"] is not None:
-        return [Waiting(saga, None, "orphaned", saga["head_at"])]
+        return [Waiting(saga, None, "orphaned", saga["run_stopped_at"] or saga["head_at"])]
     if saga["run_paused"] is not None:
-        return [Waiting(saga, None, "paused", saga["head_at"])]
+        return [Waiting(saga, None, "paused", saga["run_stopped_at"] or saga["head_at"])]
     found = []
     if saga["waits_for"] is not None:
         found.append(Waiting(saga, None, "running", saga["waits_since"] or saga["head_at"]))

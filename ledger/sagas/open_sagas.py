@@ -17,8 +17,8 @@ PAGE = 500
 @dataclass(frozen=True)
 class OpenSaga:
     """A saga that has not ended, and the run that carries it; `run_closed` or `run_paused` is the
-    status of a run that is on record as not going on. Its row has been unchanged since `head_at`,
-    by the clock that says `now`."""
+    status of a run that is on record as not going on since `run_stopped_at`. Its row has been
+    unchanged since `head_at`, by the clock that says `now`."""
 
     aggregate_id: Any
     aggregate: str
@@ -30,6 +30,7 @@ class OpenSaga:
     run_id: str
     run_closed: str | None
     run_paused: str | None
+    run_stopped_at: datetime | None
     started_at: datetime
     head_at: datetime
     now: datetime
@@ -41,7 +42,10 @@ _ORDER = "ORDER BY started_at, aggregate_id LIMIT %(at_most)s"
 _FIRST = f"{_OPEN} {_ORDER}"
 _NEXT = f"{_OPEN} AND (started_at, aggregate_id) > (%(started_at)s, %(aggregate_id)s) {_ORDER}"
 _AMONG = f"{_OPEN} AND aggregate_id = ANY(%(ids)s)"
-_STOPPED = f"{_OPEN} AND (run_closed IS NOT NULL OR run_paused IS NOT NULL) LIMIT %(at_most)s"
+_STOPPED = (
+    f"{_OPEN} AND (run_closed IS NOT NULL OR run_paused IS NOT NULL) AND lost IS NULL "
+    f"AND namespace_id = %(here)s {_ORDER}"
+)
 
 
 async def open_sagas(
@@ -70,12 +74,12 @@ async def find_open(database: Database, saga_id: str) -> OpenSaga | None:
     return _saga_in(found[0]) if found else None
 
 
-async def sagas_of_runs(database: Database, saga_ids: Sequence[str]) -> list[OpenSaga]:
-    """The sagas of these ids that are open, and the first whose run is on record as not going
-    on."""
+async def sagas_of_runs(database: Database, saga_ids: Sequence[str], here: str) -> list[OpenSaga]:
+    """The sagas of these ids that are open, and the oldest of the namespace with this id whose run
+    is on record as not going on."""
     ids = [aggregate_id(saga_name(saga_id)) for saga_id in saga_ids]
     among = await _read(database, _AMONG, {"ids": ids}) if ids else []
-    stopped = await _read(database, _STOPPED, {"at_most": PAGE})
+    stopped = await _read(database, _STOPPED, {"at_most": PAGE, "here": here})
     return list({saga.workflow_id: saga for saga in [*among, *stopped]}.values())
 
 

@@ -53,7 +53,8 @@ _NO_END = "No completion event found"
 _PAUSED_STATUS = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
 _PAUSED, _DELAYED = "is paused", "task is not scheduled yet"
 NOT_KNOWN = (
-    "no run of {} in Temporal: amends sagas lists the sagas, amends sweep recovers orphaned ones"
+    "no run of {} in Temporal: amends sagas lists the sagas; one that is open there is carried on "
+    "when its request is repeated, or recovered by amends sweep"
 )
 
 

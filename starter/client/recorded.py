@@ -71,7 +71,9 @@ def wait_of(waiting: Waiting) -> Wait:
         assert wait is not None, waiting
         return wait
     if waiting.state == "paused":
-        return paused_wait(saga.workflow_id, saga.run_paused or "")
+        return paused_wait(
+            saga.workflow_id, saga.run_paused or "", since=waiting.since, until=saga.waits_until
+        )
     if waiting.state == "orphaned":
         if saga.lost is None:
             words = (saga.run_closed or "").replace("_", " ")

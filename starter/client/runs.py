@@ -15,7 +15,7 @@ from ledger.database import Database
 from ledger.sagas.open_sagas import OpenSaga, open_sagas, still_open
 from starter.client.failures import translated
 from workflows.contract.kinds import KINDS
-from workflows.contract.runs import RunStatus, namespace_id, status_or_not_found
+from workflows.contract.runs import RunStatus, namespace_id, status_of_carrier
 
 # Open sagas that are compared: more than one screen of a person will ever need.
 MOST_SAGAS = 5_000
@@ -26,10 +26,12 @@ _PAGE, _AT_ONCE = 1_000, 20
 
 @dataclass(frozen=True)
 class Compared:
-    """The open sagas whose runs don't go on, by workflow id, each with the status of its newest
-    run; and in `lacks` what could not be compared, a sentence each."""
+    """The open sagas whose runs don't go on, by workflow id, each with the status of its run; those
+    of another Temporal, each with its namespace and the id of that; and in `lacks` what could not
+    be compared, a sentence each."""
 
     stopped: dict[str, RunStatus]
+    elsewhere: dict[str, str] = field(default_factory=dict)
     lacks: list[str] = field(default_factory=list)
 
 
@@ -47,8 +49,16 @@ async def stopped_runs(client: Client, database: Database) -> Compared:
             for saga in opened
             if (saga.namespace, saga.namespace_id) == (client.namespace, here)
         ]
-        if elsewhere := len(opened) - len(ours):
-            lacks.append(f"{elsewhere} open sagas belong to another Temporal: see amends sweep")
+        known = {saga.workflow_id for saga in ours}
+        elsewhere = {
+            saga.workflow_id: f"{saga.namespace}, id {saga.namespace_id}"
+            for saga in opened
+            if saga.workflow_id not in known
+        }
+        if elsewhere:
+            lacks.append(
+                f"{len(elsewhere)} open sagas belong to another Temporal: see amends sweep"
+            )
         running = await _running(client, len(ours)) if ours else set()
         asked = [saga for saga in ours if saga.workflow_id not in running]
         if len(asked) > MOST_ASKED:
@@ -61,7 +71,7 @@ async def stopped_runs(client: Client, database: Database) -> Compared:
         {saga.workflow_id for saga in await still_open(database, asked)} if found else set()
     )
     stopped = {name: status for name, status in found.items() if name in opened_yet}
-    return Compared(stopped, lacks)
+    return Compared(stopped, elsewhere, lacks)
 
 
 async def _open(database: Database) -> list[OpenSaga]:
@@ -97,7 +107,7 @@ async def _stopped_among(client: Client, sagas: Sequence[OpenSaga]) -> dict[str,
 
     async def ask(saga: OpenSaga) -> RunStatus:
         async with free:
-            return await status_or_not_found(client, saga.workflow_id)
+            return await status_of_carrier(client, saga.workflow_id, saga.run_id)
 
     statuses = zip(sagas, await asyncio.gather(*map(ask, sagas)), strict=True)
     return {

@@ -156,8 +156,10 @@ async def _outcome(client: Client, saga_id: str, recorded: "Row | None") -> Outc
             run = await status_of(client, saga_id)
             if not run.is_closed:
                 return _open(run, recorded)
-            if run.name in ("terminated", "timed_out"):
-                return Outcome("lost", run.words, is_good=False)
+            # One that is open in the ledger: its newest run may be a start that was refused.
+            if run.name in ("terminated", "timed_out") or recorded is not None:
+                closed = (recorded or {}).get("run_closed")
+                return Outcome("lost", (closed or run.words).replace("_", " "), is_good=False)
             result = await client.get_workflow_handle(saga_id).result()
     except NotKnown:
         return Outcome("not known to Temporal", is_good=False)

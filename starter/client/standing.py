@@ -15,12 +15,15 @@ from temporalio.common import QueryRejectCondition
 from ledger.reading import read
 from starter.client.environment import LedgerAddress, ledger_address, setting
 from starter.client.errors import (
+    InvalidInput,
     NotAllowed,
     NotBegun,
     NotKnown,
     NoWorker,
     OperationIdReused,
     Paused,
+    SagaFailed,
+    Unreachable,
 )
 from starter.client.failures import NOT_KNOWN, SagaEnded, too_late, translated
 from starter.client.kinds import Result, kind_of_saga
@@ -71,7 +74,11 @@ class Standing:
                 raise
             from starter.client.recorded import recorded_progress
 
-            return _waiting_for(await recorded_progress(ledger, saga_id), paused.wait)
+            recorded = await recorded_progress(ledger, saga_id)
+            known = recorded.waits[0] if recorded.waits else paused.wait
+            since = known.since if recorded.state == "paused" else None
+            wait = paused.wait.model_copy(update={"since": since, "until": known.until})
+            return _waiting_for(recorded, wait)
 
     async def result(self, saga_id: str) -> Result:
         """Wait for the end of the saga; returns its result. Raises SagaFailed when the run failed,
@@ -91,9 +98,13 @@ class Standing:
 
             recorded: Result = read(kind.result, await recorded_result(ledger, saga_id))
             return recorded
-        except OperationIdReused:
-            # The newest run of this id is a repeat of another client that was refused.
+        except (OperationIdReused, InvalidInput):
+            # The newest run of this id is a start of another client that was refused.
             progress = await self._query(saga_id)
+            if progress.state == "orphaned":
+                why = progress.waits[0].why
+                told = f"{saga_id} is orphaned ({why}): submit it again to carry it on"
+                raise SagaFailed(told, "terminated") from None
             if progress.result is None:
                 raise
             of_saga: Result = read(kind.result, progress.result)
@@ -143,7 +154,24 @@ class Standing:
         try:
             return await taken(send)
         except SagaEnded:
+            recorded = await self._recorded(saga_id)
+            if recorded is not None and recorded.result is None:
+                raise NotAllowed(
+                    f"{saga_id} is orphaned, so {name} can't be delivered: repeat the request to "
+                    "carry the saga on, or amends sweep recovers it"
+                ) from None
             raise await too_late(self.client, saga_id, name) from None
+
+    async def _recorded(self, saga_id: str) -> Progress | None:
+        """The progress on record; None where there is none, or no ledger to be read."""
+        if (ledger := self._ledger()) is None:
+            return None
+        from starter.client.recorded import recorded_progress
+
+        try:
+            return await recorded_progress(ledger, saga_id)
+        except (NotKnown, Unreachable):
+            return None
 
     async def _query(self, saga_id: str) -> Progress:
         # A worker that has just finished a run may lose a query of it: ask once more.
@@ -170,9 +198,16 @@ class Standing:
 
     async def _orphaned(self, progress: Progress, rejected: WorkflowQueryRejectedError) -> Progress:
         """The progress of a run that is closed: the saga of one that left it open is orphaned."""
-        # A run that was refused never carried a saga.
-        if progress.result is not None or progress.state == "pending":
+        if progress.result is not None:
             return progress
+        if progress.state == "pending":
+            # A run that was refused never carried a saga: it may be that of an earlier one.
+            recorded = await self._recorded(progress.saga_id)
+            if recorded is None:
+                return progress
+            if recorded.result is not None or recorded.state == "orphaned":
+                return recorded
+            return _waiting_for(recorded, orphan_wait(None, "its run is closed in Temporal"))
         closed_at = (await status_of(self.client, progress.saga_id)).closed_at
         status = status_named(rejected.status.value).words if rejected.status else "closed"
         return _waiting_for(progress, orphan_wait(closed_at, f"its run is {status} in Temporal"))

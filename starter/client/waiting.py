@@ -75,10 +75,14 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     except Unreachable as error:
         return await todos(database, None, str(error))
     # A run that does not go on takes no decision: what it waited for before is not the next thing.
-    # One that is on record as lost is a row already.
-    kept = [row for row in rows if row.name not in compared.stopped or row.wait.state == "orphaned"]
-    known = {row.name for row in kept}
+    # One that is on record as such is a row already.
     here = server_options(amends.client)
+    kept = [
+        _placed(row, compared.elsewhere.get(row.name), here)
+        for row in rows
+        if row.name not in compared.stopped or row.wait.state in ("orphaned", "paused")
+    ]
+    known = {row.name for row in kept}
     unlisted = [saga_id for saga_id in compared.stopped if saga_id not in known]
     found = [
         await _stopped_todo(database, saga, compared.stopped[saga_id], here)
@@ -88,10 +92,21 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
     return Todos(_sorted(shown), [*lacks, *compared.lacks])
 
 
+def _placed(row: Todo, elsewhere: str | None, here: str) -> Todo:
+    """The row of the ledger, with what only a client knows: where the saga's Temporal is."""
+    changed: dict[str, object] = {}
+    if elsewhere is not None:
+        why = f"carried by another Temporal (namespace {elsewhere})"
+        changed = {"why": "; ".join(filter(None, [why, row.wait.why])), "commands": []}
+    elif row.wait.state == "paused":
+        changed = {"commands": [command + here for command in row.wait.commands]}
+    return replace(row, wait=row.wait.model_copy(update=changed))
+
+
 async def _stopped_todo(database: Database, saga: Row, status: RunStatus, where: str) -> Todo:
     saga_id = saga["workflow_id"]
     if status.is_stopped:
-        wait = paused_wait(saga_id, status.name, where)
+        wait = paused_wait(saga_id, status.name, where, until=saga["waits_until"])
     else:
         why = f"its run is {status.words} in Temporal"
         wait = orphan_wait(status.closed_at or saga["started_at"], why)
@@ -102,22 +117,25 @@ async def _stopped_todo(database: Database, saga: Row, status: RunStatus, where:
 
 def schedule_todos(schedules: list[Scheduled], where: str = "") -> list[Todo]:
     """The rows of schedules that missed a moment or whose saga ended otherwise than asked. Of many
-    missed moments of one schedule the oldest is a row, which says how many followed. `where`: see
-    `problems`."""
+    missed moments of one schedule, and of runs that failed alike, the oldest is a row, which says
+    how many followed. `where`: see `problems`."""
     notes = {each.name: each.note for each in schedules}
-    found, missed = list[Problem](), dict[str, list[Problem]]()
+    alike = dict[tuple[str, str, str], list[Problem]]()
     for problem in problems(schedules, where):
-        if problem.what == "missed":
-            missed.setdefault(problem.schedule, []).append(problem)
-        else:
-            found.append(problem)
-    for first, *later in missed.values():
-        if later:
-            moments = f"{len(later)} later moment{'s' if len(later) > 1 else ''}"
-            why = first.reason.removeprefix(NO_RUN)
-            first = replace(first, reason=f"{NO_RUN} at this and {moments}{why}")
-        found.append(first)
+        why = "" if problem.what == "missed" else problem.reason
+        alike.setdefault((problem.schedule, problem.what, why), []).append(problem)
+    found = [_folded(first, len(later)) for first, *later in alike.values()]
     return [_schedule_todo(problem, notes[problem.schedule]) for problem in found]
+
+
+def _folded(first: Problem, later: int) -> Problem:
+    many = f"{later} later {'moment' if first.what == 'missed' else 'run'}{'s' * (later > 1)}"
+    if not later:
+        return first
+    if first.what != "missed":
+        return replace(first, reason=f"{first.reason}; so did {many}")
+    why = first.reason.removeprefix(NO_RUN)
+    return replace(first, reason=f"{NO_RUN} at this and {many}{why}")
 
 
 def _schedule_todo(problem: Problem, note: str) -> Todo:

@@ -116,10 +116,15 @@ async def test_a_request_with_a_body_and_a_long_answer_pass_unchanged(
 
 
 @pytest.mark.skipif(not is_possible(), reason="the table of connections is Linux's")
-def test_a_connection_has_an_owner_as_long_as_its_other_end_is_open() -> None:
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_connection_has_an_owner_as_long_as_its_other_end_is_open(
+    family: socket.AddressFamily,
+) -> None:
     connections = Connections()
     with socket.create_server((HOST, 0)) as server:
-        client = socket.create_connection(server.getsockname())
+        client = socket.socket(family)
+        mapped = "::ffff:" if family == socket.AF_INET6 else ""
+        client.connect((mapped + HOST, server.getsockname()[1]))
         accepted, peer = server.accept()
         with accepted:
             assert connections.owner(peer, accepted.getsockname()) == os.geteuid()

@@ -170,6 +170,11 @@ async def test_what_was_lost_a_moment_ago_or_has_an_undo_that_nobody_knows_is_le
         swept = await patient.sweep()
         assert (swept["lost"], swept["left_alone"]) == (0, 1)
         assert list(swept["left_until"]) == [saga_of(request)]
+        # Another request under its id, refused and on record, puts nothing off.
+        other = await driver.start({**request, "description": "other"})
+        assert (await driver.failure(other)).type == "operation_id_reused"
+        await probe.told_once(request, "SagaReuseRefused", "SagaRunClosed")
+        assert (await patient.sweep())["left_until"] == swept["left_until"]
     async with sweeping(sweeper, ledger, Care(timedelta()), set()) as older:
         await older.sweep()
         failure = await driver.failure(older.recovery(saga_of(request)))

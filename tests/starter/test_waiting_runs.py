@@ -3,20 +3,23 @@ not take: terminated, paused, or reset after its end."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import WorkflowIDReusePolicy
 
 from activities.run_watch import RunWatch
 from ledger.database import open_database
 from ledger.sagas.orphans import declare_lost
 from ledger.store.commit import Author
 from starter.client.client import Amends
-from tests.starter.conftest import Command
+from starter.client.errors import SagaFailed
+from tests.starter.conftest import QUEUES, Command
 from tests.starter.places import Places, Waits, id_of
 from tests.support.pausing import paused
 from tests.support.until import until
@@ -97,6 +100,49 @@ async def is_orphaned(places: Places, saga_id: str, why: str) -> None:
     assert line.split("\t")[1:3] == ["orphaned", "recovery"]
 
 
+@pytest.mark.parametrize("other", [{"amount": {"minor": 1, "currency": "ARS"}}, {"amount": 0}])
+async def test_a_start_that_is_refused_under_the_id_of_an_orphaned_saga_changes_nothing(
+    places: Places, command: Command, payment: Payment, watch: RunWatch, other: Json
+) -> None:
+    request = payment(55_000)
+    saga_id, client = id_of(request), places.amends.client
+    await command("pay", request)
+    await client.get_workflow_handle(saga_id).terminate("an accident")
+    listed = await recorded_as(places, watch, saga_id, "orphaned")
+    refused = await client.start_workflow(
+        "PaymentSaga",
+        {**request, **other},
+        id=saga_id,
+        task_queue=QUEUES["AMENDS_PAYMENTS_QUEUE"],
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    with pytest.raises(WorkflowFailureError):
+        await refused.result()
+    # The index names the refused run from here on, and it is the newest of this id.
+    await until(partial(is_indexed_as_failed, client, saga_id))
+    await watch.look()
+    row = await places.row(saga_id)
+    assert (row["since"], row["why"]) == (listed["waits"][0]["since"], listed["waits"][0]["why"])
+    await is_orphaned(places, saga_id, row["why"])
+    said = (await command("log", f"saga/{saga_id}", "--json")).out
+    assert said.count("SagaRunClosed") == 1
+    progress = await places.amends.progress(saga_id)
+    assert [wait.why for wait in progress.waits] == [row["why"]]
+    approved = await command("approve", saga_id, "--yes", "--as", "boss")
+    assert approved.status == 2
+    assert f"{saga_id} is orphaned" in approved.err
+    with pytest.raises(SagaFailed, match="is orphaned"):
+        await places.amends.result(saga_id)
+    await command("pay", request)
+    assert (await command("reject", saga_id, "--as", "boss")).status == 0
+    await places.are_silent(saga_id)
+
+
+async def is_indexed_as_failed(client: Client, saga_id: str) -> bool:
+    query = f"WorkflowId = '{saga_id}' AND ExecutionStatus = 'Failed'"
+    return (await client.count_workflows(query)).count == 1
+
+
 async def test_a_paused_run_is_listed_as_paused_until_it_is_unpaused(
     places: Places, command: Command, payment: Payment, watch: RunWatch
 ) -> None:
@@ -109,7 +155,9 @@ async def test_a_paused_run_is_listed_as_paused_until_it_is_unpaused(
         assert [wait["commands"] for wait in listed["waits"]] == [[unpause]]
         said = (await command("saga", saga_id)).out
         assert said.splitlines()[0] == f"{saga_id} is paused in Temporal: {unpause}"
-        assert (await places.row(saga_id))["state"] == "paused"
+        row = await places.row(saga_id)
+        assert (row["state"], row["since"]) == ("paused", listed["waits"][0]["since"])
+        assert row["until"] is not None
     await recorded_as(places, watch, saga_id, "running")
     await places.are(saga_id, Waits("running", "approval", "user"))
     assert (await command("reject", saga_id, "--as", "boss")).status == 0

@@ -45,7 +45,8 @@ class Door:
             return True
         if owner not in self._told:
             self._told.add(owner)
-            print(f"refused a connection of user {owner}", flush=True)
+            who = "a process that is gone" if owner is None else f"user {owner}"
+            print(f"refused a connection of {who}: see docs/security.md", flush=True)
         return False
 
 

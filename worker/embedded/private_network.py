@@ -10,11 +10,14 @@ import socket
 import struct
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _ESTABLISHED = "01"
+# Of an address of IPv4, what stands before it in the table.
+_TABLES = {"": "tcp", "0000000000000000FFFF0000": "tcp6"}
 
 
 def is_possible() -> bool:
@@ -50,22 +53,28 @@ def _interface(probe: socket.socket, request: int, flags: int) -> bytes:
 
 
 class Connections:
-    """The TCP connections of the network in which it was made, as the kernel lists them."""
+    """The TCP connections of the network in which it was made, as the kernel lists them. A client
+    may have a socket of either family: one of IPv6 may connect to an address of IPv4."""
 
     def __init__(self) -> None:
-        # Open for as long as we run: in another network the path means another table.
-        self._table = os.open("/proc/self/net/tcp", os.O_RDONLY)
+        # Open for as long as we run: in another network the paths mean other tables.
+        self._tables = {
+            prefix: os.open(f"/proc/self/net/{name}", os.O_RDONLY)
+            for prefix, name in _TABLES.items()
+            if Path("/proc/self/net", name).exists()
+        }
 
     def owner(self, peer: tuple[str, int], here: tuple[str, int]) -> int | None:
         """The user id of the process at the other end; None when it is gone. A connection that it
         has closed belongs to nobody, and the kernel would call that 0."""
-        wanted = [_hex(peer), _hex(here), _ESTABLISHED]
-        os.lseek(self._table, 0, os.SEEK_SET)
-        text = b"".join(iter(lambda: os.read(self._table, 1 << 16), b"")).decode()
-        for line in text.splitlines():
-            fields = line.split()
-            if fields[1:4] == wanted:
-                return int(fields[7])
+        for prefix, table in self._tables.items():
+            wanted = [prefix + _hex(peer), prefix + _hex(here), _ESTABLISHED]
+            os.lseek(table, 0, os.SEEK_SET)
+            text = b"".join(iter(partial(os.read, table, 1 << 16), b"")).decode()
+            for line in text.splitlines():
+                fields = line.split()
+                if fields[1:4] == wanted:
+                    return int(fields[7])
         return None
 
 

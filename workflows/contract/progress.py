@@ -134,10 +134,18 @@ def orphan_wait(since: datetime | None, why: str) -> Wait:
     )
 
 
-def paused_wait(saga_id: str, status: str = "paused", where: str = "") -> Wait:
+def paused_wait(
+    saga_id: str,
+    status: str = "paused",
+    where: str = "",
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Wait:
     """The wait of a saga whose run is open and does not run, until somebody unpauses it. `status`
     is the name of the run's status; this version knows what to do about `paused` alone. `where`
-    are the options with which the official CLI finds the server, as far as they are known."""
+    are the options with which the official CLI finds the server, as far as they are known. `until`:
+    the deadline of the decision that it waited for, which goes on running."""
     why, verb = "paused in Temporal", "unpause"
     if status != "paused":
         why, verb = f"in {status} of Temporal, which this version does not know", "describe"
@@ -145,6 +153,8 @@ def paused_wait(saga_id: str, status: str = "paused", where: str = "") -> Wait:
         waits_for="unpause",
         state="paused",
         whom=ANY_USER,
+        since=since,
+        until=until,
         why=why,
         commands=[f"temporal workflow {verb} --workflow-id {saga_id}{where}"],
     )

@@ -8,7 +8,7 @@ from activities.runs import (
     namespace_id,
     status_named,
     status_of,
-    status_or_not_found,
+    status_of_carrier,
 )
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "namespace_id",
     "status_named",
     "status_of",
-    "status_or_not_found",
+    "status_of_carrier",
 ]

@@ -1,5 +1,8 @@
--- How the run of an open saga stands in Temporal, when it does not go on.
-ALTER TABLE ledger.sagas ADD COLUMN run_closed text, ADD COLUMN run_paused text;
+-- How the run of an open saga stands in Temporal, when it does not go on, and since when.
+ALTER TABLE ledger.sagas
+    ADD COLUMN run_closed     text,
+    ADD COLUMN run_paused     text,
+    ADD COLUMN run_stopped_at timestamptz;
 DROP INDEX ledger.sagas_waiting;
 CREATE INDEX sagas_waiting ON ledger.sagas (started_at)
     WHERE waits_for IS NOT NULL OR lost IS NOT NULL
