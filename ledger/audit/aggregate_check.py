@@ -1,10 +1,10 @@
 """Replays one aggregate from its events and compares its state row with the fold."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
 from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.audit.comparison import differing_columns
 from ledger.audit.findings import Finding, Kind, finding, moment_in
 from ledger.audit.identity import NAME_OF
 from ledger.database import Connection
@@ -257,10 +257,6 @@ class Replay:
             return
         if NAME_OF[self._aggregate_type.name](self._state) != self.name:
             self._find("identity", "the state claims another identity than its name", self._last)
-        if self._aggregate_type.holds(row, self._state):
-            return
-        folded: dict[str, Any] = self._aggregate_type.row(self._state)
-        wrong = [name for name, value in folded.items() if row[name] != value]
-        if wrong:
+        if wrong := differing_columns(self._aggregate_type, row, self._state):
             what = f"{', '.join(wrong)} of the state row differ from the fold of the events"
             self._find("state", what, self._last)
