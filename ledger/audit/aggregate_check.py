@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
 from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.aggregates.transitions import objection
 from ledger.audit.comparison import differing_columns
 from ledger.audit.findings import Finding, Kind, finding, moment_in
 from ledger.audit.identity import NAME_OF
@@ -216,7 +217,7 @@ class Replay:
             known = self._aggregate_type.event(
                 event["event_type"], event["schema_version"], event["payload"]
             )
-            self._state = self._aggregate_type.evolve(self._state, known)
+            before, self._state = self._state, self._aggregate_type.evolve(self._state, known)
         except (UnknownEvent, ValueError):
             self._whole = False
             what = f"{event['event_type']} version {event['schema_version']} can't be replayed"
@@ -225,6 +226,9 @@ class Replay:
             if not is_metadata(event["metadata"]):
                 what = f"the metadata of version {event['version']} can't be read"
                 self._find("unreadable_event", what, event)
+            what = objection(self._aggregate_type.name, before, known) or ""
+            if what:
+                self._find("transition", what, event)
 
     def _check_head(self, row: Row) -> None:
         assert self._last is not None
