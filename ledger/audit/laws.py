@@ -11,7 +11,9 @@ from ledger.database import Connection
 
 # An authorization and the transfer that it names are of one amount, and stand alike.
 _MONEY = """
-    SELECT coalesce(asked.aggregate, moved.aggregate) AS aggregate, moved.aggregate AS other,
+    SELECT coalesce(asked.aggregate, moved.aggregate) AS aggregate,
+        CASE WHEN asked.aggregate IS NULL THEN 'authorization/' || moved.authorization_id
+            ELSE 'transfer/' || transfer_id END AS other,
         coalesce(asked.head_at, moved.head_at) AS head_at,
         CASE WHEN asked.aggregate IS NULL THEN 'no authorization names this transfer'
             WHEN moved.aggregate IS NULL THEN 'the transfer that it names does not exist'
@@ -76,6 +78,10 @@ _ENDS = """
     WHERE saga.ended_at IS NOT NULL AND (
         saga.kind = 'payment' AND saga.state <> 'failed' AND NOT EXISTS (
             SELECT FROM ledger.authorizations asked WHERE 'saga/' || saga_id = saga.aggregate)
+        -- Else its row is wrong, and the row says so.
+        AND NOT EXISTS (
+            SELECT FROM ledger.event_log event WHERE event.saga_id = saga.workflow_id
+                AND event.event_type = 'AuthorizationRequested')
         OR NOT coalesce(CASE saga.state
         WHEN 'completed' THEN
             coalesce(steps.stand, saga.kind NOT IN ('payment', 'agent', 'policy', 'change'))
@@ -140,10 +146,16 @@ async def check_laws(connection: Connection, after: int | None, findings: Findin
     Of an aggregate that has a finding already its relations can't be judged.
     """
     told = {found.where for found in findings.listed}
+    # A saga is not judged by a wrong step.
+    steps = [name.removeprefix("step/") for name in told if name.startswith("step/")]
+    told |= {f"end of saga/{step.rpartition('/')[0]}" for step in steps}
     touched = "" if after is None else _OF_TOUCHED_STEPS
     for query, kind in LAWS.items():
         text = query.replace("{of_touched_steps}", touched)
         cursor = await connection.execute(text, {"limit": MAX_FINDINGS, "after": after})
         for row in await cursor.fetchall():
-            if told.isdisjoint({row["aggregate"], row["other"]}):
+            judged = {row["aggregate"], row["other"]}
+            if query is _ENDS:
+                judged.add(f"end of {row['aggregate']}")
+            if told.isdisjoint(judged):
                 findings.add(finding(kind, row["aggregate"], row["what"], since=row["head_at"]))
