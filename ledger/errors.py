@@ -15,6 +15,7 @@
         ├── NotAdmitted         the request is new, and breaks the rules of today
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
+        ├── IllegalTransition   an event can't follow in the state of its aggregate
         ├── NotFound            there is no such aggregate, or no such table
         │   └── NotThere        the aggregate has no such field, or did not exist at that time
         ├── Ambiguous           a short name may mean several aggregates
@@ -107,6 +108,11 @@ class StateRefused(NeverWorks):
     def __init__(self, message: str, reason: str = "state_refused") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class IllegalTransition(NeverWorks):
+    """The event can't follow in the state of its aggregate (`ledger.aggregates.transitions`): the
+    decision has a defect, or `amends verify` finds damage. Nothing was written."""
 
 
 class NotFound(NeverWorks):

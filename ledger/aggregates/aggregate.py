@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -64,11 +63,6 @@ class AggregateType:
         return {event.__name__: event for event in self.events}
 
     @cached_property
-    def _fields(self) -> Callable[[Mapping[str, Any]], Any]:
-        """Reads the fields of a state from its row, in their order."""
-        return itemgetter(*self.state.model_fields)
-
-    @cached_property
     def json_columns(self) -> frozenset[str]:
         """The names of the columns that hold JSON."""
         return frozenset(column.name for column in self.columns.columns if column.is_json)
@@ -118,20 +112,6 @@ class AggregateType:
         if self.json_columns:
             return plain | state.model_dump(mode="json", include=set(self.json_columns))
         return plain
-
-    def holds(self, row: Mapping[str, Any], state: State) -> bool:
-        """Whether a row, with JSON columns as JSON values, equals the row of the state: a fast
-        comparison.
-
-        False where only `row` can tell, for a state with models in its models or lists.
-        """
-        fields = vars(state)
-        models = {
-            name: vars(value)
-            for name in self.json_columns
-            if isinstance(value := fields[name], State)
-        }
-        return bool(self._fields(row) == tuple((fields | models).values()))
 
     def state_of(self, row: Mapping[str, Any]) -> State:
         """The state in a state row. Raises RowUnreadable, without values."""

@@ -1,10 +1,11 @@
 """Replays one aggregate from its events and compares its state row with the fold."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
 from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.aggregates.transitions import objection
+from ledger.audit.comparison import differing_columns
 from ledger.audit.findings import Finding, Kind, finding, moment_in
 from ledger.audit.identity import NAME_OF
 from ledger.database import Connection
@@ -216,7 +217,7 @@ class Replay:
             known = self._aggregate_type.event(
                 event["event_type"], event["schema_version"], event["payload"]
             )
-            self._state = self._aggregate_type.evolve(self._state, known)
+            before, self._state = self._state, self._aggregate_type.evolve(self._state, known)
         except (UnknownEvent, ValueError):
             self._whole = False
             what = f"{event['event_type']} version {event['schema_version']} can't be replayed"
@@ -225,6 +226,9 @@ class Replay:
             if not is_metadata(event["metadata"]):
                 what = f"the metadata of version {event['version']} can't be read"
                 self._find("unreadable_event", what, event)
+            what = objection(self._aggregate_type.name, before, known) or ""
+            if what:
+                self._find("transition", what, event)
 
     def _check_head(self, row: Row) -> None:
         assert self._last is not None
@@ -257,10 +261,6 @@ class Replay:
             return
         if NAME_OF[self._aggregate_type.name](self._state) != self.name:
             self._find("identity", "the state claims another identity than its name", self._last)
-        if self._aggregate_type.holds(row, self._state):
-            return
-        folded: dict[str, Any] = self._aggregate_type.row(self._state)
-        wrong = [name for name, value in folded.items() if row[name] != value]
-        if wrong:
+        if wrong := differing_columns(self._aggregate_type, row, self._state):
             what = f"{', '.join(wrong)} of the state row differ from the fold of the events"
             self._find("state", what, self._last)

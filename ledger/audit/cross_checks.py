@@ -14,10 +14,13 @@ from ledger.database import Connection
 from ledger.errors import LogDamaged
 from ledger.read.fold import event_in, events_of
 from ledger.read.snapshots import differing
+from ledger.store.canonical_json import decoded
 
 _AGGREGATES = "SELECT DISTINCT aggregate_id, aggregate FROM ledger.snapshots ORDER BY aggregate"
 _STANDING = """
-    SELECT * FROM ledger.snapshots
+    SELECT aggregate_id, aggregate, version, "timestamp", hash, fold, made_at,
+        state::text AS state
+    FROM ledger.snapshots
     WHERE aggregate_id = %(aggregate_id)s AND aggregate = %(aggregate)s"""
 
 
@@ -38,7 +41,10 @@ async def wrong_snapshots(connection: Connection) -> AsyncGenerator[WrongSnapsho
     """
     for found in await (await connection.execute(_AGGREGATES)).fetchall():
         cursor = await connection.execute(_STANDING, found)
-        standing = {row["version"]: row for row in await cursor.fetchall()}
+        standing = {
+            row["version"]: row | {"state": decoded(row["state"])}
+            for row in await cursor.fetchall()
+        }
         name = found["aggregate"]
         if found["aggregate_id"] != aggregate_id(name):
             for version in sorted(standing):

@@ -238,7 +238,7 @@ async def _switch(writer: Connection, table: Columns, how: str, rule: str) -> No
 _EXCHANGE = (
     "DELETE FROM {table} AS held WHERE NOT EXISTS (SELECT FROM {source} AS told WHERE {key})",
     "DELETE FROM {table} AS held USING {source} AS told WHERE {key} AND "
-    "ROW({held}) IS DISTINCT FROM ROW({told})",
+    "ROW({held}) IS DISTINCT FROM ROW({projected})",
     "INSERT INTO {table} ({columns}) SELECT {told} FROM {source} AS told "
     "WHERE NOT EXISTS (SELECT FROM {table} AS held WHERE {key})",
 )
@@ -253,7 +253,8 @@ async def _exchange(writer: Connection, table: Columns) -> tuple[int, int, int, 
         "table": _name(table),
         "source": _TOLD,
         "columns": _names(columns),
-        "held": _names(columns, "held"),
+        "held": _as_written(table, "held"),
+        "projected": _as_written(table, "told"),
         "told": _names(columns, "told"),
         "key": sql.SQL(" AND ").join(same),
     }
@@ -268,6 +269,15 @@ async def _exchange(writer: Connection, table: Columns) -> tuple[int, int, int, 
     cursor = await writer.execute(sql.SQL("SELECT count(*) FROM {}").format(_TOLD))
     [row] = await cursor.fetchall()
     return row["count"], wrong, inserted - wrong, strays
+
+
+def _as_written(table: Columns, of: str) -> sql.Composed:
+    """The columns of a row, JSON as its text: to PostgreSQL 2 and 2.0 are one number, and to a
+    reader two."""
+    return sql.SQL(", ").join(
+        sql.SQL("{}::text" if column.is_json else "{}").format(sql.Identifier(of, column.name))
+        for column in table.columns
+    )
 
 
 def _key(table: Columns) -> list[str]:

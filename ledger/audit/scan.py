@@ -11,6 +11,7 @@ from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.columns import Column, Columns
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.audit.aggregate_check import Moment, Replay, moment_of
+from ledger.audit.comparison import JSON_NULL
 from ledger.audit.findings import Findings, finding, moment_in
 from ledger.database import Connection
 from ledger.read.cursors import Row, stretches
@@ -94,7 +95,8 @@ class _Rows:
         self.next = row = self._stretch.pop()
         self.next_id = row["aggregate_id"]
         for name in self._as_json:
-            row[name] = decoded(row[name])
+            # JSON's null is a value, and none of ours: a column without a value holds SQL's.
+            row[name] = JSON_NULL if row[name] == "null" else decoded(row[name])
 
 
 async def _merge(events: Stretches, tables: list[_Rows], moment: Moment, walked: Walked) -> None:

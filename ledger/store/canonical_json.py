@@ -97,6 +97,25 @@ def decoded(text: str | None) -> Any:
         return text
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are one, byte by byte. For `==` also 1 and true are, or 2 and 2.0.
+
+    False for what is no JSON.
+    """
+    try:
+        return _bytes(one) == _bytes(other)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return _encode_plain(value)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, which only Python writes.
+        return json.dumps(value, sort_keys=True).encode()
+
+
 def canonical_string(value: str | None) -> str:
     """As `canonical_text`, for a string or null."""
     return "null" if value is None else encode_basestring(value)

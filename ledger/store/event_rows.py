@@ -8,6 +8,8 @@ from typing import Any
 
 from ledger.aggregates.aggregate import Event, State, aggregate_id
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transitions import objection
+from ledger.errors import IllegalTransition
 from ledger.store.decision import Author, Decision, Head, Loaded, NotLoaded
 from ledger.store.event_log import event_id, hash_parts
 from ledger.store.statements import Fresh, Held, Part, Spent, Written
@@ -108,6 +110,8 @@ def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -
     }
     state = head.state
     for number, event in enumerate(events):
+        if (why := objection(head.aggregate_type.name, state, event)) is not None:
+            raise IllegalTransition(f"{name}: {why}; nothing was written")
         state = head.aggregate_type.evolve(state, event)
         row = {
             "event_id": event_id(identity, head.version + 1 + number),

@@ -20,6 +20,7 @@ from ledger.aggregates.saga import (
 )
 from ledger.aggregates.saga_step import (
     StepAttentionRequested,
+    StepCommitted,
     StepDone,
     StepLeftUnknown,
     StepStarted,
@@ -101,6 +102,17 @@ async def _group(database: Database, n: int) -> None:
         writing.resource_made(change=change, owner="app", limits={"connections": 5}),
     ]
     await _write(database, change, f"resource/dev/db-{n}", *made)
+    applied = StepCommitted(
+        saga_id=change,
+        name="apply",
+        ordinal=1,
+        epoch=1,
+        activity="apply_resource",
+        input_hash="h",
+        undo=None,
+        result={},
+    )
+    await _write(database, change, f"step/{change}/apply", applied)
     end = SagaCompleted(result={"state": "applied", "residuals": []}, ended_at=NOW)
     await _write(database, change, f"saga/{change}", end)
 

@@ -42,7 +42,11 @@ async def test_every_event_links_to_the_one_before_it(clone: Clone, ledger: Data
     author = Author("system:tests", "payment/odd", "open", ODD)
     await open_saga(ledger, author, opening("odd").model_copy(update={"input": ODD}))
     made = ResourceCreated(
-        change="c", kind="postgres.database", spec=ODD, depends_on=["shop-app"], outputs={}
+        change="payment/rent",
+        kind="postgres.database",
+        spec=ODD,
+        depends_on=["shop-app"],
+        outputs={},
     )
     told: list[tuple[str, Event]] = [(DB, resource_begun()), (DB, made)]
     await commit(ledger, Author("user:u"), [Ref(DB)], lambda _: Decision(None, told))

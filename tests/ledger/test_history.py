@@ -8,6 +8,7 @@ import psycopg
 from ledger.aggregates import authorization
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.resource import ResourceDeleted, resource_name
+from ledger.aggregates.spend_window import SpendChange
 from ledger.database import Database
 from ledger.read.queries import (
     PaymentQuery,
@@ -17,7 +18,7 @@ from ledger.read.queries import (
     resources_query,
 )
 from tests.ledger.conftest import Clone
-from tests.ledger.writing import requested, resource_begun, resource_made, write
+from tests.ledger.writing import requested, resource_begun, resource_made, window, write
 
 DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -31,7 +32,9 @@ async def ask(
     )
     verdict: Event = authorization.AuthorizationDenied(reason="no_policy")
     if state == "approved":
-        verdict = authorization.AuthorizationApproved(automatic=True, spend=[], binding="b")
+        own = window(agent_id)
+        spend = [SpendChange(window=own, amount_minor=100, count=1)]
+        verdict = authorization.AuthorizationApproved(automatic=True, spend=spend, binding="b")
     await write(ledger, authorization.authorization_name(name), first, verdict)
     return name
 
@@ -61,9 +64,9 @@ async def test_resources_are_found_by_environment_and_kind(ledger: Database) -> 
         events = (resource_begun(name, environment, kind), resource_made(kind), *more)
         await write(ledger, resource_name(environment, name), *events)
 
-    gone = ResourceDeleted(change="change/d")
+    again = resource_begun("old", "dev", "postgres.role")
     await make("dev", "app", "postgres.role")
-    await make("dev", "old", "postgres.role", gone)
+    await make("dev", "old", "postgres.role", again, ResourceDeleted(change="payment/rent"))
     await make("dev", "db", "postgres.database")
     await make("prod", "app", "postgres.role")
 

@@ -19,7 +19,8 @@ from ledger.store.commit import Author, Decision, Ref, commit
 from tests.ledger.test_fold import draw, histories, jsons, name_of, named
 from tests.ledger.writing import (
     BOT,
-    open_undoing_payment,
+    compensate,
+    open_payment,
     opening,
     register,
     resource_begun,
@@ -31,9 +32,10 @@ DB = "resource/dev/shop-db"
 RUN = {"workflow_id": "payment/rent", "run_id": "run-1", "activity": "apply_resource"}
 
 
-async def change(ledger: Database, event: Event, saga_id: str = "payment/rent") -> None:
+async def change(ledger: Database, *events: Event, saga_id: str = "payment/rent") -> None:
     author = Author("user:ana", saga_id, "apply shop-db", RUN)
-    await commit(ledger, author, [Ref(DB)], lambda _: Decision(None, [(DB, event)]))
+    decision = Decision(None, [(DB, event) for event in events])
+    await commit(ledger, author, [Ref(DB)], lambda _: decision)
 
 
 def started(change: str = "change/1") -> Event:
@@ -46,12 +48,13 @@ def applied(event: type[resource.ResourceCreated | resource.ResourceUpdated], **
 
 @pytest.fixture
 async def created(ledger: Database) -> Database:
-    """A database that a saga made, altered and deleted: positions 2 to 6."""
+    """A database that a saga made, altered and deleted: positions 2 to 7."""
     asked = opening("rent").model_copy(update={"input": {"reason": "the shop needs it"}})
     await open_saga(ledger, Author("user:ana"), asked)
     await change(ledger, started())
     await change(ledger, applied(resource.ResourceCreated, owner="app", limits={"connections": 5}))
-    await change(ledger, applied(resource.ResourceUpdated, owner="app", limits={"connections": 9}))
+    updated = applied(resource.ResourceUpdated, owner="app", limits={"connections": 9})
+    await change(ledger, started(), updated)
     await change(ledger, started("change/2"))
     await change(ledger, resource.ResourceDeleted(change="change/2"))
     return ledger
@@ -63,25 +66,25 @@ def at(position: int) -> Point:
 
 class TestDiff:
     async def test_tells_fields_old_and_new_and_the_events_between(self, created: Database) -> None:
-        found = await diff(created, DB, at(3), at(4))
+        found = await diff(created, DB, at(3), at(5))
         assert [vars(each) for each in found.fields] == [
             {"field": "spec.limits.connections", "change": "changed", "old": 5, "new": 9}
         ]
         assert found.before is not None
-        assert (found.before.version, found.after.version) == (2, 3)
-        assert [event.event_type for event in found.events] == ["ResourceUpdated"]
+        assert (found.before.version, found.after.version) == (2, 4)
+        assert [each.event_type for each in found.events[1:]] == ["ResourceUpdated"]
         # They are those of the log.
-        found = await diff(created, DB, at(0), at(6))
+        found = await diff(created, DB, at(0), at(7))
         logged = await log(created, Wanted(aggregate=DB), limit=10)
         assert found.events == [replace(event, token=None) for event in logged]
 
     async def test_tells_what_is_below_a_field_that_came_or_went_and_at_first_all_is_new(
         self, created: Database
     ) -> None:
-        came = await diff(created, DB, at(2), at(4))
+        came = await diff(created, DB, at(2), at(5))
         added = {each.field: each.change for each in came.fields if "spec" in each.field}
         assert added == dict.fromkeys(("spec.owner", "spec.limits.connections"), "added")
-        went = await diff(created, DB, at(4), at(6))
+        went = await diff(created, DB, at(5), at(7))
         assert {each.field: (each.change, each.old) for each in went.fields if each.old} == {
             "changed_by": ("changed", "change/1"),
             "spec.limits.connections": ("removed", 9),
@@ -92,13 +95,13 @@ class TestDiff:
         assert first.before is None
         assert {each.change for each in first.fields} == {"added"}
         assert [event.version for event in first.events] == [1]
-        same = await diff(created, DB, at(4), at(4))
+        same = await diff(created, DB, at(5), at(5))
         assert (same.fields, same.events) == ([], [])
 
     async def test_in_the_wrong_order_or_before_both_points_is_refused(
         self, created: Database
     ) -> None:
-        for before in (2, 4, 6):
+        for before in (2, 5, 7):
             with pytest.raises(StateRefused, match="exchange them"):
                 await diff(created, DB, at(before), at(before - 1))
         with pytest.raises(NotFound, match="did not exist at 1"):
@@ -114,17 +117,17 @@ class TestBlame:
         self, created: Database
     ) -> None:
         assert short(await blame(created, DB)) == {
-            "changed_by": ("change/2", 5),
-            "claimed_by": (None, 5),
+            "changed_by": ("change/2", 6),
+            "claimed_by": (None, 6),
             "depends_on": ([], 1),
             "environment": ("dev", 1),
             "kind": ("postgres.database", 1),
             "name": ("shop-db", 1),
             "outputs": ({}, 1),
-            "spec": (None, 5),
-            "spec.limits.connections": ("gone", 5),
-            "spec.owner": ("gone", 5),
-            "state": ("absent", 5),
+            "spec": (None, 6),
+            "spec.limits.connections": ("gone", 6),
+            "spec.owner": ("gone", 6),
+            "state": ("absent", 6),
         }
         [found] = await blame(created, DB, "changed_by")
         assert vars(found) == {
@@ -132,8 +135,8 @@ class TestBlame:
             "field": "changed_by",
             "value": "change/2",
             "removed": False,
-            "position": 6,
-            "version": 5,
+            "position": 7,
+            "version": 6,
             "event_type": "ResourceDeleted",
             "user_id": "user:ana",
             "saga_id": "payment/rent",
@@ -159,13 +162,13 @@ class TestBlame:
 
     async def test_of_a_field_names_those_below_it(self, created: Database) -> None:
         assert short(await blame(created, DB, "spec.limits")) == {
-            "spec.limits.connections": ("gone", 5)
+            "spec.limits.connections": ("gone", 6)
         }
-        await change(created, applied(resource.ResourceCreated, owner="app"))
+        await change(created, started(), applied(resource.ResourceCreated, owner="app"))
         # What has fields below it again is no field of its own.
         assert short(await blame(created, DB, "spec")) == {
-            "spec.limits.connections": ("gone", 5),
-            "spec.owner": ("app", 6),
+            "spec.limits.connections": ("gone", 6),
+            "spec.owner": ("app", 8),
         }
 
     async def test_of_what_never_was_is_not_found(self, created: Database) -> None:
@@ -196,7 +199,7 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
     ledger: Database, aggregate_type: AggregateType
 ) -> None:
     drawn = draw(histories(aggregate_type), 8)
-    await open_undoing_payment(ledger)
+    await open_payment(ledger)
     for number, history in enumerate(drawn):
         aggregate = name_of(aggregate_type, number)
         history = named(aggregate_type, number, history)
@@ -211,6 +214,8 @@ async def test_the_blamed_event_is_the_last_after_which_the_field_was_another(
             ]
             assert (found[field].version, found[field].value) == (changed[-1], value)
         assert {name for name, each in found.items() if not each.removed} == states[-1].keys()
+    # Some of the steps are undone.
+    await compensate(ledger)
 
 
 def _states(aggregate_type: AggregateType, history: list[Event]) -> list[State]:

@@ -140,7 +140,7 @@ async def test_running_writers_lose_nothing(clone: Clone, ledger: Database) -> N
     await writing
     assert rebuilds > 1
     [(spent,)] = await clone.fetch("SELECT sum(amount_minor) FROM ledger.spend_windows")
-    assert spent == 200 + 4 * 20 * 10
+    assert spent == 500 + 4 * 20 * 10
 
 
 async def test_a_reader_of_an_earlier_moment_sees_that_moment(clone: Clone) -> None:

@@ -127,14 +127,11 @@ async def compensate(
     return await begin_compensation(database, AUTHOR, "payment/rent", epoch, run_id, cause, reason)
 
 
-async def open_undoing_payment(database: Database) -> None:
-    """payment/rent as a saga in which any step may stand, or be undone."""
-    await open_payment(database)
-    await compensate(database)
-
-
 def resource_begun(
-    name: str = "db", environment: str = "dev", kind: str = "postgres.database", change: str = "c"
+    name: str = "db",
+    environment: str = "dev",
+    kind: str = "postgres.database",
+    change: str = "payment/rent",
 ) -> ResourceChangeStarted:
     return ResourceChangeStarted(
         environment=environment, name=name, kind=kind, change=change, action="create"
@@ -142,7 +139,7 @@ def resource_begun(
 
 
 def resource_made(
-    kind: str = "postgres.database", change: str = "c", **spec: object
+    kind: str = "postgres.database", change: str = "payment/rent", **spec: object
 ) -> ResourceCreated:
     return ResourceCreated(change=change, kind=kind, spec=spec, depends_on=[], outputs={})
 
@@ -171,10 +168,23 @@ def spend(amount_minor: int, count: int = 1) -> list[SpendChange]:
     return [SpendChange(window=window(), amount_minor=amount_minor, count=count)]
 
 
-def requested(authorization_id: str, amount_minor: int) -> authorization.AuthorizationRequested:
+async def begin_transfer(database: Database, authorization_id: str, amount_minor: int) -> None:
+    """Begin to capture an approved authorization by transfer/t-1."""
+    authorized = authorization.authorization_name(authorization_id)
+    events: list[tuple[str, Event]] = [
+        (authorized, authorization.AuthorizationCaptureStarted(transfer_id="t-1")),
+        ("transfer/t-1", transfer_started(authorization_id, amount_minor)),
+    ]
+    refs = [Ref(name) for name, _ in events]
+    await commit(database, AUTHOR, refs, lambda _: Decision(None, events))
+
+
+def requested(
+    authorization_id: str, amount_minor: int, saga_id: str = "payment/rent"
+) -> authorization.AuthorizationRequested:
     return authorization.AuthorizationRequested(
         authorization_id=authorization_id,
-        saga_id="payment/rent",
+        saga_id=saga_id,
         agent_id="expense-bot",
         amount_minor=amount_minor,
         currency="ARS",
@@ -186,12 +196,14 @@ def requested(authorization_id: str, amount_minor: int) -> authorization.Authori
     )
 
 
-async def reserve(database: Database, authorization_id: str, amount_minor: int) -> str:
+async def reserve(
+    database: Database, authorization_id: str, amount_minor: int, saga_id: str = "payment/rent"
+) -> str:
     """Ask for an amount within the daily LIMIT: `approved` or `denied`."""
     aggregate = authorization.authorization_name(authorization_id)
 
     def decide(loaded: Loaded) -> Decision[str]:
-        first = requested(authorization_id, amount_minor)
+        first = requested(authorization_id, amount_minor, saga_id)
         total = loaded.spent(window()).amount_minor + amount_minor
         if total > LIMIT:
             denied = authorization.AuthorizationDenied(reason="exceeded_daily_limit")
@@ -217,12 +229,15 @@ async def fill(database: Database) -> None:
     await set_policy(database)
     await open_payment(database)
     await take_step(database)
-    await reserve(database, "a-1", 100)
-    await reserve(database, "a-2", 200)
+    await reserve(database, "a-0", 300)
+    await begin_transfer(database, "a-0", 300)
+    await open_payment(database, "undone")
+    await begin_compensation(database, AUTHOR, "payment/undone", 1, "run-1", "cancelled", None)
+    await reserve(database, "a-1", 100, "payment/undone")
+    await reserve(database, "a-2", 200, "payment/undone")
     await release(database, "a-1", 100)
     await revoke(database)
-    transferred = TransferExecuted(reference="M-1")
-    await write(database, "transfer/t-1", transfer_started("a-2", 200), transferred)
+    await write(database, "transfer/t-1", TransferExecuted(reference="M-1"))
     await write(database, "resource/dev/db", resource_begun())
     await write(database, "resource/dev/db", resource_made(x=None), resource_begun())
 

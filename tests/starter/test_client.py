@@ -13,12 +13,17 @@ import psutil
 import pytest
 
 import starter
+from activities.authorizations import authorization_of
+from ledger.aggregates.aggregate import Event
+from ledger.aggregates.authorization import AuthorizationDenied, authorization_name
 from ledger.database import open_database
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
-from ledger.store.commit import Author
+from ledger.sagas.step_log import StepClaim, commit_step
+from ledger.store.commit import Author, Decision, Ref
 from starter import Amends
 from starter.client import patience
 from starter.client.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
+from tests.ledger.writing import requested
 from workflows.contract.change import RollbackRequest
 from workflows.contract.payment import Destination, PaymentRequest, PaymentResult
 
@@ -81,6 +86,14 @@ async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> 
     author = Author(request.actor)
     async with open_database(url, size=1) as database:
         await open_saga(database, author, opening)
+        hold = authorization_name(authorization_of(saga_id))
+        asked_for: list[tuple[str, Event]] = [
+            (hold, requested(authorization_of(saga_id), request.amount.minor, saga_id)),
+            (hold, AuthorizationDenied(reason=result.reason or "")),
+        ]
+        claim = StepClaim(saga_id, "authorize", 1, 1, "authorize", "-")
+        decision = Decision[dict[str, Any]]({}, asked_for)
+        await commit_step(database, author, claim, [Ref(hold)], lambda _: decision)
         ended = result.model_dump(mode="json")
         await close_saga(database, author, saga_id, 1, "completed", ended)
 

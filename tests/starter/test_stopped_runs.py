@@ -91,7 +91,9 @@ async def test_paused_terminated_and_forgotten_runs_are_found_and_running_ones_a
     # Admitted once, and no currency of payments any more: shown as it was written.
     assert rows[names["ended"]].facts["amount"] == "100 minor units of ZZZ"
     for saga_id in names.values():
-        await close_saga(ledger, Author("agent:bot", saga_id), saga_id, 1, "completed", {})
+        author = Author("agent:bot", saga_id)
+        lost = await declare_lost(ledger, author, saga_id, 1, "terminated", None, None)
+        await close_saga(ledger, author, saga_id, lost.epoch, "failed", {"reason": "lost_run"})
     after = await stopped_runs(pausing, ledger)
     assert [saga_id for saga_id in after.stopped if saga_id in names.values()] == []
 

@@ -33,7 +33,7 @@ class Known:
 BOT = agent_name("expense-bot")
 AGENT = Known(BOT, 1)
 POLICY = Known("policy/expense-bot", 1)
-OTHERS = {"saga/payment/rent": 1, "step/payment/rent/hold": 1, "authorization/a-1": 2}
+OTHERS = {"saga/payment/rent": 1, "step/payment/rent/hold": 1, "authorization/a-1": 3}
 OTHERS |= {"transfer/t-1": 1, "resource/dev/shop-db": 1}
 _KNOWN = (AGENT, POLICY, *(Known(name, version) for name, version in OTHERS.items()))
 WORLD = {known.table: known for known in _KNOWN}
@@ -49,7 +49,7 @@ async def fill(database: Database) -> None:
     await writing.open_payment(database)
     await writing.take_step(database)
     await writing.reserve(database, "a-1", 100)
-    await writing.write(database, "transfer/t-1", writing.transfer_started("a-1", 100))
+    await writing.begin_transfer(database, "a-1", 100)
     await writing.write(database, "resource/dev/shop-db", writing.resource_begun("shop-db"))
 
 

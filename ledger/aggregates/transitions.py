@@ -1,0 +1,167 @@
+"""The legal transitions: which event may follow in which state of an aggregate.
+
+The table is asked where events are written, and by `verify`. Readers don't ask: they fold whatever
+the log holds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ledger.aggregates.saga_step import UNDECIDED
+from ledger.aggregates.spend_window import SpendChange
+
+# For each aggregate type, the events that may follow in a state; '' is before the first event.
+_REPEATS = "SagaDuplicateReceived SagaReuseRefused SagaCommitRefused"
+_RUN = "SagaTakenOver SagaLost SagaRunClosed SagaRunPaused SagaRunResumed"
+_SAGA_OPEN = f"{_RUN} {_REPEATS}"
+_RELEASED = (
+    "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated"
+)
+_UNDONE = "StepUndone StepSkipped StepResolved StepAttentionRequested StepRetryRequested"
+_UNDONE += " StepUndoDelayed"
+_UNDECIDED = f"StepLeftUnknown StepDone StepRefused StepFailed {_UNDONE}"
+_MADE = "ResourceCreated ResourceUpdated ResourceReplaced ResourceDeleted ResourceChangeDropped"
+TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    aggregate_type: {state: frozenset(events.split()) for state, events in rows.items()}
+    for aggregate_type, rows in {
+        "saga": {
+            "": "SagaStarted",
+            "running": f"{_SAGA_OPEN} SagaWaitStarted SagaWaitEnded SagaCompensating SagaCompleted",
+            "compensating": f"{_SAGA_OPEN} SagaCompensated SagaFailed",
+            "completed": _REPEATS,
+            "compensated": _REPEATS,
+            "failed": _REPEATS,
+        },
+        "step": {
+            "": "StepCommitted StepStarted",
+            "started": _UNDECIDED,
+            "unknown": _UNDECIDED,
+            "done": _UNDONE,
+            "refused": "",
+            "failed": "",
+            "undone": "",
+            "skipped": "",
+        },
+        "authorization": {
+            "": "AuthorizationRequested",
+            "requested": "AuthorizationDenied ApprovalRequested AuthorizationApproved",
+            "pending_approval": f"AuthorizationApproved {_RELEASED}",
+            # A rejection or a deadline may meet an approval whose answer was lost.
+            "approved": f"AuthorizationCaptureStarted {_RELEASED}",
+            "capturing": "AuthorizationCaptured AuthorizationCompensated",
+            "captured": "",
+            "denied": "",
+            "rejected": "",
+            "expired": "",
+            "voided": "",
+            "compensated": "",
+        },
+        "transfer": {
+            "": "TransferStarted",
+            "started": "TransferExecuted TransferRefused TransferCancelled TransferReversed",
+            # An operator may have resolved a transfer as executed that the provider never had.
+            "executed": "TransferReversed TransferRefused TransferCancelled",
+            "refused": "",
+            "cancelled": "",
+            "reversed": "",
+        },
+        "agent": {
+            "": "AgentRegistered",
+            "active": "AgentRegistered AgentRevoked",
+            "revoked": "AgentRegistered AgentRevoked",
+        },
+        "policy": {"": "PolicySet", "set": "PolicySet"},
+        "resource": {
+            "": "ResourceChangeStarted",
+            "free": "ResourceChangeStarted",
+            "claimed": _MADE,
+        },
+    }.items()
+}
+
+
+def _authorization(state: Any) -> str:
+    # The verdict of the policy, which binds, is the second event.
+    undecided = state.state == "pending_approval" and state.binding is None
+    return "requested" if undecided else str(state.state)
+
+
+_STATE: Mapping[str, Callable[[Any], str]] = {
+    "authorization": _authorization,
+    "policy": lambda _: "set",
+    "resource": lambda state: "claimed" if state.claimed_by else "free",
+}
+
+
+def objection(aggregate_type: str, state: Any, event: Any) -> str | None:
+    """Says why the event can't follow in this state (None: before the first event), without any
+    value; None where the event may follow."""
+    named = _STATE.get(aggregate_type)
+    now = "" if state is None else named(state) if named else state.state
+    name = type(event).__name__
+    if name not in TRANSITIONS[aggregate_type][now]:
+        return f"{name} can't follow in state {now}" if now else f"{name} can't be the first event"
+    fits = _FITS.get(name)
+    return fits(state, event) if fits is not None else None
+
+
+def _next_epoch(state: Any, event: Any) -> str | None:
+    if event.epoch == state.epoch + 1:
+        return None
+    return f"{type(event).__name__} to epoch {event.epoch} can't follow epoch {state.epoch}"
+
+
+def _outcome(state: Any, event: Any) -> str | None:
+    if event.outcome == "undone" or state.state in UNDECIDED:
+        return None
+    return f"an outcome can't be resolved in state {state.state}"
+
+
+def _claim(state: Any, event: Any) -> str | None:
+    if event.change == state.claimed_by:
+        return None
+    return f"{type(event).__name__} is of another change than the one that claimed the resource"
+
+
+def _reserves(state: Any, event: Any) -> str | None:
+    asked = (state.agent_id, state.currency, state.amount_minor, 1)
+    windows = {change.window for change in event.spend}
+    right = all(
+        (change.window.agent_id, change.window.currency, change.amount_minor, change.count) == asked
+        for change in event.spend
+    )
+    if right and windows and len(windows) == len(event.spend):
+        return None
+    return f"{type(event).__name__} doesn't reserve the amount that was asked for"
+
+
+def _approves(state: Any, event: Any) -> str | None:
+    if event.automatic != (state.binding is None):
+        return "the approval is of a person where the policy decides, or the other way round"
+    if event.automatic:
+        return _reserves(state, event)
+    return "the amount is reserved twice" if event.spend else None
+
+
+def _releases(state: Any, event: Any) -> str | None:
+    # Without spend the amount stays spent: whether the money is gone shows in the transfer.
+    if _amounts(event.spend) == _amounts(state.reserved, -1):
+        return None
+    if not event.spend and state.state == "capturing":
+        return None
+    return f"{type(event).__name__} doesn't release the amount that was reserved"
+
+
+def _amounts(changes: Sequence[SpendChange], sign: int = 1) -> list[tuple[Any, int, int]]:
+    return [(each.window, sign * each.amount_minor, sign * each.count) for each in changes]
+
+
+# What an event must fit beyond the table.
+_FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
+    **dict.fromkeys(("SagaTakenOver", "SagaLost", "SagaCompensating"), _next_epoch),
+    **dict.fromkeys(_MADE.split(), _claim),
+    **dict.fromkeys(_RELEASED.split(), _releases),
+    "StepResolved": _outcome,
+    "ApprovalRequested": _reserves,
+    "AuthorizationApproved": _approves,
+}

@@ -1,0 +1,161 @@
+"""Checks the laws between aggregates: money, the ends of sagas and of their steps, claims.
+
+Each law is one query, which gives the rows that break it: `aggregate`, `head_at` of its row, the
+`other` aggregate of the contradiction, and `what` it is.
+"""
+
+from collections.abc import Mapping
+
+from ledger.audit.findings import MAX_FINDINGS, Findings, Kind, finding
+from ledger.database import Connection
+
+# An authorization and the transfer that it names are of one amount, and stand alike.
+_MONEY = """
+    SELECT coalesce(asked.aggregate, moved.aggregate) AS aggregate,
+        CASE WHEN asked.aggregate IS NULL THEN 'authorization/' || moved.authorization_id
+            ELSE 'transfer/' || transfer_id END AS other,
+        coalesce(asked.head_at, moved.head_at) AS head_at,
+        CASE WHEN asked.aggregate IS NULL THEN 'no authorization names this transfer'
+            WHEN moved.aggregate IS NULL THEN 'the transfer that it names does not exist'
+            ELSE 'it is ' || asked.state || ', and its transfer is ' || moved.state
+                || ', of another amount or of another authorization' END AS what
+    FROM (SELECT * FROM ledger.authorizations WHERE transfer_id IS NOT NULL) AS asked
+    FULL JOIN ledger.transfers AS moved USING (transfer_id)
+    WHERE (asked.authorization_id, asked.saga_id, asked.amount_minor, asked.currency,
+            asked.destination) IS DISTINCT FROM (moved.authorization_id, moved.saga_id,
+            moved.amount_minor, moved.currency, moved.destination)
+        OR NOT CASE asked.state
+            WHEN 'capturing' THEN true
+            WHEN 'captured' THEN moved.state = 'executed'
+                AND moved.reference IS NOT DISTINCT FROM asked.provider_reference
+            -- Money that is gone stays spent, and what came back is released.
+            WHEN 'compensated' THEN
+                (moved.state IN ('started', 'executed')) = (asked.reserved <> '[]')
+            ELSE false END
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
+# A payment ends as its authorization does, and releases nothing before it is compensated.
+_AUTHORIZATIONS = """
+    SELECT asked.aggregate, 'saga/' || asked.saga_id AS other, asked.head_at,
+        CASE WHEN saga.aggregate IS NULL THEN 'its saga does not exist'
+            ELSE 'it is ' || asked.state || ', and its saga ' || saga.state
+                || CASE WHEN saga.ended_at IS NULL THEN '' ELSE ' with another result' END
+        END AS what
+    FROM ledger.authorizations asked
+    LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || asked.saga_id
+    WHERE saga.aggregate IS NULL OR NOT CASE saga.state
+        WHEN 'running' THEN asked.state NOT IN ('rejected', 'expired', 'voided', 'compensated')
+        WHEN 'compensating' THEN asked.state <> 'captured'
+        WHEN 'completed' THEN asked.state IN ('denied', 'captured')
+            AND asked.state IS NOT DISTINCT FROM saga.result->>'state'
+        WHEN 'compensated' THEN
+            asked.state IN ('denied', 'rejected', 'expired', 'voided', 'compensated')
+            AND asked.state IS NOT DISTINCT FROM saga.result->>'state'
+        ELSE false END
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
+# Beyond what the steps say of their saga (cross_checks). Without a step a request can only be
+# refused: a rollback to a point that does not exist completes, and others fail.
+_ENDS = """
+    WITH steps AS (
+        SELECT saga_id, bool_and(state NOT IN ('refused', 'failed')) AS stand,
+            bool_or(undo IS NOT NULL AND state IN ('undone', 'skipped')) AS undone,
+            bool_or(undo IS NOT NULL AND state IN ('done', 'undone', 'skipped')) AS held
+        FROM ledger.saga_steps GROUP BY saga_id
+    )
+    SELECT saga.aggregate, NULL AS other, saga.head_at,
+        'it is ' || saga.state || ', and ' || CASE
+            WHEN saga.state = 'completed' AND (steps.saga_id IS NULL OR NOT steps.stand)
+                THEN 'it has no step, or one that was refused or failed'
+            WHEN saga.state = 'compensated' AND steps.undone IS NOT TRUE
+                THEN 'none of its steps was undone'
+            WHEN saga.state = 'failed' THEN 'one of its steps has something to undo'
+            ELSE 'it has no authorization' END AS what
+    FROM ledger.sagas saga
+    LEFT JOIN steps ON saga.aggregate = 'saga/' || steps.saga_id
+    WHERE saga.ended_at IS NOT NULL AND (
+        saga.kind = 'payment' AND saga.state <> 'failed' AND NOT EXISTS (
+            SELECT FROM ledger.authorizations asked WHERE 'saga/' || saga_id = saga.aggregate)
+        -- Else its row is wrong, and the row says so.
+        AND NOT EXISTS (
+            SELECT FROM ledger.event_log event WHERE event.saga_id = saga.workflow_id
+                AND event.event_type = 'AuthorizationRequested')
+        OR NOT coalesce(CASE saga.state
+        WHEN 'completed' THEN
+            coalesce(steps.stand, saga.kind NOT IN ('payment', 'agent', 'policy', 'change'))
+        WHEN 'compensated' THEN steps.undone
+        ELSE NOT coalesce(steps.held, false) END, false))
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
+# By position and by time: from a clock that was set back a little nothing follows.
+_LATE_STEPS = """
+    WITH turn AS (
+        SELECT aggregate, event_type, position, "timestamp" FROM ledger.event_log
+        WHERE event_type IN ('SagaCompensating', 'SagaCompleted', 'SagaCompensated', 'SagaFailed')
+            {of_touched_steps}
+    )
+    SELECT DISTINCT ON (step.aggregate) step.aggregate, turn.aggregate AS other, step.head_at,
+        CASE turn.event_type WHEN 'SagaCompensating' THEN 'it began after its saga was compensating'
+            ELSE 'it was written after the end of its saga' END AS what
+    FROM turn
+    JOIN ledger.saga_steps step ON turn.aggregate = 'saga/' || step.saga_id
+        AND step.head_at > turn."timestamp"
+    JOIN ledger.event_log event ON event.aggregate_id = step.aggregate_id AND event.version =
+        CASE turn.event_type WHEN 'SagaCompensating' THEN 1 ELSE step.version END
+    WHERE event."timestamp" > turn."timestamp" AND event.position > turn.position
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
+_OF_TOUCHED_STEPS = """AND aggregate_id IN (
+    SELECT saga.aggregate_id FROM ledger.saga_steps step
+    JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || step.saga_id
+    WHERE step.aggregate_id IN (
+        SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s))"""
+
+_CLAIMS = """
+    SELECT claimed.aggregate, 'saga/' || claimed.claimed_by AS other, claimed.head_at,
+        CASE WHEN saga.aggregate IS NULL THEN 'the saga that claims it does not exist'
+            ELSE 'the saga that claims it has ended as ' || saga.state END AS what
+    FROM ledger.resources claimed
+    LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || claimed.claimed_by
+    WHERE claimed.claimed_by IS NOT NULL AND (saga.aggregate IS NULL OR saga.ended_at IS NOT NULL)
+    UNION ALL
+    SELECT aggregate, 'saga/' || changed_by, head_at, 'the saga of its last change does not exist'
+    FROM ledger.resources changed
+    WHERE changed_by IS NOT NULL AND NOT EXISTS (
+        SELECT FROM ledger.sagas WHERE sagas.aggregate = 'saga/' || changed.changed_by)
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
+LAWS: Mapping[str, Kind] = {
+    _MONEY: "money",
+    _AUTHORIZATIONS: "saga_end",
+    _ENDS: "saga_end",
+    _LATE_STEPS: "step",
+    _CLAIMS: "claim",
+}
+
+
+async def check_laws(connection: Connection, after: int | None, findings: Findings) -> None:
+    """Adds a finding for each aggregate that contradicts another; `after`: of the log, only what
+    steps touched beyond that position.
+
+    Of an aggregate that has a finding already its relations can't be judged.
+    """
+    told = {found.where for found in findings.listed}
+    # A saga is not judged by a wrong step.
+    steps = [name.removeprefix("step/") for name in told if name.startswith("step/")]
+    told |= {f"end of saga/{step.rpartition('/')[0]}" for step in steps}
+    touched = "" if after is None else _OF_TOUCHED_STEPS
+    for query, kind in LAWS.items():
+        text = query.replace("{of_touched_steps}", touched)
+        cursor = await connection.execute(text, {"limit": MAX_FINDINGS, "after": after})
+        for row in await cursor.fetchall():
+            judged = {row["aggregate"], row["other"]}
+            if query is _ENDS:
+                judged.add(f"end of {row['aggregate']}")
+            if told.isdisjoint(judged):
+                findings.add(finding(kind, row["aggregate"], row["what"], since=row["head_at"]))
