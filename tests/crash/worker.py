@@ -19,7 +19,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -66,8 +66,8 @@ def ask_soon() -> None:
 def sweep_for(saga_id: str) -> None:
     """The sweep of this worker sees one saga: those of other points have sweeps of their own."""
 
-    async def only_ours(database: Database) -> AsyncIterator[list[OpenSaga]]:
-        async for page in open_sagas(database):
+    async def only_ours(database: Database, **how: Any) -> AsyncIterator[list[OpenSaga]]:
+        async for page in open_sagas(database, **how):
             yield [saga for saga in page if saga.workflow_id == saga_id]
 
     put(lost_sagas, "open_sagas", only_ours)
