@@ -11,11 +11,11 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from ledger.words import plain
 from worker.embedded.errors import EmbeddedError
 from worker.errors import Unreachable
 from worker.logs import configure_logs
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError
-from workflows.contract.words import plain
 
 Result = TypeVar("Result")
 _PORT = click.IntRange(1, 65_535)

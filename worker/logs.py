@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from workflows.contract.words import plain_lines
+from ledger.words import plain_lines
 
 # What the SDK puts on a record about where it was written; the workflow id is the saga's id.
 _PLACES = ("temporal_activity", "temporal_workflow")

@@ -14,10 +14,10 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from activities.errors import OUTSIDE_TRY, invalid_input
 from activities.orphans import Declared, Loss, OrphanedSagas, Standing
+from ledger.words import code, said, summary_of
 from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import SagaKind, kind_named
 from workflows.contract.sweep import Recovered, RecoveryRequest
-from workflows.contract.words import code, said, summary_of
 from workflows.engine.decisions import SYSTEM
 from workflows.engine.inbound import OtherUpdates
 from workflows.engine.run import KIND, OUTSIDE_RETRIES, SUBJECTS

@@ -14,6 +14,7 @@ from temporalio.workflow import ParentClosePolicy
 
 from activities.errors import HEARTBEAT, invalid_input
 from activities.orphans import Look, LostSaga, OrphanedSagas, Seen
+from ledger.words import code, said, summary_of
 from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import BY_NAME
 from workflows.contract.progress import paused_wait, paused_words
@@ -24,7 +25,6 @@ from workflows.contract.sweep import (
     SweepRequest,
     Swept,
 )
-from workflows.contract.words import code, said, summary_of
 from workflows.engine.inbound import OtherUpdates
 from workflows.recovery import RecoverySaga, recovery_id
 

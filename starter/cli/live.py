@@ -6,8 +6,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from ledger.words import plain
 from workflows.contract.progress import Progress, StepProgress
-from workflows.contract.words import plain
 
 _STYLES = {
     "running": "cyan",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from workflows.contract.words import plain
+from ledger.words import plain
 
 # Set in the context by the option --utc.
 IN_UTC = "starter.cli.in_utc"

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import click
 
 from ledger.aggregates.errors import RowUnreadable
+from ledger.words import plain, plain_lines
 from starter.cli.commands import amends
 from starter.cli.usage import wrong_usage
 from starter.client.errors import AmendsError
-from workflows.contract.words import plain, plain_lines
 
 # As shells report them: 128 and the signal's number.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141

@@ -36,9 +36,11 @@ from starter.client.kinds import Request, kind_of
 from starter.client.schedule_notes import PAUSED_BY, WHAT, note_of, plain_note, public_summary, what
 from starter.client.schedule_runs import missed_by, moments, recorded_sagas, runs_of, saga_ids_of
 from starter.client.scheduled import Scheduled
+from starter.client.validation import checked
 from starter.client.wall_clock import AROUND, clock_changes, night, unites_days
 from starter.client.wording import summary
 from workflows.contract.kinds import KINDS, Queue
+from workflows.contract.updates import By
 
 if TYPE_CHECKING:
     from ledger.read.cursors import Row
@@ -198,11 +200,12 @@ class Schedules:
 
     async def pause(self, name: str, *, actor: str, reason: str | None = None) -> None:
         """Pause the schedule: nothing starts until `resume`. The reason is in plain text in
-        Temporal. Raises NotKnown."""
-        why = f": {reason}" if reason else ""
+        Temporal. Raises NotKnown, InvalidInput."""
+        by = checked(By, {"actor": actor, "reason": reason})
+        why = f": {by.reason}" if by.reason else ""
         async with _known(name):
             handle = self._client.get_schedule_handle(name)
-            await handle.pause(note=f"{await plain_note(handle)}{PAUSED_BY}{actor}{why}")
+            await handle.pause(note=f"{await plain_note(handle)}{PAUSED_BY}{by.actor}{why}")
 
     async def resume(self, name: str) -> None:
         """Resume the schedule. What was due while it was paused does not run. Raises NotKnown."""

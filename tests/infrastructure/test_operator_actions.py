@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from ledger.aggregates.resource import ResourceState, resource_name
 from ledger.database import Database
 from ledger.read.current_state import state_of
+from ledger.words import escaped
 from starter.client.waiting import Todo, recorded_todos
 from tests.infrastructure.driver import ChangeDriver, Handle, Json, Target, after, role
 from tests.support.until import until
-from workflows.contract.words import escaped
 
 
 async def step_of(handle: Handle, name: str) -> Json:

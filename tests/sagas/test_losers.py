@@ -164,7 +164,7 @@ async def test_an_update_that_was_taken_when_its_run_is_terminated_says_that_the
 ) -> None:
     request = payment(await new_agent(), 1_000, capture="manual")
     saga_id = saga_of(request)
-    transfer = gates.hold(saga_id, "execute_transfer execute transfer", "before")
+    transfer = gates.hold(saga_id, "execute_transfer execute transfer", "after")
     handle = await gated.start_workflow(
         "PaymentSaga", request, id=saga_id, task_queue=GATED, result_type=dict
     )

@@ -3,6 +3,8 @@
 import html
 import json
 import re
+from datetime import UTC, datetime
+from typing import get_args
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -12,14 +14,18 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecutionStatus
 
+from ledger.words import code, escaped, plain
 from starter import Amends
 from tests.sagas.conftest import INFRASTRUCTURE_QUEUE, QUEUE, Inject, Stuck
 from tests.support.driver import CBU, Driver, Handle, Json, new_id, payment, saga_of
 from tests.support.probe import Probe
 from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
+from workflows import recovery, sweep
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.words import code, escaped, plain
+from workflows.contract.progress import Progress, StepProgress, Wait
+from workflows.contract.sweep import RecoveryRequest, Swept
+from workflows.engine.live_details import page, refusal_page
 
 # What the Web UI makes of points, fractions and quotes: the words stay what they are.
 TYPOGRAPHY = {0x2026: "...", 0x2044: "/", 0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}
@@ -180,13 +186,18 @@ async def test_a_saga_with_two_hundred_long_subjects_is_carried_out(driver: Driv
     assert 1_200 < sum(len(subject.encode()) for subject in subjects) <= 1_500
 
 
-def rendered(servers: EmbeddedServers, markdown: str) -> str:
-    """The text of Markdown as the Web UI draws it."""
+def drawn(servers: EmbeddedServers, markdown: str) -> str:
+    """The HTML of Markdown as the Web UI draws it."""
     url = f"{servers.temporal.web_ui_url}/render?theme=light&content={quote(markdown)}"
     with urlopen(url) as answer:
         page: str = answer.read().decode()
-    (drawn,) = re.findall("<main>(.*)</main>", page, re.DOTALL)
-    return html.unescape(re.sub("<[^>]*>", "", drawn)).strip()
+    (found,) = re.findall("<main>(.*)</main>", page, re.DOTALL)
+    return str(found)
+
+
+def rendered(servers: EmbeddedServers, markdown: str) -> str:
+    """The text of Markdown as the Web UI draws it."""
+    return html.unescape(re.sub("<[^>]*>", "", drawn(servers, markdown))).strip()
 
 
 def words_of(text: str) -> str:
@@ -205,3 +216,35 @@ def test_no_words_are_taken_for_markdown_where_they_are_escaped(
     shown, typed = rendered(servers, f"- {code(command)} b"), plain(" ".join(command.split()))
     assert words_of(shown) == words_of(f"{typed} b")
     assert "`" in command or shown == f"{typed} b"
+
+
+def test_no_page_draws_anything_of_words_whatever_field_has_them(servers: EmbeddedServers) -> None:
+    words = "![c](http://c.d) <img src=c> ``<script>c</script>\n\n# c <b>c</b> http://c.d \u202e"
+    wait = {"waits_for": words, "whom": words, "why": words, "commands": [words]}
+    states = get_args(Wait.model_fields["state"].annotation)
+    result: Json = {"state": words, "provider_reference": words, "reason": words}
+    result |= {"notes": [words], "residuals": [words]}
+    step = StepProgress(name=words, state="undone", detail=words)
+    open_ = Progress(saga_id=words, kind=words, state="running", decision=words, steps=[step])
+    waits = [Wait.model_validate({**wait, "state": state}) for state in states]
+    waiting, ended = open_.model_copy(update={"waits": waits}), {"result": result}
+    found = Swept.model_construct(
+        open_sagas=1,
+        lost=1,
+        recovering=[words],
+        alerts=[words],
+        stopped=[words],
+        left_alone=1,
+        left_until={words: datetime(2026, 11, 30, tzinfo=UTC)},
+    )
+    asked = RecoveryRequest.model_construct(saga_id=words, actor=words, reason=words)
+    pages = [
+        *(page(waiting, [words, words], words, [words]), page(open_.model_copy(update=ended), [])),
+        *(refusal_page(open_.model_copy(update=ended)), sweep.page(found), recovery.page(asked)),
+    ]
+    for each in pages:
+        shown = drawn(servers, each)
+        tags = set(re.findall(r"<\s*/?\s*(\w+)", shown))
+        assert tags <= {"p", "ul", "ol", "li", "code", "strong"}
+        assert "script" in shown
+        assert "\u202e" not in shown

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ledger.words import plain
 from worker.embedded import child
 from worker.embedded.errors import EmbeddedError, FolderHeld
 from worker.embedded.folder import write_private
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
 from worker.embedded.worker_process import WorkerProcess
-from workflows.contract.words import plain
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0

@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.errors import TRIES_AT_ONCE, UNKNOWN
 from activities.step import Claim, Request
 from activities.step_records import Doubt, StepRecords
-from workflows.contract.words import summary_of
+from ledger.words import summary_of
 from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.escalation import as_told, ask
 from workflows.engine.retry import FIRST_PAUSE, longer, persist

@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.step import Claim
-from workflows.contract.words import summary_of
+from ledger.words import summary_of
 from workflows.engine.run import SagaRun, cause_of, heed_cancel, is_final, tries_of, words_of
 
 Answer = TypeVar("Answer")

@@ -27,8 +27,8 @@ from activities.errors import (
 )
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
+from ledger.words import summary_of
 from workflows.contract.progress import Progress, StepProgress, Wait, step_wait
-from workflows.contract.words import summary_of
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page, refusal_page
 from workflows.engine.waiting import Waiting

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from ledger.words import summary_of
 from workflows.contract.updates import Verb
-from workflows.contract.words import summary_of
 from workflows.engine.decisions import Asked, Attention, not_allowed
 
 
