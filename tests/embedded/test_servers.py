@@ -1,5 +1,6 @@
 """The embedded servers: what they give, and to whom."""
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psycopg
@@ -31,6 +32,24 @@ async def test_options_of_the_environment_do_not_reach_the_set_up_and_a_refused_
     assert await servers.main.answers()
     with pytest.raises(EmbeddedError, match="setting TimeZone of this environment"):
         await databases.create_main(servers.main.url(), servers.passwords)
+
+
+async def test_one_role_can_not_take_the_connections_of_the_others(
+    servers: EmbeddedServers,
+) -> None:
+    limits = databases.CONNECTION_LIMITS
+    assert sum(limits.values()) <= 197
+    async with AsyncExitStack() as stack:
+
+        async def connect(role: str) -> None:
+            url = servers.ledger_url(role)
+            await stack.enter_async_context(await psycopg.AsyncConnection.connect(url))
+
+        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            for _ in range(limits["amends_auditor"] + 1):
+                await connect("amends_auditor")
+        await connect("amends_worker")
+        await connect("amends_owner")
 
 
 LOOK = (
