@@ -41,13 +41,13 @@ async def test_one_role_can_not_take_the_connections_of_the_others(
     assert sum(limits.values()) <= 197
     async with AsyncExitStack() as stack:
 
-        async def connect(role: str) -> None:
-            url = servers.ledger_url(role)
-            await stack.enter_async_context(await psycopg.AsyncConnection.connect(url))
+        async def connect(role: str, times: int = 1) -> None:
+            for _ in range(times):
+                url = servers.ledger_url(role)
+                await stack.enter_async_context(await psycopg.AsyncConnection.connect(url))
 
         with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
-            for _ in range(limits["amends_auditor"] + 1):
-                await connect("amends_auditor")
+            await connect("amends_auditor", limits["amends_auditor"] + 1)
         await connect("amends_worker")
         await connect("amends_owner")
 
