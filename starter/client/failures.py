@@ -1,7 +1,7 @@
 """Translates Temporal's errors into ours. The one place that reads them."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,7 +37,7 @@ from starter.client.errors import (
     Unreachable,
     UpdateDropped,
 )
-from workflows.contract.progress import paused_wait, paused_words
+from workflows.contract.progress import Progress, paused_wait, paused_words
 from workflows.contract.runs import COMPLETED, RunStatus, status_named, status_of
 
 # What Temporal says of an update that the end of the workflow overtook.
@@ -89,21 +89,28 @@ async def translated(saga_id: str, client: Client | None = None) -> AsyncIterato
         raise stopped(saga_id, status_named(_PAUSED_STATUS), client) from None
 
 
-async def too_late(client: Client, saga_id: str, verb: str) -> NotAllowed:
-    """The refusal of an update by a closed run: its saga has ended, or the run was lost."""
+async def too_late(
+    client: Client, saga_id: str, verb: str, recorded: Callable[[], Awaitable[Progress | None]]
+) -> NotAllowed:
+    """The refusal of an update by a closed run: its saga has ended, or the run was lost. `recorded`
+    gives the saga as it is on record, if it is: the newest run of its id may be a start that was
+    refused."""
     async with translated(saga_id, client):
         status = await status_of(client, saga_id)
-    if status.name in ("terminated", "timed_out"):
-        return NotAllowed(
-            f"the run of {saga_id} was lost ({status.words}), so {verb} can't be "
-            f"delivered: repeat the request to carry the saga on, or amends sweep recovers it"
-        )
     how = " has ended"
     if status.name == COMPLETED:
         async with translated(saga_id, client):
             result = await client.get_workflow_handle(saga_id).result()
         if isinstance(result, dict) and (end := ended_as(result)):
             how = f" ended as {end}"
+    else:
+        known = await recorded()
+        is_open = known.result is None if known else status.name in ("terminated", "timed_out")
+        if is_open:
+            return NotAllowed(
+                f"{saga_id} is orphaned, since its run was lost, so {verb} can't be delivered: "
+                "repeat the request to carry the saga on, or amends sweep recovers it"
+            )
     return NotAllowed(f"{saga_id}{how}, {verb} comes too late: see amends saga {saga_id}")
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -154,13 +155,8 @@ class Standing:
         try:
             return await taken(send)
         except SagaEnded:
-            recorded = await self._recorded(saga_id)
-            if recorded is not None and recorded.result is None:
-                raise NotAllowed(
-                    f"{saga_id} is orphaned, so {name} can't be delivered: repeat the request to "
-                    "carry the saga on, or amends sweep recovers it"
-                ) from None
-            raise await too_late(self.client, saga_id, name) from None
+            recorded = partial(self._recorded, saga_id)
+            raise await too_late(self.client, saga_id, name, recorded) from None
 
     async def _recorded(self, saga_id: str) -> Progress | None:
         """The progress on record; None where there is none, or no ledger to be read."""
