@@ -1,5 +1,7 @@
 """Records events of a step that are no outcome: in doubt, escalated, retried."""
 
+from datetime import datetime
+
 from temporalio import activity
 
 from activities.step import Claim, Request
@@ -8,6 +10,7 @@ from ledger.aggregates.saga_step import (
     StepAttentionRequested,
     StepLeftUnknown,
     StepRetryRequested,
+    StepState,
     StepUndoDelayed,
 )
 from ledger.database import Database
@@ -15,9 +18,11 @@ from ledger.sagas.step_log import Phase, note_step
 
 
 class Doubt(Request):
-    """The reason why the outcome of a step is in doubt, or its undo had no success."""
+    """The reason why the outcome of a step is in doubt, or its undo had no success; of a doubt, the
+    time until which it is looked up."""
 
     reason: str
+    until: datetime | None = None
 
 
 class Help(Request):
@@ -35,9 +40,11 @@ class StepRecords:
         self._database = database
 
     @activity.defn
-    async def note_unknown(self, claim: Claim, doubt: Doubt) -> None:
-        """Records that the external call is in doubt: its outcome is looked up from now on."""
-        await self._note(claim, "running", StepLeftUnknown(reason=doubt.reason))
+    async def note_unknown(self, claim: Claim, doubt: Doubt) -> datetime | None:
+        """Records that the external call is in doubt: its outcome is looked up from now on. Returns
+        until when, which a doubt that is on record already has told; None: its outcome is known."""
+        event = StepLeftUnknown(reason=doubt.reason, until=doubt.until)
+        return (await self._note(claim, "running", event)).looked_up_until
 
     @activity.defn
     async def ask_person(self, claim: Claim, help: Help) -> None:
@@ -64,8 +71,9 @@ class StepRecords:
         )
         await self._note(claim, _phase(help.undoing), event)
 
-    async def _note(self, claim: Claim, phase: Phase, event: Event) -> None:
-        await note_step(self._database, claim.author(), claim.step_claim(Request()), phase, event)
+    async def _note(self, claim: Claim, phase: Phase, event: Event) -> StepState:
+        step = claim.step_claim(Request())
+        return await note_step(self._database, claim.author(), step, phase, event)
 
 
 def _phase(undoing: bool) -> Phase:

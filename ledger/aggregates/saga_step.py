@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
 from ledger.aggregates.columns import Column, state_columns
 from ledger.aggregates.names import step_name as step_name
 from ledger.aggregates.step_report import ENDED as ENDED
@@ -79,9 +79,12 @@ class StepStarted(StepClaimed):
 
 class StepLeftUnknown(Event):
     """The external call is in doubt: its outcome is looked up, and what the step holds stays
-    held."""
+    held; when it is still in doubt at `until`, an operator is asked."""
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old, "until": None},)
 
     reason: str
+    until: datetime | None = None
 
 
 class StepDone(Event):
@@ -179,6 +182,8 @@ class StepState(State):
     delayed: str | None = None
     # The epoch in which a person was asked last, or said something.
     asked_in: int = 0
+    # While the outcome is looked up: then an operator is asked.
+    looked_up_until: datetime | None = None
 
     @property
     def undecided(self) -> bool:
@@ -223,23 +228,27 @@ def evolve(state: StepState | None, event: Event) -> StepState:
                 raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
     match event:
         case StepLeftUnknown():
-            return state.model_copy(update={"state": "unknown", "reason": event.reason})
+            doubt = {"state": "unknown", "reason": event.reason, "looked_up_until": event.until}
+            return state.model_copy(update=doubt)
         case StepAttentionRequested() | StepRetryRequested():
             asked = event.reason if isinstance(event, StepAttentionRequested) else None
             tries = "undo_tries" if event.undoing else "tries"
             changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
-            return state.model_copy(update=changed | {"delayed": None})
+            return state.model_copy(update=changed | {"delayed": None, "looked_up_until": None})
         case StepUndoDelayed():
             delayed = {"undo_tries": event.tries, "delayed": event.reason, "asked_in": event.epoch}
             return state.model_copy(update=delayed)
         case _:
             # Nobody is asked any more, however it ended.
-            return state.model_copy(update={"attention": None, "delayed": None, **_ended(event)})
+            over = {"attention": None, "delayed": None, "looked_up_until": None}
+            return state.model_copy(update={**over, **_ended(event)})
 
 
 def comes_late(state: StepState, event: Event) -> bool:
     """Whether an escalation, a delay or an operator's `retry` was recorded before and the step has
-    gone on since: two workers may have had the same task."""
+    gone on since, or a doubt was that still stands: two workers may have had the same task."""
+    if isinstance(event, StepLeftUnknown):
+        return state.state == "unknown" and state.looked_up_until is not None
     if not isinstance(event, StepAttentionRequested | StepRetryRequested | StepUndoDelayed):
         return False
     undoing = isinstance(event, StepUndoDelayed) or event.undoing
@@ -291,6 +300,7 @@ STEP = AggregateType(
         Column("attention", "text"),
         Column("delayed", "text"),
         Column("asked_in", "integer", nullable=False),
+        Column("looked_up_until", "timestamptz"),
     ),
     state=StepState,
     events=(

@@ -99,8 +99,11 @@ def _show(row: "Todo") -> None:
 
 
 def headline(wait: "Wait") -> str:
-    """What is waited for, in the words of `SagaState` and `SagaStep`."""
-    tries = f" after {wait.tries} tries" if wait.tries > 1 else ""
+    """What is waited for, in the words of `SagaState` and `SagaStep`, as it is on record: what is
+    tried again may have been tried more often since."""
+    least = "" if wait.state == "needs_attention" else "at least "
+    counted = f"{wait.tries} tries" if wait.tries > 1 else "1 try"
+    tries = f" after {least}{counted}" if wait.tries else ""
     why = f": {wait.why}" if wait.why else ""
     match wait.state:
         case "running":

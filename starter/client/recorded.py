@@ -97,6 +97,7 @@ def _step_of(saga: SagaState, step: StepState) -> StepProgress:
         "detail": asked or step.residual or step.reason,
         "tries": _tries_of(saga, step, state),
         "verbs": verbs_of(saga, step) if asked else [],
+        "until": step.looked_up_until if state == "resolving" else None,
     }
     return StepProgress.model_validate(told)
 

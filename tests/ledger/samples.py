@@ -120,6 +120,7 @@ SAMPLES: tuple[Event, ...] = (
     saga_step.StepUndone(note="reversed", residual="a fee of 100"),
     saga_step.StepUndone(note="never happened"),
     saga_step.StepLeftUnknown(reason="unknown: no answer within 30 s"),
+    saga_step.StepLeftUnknown(reason="unknown: no answer within 30 s", until=LATER_ON),
     saga_step.StepAttentionRequested(reason="unknown", epoch=1, tries=9, undoing=False),
     saga_step.StepAttentionRequested(reason="account_closed", epoch=2, tries=5, undoing=True),
     saga_step.StepUndoDelayed(reason="the bank did not answer reverse", epoch=2, tries=3),

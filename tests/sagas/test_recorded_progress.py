@@ -3,6 +3,7 @@
 import pytest
 
 from activities.adapters.mock import MockBank
+from activities.transfers import TELL_WITHIN
 from ledger.database import Database
 from ledger.read.sagas import saga as saga_story
 from starter.client.recorded import progress_of
@@ -98,7 +99,7 @@ async def test_an_undo_that_an_operator_tries_again_and_gives_up_tells_its_tries
 
 
 async def test_an_undo_that_is_tried_again_has_at_least_the_tries_on_record(
-    driver: Driver, probe: Probe, both: Both, agent: str, inject: Inject
+    driver: Driver, probe: Probe, both: Both, ledger: Database, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
     await inject(request, "timeout_after")
@@ -108,6 +109,13 @@ async def test_an_undo_that_is_tried_again_has_at_least_the_tries_on_record(
     await until(lambda: driver.is_in(request, "resolving"))
     recorded = (await both.recorded(request))[TRANSFER]
     assert recorded == ("resolving", 1)
+    story = await saga_story(ledger, saga_of(request))
+    (on_record,) = progress_of(story.saga, story.steps, story.waits).waits
+    (live,) = Progress.model_validate(await driver.progress(request)).waits
+    assert on_record.until == live.until
+    assert on_record.since is not None
+    assert live.until is not None
+    assert live.until - on_record.since <= TELL_WITHIN
     await driver.tell(request, "cancel")
 
     async def is_delayed() -> bool:

@@ -56,6 +56,7 @@ class Wait(Input):
 
     `whom`: who is expected to act: an actor, `user` for any person, or nobody yet (empty: it is
     looked up, and an operator is asked at `until`). `undoing`: the undo of the step is what waits.
+    `tries`, read from the ledger, are those on record: of what is tried again at least so many.
     `commands` are the exact next commands.
     """
 

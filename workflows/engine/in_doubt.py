@@ -21,6 +21,8 @@ Answer = TypeVar("Answer")
 
 # An outcome that stays in doubt for so long is escalated to an operator.
 TELL_WITHIN = timedelta(days=1)
+# Runs that an operator's `retry` left in doubt before this was there have that doubt not on record.
+_NOTED_AGAIN = "doubt-after-retry-on-record"
 
 
 async def until_known(
@@ -56,10 +58,13 @@ async def until_known(
         heed_cancel()
         tries += 1
         claim = plain.model_copy(update={"tries": tries})
-        if tries == 1:
-            doubt = Doubt(reason=why)
-            await run.ours(StepRecords.note_unknown, claim, doubt, summary="outcome unknown")
+        if tries == 1 or (until is None and workflow.patched(_NOTED_AGAIN)):
+            doubt = Doubt(reason=why, until=workflow.now() + tell_within)
+            until = await run.ours(
+                StepRecords.note_unknown, claim, doubt, summary="outcome unknown"
+            )
             heed_cancel()
+        # An older version noted no deadline.
         until = until or workflow.now() + tell_within
         if workflow.now() < until:
             await _pause(run, claim, why, pause, until)
