@@ -20,7 +20,7 @@ from workflows.contract.kinds import PAYMENT
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
 from workflows.engine.decisions import not_allowed, system
-from workflows.engine.run import ATTENTION, cause_of
+from workflows.engine.run import ATTENTION, RESOLVING, cause_of
 from workflows.engine.story import Compensate
 from workflows.engine.workflow import SagaWorkflow
 
@@ -182,15 +182,26 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def capture(self, *raw: Any) -> Progress:
-        """Capture an approved authorization as its agent. Answers with the outcome, or that an
-        operator has to look. Repeated, it answers the same."""
+        """Capture an approved authorization as its agent. Answers with the outcome, or that it is
+        in doubt, that an operator has to look, or that the payment is being undone. Repeated, it
+        answers the same."""
         if self.progress().waits_for == "capture":
             await self._ask("capture", raw)
-        # Days may pass until a person has looked: whoever captures is told that somebody has to.
+        # Hours may pass until a doubt is resolved: whoever captures is told that there is one.
         await workflow.wait_condition(
-            lambda: self._lifecycle.has_ended or self.progress().state == ATTENTION,
+            lambda: (
+                self._is_captured_or_not()
+                or self._lifecycle.is_compensating
+                or self.progress().state == RESOLVING
+            )
         )
+        # Runs of before waited on.
+        if not self._is_captured_or_not() and not workflow.patched("capture-answered-in-doubt"):
+            await workflow.wait_condition(self._is_captured_or_not)
         return self.progress()
+
+    def _is_captured_or_not(self) -> bool:
+        return self._lifecycle.has_ended or self.progress().state == ATTENTION
 
     @capture.validator
     def _check_capture(self, *raw: Any) -> None:
@@ -198,5 +209,6 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         saga = self._execution.saga
         if actor.startswith("agent:") and saga and actor != saga.actor:
             raise not_allowed("can't capture: this is the payment of another agent")
+        self._check_not_undone("capture")
         if self.progress().decision not in ("approved", "capturing", "captured"):
             self._check_ask("capture", "capture", raw)

@@ -95,10 +95,18 @@ def saga(saga: str, as_json: bool) -> None:
 
 
 async def _saga_id(database: "Database", text: str) -> str:
+    from ledger.errors import NotFound
     from starter.client.errors import NotKnown
     from starter.client.reading import meant_by
 
-    found = await meant_by(database, text)
+    try:
+        found = await meant_by(database, text)
+    except NotFound as error:
+        named = text if "/" in text else f"KIND/{text}"
+        raise NotKnown(
+            f"{error}: amends sagas lists the sagas; one is not in the ledger before its start "
+            f"delay has passed: temporal workflow describe --workflow-id {named} shows that"
+        ) from None
     if not found.startswith("saga/"):
         raise NotKnown(
             f"{found} is not a saga: amends sagas lists the sagas, amends show shows the aggregate"

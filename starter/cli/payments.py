@@ -148,14 +148,14 @@ def _decide_seeing(
         output.document({**document_of(progress), "payment": facts})
     else:
         say(progress, as_json=False, agent=facts.get("agent"))
-    return _unless_stuck(progress) if verb in _ENDING else _unless_undone(progress)
+    return _unless_stuck(progress) if verb in _ENDING else _as_decided(verb, progress)
 
 
 def _facts(verb: str, text: str) -> dict[str, str]:
     """The facts of a payment, from the ledger. Raises Unreachable where it can't be read,
     NotAllowed for a saga of another kind."""
     from starter.cli.client import with_ledger
-    from starter.client.errors import Unreachable
+    from starter.client.errors import NotKnown, Unreachable
 
     async def work(database: "Database") -> dict[str, str]:
         from ledger.errors import NotFound
@@ -175,11 +175,28 @@ def _facts(verb: str, text: str) -> dict[str, str]:
 
     try:
         return with_ledger(work)
+    except NotKnown:
+        _raise_if_delayed(_payment(text))
+        raise
     except Unreachable as error:
         raise Unreachable(
             f"amount, payee and description of {_payment(text)} can't be shown, so nothing was "
             f"decided: {error}"
         ) from None
+
+
+def _raise_if_delayed(saga_id: str) -> None:
+    """Raises NotBegun for a saga in its start delay, which is not in the ledger yet. An update
+    would end the delay, so none is sent."""
+    from starter.cli.client import with_amends
+    from starter.client.errors import AmendsError, NotBegun
+
+    try:
+        with_amends(lambda amends: amends.progress(saga_id))
+    except NotBegun:
+        raise
+    except AmendsError:
+        return
 
 
 def _payment(saga: str) -> str:
@@ -210,7 +227,8 @@ def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Pr
             # The operation id of a change, of a policy, ...
             require_payment(verb, await amends.find(saga))
             raise
-        if verb in _ENDING and progress.result is None:
+        is_undone = verb in _ENDING or progress.state == "compensating"
+        if is_undone and progress.result is None:
             # The undo has begun; what the person asked for is there when it has ended.
             return await _undone(amends, progress)
         return progress
@@ -220,20 +238,31 @@ def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Pr
 
 async def _undone(amends: "Amends", begun: "Progress") -> "Progress":
     """Follow an undo until it ended, or until it has no success and is tried again."""
+    from starter.client.errors import SagaFailed
+
     now = begun
-    async with aclosing(amends.follow(begun.saga_id)) as followed:
-        async for now in followed:
-            if now.state == "compensating" and now.waits_for:
-                break
+    try:
+        async with aclosing(amends.follow(begun.saga_id)) as followed:
+            async for now in followed:
+                if now.state == "compensating" and now.waits_for:
+                    break
+    except SagaFailed as error:
+        # Nothing was held yet, as in a start delay: that is what a cancel asks for.
+        if error.failure_type != "cancelled":
+            raise
+        return await amends.progress(begun.saga_id)
     return now
 
 
-def _unless_undone(progress: "Progress") -> int:
-    """The exit status of a cancel: 1 only where the saga ended otherwise."""
+def _as_decided(verb: str, progress: "Progress") -> int:
+    """The exit status of an approval or a capture: that of the saga, once it has ended; before, 4
+    unless it goes on as was decided."""
     from starter.cli.story import status_of
 
-    stuck = progress.state == "needs_attention"
-    return status_of(progress) if stuck or progress.result is not None else 0
+    if progress.result is not None:
+        return status_of(progress)
+    goes_on = ("running", "resolving") if verb == "approve" else ("running",)
+    return 0 if progress.state in goes_on else _WAITS
 
 
 def _unless_stuck(progress: "Progress") -> int:

@@ -49,8 +49,9 @@ class Decisions(Standing):
     async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
         """Capture the approved payment. A repeat gets the first answer, never a second payment.
 
-        Answers with the outcome, or with `needs_attention` where a person has to look first.
-        Raises NotAllowed unless it is approved.
+        Answers with the outcome, or with `resolving` while that is in doubt, `needs_attention`
+        where a person has to look first, `compensating` where the payment is being undone. Raises
+        NotAllowed unless it is approved.
         """
         require_payment("capture", saga_id)
         try:

@@ -138,6 +138,21 @@ async def payment_looked_up(stage: Stage) -> Handle:
 
 
 @scenario
+async def payment_captured_after_a_doubt(stage: Stage) -> Handle:
+    request = await stage.payment(45_000, capture="manual")
+    await stage.inject(request, "timeout_after")
+    await stage.inject(request, "timeout_before", operation="find")
+    return await stage.decide(request, "capture")
+
+
+@scenario
+async def payment_whose_capture_the_bank_refuses(stage: Stage) -> Handle:
+    request = await stage.payment(45_000, capture="manual")
+    await stage.inject(request, "refuse")
+    return await stage.decide(request, "capture")
+
+
+@scenario
 async def payment_whose_undo_a_person_mends(stage: Stage) -> Handle:
     request = await stage.payment(45_000)
     await stage.inject(request, "timeout_before", operation="reverse", remaining=1_000)

@@ -175,8 +175,9 @@ async def test_a_capture_after_the_agent_was_revoked_is_refused_also_in_another_
     if run == "another":
         await driver.until_waits(request, "capture")
     answer = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
-    assert answer["result"]["state"] == "compensated"
-    assert (await driver.result(request))["reason"] == "agent_revoked"
+    assert answer["state"] in ("compensating", "compensated")
+    result = await driver.result(request)
+    assert (result["state"], result["reason"]) == ("compensated", "agent_revoked")
     assert await probe.spent(agent) == (0, 0)
     assert await probe.booked(request) is None
 

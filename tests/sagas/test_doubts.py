@@ -150,6 +150,10 @@ async def test_a_doubt_outlives_a_retry_in_vain_and_the_run_until_a_retry_finds_
         return asked and await driver.is_in(request, "needs_attention")
 
     await until(asked_again)
+    doubts = [e for e in await probe.events(request) if e["event_type"] == "StepLeftUnknown"]
+    first, second = (each["payload"]["until"] for each in doubts)
+    assert first < second
+    assert (await probe.step(request, STEP))["looked_up_until"] is None
     await driver.handle(request).terminate()
     await driver.start(request)
     await until(lambda: driver.is_in(request, "needs_attention"))
@@ -204,18 +208,40 @@ async def test_a_cancel_of_what_waits_for_a_person_undoes_it(
     assert (await probe.step(request, STEP))["attention"] is None
 
 
-async def test_a_capture_that_nobody_can_tell_is_answered_with_that(
-    driver: Driver, probe: Probe, agent: str, inject: Inject, soon_asked: None
+async def test_a_capture_in_doubt_is_answered_with_that_and_one_of_what_is_undone_is_refused(
+    driver: Driver, probe: Probe, agent: str, inject: Inject
+) -> None:
+    request, by = payment(agent, 45_000, capture="manual"), {"actor": f"agent:{agent}"}
+    await inject(request, "timeout_after")
+    for operation in ("find", "reverse"):
+        await inject(request, "timeout_before", operation=operation, remaining=1_000)
+    await driver.submit(request)
+    for _ in range(2):
+        progress = await driver.tell(request, "capture", by)
+        assert (progress["state"], progress["waits_for"]) == ("resolving", STEP)
+    await driver.tell(request, "cancel")
+    for verb in ("capture", "approve", "reject"):
+        refusal = await driver.refusal(request, verb, by if verb == "capture" else USER)
+        undone = f"can't {verb}: the saga is being compensated (cancelled): "
+        assert (refusal.type, refusal.message[: len(undone)]) == ("not_allowed", undone)
+        assert f"amends saga {saga_of(request)}" in refusal.message
+    await until(lambda: driver.waits(request))
+    refusal = await driver.refusal(request, "capture", by)
+    assert f"amends retry {saga_of(request)} '{STEP}'" in refusal.message
+    await probe.heal(request)
+    assert (await driver.result(request))["state"] == "compensated"
+
+
+async def test_a_capture_that_the_bank_refuses_is_answered_while_it_is_undone(
+    driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000, capture="manual")
-    await inject(request, "timeout_after")
-    await inject(request, "timeout_before", operation="find", remaining=1_000)
+    await inject(request, "refuse")
     await driver.submit(request)
-    progress = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
-    assert (progress["state"], progress["waits_for"]) == ("needs_attention", STEP)
-    await probe.heal(request)
-    await driver.tell(request, "retry", ANA)
-    assert (await driver.result(request))["state"] == "captured"
+    async with probe.refusing(request, "StepUndone"):
+        progress = await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
+        assert (progress["state"], progress["reason"]) == ("compensating", "provider_refused")
+    assert (await driver.result(request))["state"] == "compensated"
 
 
 # What persons may say of it, what is refused, and whose undo they mend.
@@ -285,6 +311,20 @@ async def test_a_reversal_that_the_bank_never_answers_waits_for_a_person_who_say
     assert await probe.told_by(request, "StepRetryRequested") == "user:ana"
     report = result["steps"][-1]
     assert (report["undo_outcome"], report["undo_tries"]) == ("undone", 3)
+
+
+async def test_a_submit_that_takes_an_undo_over_is_answered_while_that_waits(
+    driver: Driver, probe: Probe, can_not_be_undone: Stuck
+) -> None:
+    request = await can_not_be_undone()
+    await driver.handle(request).terminate()
+    progress = await driver.submit(request)
+    assert progress["result"] is None
+    assert [wait["undoing"] for wait in progress["waits"]] == [True]
+    await probe.heal(request)
+    await until(lambda: driver.is_in(request, "needs_attention"))
+    await driver.tell(request, "retry", ANA)
+    assert (await driver.result(request))["state"] == "compensated"
 
 
 async def test_money_whose_reversal_is_given_up_stays_spent_and_is_a_residual(

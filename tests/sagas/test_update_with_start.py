@@ -76,6 +76,10 @@ async def test_a_refused_update_leaves_nothing_of_its_start(
         assert (each.type or "").endswith(kind)
         assert [detail["field"] for detail in each.details] == ([field] if field else [])
     assert failure.message == of_run.message
+    if kind == "reused":
+        # Nothing has the operation id: a new one is no advice for who mixed up two requests.
+        assert "was started with another request" in failure.message
+        assert "nothing was done: send one request with both" in failure.message
     for left in await failures_of(driver.handle(request)):
         assert_public(left)
     assert await probe.size() == before

@@ -1,13 +1,18 @@
 """Payments by the command line, on real servers: what it prints, and its exit status."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+from temporalio.client import WorkflowFailureError
+
 from activities.adapters.mock import Fault, MockBank
 from starter.client.client import Amends
-from tests.starter.conftest import Command
+from tests.starter.conftest import QUEUES, Command
+from tests.support.until import until
 from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
@@ -229,3 +234,71 @@ async def test_a_saga_that_fails_is_a_document_too(
     assert (ended.status, ended.json["state"]) == (1, "failed")
     assert ended.json["reason"] == "unknown_agent"
     assert "unknown_agent" in ended.err
+
+
+async def test_a_decision_on_a_payment_that_is_being_undone_says_so_and_ends_with_its_status(
+    command: Command,
+    payment: Payment,
+    bank: MockBank,
+    amends: Amends,
+    heal: Callable[[str], Awaitable[None]],
+) -> None:
+    """The recipe of docs/operator-actions.md."""
+    request = payment(55_000)
+    saga_id = f"payment/{request['operation_id']}"
+    await bank.inject(Fault(saga_id, "timeout_after"))
+    await bank.inject(Fault(saga_id, "timeout_before", "find", remaining=1_000))
+    await command("pay", request)
+    assert (await command("approve", saga_id, "--as", "boss")).status == 0
+
+    async def is_in_doubt() -> bool:
+        return (await amends.progress(saga_id)).state == "resolving"
+
+    await until(is_in_doubt)
+    # The deadline, and that the number of tries may be higher by now, from the ledger alone.
+    shown = (await command("waiting", "--agent", request["agent_id"])).out
+    assert f"{saga_id}: resolving, execute transfer after at least 1 try: " in shown
+    assert ", until 20" in shown
+    in_doubt = await command("capture", saga_id)
+    assert (in_doubt.status, "is in doubt" in in_doubt.out) == (4, True)
+    assert (await command("cancel", saga_id)).status == 4
+    again = await command("approve", saga_id, "--as", "boss")
+    assert (again.status, "the undo of execute transfer had no success" in again.out) == (4, True)
+    undone = "the saga is being compensated (cancelled): "
+    for verb, who in (("approve", "other"), ("reject", "boss"), ("capture", "boss")):
+        refused = await command(verb, saga_id, "--as", who)
+        assert (refused.status, f"can't {verb}: {undone}" in refused.err) == (2, True)
+        assert f"amends retry {saga_id} 'execute transfer'" in refused.err
+    await heal(saga_id)
+    retried = await command("retry", saga_id, "execute transfer")
+    assert retried.status == 0
+
+
+async def test_a_payment_in_its_start_delay_is_said_to_be_there_and_takes_a_cancel_alone(
+    command: Command, payment: Payment, amends: Amends
+) -> None:
+    request = payment(45_000)
+    name = request["operation_id"]
+    handle = await amends.client.start_workflow(
+        "PaymentSaga",
+        request,
+        id=f"payment/{name}",
+        task_queue=QUEUES["AMENDS_PAYMENTS_QUEUE"],
+        start_delay=timedelta(hours=1),
+    )
+    for verb in ("approve", "reject", "capture"):
+        for known_as in (name, f"payment/{name}"):
+            refused = await command(verb, known_as, "--as", "boss")
+            assert (refused.status, refused.out) == (2, "")
+            assert f"payment/{name} has not begun: its start delay has not passed" in refused.err
+    for known_as in (name, f"payment/{name}"):
+        shown = await command("saga", known_as)
+        assert (shown.status, shown.out) == (2, "")
+        assert "not in the ledger before its start delay has passed" in shown.err
+        assert "temporal workflow describe --workflow-id" in shown.err
+    cancelled = await command("cancel", name, "--as", "boss")
+    assert (cancelled.status, cancelled.out) == (0, f"payment/{name}: failed (cancelled)\n")
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    told = await command("cancel", name, "--as", "boss", "--json")
+    assert (told.status, told.out) == (2, "")

@@ -195,6 +195,10 @@ class Driver:
     async def is_in(self, request: Json, state: str) -> bool:
         return bool((await self.progress(request))["state"] == state)
 
+    async def waits(self, request: Json) -> bool:
+        """Whether a saga waits for somebody or something."""
+        return bool((await self.progress(request))["waits"])
+
     async def step(self, request: Json, name: str) -> Json:
         """A step of a saga, as the query tells it; empty while there is none."""
         steps: list[Json] = (await self.progress(request))["steps"]

@@ -73,7 +73,8 @@ class Problem(Input):
 # `unknown_agent`, or of a recovery that left its saga open.
 FAILURES: Mapping[str, str] = {
     "InvalidInput": "A field is wrong, and nothing was done. Each detail is a Problem.",
-    "operation_id_reused": "The operation id belongs to another request: use a new operation id.",
+    "operation_id_reused": "The operation id belongs to another request: use a new operation id. "
+    "Or `submit` came with the start of another request: nothing was done, send one with both.",
     "operation_in_progress": "Another run carries the saga and is still open: follow that run.",
     "not_allowed": "The state of the saga does not allow the update: query its progress.",
     "needs_attention": "Of SweepWorkflow: what the sweep found needs an operator.",

@@ -69,6 +69,13 @@ class Execution(Generic[RequestT, ResultT]):
         if self._telling:
             self._telling.cancel()
 
+    def undone_because(self) -> str:
+        """The reason why the saga is being undone, or will be once its step in flight has ended; ''
+        for one that is not."""
+        if self._cancelled_by and not (self.lifecycle.has_ended or self.lifecycle.undone_because()):
+            return "the saga is being cancelled"
+        return self.lifecycle.undone_because()
+
     async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
         try:
             request = self._story.read(raw)

@@ -194,6 +194,10 @@ class Lifecycle:
         """The reason why a cancel is refused; '' where it is taken."""
         return TABLE[self.phase].refuses_cancel.format(state=self.state, cause=self.cause)
 
+    def undone_because(self) -> str:
+        """The reason why nothing but the undo goes on; '' for a saga that is not being undone."""
+        return self.refuses_cancel() if TABLE[self.phase].refuses_cancel == _COMPENSATED else ""
+
     @property
     def is_recorded(self) -> bool:
         """Whether the record of the saga was open to this run, so that the run has an epoch."""

@@ -144,6 +144,17 @@ def reused(saga_id: str) -> ApplicationError:
     )
 
 
+def differs(saga_id: str) -> ApplicationError:
+    """The failure of a `submit` that comes with the start of another request."""
+    return ApplicationError(
+        f"{saga_id} was started with another request than this submit brings, and nothing was "
+        f"done: send one request with both; where another client started it, use a new "
+        f"operation id",
+        type=REUSED,
+        non_retryable=True,
+    )
+
+
 def in_progress(saga_id: str) -> ApplicationError:
     """The failure of a run that meets another run which is still open."""
     return ApplicationError(

@@ -14,7 +14,7 @@ from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.execution import Execution
 from workflows.engine.inbound import OtherUpdates
 from workflows.engine.operator_updates import OperatorUpdates
-from workflows.engine.record import reused
+from workflows.engine.record import differs, reused
 from workflows.engine.saga import Saga
 from workflows.engine.story import RequestT, ResultT, Story
 
@@ -64,9 +64,16 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             met = await self.saga.record_repeat(fingerprint, digest(update.id))
             if met.how == "reused":
                 raise reused(self.saga.saga_id)
-        await workflow.wait_condition(lambda: self._lifecycle.has_ended or self.saga.is_decided)
+        # A run that took an undo over decides nothing: its undo may wait for an operator for days.
+        await workflow.wait_condition(lambda: self._is_answered() or bool(self.progress().waits))
+        # Runs of before waited on.
+        if not self._is_answered() and not workflow.patched("submit-answered-in-an-undo"):
+            await workflow.wait_condition(self._is_answered)
         self._raise_failure()
         return self.progress()
+
+    def _is_answered(self) -> bool:
+        return self._lifecycle.has_ended or self.saga.is_decided
 
     @submit.validator
     def _check_submit(self, *raw: Any) -> None:
@@ -89,7 +96,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             return
         if problems := self.problems_of(raw) or self.problems_of(self._started_with):
             raise invalid_input(problems)
-        raise reused(saga_of_run(workflow.info().workflow_id))
+        raise differs(saga_of_run(workflow.info().workflow_id))
 
     def _is_ours(self, raw: tuple[Any, ...]) -> bool:
         if not self._lifecycle.is_recorded or self._execution.saga is None:
@@ -136,8 +143,16 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         )
         return self.progress()
 
+    def _check_not_undone(self, verb: str) -> None:
+        if why := self._execution.undone_because():
+            now = self.progress()
+            waits = [command for wait in now.waits for command in wait.commands]
+            commands = " or ".join(waits) or f"amends saga {now.saga_id} follows it"
+            raise not_allowed(f"can't {verb}: {why}: {commands}")
+
     def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
         self._admit_by(raw)
+        self._check_not_undone(verb)
         now = self.progress()
         if now.waits_for != waits_for:
             raise not_allowed(
