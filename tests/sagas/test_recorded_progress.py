@@ -32,7 +32,7 @@ class Both:
 
     async def recorded(self, request: Json) -> Steps:
         story = await saga_story(self._ledger, saga_of(request))
-        return steps_of(progress_of(story.saga, story.steps, story.waits))
+        return steps_of(progress_of(story))
 
     async def agree(self, request: Json) -> Steps:
         """Both tell the same of each step; returns what."""
@@ -133,7 +133,7 @@ async def test_a_step_that_asked_for_an_operator_asks_for_nobody_once_it_is_bein
         await driver.tell(request, "cancel")
         await until(is_refused)
         story = await saga_story(ledger, saga_of(request))
-        recorded = progress_of(story.saga, story.steps, story.waits)
+        recorded = progress_of(story)
         live = Progress.model_validate(await driver.progress(request))
         assert (recorded.state, recorded.waits) == (live.state, live.waits) == ("compensating", [])
         assert steps_of(recorded)[TRANSFER] == ("unknown", 0)
