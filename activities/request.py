@@ -6,4 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class Request(BaseModel):
     """Base of all inputs of activities: frozen, and unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -73,7 +73,8 @@ COMMANDS = {
     "agent register {agent} --user u-17": DECIDES,
     "agent revoke {agent}-none": CLIENT,
     "agent list": LISTS,
-    "policy set {agent} --currency ARS --daily-limit 10000000": CLIENT,
+    "policy set {agent} --currency ARS --max-per-transaction 6000000 --daily-limit 10000000"
+    " --approval-threshold 5000000": DECIDES,
     "policy show {agent}": LISTS,
     "pay {payment}": CLIENT,
     "approve {saga} --yes": DECIDES,
