@@ -27,8 +27,8 @@ from activities.errors import (
     Failed,
     Refused,
     invalid_input,
-    problems_of,
 )
+from activities.problems import problems_of
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
 from ledger.aggregates.errors import RowUnreadable
 from ledger.database import UNAVAILABLE, describe, failure

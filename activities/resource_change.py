@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from activities.step import Request
+from activities.request import Request
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.resource import (
     DesiredState,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pydantic
 
-from activities.errors import problems_of
+from activities.problems import problems_of
 from activities.providers.kinds import Kinds
 
 

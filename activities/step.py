@@ -5,23 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 from temporalio import activity
 
 from activities.errors import HEARTBEAT
 from activities.namespace import this_run
+from activities.request import Request as Request
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.errors import StateRefused
 from ledger.sagas.saga_log import Opening
 from ledger.sagas.step_log import SAGA_KNOWN, StepClaim
 from ledger.store.canonical_json import digest
 from ledger.store.commit import Author
-
-
-class Request(BaseModel):
-    """Base of all inputs of activities: frozen, and unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Verdict(Request):

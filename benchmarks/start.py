@@ -1,6 +1,7 @@
 """The cold start of commands: processor time and modules of a fresh interpreter."""
 
 import asyncio
+import json
 import os
 import resource
 import subprocess
@@ -10,6 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 from benchmarks.part import Part
 from benchmarks.table import Table
@@ -21,26 +24,63 @@ from worker.search_attributes import register_search_attributes
 from worker.settings import Settings
 from worker.wiring import connect, wire
 from workflows.contract.agent import AgentRequest, PolicyRequest
+from workflows.contract.change import ChangeRequest, Resource
 from workflows.contract.payment import Destination, PaymentRequest
 
 ROOT = Path(__file__).parent.parent
-AGENT, FIRST = "bench-start", "bench-start-1"
+AGENT, FIRST, CHANGE = "bench-start", "bench-start-1", "bench-start-shop"
 # For each command that decides, so many payments wait, one for each of its runs.
-DECISIONS = ("approve", "reject", "capture")
-# The kind of each command, its aim in milliseconds, and its words.
-COMMANDS = (
-    ("prints", 100, ("--version",)),
-    ("prints", 100, ("completion", "bash")),
-    *(("lists", 200, (*words.split(),)) for words in ("sagas", "payments", "log", "agent list")),
-    ("lists", 200, ("policy", "show", AGENT)),
-    *(("folds", 200, (verb, f"agent/{AGENT}")) for verb in ("show", "blame")),
-    ("lists", 200, ("saga", f"agent/{FIRST}")),
-    ("folds", 200, ("verify",)),
-    ("client", 450, ("cancel", f"agent/{FIRST}")),
-    ("client", 450, ("schedule", "list")),
-    ("client and ledger", 450, ("waiting",)),
-    *(("client and ledger", 450, (verb, f"payment/{verb}-N", "--yes")) for verb in DECISIONS),
+DECISIONS = ("approve", "reject", "capture", "cancel")
+WAITS, PAID = "payment/cancel-0", "payment/paid"
+LIMITS = "--currency ARS --max-per-transaction 200 --daily-limit 1000000 --approval-threshold 100"
+# The kinds of commands, the aim of each in milliseconds, and the words of its commands: all of
+# `amends --help` that end, apart from `migrate`, whose work is that of another process.
+KINDS: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+    ("prints", 100, ("--version", "env", "completion bash")),
+    ("describes", 200, ("schema PaymentSaga",)),
+    (
+        "lists",
+        200,
+        (
+            *("sagas", "payments", "resources", "log", "follow --from P1D --limit 1"),
+            *("agent list", f"policy show {AGENT}", f"saga {PAID}", f"saga {WAITS}"),
+            f"saga change/{CHANGE}",
+        ),
+    ),
+    (
+        "folds",
+        200,
+        (
+            *(f"{verb} agent/{AGENT}" for verb in ("show", "blame")),
+            *(f"diff agent/{AGENT} 1 2", "verify", "rebuild agents"),
+        ),
+    ),
+    ("plans", 450, ("plan {change}", f"rollback --to before:{CHANGE} --plan")),
+    (
+        "client",
+        450,
+        (
+            *("pay {payment}", "cancel payment/cancel-N", f"agent revoke {AGENT}-none"),
+            *("sweep", "schedule list", "schedule pause yearly"),
+            *("schedule resume yearly", "schedule delete none", f"retry {WAITS} authorize"),
+            *(f"skip {WAITS} authorize --reason R", f"resolve {WAITS} authorize --evidence E"),
+        ),
+    ),
+    (
+        "client and ledger",
+        450,
+        (
+            *("waiting", f"agent register {AGENT} --user bench", f"policy set {AGENT} {LIMITS}"),
+            *(f"{verb} payment/{verb}-N --yes" for verb in DECISIONS[:3]),
+        ),
+    ),
+    (
+        "client and plan",
+        450,
+        ("apply {change}", f"rollback --to before:{CHANGE}-2 --environment two"),
+    ),
 )
+COMMANDS = [(kind, aim, words) for kind, aim, all_words in KINDS for words in all_words]
 
 
 @dataclass(frozen=True)
@@ -65,22 +105,50 @@ async def measure(servers: EmbeddedServers, size: Size) -> AsyncGenerator[Part, 
         running = await stack.enter_async_context(wire(settings, client))
         for worker in running.workers:
             await stack.enter_async_context(worker)
-        await _fill(environment, size.runs + 1)
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        files = await _fill(environment, size.runs + 1, folder)
         path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         table = Table("command | kind | modules | ms of processor time | aim")
         for kind, aim, words in COMMANDS:
-            runs = [_numbered(words, number) for number in range(size.runs + 1)]
+            # The saga of the first number goes on waiting.
+            runs = [_filled_in(words, files, number) for number in range(1, size.runs + 2)]
             modules = await asyncio.to_thread(_modules, runs[0], environment | path)
             best = await asyncio.to_thread(_best_ms, runs[1:], environment | path)
-            table.add(f"`amends {' '.join(words)}`", kind, str(modules), f"{best:.0f}", f"{aim}")
+            said = words.format(change="FILE", payment="FILE").replace(LIMITS, "...")
+            table.add(f"`amends {said}`", kind, str(modules), f"{best:.0f}", f"{aim}")
         yield Part("Cold start", table, [])
 
 
-def _numbered(words: tuple[str, ...], number: int) -> tuple[str, ...]:
-    return tuple(word.replace("-N", f"-{number}") for word in words)
+def _filled_in(words: str, files: dict[str, str], number: int) -> tuple[str, ...]:
+    return tuple(
+        word.format(**files).replace("-N", f"-{number}") if "{" in word or "-N" in word else word
+        for word in words.split()
+    )
 
 
-async def _fill(environment: dict[str, str], decisions: int) -> None:
+def _payment(operation_id: str, minor: int, capture: Literal["automatic", "manual"]) -> Any:
+    return PaymentRequest(
+        operation_id=operation_id,
+        agent_id=AGENT,
+        amount=Money(minor=minor, currency="ARS"),
+        destination=Destination(cbu="2850590940090418135201"),
+        capture=capture,
+    )
+
+
+async def _fill(environment: dict[str, str], decisions: int, folder: Path) -> dict[str, str]:
+    """An agent, a payment that is made, one that waits for each run of a decision, a change in each
+    of two environments, and a schedule; returns the files of the requests."""
+    paid = _payment("paid", 50, "automatic")
+    changes = [
+        ChangeRequest(
+            operation_id=name,
+            environment=environment,
+            actor="user:bench",
+            present=[Resource(name=name, kind="postgres.role", spec={"login": True})],
+        )
+        for name, environment in ((CHANGE, "dev"), (f"{CHANGE}-2", "two"))
+    ]
     async with Amends.connect(environment) as amends:
         for request in (
             AgentRequest(
@@ -99,19 +167,25 @@ async def _fill(environment: dict[str, str], decisions: int) -> None:
                 approval_threshold_minor=100,
                 actor="user:bench",
             ),
+            paid,
+            *changes,
         ):
             await amends.result((await amends.submit(request)).saga_id)
-        for verb, number in product(DECISIONS, range(decisions)):
+        for verb, number in product(DECISIONS, range(decisions + 1)):
             # A person approves above the threshold, and the agent captures below.
+            is_capture = verb == "capture"
             await amends.submit(
-                PaymentRequest(
-                    operation_id=f"{verb}-{number}",
-                    agent_id=AGENT,
-                    amount=Money(minor=50 if verb == "capture" else 150, currency="ARS"),
-                    destination=Destination(cbu="2850590940090418135201"),
-                    capture="manual" if verb == "capture" else "automatic",
+                _payment(
+                    f"{verb}-{number}",
+                    50 if is_capture else 150,
+                    "manual" if is_capture else "automatic",
                 )
             )
+        unnamed = paid.model_copy(update={"operation_id": None})
+        await amends.schedules.recurring("yearly", unnamed, "0 0 1 1 *")
+    for name, request in (("payment", paid), ("change", changes[0])):
+        (folder / name).write_text(json.dumps(request.as_given()))
+    return {name: str(folder / name) for name in ("payment", "change")}
 
 
 def _command(words: tuple[str, ...], *python: str) -> list[str]:

@@ -75,7 +75,7 @@ def structure(schema: Any) -> Any:
     if kind in _CHECKS:
         return _inner(schema)
     kept = {name: _part(name, part) for name, part in schema.items() if name not in _RULES}
-    if kind == "model":
+    if kind in ("model", "dataclass"):
         kept["config"] = {**schema.get("config", {}), "extra_fields_behavior": "allow"}
     if kind in ("model", "model-fields"):
         kept.pop("extra_behavior", None)

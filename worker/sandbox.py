@@ -8,6 +8,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
@@ -21,7 +22,10 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+from activities.request import Request
+from ledger.aggregates.aggregate import Event, State
 from ledger.aggregates.amounts import know_currencies
+from workflows.contract.fields import Input
 
 # Everything but the workflow files: the sandbox would import it anew for every run.
 PASSED_THROUGH = (
@@ -48,7 +52,17 @@ PASSED_THROUGH = (
 def runner(workflow_sandbox: str) -> WorkflowRunner:
     """The workflow runner with the sandbox `on` or `off`."""
     know_currencies()
+    for base in (Event, State, Input, Request):
+        _build(base)
     return sandbox() if workflow_sandbox == "on" else _Open()
+
+
+def _build(model: type[BaseModel]) -> None:
+    """Build a model and all that are made of it. Clients leave that to the first use; of a worker
+    no run should wait for it, and several threads use them."""
+    model.model_rebuild()
+    for below in model.__subclasses__():
+        _build(below)
 
 
 def sandbox() -> WorkflowRunner:

@@ -17,7 +17,6 @@ from activities.orphans import Look, LostSaga, OrphanedSagas, Seen
 from ledger.words import code, said, summary_of
 from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import BY_NAME
-from workflows.contract.progress import paused_wait, paused_words
 from workflows.contract.sweep import (
     NEEDS_ATTENTION,
     SWEEP,
@@ -25,6 +24,7 @@ from workflows.contract.sweep import (
     SweepRequest,
     Swept,
 )
+from workflows.contract.waits import paused_wait, paused_words
 from workflows.engine.inbound import OtherUpdates
 from workflows.recovery import RecoverySaga, recovery_id
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from activities.providers.postgres import PostgresProvider
 from activities.providers.postgres.spec import KINDS as POSTGRES_KINDS
 from activities.providers.provider import Provider, Spec
 
@@ -42,7 +41,12 @@ class ProviderNotLoaded(Exception):
 
 def _postgres(environment: Mapping[str, str]) -> Provider | None:
     url = environment.get("AMENDS_POSTGRES_TARGET_URL")
-    return PostgresProvider(url) if url else None
+    if not url:
+        return None
+    # A client that plans knows the kinds, and never reaches a target.
+    from activities.providers.postgres.provider import PostgresProvider
+
+    return PostgresProvider(url)
 
 
 BUILT_IN: Mapping[str, ProviderType] = {"postgres": ProviderType(POSTGRES_KINDS, _postgres)}

@@ -76,7 +76,7 @@ class Spec(BaseModel):
     `holds_data`: what is deleted with such a thing, no undo brings back.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     identity: ClassVar[frozenset[str]] = frozenset()
     references: ClassVar[frozenset[str]] = frozenset()
     holds_data: ClassVar[bool] = False

@@ -30,7 +30,7 @@ CurrencyCode = Annotated[str, AfterValidator(check_currency)]
 class Money(BaseModel):
     """An amount above zero: `minor` units (cents) of `currency` (ISO 4217)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     minor: Annotated[StrictInt, Field(gt=0, le=MAX_MINOR)]
     currency: CurrencyCode

@@ -1,8 +1,7 @@
-"""Reads the story of one saga for people, as it was recorded: models are for who asks for them."""
+"""Reads the story of one saga for people, as it was recorded, without the models."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_id, saga_name, step_name
@@ -14,10 +13,6 @@ from ledger.read.rows import whole
 from ledger.read.waits import Waiting, waits_of
 from ledger.unreadable import unreadable_in
 
-if TYPE_CHECKING:
-    from ledger.aggregates.saga import SagaState
-    from ledger.aggregates.saga_step import StepState
-
 
 @dataclass(frozen=True)
 class SagaStory:
@@ -28,20 +23,6 @@ class SagaStory:
     step_rows: list[dict[str, Any]]
     waits: list[Waiting]
     events: list[LoggedEvent]
-
-    @cached_property
-    def saga(self) -> "SagaState":
-        """The state of the saga."""
-        from ledger.aggregates.saga import SAGA, SagaState
-
-        return SagaState.model_validate(SAGA.state_of(self.row))
-
-    @cached_property
-    def steps(self) -> "list[StepState]":
-        """The states of the steps."""
-        from ledger.aggregates.saga_step import STEP, StepState
-
-        return [StepState.model_validate(STEP.state_of(row)) for row in self.step_rows]
 
 
 async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, Row]:

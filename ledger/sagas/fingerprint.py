@@ -24,7 +24,7 @@ class Fingerprint(BaseModel):
     can have admitted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     given: str
     filled: list[str] = Field(default_factory=list)

@@ -37,7 +37,7 @@ def _decoder() -> msgspec.json.Decoder[Any]:
 _encode_plain = msgspec.json.Encoder(order="deterministic").encode
 _decode = json.JSONDecoder().raw_decode
 # Below the surrogates the order of characters is the order of UTF-16 code units.
-_beyond = re.compile("[^\x00-\ud7ff]").search
+_beyond = re.compile("[\ud800-\U0010ffff]").search
 
 
 def canonical(value: Any) -> bytes:

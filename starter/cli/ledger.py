@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.read.queries import ListedSagas
     from ledger.read.sagas import SagaStory
     from ledger.read.waits import Waiting
-    from workflows.contract.progress import Wait
+    from workflows.contract.waits import Wait
 
 _LIMIT = click.IntRange(min=1, max=100_000)
 _HEAD = frozenset(column.name for column in HEAD)
@@ -116,7 +116,7 @@ async def _saga_id(database: "Database", text: str) -> str:
 
 def _document(saga: dict[str, Any], waits: "list[Wait]") -> dict[str, object]:
     told = {name: saga[name] for name in saga if name not in ("workflow_id", *_WAIT_COLUMNS)}
-    waiting = [wait.model_dump(mode="json") for wait in waits]
+    waiting = [vars(wait) for wait in waits]
     return {"saga_id": saga["workflow_id"], **told, "waits": waiting}
 
 
@@ -153,7 +153,7 @@ def _tell(story: "SagaStory") -> None:
     for wait in _waits(story.waits):
         output.line(when(wait))
     seen = next((step["result"] for step in story.step_rows if step["name"] == PLAN_STEP), None)
-    planned = operations_of(saga["kind"], saga["input"], seen)
+    planned = operations_of(saga["kind"], saga["input"], seen, saga["result"])
     for line in fact_lines(facts_of(saga["kind"], saga["input"], planned)):
         output.line(line)
     rows = [
@@ -174,9 +174,9 @@ def _standing(story: "SagaStory") -> str:
 
     saga, agent = story.row, story.row["input"].get("agent_id")
     if story.waits:
-        from starter.client.recorded import progress_of
+        from starter.client.recorded import recorded_of
 
-        return standing(progress_of(story.saga, story.steps, story.waits), agent)
+        return standing(recorded_of(story), agent)
     if saga["result"] is None:
         return f"{saga['workflow_id']}: {saga['state']}"
     return ending(saga["workflow_id"], saga["result"], saga["state"], agent)

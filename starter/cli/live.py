@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.words import plain
-from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.progress import Progress
+from workflows.contract.waits import StepProgress
 
 _STYLES = {
     "running": "cyan",

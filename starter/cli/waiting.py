@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ledger.database import Database
     from starter.client.client import Amends
     from starter.client.waiting import Todo, Todos
-    from workflows.contract.progress import Wait
+    from workflows.contract.waits import Wait
 
 
 @click.command()
@@ -80,7 +80,7 @@ async def _check(
 
 
 def _matches(row: "Todo", kind: str | None, agent: str | None, whom: str | None) -> bool:
-    from workflows.contract.progress import ANY_USER
+    from workflows.contract.waits import ANY_USER
 
     return (
         kind in (None, row.kind)

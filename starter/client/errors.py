@@ -19,7 +19,7 @@ AmendsError               1  the root
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workflows.contract.progress import Wait
+    from workflows.contract.waits import Wait
 
 # A line that names more fields is not read to its end.
 _TOLD = 5

@@ -37,8 +37,9 @@ from starter.client.errors import (
     Unreachable,
     UpdateDropped,
 )
-from workflows.contract.progress import Progress, paused_wait, paused_words
+from workflows.contract.progress import Progress
 from workflows.contract.runs import COMPLETED, RunStatus, status_named, status_of
+from workflows.contract.waits import paused_wait, paused_words
 
 # What Temporal says of an update that the end of the workflow overtook.
 _OVERTAKEN = "AcceptedUpdateCompletedWorkflow"

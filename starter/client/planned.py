@@ -26,13 +26,18 @@ async def operations_on_record(
 
 
 def operations_of(
-    kind: str, request: Mapping[str, Any], seen: Mapping[str, Any] | None
+    kind: str,
+    request: Mapping[str, Any],
+    seen: Mapping[str, Any] | None,
+    result: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """The operations of a saga from its recorded request and from what its plan step saw; nothing
     where they can't be told, as those of a provider that is not installed here: what shows them
-    shows the request instead."""
+    shows the request instead. Of one that was carried out, its `result` lists them."""
     if seen is None or kind not in _PLANNED_KINDS:
         return []
+    if result is not None and result.get("state") == "applied":
+        return [f"{each['action']} {each['name']} ({each['kind']})" for each in result["changes"]]
     from workflows.planning.recorded_plan import recorded_plan
 
     try:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -31,9 +32,10 @@ from starter.client.kinds import Result, kind_of_saga
 from starter.client.patience import answered, taken
 from starter.client.schedule_runs import recorded_sagas
 from workflows.contract.kinds import KINDS, Queue, SagaKind
-from workflows.contract.progress import Progress, Wait, orphan_wait
+from workflows.contract.progress import Progress
 from workflows.contract.runs import status_named, status_of
 from workflows.contract.updates import By
+from workflows.contract.waits import Wait, orphan_wait
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ class Standing:
             recorded = await recorded_progress(ledger, saga_id)
             known = recorded.waits[0] if recorded.waits else paused.wait
             since = known.since if recorded.state == "paused" else None
-            wait = paused.wait.model_copy(update={"since": since, "until": known.until})
+            wait = replace(paused.wait, since=since, until=known.until)
             return _waiting_for(recorded, wait)
 
     async def result(self, saga_id: str) -> Result:

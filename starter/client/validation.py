@@ -5,11 +5,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
-from temporalio.exceptions import ApplicationError
 
 from starter.client.errors import InvalidInput
-from starter.client.failures import invalid_input
-from workflows.contract.admission import admit, read
+from workflows.contract.validation import Invalid, admitted, recorded
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,8 +22,9 @@ def checked(
     it is only read, and its saga knows.
     """
     try:
-        return read((fields,), model) if repeated else admit((fields,), model)
-    except ApplicationError as error:
-        raise invalid_input(error.details) from None
+        return recorded((fields,), model) if repeated else admitted((fields,), model)
+    except Invalid as error:
+        (field, reason), *others = error.problems
+        raise InvalidInput(field, reason, *others) from None
     except PydanticSerializationError:
         raise InvalidInput("input", "holds half a character: write it out in UTF-8") from None

@@ -16,8 +16,8 @@ from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
 from starter.client.scheduled import NO_RUN, Problem, Scheduled, problems
 from starter.client.subject import facts_of
-from workflows.contract.progress import ANY_USER, Wait, orphan_wait, paused_wait
 from workflows.contract.runs import RunStatus
+from workflows.contract.waits import ANY_USER, Wait, orphan_wait, paused_wait
 
 if TYPE_CHECKING:
     from starter.client.client import Amends
@@ -39,8 +39,7 @@ class Todo:
     def document(self) -> dict[str, Any]:
         """The row as JSON."""
         called = "schedule" if self.kind == "schedule" else "saga_id"
-        told = self.wait.model_dump(mode="json")
-        return {called: self.name, "kind": self.kind, **told, "what": self.facts}
+        return {called: self.name, "kind": self.kind, **vars(self.wait), "what": self.facts}
 
 
 @dataclass(frozen=True)
@@ -94,13 +93,13 @@ async def todos(database: Database, amends: "Amends | None", why_not: str = "") 
 
 def _placed(row: Todo, elsewhere: str | None, here: str) -> Todo:
     """The row of the ledger, with what only a client knows: where the saga's Temporal is."""
-    changed: dict[str, object] = {}
+    changed: dict[str, Any] = {}
     if elsewhere is not None:
         why = f"carried by another Temporal (namespace {elsewhere})"
         changed = {"why": "; ".join(filter(None, [why, row.wait.why])), "commands": []}
     elif row.wait.state == "paused":
         changed = {"commands": [command + here for command in row.wait.commands]}
-    return replace(row, wait=row.wait.model_copy(update=changed))
+    return replace(row, wait=replace(row.wait, **changed))
 
 
 async def _stopped_todo(database: Database, saga: Row, status: RunStatus, where: str) -> Todo:

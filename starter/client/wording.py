@@ -8,7 +8,9 @@ from starter.client.endings import ended_as
 
 if TYPE_CHECKING:
     from starter.client.kinds import Request
-    from workflows.contract.progress import Progress, StepProgress
+    from starter.client.recorded import Recorded
+    from workflows.contract.progress import Progress
+    from workflows.contract.waits import StepProgress
 
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
@@ -21,14 +23,14 @@ def summary(request: "Request") -> str:
     return request.about()[0]
 
 
-def standing(progress: "Progress", agent: str | None = None) -> str:
+def standing(progress: "Progress | Recorded", agent: str | None = None) -> str:
     """The progress or the end of a saga, which `agent` asked for if it is known, and the next
     command, in one line."""
     saga_id = progress.saga_id
     if progress.result is not None:
         return ending(saga_id, progress.result, progress.state, agent)
     if progress.state == "paused":
-        from workflows.contract.progress import paused_words
+        from workflows.contract.waits import paused_words
 
         return paused_words(saga_id, progress.waits[0])
     if progress.state == "orphaned":
@@ -46,7 +48,7 @@ def standing(progress: "Progress", agent: str | None = None) -> str:
     return f"{saga_id}: {decided}{progress.state}"
 
 
-def _operator_action(progress: "Progress") -> str | None:
+def _operator_action(progress: "Progress | Recorded") -> str | None:
     """The line for a step that needs an operator, is in doubt, or can't be undone; None where there
     is none."""
     steps = {step.state: step for step in reversed(progress.steps)}
@@ -65,8 +67,8 @@ def _operator_action(progress: "Progress") -> str | None:
     return f"{progress.saga_id}: {why}: {_commands(progress, again)}"
 
 
-def _commands(progress: "Progress", step: "StepProgress") -> str:
-    from workflows.contract.progress import action_commands
+def _commands(progress: "Progress | Recorded", step: "StepProgress") -> str:
+    from workflows.contract.waits import action_commands
 
     return ", or ".join(action_commands(progress.saga_id, step.name, step.verbs))
 

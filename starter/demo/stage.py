@@ -83,9 +83,10 @@ class Stage:
     async def ended(self, saga_id: str) -> dict[str, Any] | None:
         """The recorded result of a saga; None while it is open or unknown."""
         try:
-            return (await saga(self._database, saga_id)).saga.result
+            result: dict[str, Any] | None = (await saga(self._database, saga_id)).row["result"]
         except NotFound:
             return None
+        return result
 
     async def newest_saga(self, prefix: str) -> str | None:
         """The newest saga whose name begins with `prefix`; None if there is none."""

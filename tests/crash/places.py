@@ -31,7 +31,7 @@ from temporalio.workflow import ChildWorkflowHandle
 from activities import classification, errors
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import NothingSent, OutcomeUnknown
-from activities.providers.postgres import PostgresProvider
+from activities.providers.postgres.provider import PostgresProvider
 from activities.providers.provider import ProviderUnavailable
 from ledger.store import commit
 from tests.crash.orders import (

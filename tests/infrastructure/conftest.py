@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from temporalio.client import Client
 
-from activities.providers.postgres import PostgresProvider
+from activities.providers.postgres.provider import PostgresProvider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords

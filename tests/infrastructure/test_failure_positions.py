@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities import resources
 from activities.errors import Failed
-from activities.providers.postgres import PostgresProvider
+from activities.providers.postgres.provider import PostgresProvider
 from activities.resource_change import ApplyResource
 from ledger.database import Database
 from ledger.errors import Fenced, StateRefused

@@ -86,8 +86,8 @@ class TestSagas:
         await close_saga(ledger, AUTHOR, "payment/rent", 1, "completed", {"state": "captured"})
         await register(ledger)
         story = await saga(ledger, "payment/rent")
-        assert (story.saga.state, story.saga.result) == ("completed", {"state": "captured"})
-        assert [step.name for step in story.steps] == ["first", "second"]
+        assert (story.row["state"], story.row["result"]) == ("completed", {"state": "captured"})
+        assert [step["name"] for step in story.step_rows] == ["first", "second"]
         assert [event.event_type for event in story.events] == ["SagaStarted", "SagaCompleted"]
 
 

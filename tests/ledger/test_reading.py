@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.reading import read, read_json, structure, written
+from workflows.contract.progress import Progress
+from workflows.contract.waits import Wait
 
 
 def _never(_: Any) -> Any:
@@ -70,6 +72,15 @@ def test_what_has_another_structure_is_refused() -> None:
     for value in ({}, {"name": 5}, {"name": "x", "inner": {}}, {"name": "x", "word": "c"}, 5):
         with pytest.raises(pydantic.ValidationError):
             read(Outer, value)
+
+
+def test_a_dataclass_of_a_later_version_is_read_with_its_new_field() -> None:
+    later = {"waits_for": "x", "state": "running", "whom": "user", "new": 1}
+    progress = {"saga_id": "payment/x", "kind": "payment", "state": "running"}
+    found = read(Progress, {**progress, "waits": [later]})
+    assert found.waits == [Wait(waits_for="x", state="running", whom="user")]
+    with pytest.raises(pydantic.ValidationError):
+        read(Progress, {**progress, "waits": [{**later, "state": "asleep"}]})
 
 
 def test_json_is_read_as_values_are() -> None:

@@ -94,7 +94,7 @@ async def test_a_time_that_python_has_not_is_named_and_the_other_rows_are_read(
     for refused in (saga(database, "payment/rent"), find_open(database, "payment/rent")):
         with pytest.raises(RowUnreadable, match="started_at of the row of saga/payment/rent"):
             await refused
-    assert (await saga(database, "payment/other")).saga.operation_id == "other"
+    assert (await saga(database, "payment/other")).row["operation_id"] == "other"
     found = {(each.kind, each.where) for each in (await clone.verify()).findings}
     assert found == {("state", "saga/payment/rent"), ("state", "authorization/a-1")}
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from activities.adapters.mock import MockBank, create_mock_bank
-from activities.providers.postgres import PostgresProvider
+from activities.providers.postgres.provider import PostgresProvider
 from worker.embedded.servers import EmbeddedServers
 
 

@@ -9,8 +9,8 @@ import pytest
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from activities.providers.postgres import PostgresProvider
 from activities.providers.postgres.database import Database
+from activities.providers.postgres.provider import PostgresProvider
 from activities.providers.postgres.server import SETTINGS, Server, lock
 from activities.providers.postgres.spec import DatabaseSpec, RoleSpec, SchemaSpec
 from activities.providers.provider import (

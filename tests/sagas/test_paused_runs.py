@@ -13,7 +13,7 @@ from tests.sagas.sweeping import Sweeper, end, waiting
 from tests.support.driver import Driver, saga_of
 from tests.support.pausing import paused
 from tests.support.probe import Probe
-from workflows.contract.progress import paused_wait, paused_words
+from workflows.contract.waits import paused_wait, paused_words
 
 CLOSED = {"COMPLETED", "FAILED", "CANCELED", "TERMINATED", "TIMED_OUT"}
 

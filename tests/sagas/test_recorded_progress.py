@@ -33,7 +33,7 @@ class Both:
 
     async def recorded(self, request: Json) -> Steps:
         story = await saga_story(self._ledger, saga_of(request))
-        return steps_of(progress_of(story.saga, story.steps, story.waits))
+        return steps_of(progress_of(story))
 
     async def agree(self, request: Json) -> Steps:
         """Both tell the same of each step; returns what."""
@@ -110,7 +110,7 @@ async def test_an_undo_that_is_tried_again_has_at_least_the_tries_on_record(
     recorded = (await both.recorded(request))[TRANSFER]
     assert recorded == ("resolving", 1)
     story = await saga_story(ledger, saga_of(request))
-    (on_record,) = progress_of(story.saga, story.steps, story.waits).waits
+    (on_record,) = progress_of(story).waits
     (live,) = Progress.model_validate(await driver.progress(request)).waits
     assert on_record.until == live.until
     assert on_record.since is not None
@@ -141,7 +141,7 @@ async def test_a_step_that_asked_for_an_operator_asks_for_nobody_once_it_is_bein
         await driver.tell(request, "cancel")
         await until(is_refused)
         story = await saga_story(ledger, saga_of(request))
-        recorded = progress_of(story.saga, story.steps, story.waits)
+        recorded = progress_of(story)
         live = Progress.model_validate(await driver.progress(request))
         assert (recorded.state, recorded.waits) == (live.state, live.waits) == ("compensating", [])
         assert steps_of(recorded)[TRANSFER] == ("unknown", 0)

@@ -4,7 +4,7 @@ import html
 import json
 import re
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args, get_type_hints
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -23,8 +23,9 @@ from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
 from workflows import recovery, sweep
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Progress, StepProgress, Wait
+from workflows.contract.progress import Progress
 from workflows.contract.sweep import RecoveryRequest, Swept
+from workflows.contract.waits import StepProgress, Wait
 from workflows.engine.live_details import page, refusal_page
 
 # What the Web UI makes of points, fractions and quotes: the words stay what they are.
@@ -220,13 +221,13 @@ def test_no_words_are_taken_for_markdown_where_they_are_escaped(
 
 def test_no_page_draws_anything_of_words_whatever_field_has_them(servers: EmbeddedServers) -> None:
     words = "![c](http://c.d) <img src=c> ``<script>c</script>\n\n# c <b>c</b> http://c.d \u202e"
-    wait = {"waits_for": words, "whom": words, "why": words, "commands": [words]}
-    states = get_args(Wait.model_fields["state"].annotation)
+    wait: Any = {"waits_for": words, "whom": words, "why": words, "commands": [words]}
+    states = get_args(get_type_hints(Wait)["state"])
     result: Json = {"state": words, "provider_reference": words, "reason": words}
     result |= {"notes": [words], "residuals": [words]}
     step = StepProgress(name=words, state="undone", detail=words)
     open_ = Progress(saga_id=words, kind=words, state="running", decision=words, steps=[step])
-    waits = [Wait.model_validate({**wait, "state": state}) for state in states]
+    waits = [Wait(**wait, state=state) for state in states]
     waiting, ended = open_.model_copy(update={"waits": waits}), {"result": result}
     found = Swept.model_construct(
         open_sagas=1,

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from starter import Amends
 from starter.client.errors import NotBegun, Paused
 from tests.starter.conftest import QUEUES, Command
 from tests.support.pausing import paused
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Wait
+from workflows.contract.waits import Wait
 
 Payment = Callable[..., dict[str, Any]]
 
@@ -45,7 +47,8 @@ async def test_a_paused_saga_is_called_paused_by_every_command_and_goes_on_after
             for each in (await command("waiting", "--json")).json
             if each.get("saga_id") == saga_id
         ]
-        assert Wait.model_validate({k: row[k] for k in Wait.model_fields}) == progress.waits[0]
+        said = {each.name: row[each.name] for each in fields(Wait)}
+        assert TypeAdapter(Wait).validate_python(said) == progress.waits[0]
         async with aclosing(amends.follow(saga_id)) as followed:
             assert [each.needs_person async for each in followed] == [True]
         assert await amends.find(str(asked.operation_id)) == saga_id

@@ -2,10 +2,11 @@
 
 import re
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from ledger.aggregates.amounts import RECORDED, decimals
 from ledger.aggregates.money import Money, money_text
 from starter.cli.live import LiveTable
 from starter.client.advice import ADVICE, advice_on
@@ -14,8 +15,9 @@ from starter.client.subject import facts_of
 from starter.client.wording import standing, summary
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
 from workflows.contract.payment import PaymentRequest
-from workflows.contract.progress import Progress, StepProgress, Wait
+from workflows.contract.progress import Progress
 from workflows.contract.reasons import REASONS
+from workflows.contract.waits import StepProgress, Wait
 from workflows.engine.decisions import SYSTEM
 from workflows.engine.live_details import about, cause_in_words, page
 from workflows.planning.plan import Refusal
@@ -49,6 +51,11 @@ PAYMENT = PaymentRequest.model_validate(
 )
 def test_an_amount_has_the_decimals_of_its_currency(minor: int, currency: str, text: str) -> None:
     assert money_text(Money.model_construct(minor=minor, currency=currency)) == text
+
+
+def test_the_decimals_of_every_currency_of_today_are_recorded() -> None:
+    today = {code: places for code, places in decimals().items() if places is not None}
+    assert {code: RECORDED.get(code) for code in today} == today
 
 
 def test_what_the_web_ui_shows_of_a_payment_is_not_personal() -> None:
@@ -150,7 +157,7 @@ def test_every_reason_of_a_refused_plan_has_advice() -> None:
 def test_every_state_of_a_step_is_drawn_on_a_terminal_and_on_the_page(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    states = get_args(StepProgress.model_fields["state"].annotation)
+    states = get_args(get_type_hints(StepProgress)["state"])
     steps = [StepProgress(name=f"step {state}", state=state, tries=3) for state in states]
     progress = Progress(saga_id="payment/x", kind="payment", state="running", steps=steps)
     with LiveTable() as table:
@@ -182,15 +189,15 @@ def test_the_cause_of_a_compensation_is_told_in_words(
 
 
 @pytest.mark.parametrize("undoing", [False, True])
-@pytest.mark.parametrize("state", get_args(Wait.model_fields["state"].annotation))
+@pytest.mark.parametrize("state", get_args(get_type_hints(Wait)["state"]))
 def test_every_wait_is_told_on_the_page_with_times_and_commands_that_can_be_copied(
     state: str, undoing: bool
 ) -> None:
     when = datetime(2026, 11, 30, 7, 28, 15, tzinfo=UTC)
     command = "amends resolve payment/x 'execute transfer' --evidence TEXT --outcome done|failed"
-    told = {"waits_for": "execute transfer", "state": state, "whom": "user", "since": when}
-    more = {"undoing": undoing, "tries": 3, "why": "a|b --c", "commands": [command]}
-    wait = Wait.model_validate({**told, **more})
+    told: Any = {"waits_for": "execute transfer", "state": state, "whom": "user", "since": when}
+    more: Any = {"undoing": undoing, "tries": 3, "why": "a|b --c", "commands": [command]}
+    wait = Wait(**told, **more)
     progress = Progress(saga_id="payment/x", kind="payment", state="running", waits=[wait])
     shown = page(progress, ["a payment"])
     assert ("the undo of **execute transfer**" in shown) == undoing

@@ -13,7 +13,8 @@ from ledger.words import MOST_CHARACTERS, code, escaped, said, summary_of
 from starter.cli.live import LiveTable
 from tests.starter.conftest import Command
 from worker.logs import ConsoleFormatter
-from workflows.contract.progress import Progress, StepProgress
+from workflows.contract.progress import Progress
+from workflows.contract.waits import StepProgress
 
 # Colours, a title, a cursor, the other direction of writing, markup of the tables, a line.
 HOSTILE = "\x9b31m\u202eyranac\u2066 [red]canary[/red] \u2028 canary"

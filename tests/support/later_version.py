@@ -32,7 +32,7 @@ TIGHTER: Mapping[str, Mapping[str, str]] = {
         "[a-z][a-z0-9_-]*": "[q][a-z0-9_-]*",
         "strict=True)] = True": "strict=True)] = False",
     },
-    "workflows/contract/admission.py": {"MAX_INPUT_BYTES = 131_072": "MAX_INPUT_BYTES = 150"},
+    "workflows/contract/validation.py": {"MAX_INPUT_BYTES = 131_072": "MAX_INPUT_BYTES = 150"},
     "workflows/contract/fields.py": {
         "MAX_METADATA_BYTES = 2_048": "MAX_METADATA_BYTES = 2",
         'OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]': (

@@ -9,10 +9,9 @@ decode, and prints the value of what is wrong: it may be an account number.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self
 
 import pydantic
-import pydantic_core
 from pydantic import BaseModel, JsonValue
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -24,15 +23,18 @@ from temporalio.contrib.pydantic import (
 from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.errors import INVALID_INPUT, invalid_input, problems_of
+from activities.errors import INVALID_INPUT, invalid_input
+from activities.problems import problems_of
 from ledger import reading
 from ledger.sagas.fingerprint import Fingerprint
-
-# Far above any sensible request, and so far below the limit of a message of the server that what
-# is made of it (a plan, a result, a failure) fits as well.
-MAX_INPUT_BYTES = 131_072
-
-Model = TypeVar("Model", bound=pydantic.BaseModel)
+from workflows.contract.validation import (
+    NOT_JSON,
+    UNREADABLE,
+    Invalid,
+    Model,
+    admitted,
+    recorded,
+)
 
 
 class SagaRequest(Protocol):
@@ -103,7 +105,7 @@ class AdmissionConverter(PydanticPayloadConverter):
                 return [UNREADABLE]
             if isinstance(error, pydantic.ValidationError):
                 raise invalid_input(problems_of(error)) from None
-            raise invalid_input(_NOT_JSON) from None
+            raise invalid_input(NOT_JSON) from None
 
 
 class PublicFailures(DefaultFailureConverter):
@@ -123,36 +125,24 @@ class PublicFailures(DefaultFailureConverter):
 DATA_CONVERTER = DataConverter(
     payload_converter_class=AdmissionConverter, failure_converter_class=PublicFailures
 )
-# In place of arguments that are not JSON.
-UNREADABLE = object()
-_NOT_JSON = [("input", "not readable as JSON")]
 
 
 def admit(raw: tuple[Any, ...], model: type[Model]) -> Model:
     """Validate the one argument as a `model`, by its rules. Raises ApplicationError
     `InvalidInput`."""
-    text = _text(raw)
-    if len(text) > MAX_INPUT_BYTES:
-        raise invalid_input(
-            [("input", f"{len(text)} bytes are too many: at most {MAX_INPUT_BYTES}")]
-        )
     try:
-        return model.model_validate_json(text)
-    except pydantic.ValidationError as error:
-        raise invalid_input(problems_of(error)) from None
+        return admitted(raw, model)
+    except Invalid as error:
+        raise invalid_input(error.problems) from None
 
 
 def read(raw: tuple[Any, ...], model: type[Model]) -> Model:
     """Read the one argument as a `model`: by its rules, or, where they refuse it, by structure
     alone. Raises ApplicationError `InvalidInput` for what no version could have admitted."""
-    text = _text(raw)
     try:
-        return model.model_validate_json(text)
-    except pydantic.ValidationError as error:
-        try:
-            return cast(Model, reading.read_json(model, text))
-        except pydantic.ValidationError:
-            raise invalid_input(problems_of(error)) from None
+        return recorded(raw, model)
+    except Invalid as error:
+        raise invalid_input(error.problems) from None
 
 
 def problems_with(raw: tuple[Any, ...], model: type[BaseModel]) -> list[tuple[str, str]]:
@@ -176,13 +166,3 @@ def raise_if_refused(error: ActivityError) -> None:
         raise ApplicationError(
             cause.message, *cause.details, type=INVALID_INPUT, non_retryable=True
         ) from None
-
-
-def _text(raw: tuple[Any, ...]) -> bytes:
-    if len(raw) != 1:
-        raise invalid_input([("input", f"one JSON object is needed, not {len(raw)} arguments")])
-    if raw[0] is UNREADABLE:
-        raise invalid_input(_NOT_JSON)
-    if not isinstance(raw[0], dict):
-        raise invalid_input([("input", "a JSON object is needed")])
-    return pydantic_core.to_json(raw[0], inf_nan_mode="constants")

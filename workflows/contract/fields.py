@@ -106,7 +106,7 @@ class Input(BaseModel):
     years ago; and a run whose history does not tell what was admitted is older than any change.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     first_defaults: ClassVar[FirstDefaults] = {}
 
     def by_first_defaults(self) -> Self:

@@ -31,17 +31,3 @@ class Resolve(OperatorAction):
 
     evidence: StepText
     outcome: Literal["done", "failed", "undone"] | None = None
-
-
-# The operator actions on a step: the updates of these names.
-Verb = Literal["retry", "skip", "resolve"]
-
-
-def verbs(*, undoing: bool, outside: bool) -> list[Verb]:
-    """The operator actions that a step, or its undo, takes.
-
-    What our own database undoes can neither be given up nor be undone by hand.
-    """
-    if not outside:
-        return ["retry"]
-    return ["retry", "skip", "resolve"] if undoing else ["retry", "resolve"]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from temporalio.exceptions import ApplicationError
 
-from workflows.contract.updates import By, Resolve, Verb, verbs
+from workflows.contract.updates import By, Resolve
+from workflows.contract.waits import Verb, verbs
 
 # Who decides where no person does: a name that no request may use.
 SYSTEM = "system:amends"

@@ -12,8 +12,9 @@ from typing import Any
 
 from ledger.words import code, escaped, said
 from workflows.contract.admission import SagaRequest
-from workflows.contract.progress import ANY_USER, Progress, StepProgress, Wait
+from workflows.contract.progress import Progress
 from workflows.contract.reasons import REASONS, in_words
+from workflows.contract.waits import ANY_USER, StepProgress, Wait
 from workflows.engine.decisions import SYSTEM
 
 # A request may name 200 resources, and each of them is a step as well.

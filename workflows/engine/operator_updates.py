@@ -8,7 +8,8 @@ from temporalio import workflow
 from workflows.contract.admission import admit, read
 from workflows.contract.kinds import SagaKind, saga_of_run
 from workflows.contract.progress import Progress
-from workflows.contract.updates import OperatorAction, Resolve, Skip, Verb
+from workflows.contract.updates import OperatorAction, Resolve, Skip
+from workflows.contract.waits import Verb
 from workflows.engine.decisions import Asked, not_allowed
 from workflows.engine.execution import Execution
 

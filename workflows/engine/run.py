@@ -28,7 +28,8 @@ from activities.errors import (
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
 from ledger.words import summary_of
-from workflows.contract.progress import Progress, StepProgress, Wait, step_wait
+from workflows.contract.progress import Progress
+from workflows.contract.waits import StepProgress, Wait, step_wait
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page, refusal_page
 from workflows.engine.waiting import Waiting
@@ -145,8 +146,8 @@ class SagaRun:
         that needs an operator, decides the state of the saga too."""
         known = self._steps.get(name)
         since = known.since if known and known.state == state else workflow.now()
-        self._steps[name] = StepProgress.model_validate(
-            {"name": name, "state": state, "detail": detail, "since": since, **more}
+        self._steps[name] = StepProgress(
+            name=name, state=cast(Any, state), detail=detail, since=since, **more
         )
         self.show()
 

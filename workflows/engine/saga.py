@@ -17,7 +17,7 @@ from ledger.aggregates.saga_step import FOR_EVER, StepUndone, UndoPlan, UndoPoli
 from ledger.sagas.saga_log import Opened, Opening
 from ledger.sagas.step_log import SAGA_KNOWN
 from ledger.words import summary_of
-from workflows.contract.progress import ANY_USER, decision_wait
+from workflows.contract.waits import ANY_USER, decision_wait
 from workflows.engine.decisions import Asked, Inbox
 from workflows.engine.in_doubt import TELL_WITHIN, until_known
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent

@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from ledger.words import summary_of
-from workflows.contract.updates import Verb
+from workflows.contract.waits import Verb
 from workflows.engine.decisions import Asked, Attention, not_allowed
 
 
