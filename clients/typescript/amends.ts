@@ -223,6 +223,7 @@ export interface Progress {
  *
  * `whom`: who is expected to act: an actor, `user` for any person, or nobody yet (empty: it is
  * looked up, and an operator is asked at `until`). `undoing`: the undo of the step is what waits.
+ * `tries`, read from the ledger, are those on record: of what is tried again at least so many.
  * `commands` are the exact next commands.
  */
 export interface Wait {
@@ -239,8 +240,10 @@ export interface Wait {
 /**
  * One step as `progress` shows it.
  *
- * `unknown`: its outcome is in doubt, and it is to be undone. `tries` had no success
- * so far, or are those it took; `verbs` are the updates that it takes from an operator now.
+ * `unknown`: its outcome is in doubt, and it is to be undone. `tries` of the step, or of its undo,
+ * had no success so far, or are those that the undo took; 0 of a step that is done, refused or
+ * failed. Read from the ledger, they are those on record, so that of a step or an undo that is
+ * tried again they may be fewer. `verbs` are the updates that it takes from an operator now.
  * `since` when it has been in that state; `until` then an operator is asked.
  */
 export interface StepProgress {
