@@ -22,6 +22,8 @@ from tests.crash.processes import WorkerProcesses, processes
 from tests.infrastructure.driver import Target
 from tests.support.closing import until_the_core_has_left
 from tests.support.driver import Json, policy
+from tests.support.until import until
+from worker.embedded import child
 from worker.embedded.databases import clone_database
 from worker.embedded.server import Server
 from worker.embedded.servers import EmbeddedServers
@@ -128,7 +130,8 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
         with suppress(psutil.NoSuchProcess):
             each.kill()
     await process.wait()
-    await asyncio.to_thread(psutil.wait_procs, family)
+    # Children of a killed one go to the first process, which may leave them zombies for long.
+    await until(lambda: not any(child.is_alive(each) for each in family))
 
 
 async def _fetch(database: Database, query: LiteralString, values: tuple[Any, ...]) -> list[Json]:
