@@ -155,7 +155,9 @@ async def test_an_update_in_flight_when_its_run_is_terminated_says_that_the_run_
     request = payment(await new_agent(), 55_000)
     handle = await driver.until_waits(request, "approval")
     amends = sdk(driver.client, Dropping(handle.terminate, DROPPED[0]))
-    with pytest.raises(NotAllowed, match=r"was lost .terminated., so approve can't be delivered"):
+    with pytest.raises(
+        NotAllowed, match=r"is orphaned, since its run was lost, so approve can't be"
+    ):
         await amends.approve(saga_of(request), actor="user:ana")
 
 
@@ -173,7 +175,9 @@ async def test_an_update_that_was_taken_when_its_run_is_terminated_says_that_the
     waits = asyncio.create_task(amends.capture(saga_id, actor=f"agent:{request['agent_id']}"))
     await transfer.reached()
     await handle.terminate()
-    with pytest.raises(NotAllowed, match=r"was lost .terminated., so capture can't be delivered"):
+    with pytest.raises(
+        NotAllowed, match=r"is orphaned, since its run was lost, so capture can't be"
+    ):
         await waits
     await transfer.let_go()
     # The request again carries it on.
