@@ -127,12 +127,13 @@ _WAIT_COLUMNS = ("waits_for", "waits_on", "waits_since", "waits_until")
 def _waits(waits: "list[Waiting]") -> "list[Wait]":
     if not waits:
         return []
+    from starter.client.environment import server_options
     from starter.client.recorded import wait_of
 
-    found = []
+    where, found = server_options(), []
     for each in waits:
         try:
-            found.append(wait_of(each))
+            found.append(wait_of(each, where))
         except RowUnreadable as error:
             output.aside(f"amends: {error}")
     return found
@@ -174,9 +175,10 @@ def _standing(story: "SagaStory") -> str:
 
     saga, agent = story.row, story.row["input"].get("agent_id")
     if story.waits:
+        from starter.client.environment import server_options
         from starter.client.recorded import recorded_of
 
-        return standing(recorded_of(story), agent)
+        return standing(recorded_of(story, server_options()), agent)
     if saga["result"] is None:
         return f"{saga['workflow_id']}: {saga['state']}"
     return ending(saga["workflow_id"], saga["result"], saga["state"], agent)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(".amends")
 _POOLING = "AMENDS_DATABASE_POOLING"
+# Of Temporal's clients, where nothing says otherwise.
+_ADDRESS, _NAMESPACE = "localhost:7233", "default"
 
 # Whoever sets one of these says where the servers are: then nothing comes from `.amends/env`, so
 # that the Temporal of one installation never meets the ledger of another.
@@ -36,6 +38,17 @@ def settings(
     if any(_is_set(name, environment) for name in _NAMES_SERVERS) or not is_up(folder):
         return environment
     return {**up_settings(folder), **environment}
+
+
+def server_options(environment: Mapping[str, str] = os.environ) -> str:
+    """The options, after a space, with which a command of the official CLI finds the Temporal of
+    these settings; empty where that looks by itself."""
+    known = settings(environment)
+    address = known.get("TEMPORAL_ADDRESS") or _ADDRESS
+    namespace = known.get("TEMPORAL_NAMESPACE") or _NAMESPACE
+    if (address, namespace) == (_ADDRESS, _NAMESPACE):
+        return ""
+    return f" --address {address} --namespace {namespace}"
 
 
 def up_settings(folder: Path = FOLDER) -> dict[str, str]:

@@ -75,8 +75,9 @@ def progress_of(story: SagaStory) -> "Progress":
     return Progress(**vars(recorded_of(story)))
 
 
-def recorded_of(story: SagaStory) -> Recorded:
-    """The rows of a saga in the words of the query `progress`. Raises RowUnreadable."""
+def recorded_of(story: SagaStory, where: str = "") -> Recorded:
+    """The rows of a saga in the words of the query `progress`. `where`: see `wait_of`. Raises
+    RowUnreadable."""
     saga = story.row
     state, waits_for = standing(saga, story.waits)
     return Recorded(
@@ -85,14 +86,15 @@ def recorded_of(story: SagaStory) -> Recorded:
         state=state,
         waits_for=waits_for,
         reason=saga["cause"],
-        waits=[wait_of(each) for each in story.waits],
+        waits=[wait_of(each, where) for each in story.waits],
         steps=[_step_of(saga, step) for step in story.step_rows],
         result=saga["result"],
     )
 
 
-def wait_of(waiting: Waiting) -> Wait:
-    """What waits, in the form of the query `progress`. Raises RowUnreadable."""
+def wait_of(waiting: Waiting, where: str = "") -> Wait:
+    """What waits, in the form of the query `progress`. `where` are the options with which the
+    official CLI finds the server, as far as they are known. Raises RowUnreadable."""
     saga = waiting.saga
     saga_id = saga["workflow_id"]
     if waiting.step is not None:
@@ -101,9 +103,8 @@ def wait_of(waiting: Waiting) -> Wait:
         assert wait is not None, waiting
         return wait
     if waiting.state == "paused":
-        return paused_wait(
-            saga_id, saga["run_paused"] or "", since=waiting.since, until=saga["waits_until"]
-        )
+        since, until = waiting.since, saga["waits_until"]
+        return paused_wait(saga_id, saga["run_paused"] or "", where, since=since, until=until)
     if waiting.state == "orphaned":
         if saga["lost"] is None:
             words = (saga["run_closed"] or "").replace("_", " ")

@@ -151,12 +151,14 @@ async def test_a_paused_run_is_listed_as_paused_until_it_is_unpaused(
     await command("pay", request)
     async with paused(places.amends.client, saga_id):
         listed = await recorded_as(places, watch, saga_id, "paused")
-        unpause = f"temporal workflow unpause --workflow-id {saga_id}"
+        address = places.amends.client.service_client.config.target_host
+        there = f"--address {address} --namespace default"
+        unpause = f"temporal workflow unpause --workflow-id {saga_id} {there}"
         assert [wait["commands"] for wait in listed["waits"]] == [[unpause]]
         said = (await command("saga", saga_id)).out
         assert said.splitlines()[0] == f"{saga_id} is paused in Temporal: {unpause}"
         row = await places.row(saga_id)
-        assert (row["state"], row["since"]) == ("paused", listed["waits"][0]["since"])
+        assert {name: row[name] for name in listed["waits"][0]} == listed["waits"][0]
         assert row["until"] is not None
     await recorded_as(places, watch, saga_id, "running")
     await places.are(saga_id, Waits("running", "approval", "user"))
