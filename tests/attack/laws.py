@@ -242,7 +242,7 @@ async def answers(scene: Scene) -> AsyncIterator[str]:
     known = {row["workflow_id"]: row for row in rows}
     for saga_id, result in scene.results.items():
         if saga_id not in known or known[saga_id]["result"] != result:
-            yield saga_id
-    for saga_id in scene.failures:
-        if saga_id in known and known[saga_id]["state"] != "failed":
-            yield saga_id
+            yield f"{saga_id} was told another result"
+    for saga_id, failure in scene.failures.items():
+        if saga_id in known and (state := known[saga_id]["state"]) != "failed":
+            yield f"{saga_id} failed with {failure}, and is {state}"

@@ -6,11 +6,11 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 
 from ledger.database import Database
-from ledger.sagas.saga_log import close_saga
+from ledger.sagas.saga_log import begin_compensation, close_saga
 from ledger.store.commit import Author
 from tests.sagas.conftest import Inject, Landed
 from tests.sagas.sweeping import end
-from tests.support.driver import Driver, payment, saga_of, until_history
+from tests.support.driver import USER, Driver, payment, saga_of, until_history
 from tests.support.probe import Probe
 from tests.support.until import until
 
@@ -46,6 +46,22 @@ async def test_again_and_again_while_it_waits_for_approval_and_another_request_g
     assert await probe.spent(agent) == (55_000, 1)
     saga = await probe.saga(request)
     assert (saga["epoch"], saga["run_id"]) == (5, last.result_run_id)
+
+
+async def test_a_run_that_forgot_that_it_compensates_is_fenced_by_itself_and_goes_on_with_it(
+    driver: Driver, probe: Probe, ledger: Database, agent: str
+) -> None:
+    """As after a kill of Temporal between the commit of a cancel and the end of its workflow task:
+    the update is lost with the server, and another one comes first."""
+    request = payment(agent, 55_000)
+    run_id = (await (await driver.until_waits(request, "approval")).describe()).run_id
+    author = Author("user:u-17", saga_of(request))
+    await begin_compensation(ledger, author, saga_of(request), 1, run_id, "cancelled", None)
+    await driver.handle(request).start_update("approve", USER, wait_for_stage=ACCEPTED)
+    result = await driver.result(request)
+    assert (result["state"], result["reason"]) == ("voided", "cancelled")
+    await probe.told_once(request, "SagaCompensating", "SagaCommitRefused", "AuthorizationVoided")
+    assert await probe.spent(agent) == (0, 0)
 
 
 async def test_the_deadline_for_the_approval_is_still_the_first_one(

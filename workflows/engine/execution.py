@@ -157,7 +157,11 @@ class Execution(Generic[RequestT, ResultT]):
         except OpenedBefore as known:
             return await self._go_on(saga, request, known.opened)
         except (Compensate, FailureError, asyncio.CancelledError) as error:
-            if isinstance(error, ActivityError) and cause_of(error) == "Fenced":
+            # A fenced run may have begun to compensate by itself, in a workflow task that was lost
+            # with the updates that it had taken. By another run, its compensation is fenced too.
+            is_fenced = isinstance(error, ActivityError) and cause_of(error) == "Fenced"
+            goes_on = not self.lifecycle.is_past_pivot
+            if is_fenced and not (goes_on and workflow.patched("fenced-by-itself")):
                 raise
             if isinstance(error, ApplicationError) and error.type in NOT_OPENED:
                 raise
