@@ -7,10 +7,9 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
+from starter.client.environment import DEFAULT_ADDRESS, options_of
 from starter.client.errors import Unreachable
 from workflows.contract.admission import DATA_CONVERTER
-
-_DEFAULT_ADDRESS, _DEFAULT_NAMESPACE = "localhost:7233", "default"
 
 
 async def connect(environment: Mapping[str, str], runtime: Runtime | None = None) -> Client:
@@ -22,7 +21,7 @@ async def connect(environment: Mapping[str, str], runtime: Runtime | None = None
         config = ClientConfig.load_client_connect_config(override_env_vars=dict(environment))
     except (RuntimeError, ValueError, OSError) as error:
         raise Unreachable(f"Temporal's settings are wrong: {_first_line(error)}") from None
-    config.setdefault("target_host", _DEFAULT_ADDRESS)
+    config.setdefault("target_host", DEFAULT_ADDRESS)
     address = config["target_host"]
     try:
         return await Client.connect(**config, data_converter=DATA_CONVERTER, runtime=runtime)
@@ -36,10 +35,7 @@ async def connect(environment: Mapping[str, str], runtime: Runtime | None = None
 def server_options(client: Client) -> str:
     """The options, after a space, with which a command of the official CLI finds the server of
     this client; empty where that looks by itself."""
-    address, namespace = client.service_client.config.target_host, client.namespace
-    if (address, namespace) == (_DEFAULT_ADDRESS, _DEFAULT_NAMESPACE):
-        return ""
-    return f" --address {address} --namespace {namespace}"
+    return options_of(client.service_client.config.target_host, client.namespace)
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FOLDER = Path(".amends")
 _POOLING = "AMENDS_DATABASE_POOLING"
 # Of Temporal's clients, where nothing says otherwise.
-_ADDRESS, _NAMESPACE = "localhost:7233", "default"
+DEFAULT_ADDRESS, DEFAULT_NAMESPACE = "localhost:7233", "default"
 
 # Whoever sets one of these says where the servers are: then nothing comes from `.amends/env`, so
 # that the Temporal of one installation never meets the ledger of another.
@@ -44,9 +44,13 @@ def server_options(environment: Mapping[str, str] = os.environ) -> str:
     """The options, after a space, with which a command of the official CLI finds the Temporal of
     these settings; empty where that looks by itself."""
     known = settings(environment)
-    address = known.get("TEMPORAL_ADDRESS") or _ADDRESS
-    namespace = known.get("TEMPORAL_NAMESPACE") or _NAMESPACE
-    if (address, namespace) == (_ADDRESS, _NAMESPACE):
+    address = known.get("TEMPORAL_ADDRESS") or DEFAULT_ADDRESS
+    return options_of(address, known.get("TEMPORAL_NAMESPACE") or DEFAULT_NAMESPACE)
+
+
+def options_of(address: str, namespace: str) -> str:
+    """The options of the official CLI for this server, after a space; empty for its default."""
+    if (address, namespace) == (DEFAULT_ADDRESS, DEFAULT_NAMESPACE):
         return ""
     return f" --address {address} --namespace {namespace}"
 
