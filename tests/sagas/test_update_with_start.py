@@ -84,7 +84,7 @@ async def test_a_refused_update_leaves_nothing_of_its_start(
         assert_public(left)
     assert await probe.size() == before
     # The operation id is still free.
-    assert (await driver.submit(request))["decision"] == "approved"
+    assert (await driver.run(request))["state"] == "captured"
 
 
 async def test_what_others_send_with_it_does_not_end_a_request_that_was_submitted(
