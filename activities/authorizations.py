@@ -6,12 +6,12 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 from temporalio import activity
 
 from activities.step import Claim, Request
 from ledger.aggregates.agent import AgentState, agent_name
-from ledger.aggregates.aggregate import Event
+from ledger.aggregates.aggregate import Event, State
 from ledger.aggregates.authorization import (
     ApprovalRequested,
     AuthorizationApproved,
@@ -30,6 +30,7 @@ from ledger.aggregates.policy import PolicyState, policy_name
 from ledger.aggregates.saga import SagaState, SagaWaitStarted, saga_name
 from ledger.aggregates.saga_step import StepUndone
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.step_report import UndoReport
 from ledger.aggregates.transfer import TransferState, transfer_name
 from ledger.database import Database
 from ledger.errors import StateRefused
@@ -186,7 +187,7 @@ class AuthorizationActivities:
         return await self._standing(request.authorization_id)
 
     @activity.defn
-    async def release_authorization(self, claim: Claim, request: Authorize) -> StepUndone:
+    async def release_authorization(self, claim: Claim, request: Authorize) -> UndoReport:
         """Undo of `authorize`: releases the spend; which end it is follows from the saga's cause.
 
         Money that moved, or may have, and did not come back stays spent: its undo was given up.
@@ -201,7 +202,7 @@ class AuthorizationActivities:
             event = released(authorization, loaded[saga_name(claim.saga_id)])
             if not is_gone(loaded[transfer]):
                 return Decision(StepUndone(note="the spend is released"), [(name, event)])
-            kept = event.model_copy(update={"spend": []})
+            kept = event.changed(spend=[])
             return Decision(StepUndone(note="the spend stays: the money is gone"), [(name, kept)])
 
         refs = [Ref(name), Ref(transfer, "share")]
@@ -325,8 +326,8 @@ def daily_window(agent_id: str, policy: PolicyState, now: datetime) -> SpendWind
 def _inputs(
     agent: AgentState | None, policy: PolicyState | None, spent: SpendChange | None
 ) -> Json:
-    def as_json(state: BaseModel | None) -> Json | None:
-        return state.model_dump(mode="json") if state else None
+    def as_json(state: State | None) -> Json | None:
+        return state.as_json() if state else None
 
     return {"agent": as_json(agent), "policy": as_json(policy), "spent": as_json(spent)}
 

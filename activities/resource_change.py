@@ -96,7 +96,7 @@ def done_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonValu
     if request.after is None:
         return ResourceDeleted(change=saga_id, undoes=request.undoes)
     return _MADE[request.action](
-        change=saga_id, outputs=outputs, undoes=request.undoes, **request.after.model_dump()
+        change=saga_id, outputs=outputs, undoes=request.undoes, **vars(request.after)
     )
 
 
@@ -105,5 +105,5 @@ def undone_event(request: ApplyResource, saga_id: str, outputs: dict[str, JsonVa
     if request.before is None:
         return ResourceDeleted(change=saga_id, undoes=saga_id)
     return _MADE_AGAIN[request.action](
-        change=saga_id, outputs=outputs, undoes=saga_id, **request.before.model_dump()
+        change=saga_id, outputs=outputs, undoes=saga_id, **vars(request.before)
     )

@@ -40,6 +40,7 @@ from ledger.aggregates.resource import (
 )
 from ledger.aggregates.saga import SagaState, saga_name
 from ledger.aggregates.saga_step import StepDone, StepRefused, StepState, StepUndone, step_name
+from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, NotFound, StateRefused
 from ledger.read import environments as resource_history
@@ -209,7 +210,7 @@ class ResourceActivities:
         )
 
     @activity.defn
-    async def undo_resource(self, claim: Claim, request: ApplyResource) -> StepUndone:
+    async def undo_resource(self, claim: Claim, request: ApplyResource) -> UndoReport:
         """Undo of `apply_resource`: restores the state before, or reports what stays.
 
         Data stays: what was created and holds data by now is left, unless irreversible is allowed.
@@ -217,7 +218,7 @@ class ResourceActivities:
         async with heartbeat():
             return await _to_its_end(self._undo(claim, request))
 
-    async def _undo(self, claim: Claim, request: ApplyResource) -> StepUndone:
+    async def _undo(self, claim: Claim, request: ApplyResource) -> UndoReport:
         step = await state_of(self._database, step_name(claim.saga_id, claim.step))
         if not isinstance(step, StepState):
             raise NotFound(f"no step named {claim.step!r} was started")
@@ -290,7 +291,7 @@ class ResourceActivities:
 
     async def _record_undo(
         self, claim: Claim, request: ApplyResource, restored: Restored
-    ) -> StepUndone:
+    ) -> UndoReport:
         name, step = request.aggregate, step_name(claim.saga_id, claim.step)
         undone = StepUndone(note=restored.note, residual=restored.residual)
 

@@ -24,6 +24,7 @@ from ledger.aggregates.agent import AgentState, agent_name
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import AuthorizationCaptureStarted, authorization_name
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepRefused, StepState, StepUndone
+from ledger.aggregates.step_report import UndoReport
 from ledger.aggregates.transfer import (
     TransferCancelled,
     TransferExecuted,
@@ -176,7 +177,7 @@ class TransferActivities:
         return read(Transferred, step.result)
 
     @activity.defn
-    async def reverse_transfer(self, claim: Claim, request: Transfer) -> StepUndone:
+    async def reverse_transfer(self, claim: Claim, request: Transfer) -> UndoReport:
         """Undo of `execute_transfer`: brings the money back, or makes sure it never moves.
 
         Skipped, it leaves the transfer as it is on record, and the money where it is.

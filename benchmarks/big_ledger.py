@@ -112,7 +112,7 @@ class Form:
         for k, name in enumerate(self.names):
             self._add_row(k, name, versions[name], states[name])
         spent = {"amount_minor": stretch.AMOUNT_MINOR * stretch.PAYMENTS, "count": stretch.PAYMENTS}
-        window = _line(SPEND_WINDOWS.names, stretch.WINDOW.model_dump() | spent)
+        window = _line(SPEND_WINDOWS.names, stretch.WINDOW.fields() | spent)
         self.rows.append((SPEND_WINDOWS.table.fullname, window))
 
     def _add_event(self, k: int, name: str, version: int, event: Event) -> None:
@@ -129,7 +129,7 @@ class Form:
             "user_id": "agent:big",
             "saga_id": None if name.startswith("agent/") else "change/%(n)s",
             "step": "create",
-            "payload": event.model_dump(mode="json"),
+            "payload": event.as_json(),
             "metadata": stretch.METADATA,
             "hash": "\\\\x%(hash)s",
         }

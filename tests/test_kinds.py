@@ -118,9 +118,10 @@ def test_every_provider_of_this_repository_is_built_in() -> None:
 
 @pytest.mark.parametrize("aggregate_type", AGGREGATE_TYPES.values(), ids=AGGREGATE_TYPES)
 def test_a_table_has_the_fields_of_its_state_and_the_head(aggregate_type: AggregateType) -> None:
-    assert list(aggregate_type.table.c.keys()) == [*HEAD, *aggregate_type.state.model_fields], (
-        "the columns of the table are those of the head and then the fields of the state, in order"
-    )
+    assert list(aggregate_type.table.c.keys()) == [
+        *HEAD,
+        *aggregate_type.state.__struct_fields__,
+    ], "the columns of the table are those of the head and then the fields of the state, in order"
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -128,7 +129,7 @@ def test_an_aggregate_type_is_named_as_its_model_and_its_table_are(name: str) ->
     named, aggregate_type = NAMED[name], AGGREGATE_TYPES[name]
     assert aggregate_type.name == name
     assert aggregate_type.columns.name == named.table, "correct the table in aggregates/names.py"
-    assert named.bare_name is None or named.bare_name in aggregate_type.state.model_fields
+    assert named.bare_name is None or named.bare_name in aggregate_type.state.__struct_fields__
 
 
 def test_the_states_that_amends_payments_takes_are_those_of_an_authorization() -> None:

@@ -23,7 +23,6 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import Info
 
 from activities.request import Request
-from ledger.aggregates.aggregate import Event, State
 from ledger.aggregates.amounts import know_currencies
 from workflows.contract.fields import Input
 
@@ -52,7 +51,7 @@ PASSED_THROUGH = (
 def runner(workflow_sandbox: str) -> WorkflowRunner:
     """The workflow runner with the sandbox `on` or `off`."""
     know_currencies()
-    for base in (Event, State, Input, Request):
+    for base in (Input, Request):
         _build(base)
     return sandbox() if workflow_sandbox == "on" else _Open()
 

@@ -9,6 +9,7 @@ from activities.errors import Failed, Refused
 from activities.step import Claim, Request
 from examples.orders.warehouse import Answer, Warehouse
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepRefused, StepUndone
+from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.sagas.step_log import StepOutcome, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded
@@ -68,7 +69,7 @@ class OrderActivities:
         return StepDone(result={"key": key}) if answer == "reserved" else StepRefused(reason=answer)
 
     @activity.defn
-    async def release_goods(self, claim: Claim, request: Reserve) -> StepUndone:
+    async def release_goods(self, claim: Claim, request: Reserve) -> UndoReport:
         """Cancel the key, whether or not the call under it ever arrived."""
         if claim.verdict is None:
             await asyncio.to_thread(self._warehouse.cancel, _key(claim))

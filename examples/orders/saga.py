@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 from temporalio import workflow
 
-from ledger.aggregates.saga_step import StepReport
+from ledger.aggregates.step_report import StepReport
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Actor, Input, Metadata, Name, OperationId
 from workflows.contract.kinds import Queue, SagaKind

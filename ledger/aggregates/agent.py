@@ -32,11 +32,11 @@ def evolve(state: AgentState | None, event: Event) -> AgentState:
     """Folds one event into the state of an agent. Raises UnknownEvent."""
     match state, event:
         case None, AgentRegistered():
-            return AgentState(state="active", **vars(event))
+            return AgentState(state="active", **event.fields())
         case AgentState(), AgentRegistered():
-            return state.model_copy(update={"state": "active", "user": event.user})
+            return state.changed(state="active", user=event.user)
         case AgentState(), AgentRevoked():
-            return state.model_copy(update={"state": "revoked"})
+            return state.changed(state="revoked")
         case _:
             raise UnknownEvent(
                 f"{type(event).__name__} does not fit the state of the agent: run amends verify"

@@ -4,7 +4,7 @@ it."""
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from msgspec import field
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
 from ledger.aggregates.columns import Column, state_columns
@@ -102,7 +102,7 @@ class AuthorizationCompensated(AuthorizationReleased):
     """The payment was begun and compensated."""
 
 
-class AuthorizationState(State):
+class AuthorizationState(State, kw_only=True):
     """The state of an authorization, as a row of `ledger.authorizations`."""
 
     authorization_id: str
@@ -118,7 +118,7 @@ class AuthorizationState(State):
     expires_at: datetime | None = None
     policy_version: int | None
     binding: str | None = None
-    reserved: list[SpendChange] = Field(default_factory=list)
+    reserved: list[SpendChange] = field(default_factory=list)
     transfer_id: str | None = None
     provider_reference: str | None = None
 
@@ -127,10 +127,10 @@ def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState
     """Folds one event into the state of an authorization. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, AuthorizationRequested):
-            asked = {name: value for name, value in event if name != "inputs"}
+            asked = {name: value for name, value in event.fields().items() if name != "inputs"}
             return AuthorizationState(state="pending_approval", **asked)
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of an authorization")
-    return state.model_copy(update=_changed(state, event))
+    return state.changed(**_changed(state, event))
 
 
 def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:

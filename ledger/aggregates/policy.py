@@ -31,7 +31,7 @@ class PolicyState(State):
 def evolve(state: PolicyState | None, event: Event) -> PolicyState:
     """Folds one event into the state of a policy. Raises UnknownEvent."""
     if isinstance(event, PolicySet):
-        return PolicyState(**vars(event))
+        return PolicyState(**event.fields())
     raise UnknownEvent(f"{type(event).__name__} does not fit the state of a policy")
 
 

@@ -1,10 +1,12 @@
 """The aggregate type `resource`: the recorded state of a resource in an environment, and the change
 that made it so."""
 
+import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from msgspec import field
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
 from ledger.aggregates.columns import Column, state_columns
@@ -71,18 +73,21 @@ class ResourceState(State):
     kind: str
     state: Literal["absent", "present"]
     spec: Json | None = None
-    depends_on: list[str] = Field(default_factory=list)
-    outputs: Json = Field(default_factory=dict)
+    depends_on: list[str] = field(default_factory=list)
+    outputs: Json = field(default_factory=dict)
     claimed_by: str | None = None
     changed_by: str | None = None
 
 
-class DesiredState(State):
+@dataclass(frozen=True)
+class DesiredState:
     """The desired or recorded state of a resource. `spec` is in the form of its kind's model."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - as pydantic reads it
 
     kind: str
     spec: Json
-    depends_on: list[str] = Field(default_factory=list)
+    depends_on: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def of(cls, state: ResourceState | None) -> "DesiredState | None":
@@ -120,7 +125,7 @@ def evolve(state: ResourceState | None, event: Event) -> ResourceState:
                 claimed_by=event.change,
             )
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of a resource")
-    return state.model_copy(update=_changed(event))
+    return state.changed(**_changed(event))
 
 
 def _changed(event: Event) -> Json:

@@ -145,7 +145,7 @@ class SagaFailed(Event):
     ended_at: datetime
 
 
-class SagaState(State):
+class SagaState(State, kw_only=True):
     """The state of a saga, as a row of `ledger.sagas`."""
 
     kind: str
@@ -189,9 +189,9 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
     """Folds one event into the state of a saga. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, SagaStarted):
-            return SagaState(state="running", epoch=1, **vars(event))
+            return SagaState(state="running", epoch=1, **event.fields())
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of a saga")
-    return state.model_copy(update=_changed(event))
+    return state.changed(**_changed(event))
 
 
 def _changed(event: Event) -> Json:

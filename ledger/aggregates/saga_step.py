@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from msgspec import field
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
 from ledger.aggregates.columns import Column, state_columns
 from ledger.aggregates.names import step_name as step_name
 from ledger.aggregates.step_report import ENDED as ENDED
-from ledger.aggregates.step_report import report_of
 
 Json = dict[str, Any]
 Outcome = Literal["started", "unknown", "done", "refused", "failed", "undone", "skipped"]
-Undo = Literal["undone", "skipped"]
 # Nobody knows yet whether it happened.
 UNDECIDED = frozenset({"started", "unknown"})
 
@@ -33,7 +31,15 @@ class UndoPlan(State):
     outside: bool
     tries: int | None = None
     then: Literal["ask", "go_on"] = "ask"
-    beside: list[int] = Field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        """Has the plan read and written as a part of pydantic models, too."""
+        from pydantic_core import core_schema
+
+        writes = core_schema.plain_serializer_function_ser_schema(cls.as_json)
+        return core_schema.no_info_plain_validator_function(cls.read, serialization=writes)
 
 
 @dataclass(frozen=True)
@@ -191,57 +197,32 @@ class StepState(State):
         return self.state in UNDECIDED
 
 
-class StepReport(State):
-    """How a step ended, for people and programs: what it did at which try, and its undo.
-
-    `outcome` `unknown` of a step that was undone: nobody ever knew whether it had happened.
-    """
-
-    name: str
-    outcome: Literal["started", "unknown", "done", "refused", "failed"]
-    tries: int
-    undo_outcome: Undo | None = None
-    undo_tries: int = 0
-    residual: str | None = None
-
-    @classmethod
-    def of(cls, step: StepState) -> "StepReport":
-        """The report of a step from its recorded state."""
-        return cls.model_validate(report_of(vars(step)))
-
-    def ended(self, undo: Undo, undone: StepUndone) -> "StepReport":
-        """The report of the same step after its undo."""
-        outcome = "unknown" if self.outcome == "started" else self.outcome
-        changed = {"outcome": outcome, "undo_outcome": undo, "undo_tries": undone.tries}
-        return self.model_copy(update={**changed, "residual": undone.residual})
-
-
 def evolve(state: StepState | None, event: Event) -> StepState:
     """Folds one event into the state of a step. Raises UnknownEvent."""
     if state is None:
         match event:
             case StepCommitted():
-                return StepState(state="done", tries=1, **vars(event))
+                return StepState(state="done", tries=1, **event.fields())
             case StepStarted():
-                return StepState(state="started", tries=1, **vars(event))
+                return StepState(state="started", tries=1, **event.fields())
             case _:
                 raise UnknownEvent(f"{type(event).__name__} can't be the first event of a step")
     match event:
         case StepLeftUnknown():
             doubt = {"state": "unknown", "reason": event.reason, "looked_up_until": event.until}
-            return state.model_copy(update=doubt)
+            return state.changed(**doubt)
         case StepAttentionRequested() | StepRetryRequested():
             asked = event.reason if isinstance(event, StepAttentionRequested) else None
             tries = "undo_tries" if event.undoing else "tries"
             changed = {"attention": asked, "asked_in": event.epoch, tries: event.tries}
-            return state.model_copy(update=changed | {"delayed": None, "looked_up_until": None})
+            return state.changed(**changed, delayed=None, looked_up_until=None)
         case StepUndoDelayed():
             delayed = {"undo_tries": event.tries, "delayed": event.reason, "asked_in": event.epoch}
-            return state.model_copy(update=delayed)
+            return state.changed(**delayed)
         case _:
             # Nobody is asked any more, however it ended.
             over = {"attention": None, "delayed": None, "looked_up_until": None}
-            return state.model_copy(update={**over, **_ended(event)})
+            return state.changed(**{**over, **_ended(event)})
 
 
 def comes_late(state: StepState, event: Event) -> bool:

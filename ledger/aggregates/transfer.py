@@ -65,15 +65,15 @@ def evolve(state: TransferState | None, event: Event) -> TransferState:
     """Folds one event into the state of a transfer. Raises UnknownEvent."""
     match state, event:
         case None, TransferStarted():
-            return TransferState(state="started", **vars(event))
+            return TransferState(state="started", **event.fields())
         case TransferState(), TransferExecuted():
-            return state.model_copy(update={"state": "executed", "reference": event.reference})
+            return state.changed(state="executed", reference=event.reference)
         case TransferState(), TransferRefused():
-            return state.model_copy(update={"state": "refused", "reason": event.reason})
+            return state.changed(state="refused", reason=event.reason)
         case TransferState(), TransferCancelled():
-            return state.model_copy(update={"state": "cancelled", "reason": event.reason})
+            return state.changed(state="cancelled", reason=event.reason)
         case TransferState(), TransferReversed():
-            return state.model_copy(update={"state": "reversed", "reference": event.reference})
+            return state.changed(state="reversed", reference=event.reference)
         case _:
             raise UnknownEvent(
                 f"{type(event).__name__} does not fit the state of the transfer: run amends verify"

@@ -13,10 +13,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import DataError, IntegrityError, errors, sql
-from pydantic import BaseModel, ConfigDict
 
 from ledger.aggregates.columns import Columns
 from ledger.audit.projection import Source, sources
@@ -32,14 +32,13 @@ _LOCK_TIMEOUT, _LOCK_TRIES, _LOCK_PAUSE_S = "2s", 10, 1.0
 _TOLD = sql.Identifier("pg_temp", "told")
 
 
-class Rebuilt(BaseModel):
+@dataclass(frozen=True)
+class Rebuilt:
     """The report of a rebuild. `rows` are in the table now, projected from `events` events.
 
     Of them `wrong` were different before and `missing` were absent; `strays` were in the table
     without an event.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     table: str
     events: int

@@ -214,7 +214,7 @@ _OF_EVENT = tuple(each.name for each in fields(Blame))
 def leaves_of(state: State) -> Leaves:
     """The fields of a state by dotted path, as JSON; a list is one value, and so is an empty
     object. A name that holds a dot, a space or a quote is quoted."""
-    return dict(_leaves("", state.model_dump(mode="json")))
+    return dict(_leaves("", state.as_json()))
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

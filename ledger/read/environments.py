@@ -4,9 +4,11 @@ position."""
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from ledger.aggregates.aggregate import Event, State, aggregate_id
+from pydantic import BaseModel, ConfigDict
+
+from ledger.aggregates.aggregate import Event, aggregate_id
 from ledger.aggregates.resource import (
     RESOURCE,
     DesiredState,
@@ -26,7 +28,13 @@ Json = dict[str, Any]
 BRIEFLY_S = 1.0
 
 
-class KnownResource(State):
+class Read(BaseModel):
+    """Base of what is read of an environment: it crosses Temporal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class KnownResource(Read):
     """A resource as recorded in the ledger: `shape` is None when it is absent.
 
     `version` counts its events. `claimed_by` is the saga that is changing it and has not ended.
@@ -39,7 +47,7 @@ class KnownResource(State):
     changed_by: str | None = None
 
 
-class PastResource(State):
+class PastResource(Read):
     """The state of a resource at a past point, and the changes (sagas, oldest first) that made it
     what it is now.
 
@@ -51,7 +59,7 @@ class PastResource(State):
     changed_since: list[str]
 
 
-class Rewound(State):
+class Rewound(Read):
     """The resources that were touched since a point, as they were there, and the current ones that
     a plan to return needs. Both are of one moment."""
 
@@ -102,7 +110,7 @@ async def _read_known(
 
 
 def _known(row: Mapping[str, Any]) -> KnownResource:
-    state = ResourceState.model_validate(RESOURCE.state_of(row))
+    state = cast(ResourceState, RESOURCE.state_of(row))
     return KnownResource(
         name=state.name,
         version=row["version"],

@@ -47,5 +47,5 @@ async def show(
         aggregate=aggregate,
         version=folded.version,
         head_at=folded.head_at,
-        state=folded.state.model_dump(mode="json"),
+        state=folded.state.as_json(),
     )

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from ledger.aggregates.aggregate import AggregateType, State, aggregate_id
@@ -84,7 +85,7 @@ def fingerprint(aggregate_type: AggregateType) -> str:
     from ledger.store.canonical_json import digest
 
     source = inspect.getsource(sys.modules[aggregate_type.evolve.__module__])
-    return digest([source, aggregate_type.state.model_json_schema()])
+    return digest([source, msgspec.json.schema(aggregate_type.state)])
 
 
 async def newest_snapshot(
@@ -107,7 +108,7 @@ async def newest_snapshot(
     if row is None:
         return None
     try:
-        state = aggregate_type.state.model_validate(row["state"])
+        state = aggregate_type.state.read(row["state"])
     except ValueError:
         # Not of our making. The events tell the same, and `verify` finds it.
         return None
@@ -124,7 +125,7 @@ async def keep(
         "aggregate_id": aggregate_id(aggregate),
         "aggregate": aggregate,
         "fold": fingerprint(aggregate_type_of(aggregate)),
-        "state": Jsonb(state.model_dump(mode="json")),
+        "state": Jsonb(state.as_json()),
     }
     return (await connection.execute(_KEEP, values)).rowcount
 
@@ -143,6 +144,6 @@ def differing(snapshot: Mapping[str, Any], event: Mapping[str, Any], state: Stat
         # Few commands compare snapshots, and their start is paid for by all.
         from ledger.store.canonical_json import same
 
-        if not same(snapshot["state"], state.model_dump(mode="json")):
+        if not same(snapshot["state"], state.as_json()):
             wrong.append("state")
     return wrong

@@ -1,7 +1,7 @@
 """Writes the saga log: claims an operation id, takes a saga over, begins compensation, closes."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import bindparam, select
@@ -20,7 +20,8 @@ from ledger.aggregates.saga import (
     evolve,
     saga_name,
 )
-from ledger.aggregates.saga_step import STEP, StepReport, StepState, UndoPlan
+from ledger.aggregates.saga_step import STEP, StepState, UndoPlan
+from ledger.aggregates.step_report import StepReport, report_of
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotAdmitted, NotFound, StateRefused
 from ledger.rendering import compiled
@@ -132,7 +133,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                     "use a new operation id"
                 )
             started = started_by(opening, loaded)
-            state = SagaState(state="running", epoch=1, **vars(started))
+            state = SagaState(state="running", epoch=1, **started.fields())
             return Decision(Opened.of("new", state), [(saga_ref, started)])
         return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
 
@@ -312,7 +313,7 @@ async def begin_compensation(
         ],
         held=any(step.state not in ("refused", "failed") for step in undoable),
         residuals=[step.residual for step in undoable if step.residual],
-        reports=[StepReport.of(step) for step in steps],
+        reports=[StepReport(**report_of(step.fields())) for step in steps],
     )
 
 
@@ -323,7 +324,7 @@ async def steps_of(database: Database, saga_id: str) -> list[StepState]:
     query = compiled(statement.order_by(table.ordinal))
     async with database.connection() as connection:
         cursor = await connection.execute(query, {"saga_id": saga_id})
-        return [StepState.model_validate(STEP.state_of(row)) for row in await cursor.fetchall()]
+        return [cast(StepState, STEP.state_of(row)) for row in await cursor.fetchall()]
 
 
 End = Literal["completed", "compensated", "failed"]

@@ -35,6 +35,7 @@ from ledger.aggregates.saga_step import (
     evolve,
     step_name,
 )
+from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.saga_log import Opening, started_by
@@ -206,13 +207,13 @@ async def undo_step(
     claim: StepClaim,
     refs: Sequence[Ref],
     decide: Decide[StepUndone],
-) -> StepUndone:
+) -> UndoReport:
     """Records that a step is undone; `decide` gives the note and the domain events.
 
     Raises Fenced unless the saga compensates under the claim's epoch.
     """
 
-    def claimed(loaded: Loaded) -> Decision[StepUndone]:
+    def claimed(loaded: Loaded) -> Decision[UndoReport]:
         step = _compensating(loaded, claim)
         if step.state in ENDED:
             return Decision(_undone(step))
@@ -227,7 +228,7 @@ async def undo_step(
 def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:
     """The outcome as an event: at which try it came, or the evidence of an operator."""
     if claim.evidence is None:
-        return outcome.model_copy(update={"tries": claim.tries})
+        return outcome.changed(tries=claim.tries)
     if claim.skipped:
         return StepSkipped(residual=claim.evidence, tries=claim.tries)
     match outcome:
@@ -240,8 +241,8 @@ def _told(outcome: StepOutcome | StepUndone, claim: StepClaim) -> Event:
             return StepResolved(outcome="failed", evidence=claim.evidence)
 
 
-def _undone(step: StepState) -> StepUndone:
-    return StepUndone(note=step.reason or "", residual=step.residual, tries=step.undo_tries)
+def _undone(step: StepState) -> UndoReport:
+    return UndoReport(note=step.reason or "", residual=step.residual, tries=step.undo_tries)
 
 
 async def note_step(

@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncRawCursor, errors
-from pydantic import ValidationError
 
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.errors import RowUnreadable
@@ -212,9 +211,10 @@ def _head(ref: Ref, row: Mapping[str, Any] | Unreadable | None) -> Head:
 
 def _spent(row: Mapping[str, Any]) -> SpendChange:
     try:
-        window = SpendWindow(**{name: row[name] for name in SpendWindow.model_fields})
-        return SpendChange(window=window, amount_minor=row["amount_minor"], count=row["count"])
-    except ValidationError:
+        window = {name: row[name] for name in SpendWindow.__struct_fields__}
+        amounts = {"amount_minor": row["amount_minor"], "count": row["count"]}
+        return SpendChange.read({"window": window, **amounts})
+    except ValueError:
         raise RowUnreadable("a spend window", ["starts_on"]) from None
 
 

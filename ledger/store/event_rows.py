@@ -57,7 +57,7 @@ def writing(
         prefix = f"p{len(parts)}_"
         parts.append(Spent(adds=change.amount_minor >= 0))
         limit = decision.limits.get(window)
-        given = window.model_dump(mode="json") | {
+        given = window.as_json() | {
             "amount_minor": change.amount_minor,
             "count": change.count,
         }
@@ -91,7 +91,7 @@ def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChan
             before = changes.get(change.window)
             changes[change.window] = change if before is None else before.plus(change)
     # In one order for everybody.
-    return dict(sorted(changes.items(), key=lambda change: change[0].model_dump_json()))
+    return dict(sorted(changes.items(), key=lambda change: _encode(change[0].as_json())))
 
 
 def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -> Values:
@@ -123,7 +123,7 @@ def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -
             "user_id": author.user_id,
             "saga_id": author.saga_id,
             "step": author.step,
-            "payload": event.model_dump(mode="json"),
+            "payload": event.as_json(),
             "metadata": dict(author.metadata),
         }
         values |= _event_values(f"{prefix}e{number}_", row)
@@ -144,7 +144,7 @@ def _state_values(prefix: str, head: Head, state: State) -> Values:
     as_json = head.aggregate_type.json_columns
     return {
         prefix + name: _json(value) if name in as_json else _text(value)
-        for name, value in state.model_dump(mode="json").items()
+        for name, value in state.as_json().items()
     }
 
 

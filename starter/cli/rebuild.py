@@ -1,6 +1,7 @@
 """`amends rebuild`: computes the rows of a table from the log."""
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +27,7 @@ def rebuild(table: str, as_json: bool) -> None:
     """
     rebuilt = asyncio.run(_rebuild(table))
     if as_json:
-        output.document(rebuilt.model_dump(mode="json"))
+        output.document(asdict(rebuilt))
         return
     output.line(
         f"{rebuilt.table}: {rebuilt.rows} rows from {rebuilt.events} events in {rebuilt.seconds} s"

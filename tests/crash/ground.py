@@ -79,7 +79,7 @@ class Ground:
         """An agent with the policy of the requirements, that has spent nothing."""
         registered = AgentRegistered(agent_id=name, user="user:u-17")
         asked = PolicyRequest.model_validate(policy(name))
-        policy_set = PolicySet(**asked.model_dump(include=set(PolicySet.model_fields)))
+        policy_set = PolicySet(**asked.model_dump(include=set(PolicySet.__struct_fields__)))
         events = [(agent_name(name), registered), (policy_name(name), policy_set)]
         refs = [Ref(aggregate) for aggregate, _ in events]
         author = Author("user:u-17")

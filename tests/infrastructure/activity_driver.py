@@ -13,7 +13,8 @@ from activities.resource_change import Applied, ApplyResource
 from activities.resources import ResourceActivities
 from activities.step import Claim
 from ledger.aggregates.resource import DesiredState
-from ledger.aggregates.saga_step import StepState, StepUndone, UndoPlan, step_name
+from ledger.aggregates.saga_step import StepState, UndoPlan, step_name
+from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.read.current_state import state_of
 from ledger.read.environments import resources
@@ -133,14 +134,14 @@ class ActivityDriver:
         await self.apply(saga_id, await self.request(name, **parts))
         await close_saga(self.database, AUTHOR, saga_id, 1, "completed", {})
 
-    async def undo(self, saga_id: str, request: ApplyResource) -> StepUndone:
+    async def undo(self, saga_id: str, request: ApplyResource) -> UndoReport:
         """Compensate the saga and undo its step."""
         compensation = await begin_compensation(
             self.database, AUTHOR, saga_id, 1, "run", "provider_failed", None
         )
         return await self.undo_again(saga_id, request, compensation.epoch)
 
-    async def undo_again(self, saga_id: str, request: ApplyResource, epoch: int) -> StepUndone:
+    async def undo_again(self, saga_id: str, request: ApplyResource, epoch: int) -> UndoReport:
         claim = self.claim(saga_id, request, epoch)
         return await self.environment.run(self.activities.undo_resource, claim, request)
 

@@ -146,7 +146,7 @@ async def told(ledger: Database, aggregate: str) -> list[str]:
 async def shapes(ledger: Database, prefix: str) -> dict[str, Json | None]:
     """The resources of a test as the ledger has them."""
     return {
-        known.name: known.shape.model_dump() if known.shape else None
+        known.name: vars(known.shape) if known.shape else None
         for known in await resources(ledger, "dev")
         if known.name.startswith(prefix)
     }

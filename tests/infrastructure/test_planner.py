@@ -57,7 +57,7 @@ def applied(*resources: dict[str, Any]) -> World:
 
 def towards(world: Mapping[str, DesiredState], now: Mapping[str, DesiredState]) -> ChangeRequest:
     """The change that makes the environment be `world`."""
-    present = [Resource(name=name, **shape.model_dump()) for name, shape in world.items()]
+    present = [Resource(name=name, **vars(shape)) for name, shape in world.items()]
     return change(present=present, absent=sorted(set(now) - set(world)))
 
 

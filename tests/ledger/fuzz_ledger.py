@@ -62,7 +62,7 @@ async def _group(database: Database, n: int) -> None:
         await _write(database, saga, f"agent/{agent}", AgentRevoked(reason="left"))
     await writing.set_policy(database, agent)
     window = writing.window(agent)
-    asked = writing.requested(f"a-{n}", 100).model_copy(update={"saga_id": saga, "agent_id": agent})
+    asked = writing.requested(f"a-{n}", 100).changed(saga_id=saga, agent_id=agent)
     spend = [SpendChange(window=window, amount_minor=100, count=1)]
     approved = AuthorizationApproved(automatic=True, spend=spend, binding="b")
     begun = AuthorizationCaptureStarted(transfer_id=transfer)

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from tests.ledger.samples import SAMPLES
@@ -26,7 +28,9 @@ _BY_NAME = ("properties", "$defs")
 
 def schema(event: type[Event]) -> Any:
     """The form of an event's payload with all models in it: fields, types, defaults, no words."""
-    return _without_words(event.model_json_schema())
+    _, schemas = msgspec.json.schema_components([event], ref_template="#/$defs/{name}")
+    own = schemas.pop(event.__name__)
+    return _without_words(own | ({"$defs": schemas} if schemas else {}))
 
 
 def _without_words(part: Any) -> Any:
@@ -69,7 +73,7 @@ def record(
     samples, written = list(samples), []
     for event in events:
         file = file_of(event, event.schema_version, corpus)
-        payloads = [each.model_dump(mode="json") for each in samples if type(each) is event]
+        payloads = [each.as_json() for each in samples if type(each) is event]
         if file.exists() or not payloads:
             continue
         recorded = {"schema": schema(event), "payloads": payloads}

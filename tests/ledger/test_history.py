@@ -27,9 +27,7 @@ async def ask(
     ledger: Database, day: int, agent_id: str, state: authorization.AuthorizationPhase
 ) -> str:
     name = f"a-{day}-{agent_id}"
-    first: authorization.AuthorizationRequested = requested(name, 100).model_copy(
-        update={"agent_id": agent_id, "requested_at": DAY + timedelta(days=day)}
-    )
+    first = requested(name, 100).changed(agent_id=agent_id, requested_at=DAY + timedelta(days=day))
     verdict: Event = authorization.AuthorizationDenied(reason="no_policy")
     if state == "approved":
         own = window(agent_id)

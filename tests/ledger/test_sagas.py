@@ -9,6 +9,7 @@ import pytest
 
 from ledger.aggregates import saga_step
 from ledger.aggregates.aggregate import Event
+from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.fingerprint import Fingerprint
@@ -41,7 +42,7 @@ from tests.ledger.writing import (
 SAGA = "payment/rent"
 STATE = "SELECT state, epoch FROM ledger.sagas"
 STEPS = "SELECT version, state FROM ledger.saga_steps"
-RELEASED = saga_step.StepUndone(note="released", residual="a fee")
+RELEASED = UndoReport(note="released", residual="a fee")
 
 
 async def told(clone: Clone) -> Any:
@@ -62,7 +63,7 @@ def refused(_: Loaded) -> Decision[StepOutcome]:
 
 
 def undone(_: Loaded) -> Decision[saga_step.StepUndone]:
-    return Decision(RELEASED)
+    return Decision(saga_step.StepUndone(note="released", residual="a fee"))
 
 
 class TestOperationId:

@@ -150,7 +150,7 @@ def new_agent(driver: Driver, ledger: Database) -> NewAgent:
         agent = new_id("bot")
         registered = AgentRegistered(agent_id=agent, user="user:u-17")
         asked = PolicyRequest.model_validate(policy(agent, **limits))
-        policy_set = PolicySet(**asked.model_dump(include=set(PolicySet.model_fields)))
+        policy_set = PolicySet(**asked.model_dump(include=set(PolicySet.__struct_fields__)))
         events = [(agent_name(agent), registered), (policy_name(agent), policy_set)]
         await commit(
             ledger,

@@ -203,7 +203,7 @@ async def test_a_stored_time_zone_that_does_not_exist_denies_a_payment_until_the
 ) -> None:
     agent = await new_agent()
     name, limits = policy_name(agent), policy(agent)
-    asked = {key: limits[key] for key in PolicySet.model_fields if key in limits}
+    asked = {key: limits[key] for key in PolicySet.__struct_fields__ if key in limits}
 
     async def store(zone: str) -> None:
         decision = Decision(None, [(name, PolicySet(**asked, time_zone=zone))])

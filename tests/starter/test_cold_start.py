@@ -54,7 +54,7 @@ class Kind:
 PRINTS = Kind(210, NOTHING_HEAVY)
 DESCRIBES = Kind(320, (NO_READER - {"activities"}) | {"activities.step", "psycopg"})
 LISTS = Kind(395, NO_LIST)
-FOLDS = Kind(460, NO_READER)
+FOLDS = Kind(420, NO_READER | {"pydantic"})
 PLANS = Kind(510, NO_PLAN)
 CLIENT = Kind(690, NO_CLIENT)
 DECIDES = Kind(810, NO_DECIDER)

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 from temporalio import workflow
 
-from ledger.aggregates.saga_step import StepReport, UndoPolicy
+from ledger.aggregates.saga_step import UndoPolicy
+from ledger.aggregates.step_report import StepReport
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Input
 from workflows.contract.kinds import PAYMENTS, SagaKind

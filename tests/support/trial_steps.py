@@ -10,6 +10,7 @@ from activities.errors import Failed
 from activities.providers.provider import ProviderRefused, ProviderUnavailable
 from activities.step import Claim, Request
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepUndone
+from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.sagas.step_log import StepOutcome, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded
@@ -74,7 +75,7 @@ class TrialSteps:
         return Ran()
 
     @activity.defn
-    async def undo_trial(self, claim: Claim, trial_step: TrialStep) -> StepUndone:
+    async def undo_trial(self, claim: Claim, trial_step: TrialStep) -> UndoReport:
         if claim.verdict is None:
             self._call(f"undo {trial_step.name}")
         undone = Decision(StepUndone(note="taken back"))

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from ledger.aggregates.money import MAX_MINOR
-from ledger.aggregates.saga_step import StepReport
+from ledger.aggregates.step_report import StepReport
 from ledger.reading import read, written
 from ledger.sagas.fingerprint import CONTEXT, Fingerprint, filled
 from ledger.store.canonical_json import canonical, digest

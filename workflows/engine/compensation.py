@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError
 from activities.errors import TRIES_AT_ONCE
 from activities.saga_records import CompensationRequest, SagaActivities
 from activities.step import Claim
-from ledger.aggregates.saga_step import StepUndone, Undo
+from ledger.aggregates.step_report import Undo, UndoReport
 from ledger.sagas.saga_log import Compensation, StepToUndo
 from workflows.engine.decisions import SYSTEM, Asked, not_allowed
 from workflows.engine.escalation import as_told, ask, given_up, note_delay, pause
@@ -27,7 +27,7 @@ from workflows.engine.run import SHOWN_AFTER, SagaRun, cause_of, is_away, tries_
 _NOTED = "undo-delay-on-record"
 
 # How an undo ended.
-Undone = tuple[Undo, StepUndone]
+Undone = tuple[Undo, UndoReport]
 
 
 async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> Compensation:
@@ -111,14 +111,14 @@ class _Undo:
                 self._noted = False
             self._run.mark(self._step.name, "undoing", why, tries=self._tries)
 
-    async def _try(self, claim: Claim) -> StepUndone:
+    async def _try(self, claim: Claim) -> UndoReport:
         undo = self._step.undo
         call = self._run.outside if undo.outside else self._run.ours
-        undone: StepUndone = await call(
+        undone: UndoReport = await call(
             undo.activity,
             *(claim, undo.request),
             summary=f"undo {claim.step}",
-            result_type=StepUndone,
+            result_type=UndoReport,
             tries=TRIES_AT_ONCE,
         )
         return undone
@@ -150,7 +150,7 @@ class _Undo:
         within, self._pause = self._pause, longer(self._pause)
         return await pause(self._run, claim, why, within, outside=outside)
 
-    def _ended(self, claim: Claim, undone: StepUndone, asked: Asked | None) -> Undone:
+    def _ended(self, claim: Claim, undone: UndoReport, asked: Asked | None) -> Undone:
         how: Undo = "skipped" if claim.skipped else "undone"
         self._run.mark(self._step.name, how, undone.residual or undone.note, tries=undone.tries)
         if asked is not None and not asked.answered:

@@ -13,7 +13,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from activities.errors import TRIES_AT_ONCE
 from activities.step import Claim, Request
-from ledger.aggregates.saga_step import FOR_EVER, StepUndone, UndoPlan, UndoPolicy
+from ledger.aggregates.saga_step import FOR_EVER, UndoPlan, UndoPolicy
+from ledger.aggregates.step_report import UndoReport
 from ledger.sagas.saga_log import Opened, Opening
 from ledger.sagas.step_log import SAGA_KNOWN
 from ledger.words import summary_of
@@ -118,7 +119,7 @@ class Saga(SagaRecord):
         activity: Activity[Answer],
         request: Request,
         *,
-        undo: Activity[StepUndone] | None = None,
+        undo: Activity[UndoReport] | None = None,
         by: str | None = None,
         ending: dict[str, Any] | None = None,
     ) -> Answer:
@@ -148,7 +149,7 @@ class Saga(SagaRecord):
         name: str,
         activity: Activity[Answer],
         request: Request,
-        undo: Activity[StepUndone] | None,
+        undo: Activity[UndoReport] | None,
         by: str | None,
         ending: dict[str, Any] | None,
     ) -> Answer:
@@ -181,7 +182,7 @@ class Saga(SagaRecord):
         activity: Activity[Answer],
         request: Request,
         *,
-        undo: Activity[StepUndone] | None = None,
+        undo: Activity[UndoReport] | None = None,
         policy: UndoPolicy = FOR_EVER,
         by: str | None = None,
         tell_within: timedelta = TELL_WITHIN,
@@ -202,7 +203,7 @@ class Saga(SagaRecord):
         self,
         name: str,
         request: Request,
-        undo: Activity[StepUndone] | None,
+        undo: Activity[UndoReport] | None,
         outside: bool,
         by: str | None,
         policy: UndoPolicy = FOR_EVER,

@@ -58,9 +58,7 @@ def _change(request: RollbackRequest, past: list[PastResource]) -> ChangeRequest
         environment=request.environment,
         actor=request.actor,
         present=[
-            Resource.model_construct(name=each.name, **each.was.model_dump())
-            for each in past
-            if each.was
+            Resource.model_construct(name=each.name, **vars(each.was)) for each in past if each.was
         ],
         absent=[each.name for each in past if each.was is None],
         force=request.force,

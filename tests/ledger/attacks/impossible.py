@@ -53,7 +53,7 @@ def named(first: Event, name: str) -> Event:
         "PolicySet": {"agent_id": own[-1]},
         "ResourceChangeStarted": {"name": own[-1]},
     }[type(first).__name__]
-    return first.model_copy(update=changed)
+    return first.changed(**changed)
 
 
 PREFIX = {"saga": "saga/payment/", "step": "step/payment/steps/", "resource": "resource/dev/"}

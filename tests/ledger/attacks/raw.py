@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from psycopg import sql
 
@@ -43,7 +43,7 @@ def event(aggregate: str, version: int, told: Event | tuple[str, int, Any], /, *
     """SQL that appends an event with its right hash, as the worker may compute it; `given` are SQL
     values of columns that are stored in the place of what was hashed."""
     kind, schema_version, payload = (
-        (type(told).__name__, told.schema_version, told.model_dump(mode="json"))
+        (type(told).__name__, told.schema_version, told.as_json())
         if isinstance(told, Event)
         else told
     )
@@ -135,7 +135,7 @@ def columns_unlike_their_events() -> Iterator[Raw]:
                 field: literal(value.isoformat() if isinstance(value, datetime) else value)
                 for field, value in aggregate_type.row(state).items()
             }
-            annotation = aggregate_type.state.model_fields[column.name].annotation
+            annotation = get_type_hints(aggregate_type.state)[column.name]
             values[column.name] = _another(column, getattr(state, column.name), annotation)
             statements = (event(name, 2, second), row(name, 2, values))
             what = f"{aggregate_type.columns.name}.{column.name}"
@@ -183,6 +183,11 @@ def events_of_no_kind() -> Iterator[Raw]:
         yield about(number, f"another {column} than was hashed", REVOKED, **{column: value})
     for number, (what, appended) in enumerate(UNREADABLE.items(), len(UNHASHED)):
         yield about(number, what, appended)
+    name = "policy/lax"
+    first, second, _ = _begun(AGGREGATE_TYPES["policy"], name)
+    as_text = ("PolicySet", 1, second.as_json() | {"daily_limit_minor": "7"})
+    statements = (event(name, 2, as_text), row(name, 2, {"daily_limit_minor": "7"}))
+    yield Raw("a number as a text", [(name, first)], statements, name)
 
 
 def head() -> Raw:
@@ -226,7 +231,7 @@ def beside_the_log() -> Iterator[Raw]:
             "timestamp": "head_at",
             "hash": "head_hash",
             "fold": "%(fold)s",
-            "state": literal(state.model_dump(mode="json")),
+            "state": literal(state.as_json()),
         } | {field: value}
         copied = (
             f"INSERT INTO {SNAPSHOT} SELECT {', '.join(kept.values())} FROM ledger.agents "

@@ -46,7 +46,7 @@ class Payment:
             run_id="run-1",
             started_at=NOON,
         )
-        return [(self.saga, event.model_copy(update=changed))]
+        return [(self.saga, event.changed(**changed))]
 
     def claim(self, name: str, ordinal: int, **changed: Any) -> dict[str, Any]:
         undo = saga_step.UndoPlan(activity=f"undo {name}", request={}, outside=False)
@@ -77,7 +77,7 @@ class Payment:
         event = authorization.AuthorizationApproved(
             automatic=True, spend=spend(self.agent), binding=HASH
         )
-        return [(self.hold, event.model_copy(update=changed))]
+        return [(self.hold, event.changed(**changed))]
 
     def authorized(self) -> Told:
         """Opened, and approved by the policy."""
@@ -118,7 +118,7 @@ class Payment:
         return [
             *self.authorized(),
             *self.capture_started(),
-            (self.transfer, begun.model_copy(update=changed)),
+            (self.transfer, begun.changed(**changed)),
             (self.step("transfer"), saga_step.StepStarted(deadline=NOON, facts=None, **claim)),
         ]
 
