@@ -5,7 +5,6 @@ force.
 writes it anew with `python -m tests.ledger.record_rules`; a test says when that is due.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,8 +18,8 @@ from ledger.audit.findings import Findings, finding
 
 RECORDED = Path(__file__).with_name("rules.json")
 _CATALOG = Path(__file__).with_name("catalog.sql").read_text(encoding="utf-8")
-# All partitions are alike, whatever their month. So is the count of a month's events: in the
-# partition of another month it finds none, and no commit gets through.
+# The month in the name of a partition. Partitions are alike, and so are the counts of a month's
+# events: in the partition of another month a count finds none, and no commit gets through.
 _MONTH = re.compile(r"(?<=event_log_)\d{4}_\d\d")
 
 
@@ -76,14 +75,10 @@ async def _read(connection: AsyncConnection[DictRow]) -> _Schema:
     cursor = await connection.execute(_CATALOG)
     objects = await cursor.fetchall()
     return _Schema(
-        digests={row["name"]: _digest(row["definition"]) for row in objects},
+        digests={row["name"]: row["digest"] for row in objects},
         table_of={row["name"]: row["table"] for row in objects},
         # One with a name of its own is none of ours, whatever it holds.
         months=[
             month for row in objects if row["is_partition"] for month in _MONTH.findall(row["name"])
         ],
     )
-
-
-def _digest(definition: str) -> str:
-    return hashlib.sha256(_MONTH.sub("*", definition).encode()).hexdigest()[:16]
