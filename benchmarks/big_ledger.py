@@ -21,6 +21,7 @@ from ledger.aggregates.aggregate import Event, State, aggregate_id
 from ledger.aggregates.core import metadata
 from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SPEND_WINDOWS
+from ledger.store.canonical_json import canonical_text
 from ledger.store.event_log import EVENT_LOG, NO_HASH, event_id, hash_parts, instant
 
 DAYS = 30
@@ -133,7 +134,8 @@ class Form:
             "metadata": stretch.METADATA,
             "hash": "\\\\x%(hash)s",
         }
-        head, middle, tail = hash_parts(row)
+        texts = {name: canonical_text(row[name]) for name in ("payload", "metadata")}
+        head, middle, tail = hash_parts(row | texts)
         hashed = f"{head}%(previous)s{middle}%(at)s{tail}"
         self.events.append((k, version, _line(EVENT_LOG.names, row), hashed))
 

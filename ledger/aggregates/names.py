@@ -40,13 +40,13 @@ NAMED: dict[str, Named] = {
 }
 
 
-# A commit asks for the same few several times.
-@lru_cache(maxsize=1024)
 def aggregate_id(aggregate: str) -> UUID:
     """The id of an aggregate by its name (`agent/expense-bot`): UUIDv5, so names never collide."""
     return uuid5(NAMESPACE, aggregate)
 
 
+# A commit asks for the same few several times.
+@lru_cache(maxsize=1024)
 def id_text(aggregate: str) -> str:
     """The text of `aggregate_id`, computed in half the time: for callers that need millions."""
     digest = sha1(NAMESPACE.bytes + aggregate.encode(), usedforsecurity=False).hexdigest()

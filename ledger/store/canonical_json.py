@@ -36,6 +36,8 @@ def _decoder() -> msgspec.json.Decoder[Any]:
 
 _encode_plain = msgspec.json.Encoder(order="deterministic").encode
 _decode = json.JSONDecoder().raw_decode
+# An integer beyond 2^53 stays one.
+as_it_is = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
 # Below the surrogates the order of characters is the order of UTF-16 code units.
 _beyond = re.compile("[\ud800-\U0010ffff]").search
 
@@ -57,6 +59,16 @@ def canonical(value: Any) -> bytes:
 def canonical_text(value: Any) -> str:
     """As `canonical`, decoded to a text that goes on into another."""
     return canonical(value).decode()
+
+
+def texts(value: Any) -> tuple[str, str]:
+    """As `canonical_text`, and a JSON text of the value as it is: nearly always one text."""
+    if _are_plain((value,)):
+        try:
+            return (text := _encode_plain(value).decode()), text
+        except UnicodeEncodeError:
+            pass
+    return canonical_text(value), as_it_is(value)
 
 
 def canonical_plain(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from psycopg import AsyncRawCursor, errors
 
-from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.aggregate import id_text
 from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
@@ -185,7 +185,7 @@ async def _ask(
         windows_of is not None,
         locked,
     )
-    ids = {f"id{number}": str(aggregate_id(ref.aggregate)) for number, ref in enumerate(wanted)}
+    ids = {f"id{number}": id_text(ref.aggregate) for number, ref in enumerate(wanted)}
     return await _execute(connection, statement, ids | {"agent_id": windows_of})
 
 

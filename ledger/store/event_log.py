@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from ledger.aggregates.columns import Column, Columns
-from ledger.store.canonical_json import canonical, canonical_string, canonical_text
+from ledger.store.canonical_json import canonical, canonical_string
 
 # The hash that stands before the first event of an aggregate.
 NO_HASH = bytes(32)
@@ -53,16 +53,16 @@ def instant(moment: datetime) -> str:
 
 def hash_parts(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """The RFC 8785 text of an event in three parts, without the previous hash and the timestamp.
+    In the row, payload and metadata are such texts already.
 
     They stand between the parts: the database fills them in when it writes the event
     (`ledger.event_hash`), since only then its time is known. Position and xid are given by the
     database and differ after a dump and restore: outside the hash.
     """
-    metadata, payload = canonical_text(row["metadata"]), canonical_text(row["payload"])
     return (
         f'{{"aggregate":{canonical_string(row["aggregate"])},"aggregate_id":"{row["aggregate_id"]}",'
         f'"event_id":"{row["event_id"]}","event_type":{canonical_string(row["event_type"])},'
-        f'"metadata":{metadata},"payload":{payload},"previous":"',
+        f'"metadata":{row["metadata"]},"payload":{row["payload"]},"previous":"',
         f'","saga_id":{canonical_string(row["saga_id"])},"schema_version":{row["schema_version"]},'
         f'"step":{canonical_string(row["step"])},"timestamp":"',
         f'","user_id":{canonical_string(row["user_id"])},"version":{row["version"]}}}',

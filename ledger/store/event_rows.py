@@ -1,22 +1,20 @@
 """Turns a decision into the parts of one statement, and their values as text."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from ledger.aggregates.aggregate import Event, State, aggregate_id
+from ledger.aggregates.aggregate import Event, State, id_text
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.aggregates.transitions import objection
 from ledger.errors import IllegalTransition
+from ledger.store.canonical_json import as_it_is, texts
 from ledger.store.decision import Author, Decision, Head, Loaded, NotLoaded
-from ledger.store.event_log import event_id, hash_parts
+from ledger.store.event_log import event_ids, hash_parts
 from ledger.store.statements import Fresh, Held, Part, Spent, Written
 
 Values = dict[str, str | None]
-
-_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,12 @@ def writing(
         events.setdefault(aggregate, []).append(event)
     parts: list[Part] = []
     places: dict[str, Iterator[str]] = {}
+    hashed, metadata = texts(dict(author.metadata))
     values: Values = {
         "user_id": author.user_id,
         "saga_id": author.saga_id,
         "step": author.step,
-        "metadata": _json(dict(author.metadata)),
+        "metadata": metadata,
     }
     if loaded.loaded_at is not None:
         parts.append(Fresh())
@@ -69,13 +68,13 @@ def writing(
             parts.append(
                 Written(head.aggregate_type.name, head.version == 0, len(events[aggregate]))
             )
-            values |= _written(author, head, events[aggregate], prefix[:-1])
+            values |= _written(author, hashed, head, events[aggregate], prefix[:-1])
             places[aggregate] = map(f"{prefix[:-1]}e{{}}".format, count())
         elif head.ref.given or head.version:
             held = dict(head.ref.given) or {"version": head.version}
             parts.append(Held(head.aggregate_type.name, tuple(held)))
             values |= {prefix + name: str(value) for name, value in held.items()}
-            values[prefix + "aggregate_id"] = str(aggregate_id(aggregate))
+            values[prefix + "aggregate_id"] = id_text(aggregate)
         elif not locked:
             # Absent, and no row to hold: nothing in the write would show that it exists by now.
             raise NotLoaded(aggregate)
@@ -91,18 +90,20 @@ def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChan
             before = changes.get(change.window)
             changes[change.window] = change if before is None else before.plus(change)
     # In one order for everybody.
-    return dict(sorted(changes.items(), key=lambda change: _encode(change[0].as_json())))
+    return dict(sorted(changes.items(), key=lambda change: as_it_is(change[0].as_json())))
 
 
-def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -> Values:
+def _written(
+    author: Author, metadata: str, head: Head, events: Sequence[Event], prefix: str
+) -> Values:
     if head.ref.lock != "update":
         raise ValueError(
             f"{head.ref.aggregate} was loaded for share: load it for update to write it"
         )
-    name, identity = head.ref.aggregate, aggregate_id(head.ref.aggregate)
+    name, identity = head.ref.aggregate, id_text(head.ref.aggregate)
     values: Values = {
         f"{prefix}_aggregate": name,
-        f"{prefix}_aggregate_id": str(identity),
+        f"{prefix}_aggregate_id": identity,
         f"{prefix}_head_at": head.head_at,
         f"{prefix}_head_hash": head.head_hash,
         f"{prefix}_expected": str(head.version),
@@ -113,31 +114,31 @@ def _written(author: Author, head: Head, events: Sequence[Event], prefix: str) -
         if (why := objection(head.aggregate_type.name, state, event)) is not None:
             raise IllegalTransition(f"{name}: {why}; nothing was written")
         state = head.aggregate_type.evolve(state, event)
-        row = {
-            "event_id": event_id(identity, head.version + 1 + number),
+        hashed, payload = texts(event.as_json())
+        version = head.version + 1 + number
+        row: dict[str, Any] = {
+            "event_id": f"{event_ids(identity)}{version:08x}",
             "aggregate_id": identity,
             "aggregate": name,
-            "version": head.version + 1 + number,
+            "version": str(version),
             "event_type": type(event).__name__,
-            "schema_version": event.schema_version,
+            "schema_version": str(event.schema_version),
             "user_id": author.user_id,
             "saga_id": author.saga_id,
             "step": author.step,
-            "payload": event.as_json(),
-            "metadata": dict(author.metadata),
+            "payload": hashed,
+            "metadata": metadata,
         }
-        values |= _event_values(f"{prefix}e{number}_", row)
+        row["head"], row["middle"], row["tail"] = hash_parts(row)
+        row["payload"] = payload
+        values |= {f"{prefix}e{number}_{name}": row[name] for name in _OF_EVENT}
     return values | _state_values(f"{prefix}_", head, state)
 
 
-def _event_values(prefix: str, row: Mapping[str, Any]) -> Values:
-    values: Values = {prefix + name: str(row[name]) for name in _OF_EVENT}
-    values[prefix + "payload"] = _json(row["payload"])
-    head, middle, tail = hash_parts(row)
-    return values | {prefix + "head": head, prefix + "middle": middle, prefix + "tail": tail}
-
-
-_OF_EVENT = ("event_id", "version", "event_type", "schema_version")
+_OF_EVENT = (
+    *("event_id", "version", "event_type", "schema_version", "payload"),
+    *("head", "middle", "tail"),
+)
 
 
 def _state_values(prefix: str, head: Head, state: State) -> Values:
@@ -153,4 +154,4 @@ def _text(value: str | int | None) -> str | None:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else _encode(value)
+    return None if value is None else texts(value)[1]

@@ -16,6 +16,7 @@ from ledger.aggregates.columns import HEAD, Column
 from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.transitions import objection
+from ledger.store.canonical_json import canonical_text
 from ledger.store.event_log import event_id, hash_parts
 from tests.ledger.attacks.impossible import BEGINS, PREFIX, named
 from tests.ledger.attacks.stories import Told
@@ -63,7 +64,8 @@ def event(aggregate: str, version: int, told: Event | tuple[str, int, Any], /, *
     }
     table = aggregate_type_of(aggregate).columns.name
     before = f"(SELECT head_hash FROM ledger.{table} WHERE aggregate_id = '{row['aggregate_id']}')"
-    head, middle, tail = (literal(part) for part in hash_parts(row))
+    texts = {name: canonical_text(row[name]) for name in ("payload", "metadata")}
+    head, middle, tail = (literal(part) for part in hash_parts(row | texts))
     columns = {
         name: literal(str(value) if name in ("event_id", "aggregate_id") else value)
         for name, value in row.items()
