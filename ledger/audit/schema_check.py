@@ -42,7 +42,7 @@ async def check_rules(connection: AsyncConnection[DictRow], findings: Findings) 
     """Adds a finding for each object of the schema that is missing, changed or not ours. Any role
     may read the catalog.
 
-    Returns whether all tables are there, so that the rest can be read.
+    Returns whether all tables and columns are there, so that the rest can be read.
     """
     schema = await _read(connection)
     recorded: dict[str, str] = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -61,7 +61,8 @@ async def check_rules(connection: AsyncConnection[DictRow], findings: Findings) 
             findings.add(finding("rule", name, "the object is missing"))
         elif name in found and name in expected and found[name] != expected[name]:
             findings.add(finding("rule", name, "the object is not as the migration made it"))
-    return not any(name.startswith("table ") for name in expected.keys() - found.keys())
+    missing = expected.keys() - found.keys()
+    return not any(name.startswith(("table ", "column ")) for name in missing)
 
 
 def _is_of_missing_table(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> bool:

@@ -70,7 +70,7 @@ async def verify(
     findings = Findings()
     async with reading(database) as connection:
         if not await check_rules(connection, findings):
-            only = ["anything else: tables are missing, so nothing more was read"]
+            only = ["anything else: tables or columns are missing, so nothing more was read"]
             return Verified(events=0, aggregates=0, findings=findings.listed, cannot_detect=only)
     if isinstance(since, int) and since and not await reaches(database, since):
         # An empty run would look like an all-clear.

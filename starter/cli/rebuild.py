@@ -39,8 +39,6 @@ def rebuild(table: str, as_json: bool) -> None:
 
 
 async def _rebuild(table: str) -> "Rebuilt":
-    from psycopg.errors import InvalidSchemaName, UndefinedTable
-
     from ledger.aggregates.aggregate import UnknownEvent
     from ledger.audit.rebuild import check_table, rebuild
     from ledger.errors import (
@@ -50,6 +48,7 @@ async def _rebuild(table: str) -> "Rebuilt":
         NeverWorks,
         TryAgain,
     )
+    from starter.client.reading import SCHEMA, unlike_ours
 
     try:
         check_table(table)
@@ -70,5 +69,5 @@ async def _rebuild(table: str) -> "Rebuilt":
         raise AmendsError(str(error)) from None
     except NeverWorks as error:
         raise BadRequest(str(error)) from None
-    except (UndefinedTable, InvalidSchemaName):
-        raise Unreachable("no ledger in this database: run amends migrate") from None
+    except SCHEMA as error:
+        raise unlike_ours(error) from None

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from psycopg.errors import InvalidSchemaName, UndefinedTable
+from psycopg import ProgrammingError, errors
 
 from ledger.aggregates.errors import RowUnreadable, UnknownEvent
 from ledger.database import Database, open_database
@@ -20,6 +20,22 @@ from ledger.errors import (
 from ledger.read.names import newest_run, resolve_id
 from starter.client.environment import LedgerAddress
 from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable, WrongSetting
+
+# Of a statement that asks for what is not there, or is of another type.
+SCHEMA = (
+    *(errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedColumn),
+    *(errors.UndefinedFunction, errors.UndefinedObject, errors.DatatypeMismatch),
+)
+
+
+def unlike_ours(error: ProgrammingError) -> AmendsError:
+    """The error for a database whose schema is not the ledger's, or not the one of this version."""
+    if isinstance(error, errors.InvalidSchemaName | errors.UndefinedTable):
+        return Unreachable("no ledger in this database: run amends migrate")
+    return AmendsError(
+        f"the ledger's schema is not that of this version (SQLSTATE {error.sqlstate}): amends "
+        "verify lists what is missing or changed; run amends migrate where the ledger is older"
+    )
 
 
 @asynccontextmanager
@@ -45,8 +61,8 @@ async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
         raise NotAllowed(str(error)) from None
     except (UnknownEvent, LogDamaged, RowUnreadable) as error:
         raise AmendsError(str(error)) from None
-    except (UndefinedTable, InvalidSchemaName):
-        raise Unreachable("no ledger in this database: run amends migrate") from None
+    except SCHEMA as error:
+        raise unlike_ours(error) from None
 
 
 async def meant_by(database: Database, text: str) -> str:

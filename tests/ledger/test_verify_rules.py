@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
@@ -9,6 +10,9 @@ from ledger.audit import projection
 from ledger.audit.findings import Finding, Findings
 from ledger.audit.rebuild import rebuild
 from ledger.audit.schema_check import check_rules
+from starter.client.environment import LedgerAddress
+from starter.client.errors import AmendsError
+from starter.client.reading import reading
 from tests.ledger.conftest import Clone
 
 EMPTY = "BEGIN RETURN NULL; END"
@@ -180,13 +184,23 @@ async def test_tuning_is_no_finding(clone: Clone) -> None:
     assert (await clone.verify()).findings == []
 
 
-async def test_finds_what_holds_for_all_sessions_and_goes_on_without_a_dropped_table(
+async def test_finds_what_holds_for_all_sessions_and_goes_on_without_a_column_or_a_table(
     clone: Clone,
 ) -> None:
     off = "EXECUTE format('ALTER DATABASE %I SET session_replication_role = replica', "
     await clone.execute(clone.superuser, f"DO $$ BEGIN {off} current_database()); END $$")
     told = {"setting session_replication_role=replica of all"}
     assert _told((await clone.verify()).findings) == told
+    await clone.execute(clone.owner, "ALTER TABLE ledger.transfers DROP COLUMN adapter")
+    rules = ("transfers_adapter_not_null", "transfers_texts")
+    told |= {"column transfers.adapter", *(f"constraint {each} of transfers" for each in rules)}
+    assert _told((await clone.verify()).findings) == told
+    with pytest.raises(AmendsError, match=r"not that of this version \(SQLSTATE 42703\): amends v"):
+        async with (
+            reading(LedgerAddress(clone.auditor, "session")) as database,
+            database.connection() as connection,
+        ):
+            await connection.execute("SELECT adapter FROM ledger.transfers")
     found, *change = CHANGES["a dropped table"]
     await clone.execute(clone.owner, *change)
     assert _told((await clone.verify()).findings) == told | set(found)
