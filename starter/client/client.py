@@ -70,12 +70,7 @@ class Amends(Follow, Decisions):
         sent as it is. Raises InvalidInput, OperationIdReused, OperationInProgress,
         NoWorker, SagaFailed.
         """
-        kind = kind_of(request)
-        if request.operation_id is None:
-            raise InvalidInput("operation_id", "is needed")
-        saga_id = kind.saga_id(request.operation_id)
-        # What it leaves out stays open: the saga fills in its defaults, once.
-        given = request.as_given() if written is None else dict(written)
+        saga_id, given = _named(request), _given(request, written)
 
         def send(workflow_id: str) -> Awaitable[Progress]:
             return taken(lambda: self._submitted(request, given, saga_id, workflow_id))
@@ -86,6 +81,30 @@ class Amends(Follow, Decisions):
             # It has ended well. A run of its own answers from the record, so that whatever the
             # answer is, the newest run of the saga's own id is the one that carried it out.
             return await send(repeat_id(saga_id, uuid4().hex))
+
+    async def start(self, request: Request, *, written: Mapping[str, Any] | None = None) -> str:
+        """Start the saga of a request; returns its id once Temporal has it, before any decision.
+
+        The shortest way in for a program that runs the worker too and shares its client with it:
+        the first task of the saga comes with the answer of the server (eager start). A request that
+        was started before is submitted again. `result` waits for the end. Raises as `submit`.
+        """
+        saga_id, kind = _named(request), kind_of(request)
+        try:
+            async with translated(saga_id, self.client):
+                await self.client.start_workflow(
+                    kind.workflow,
+                    _given(request, written),
+                    id=saga_id,
+                    task_queue=self._queue(kind.queue),
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                    static_summary=summary(request),
+                    request_eager_start=True,
+                )
+        except WorkflowAlreadyStartedError:
+            # Whether it is the same request, only the saga can say.
+            await self.submit(request, written=written)
+        return saga_id
 
     async def _submitted(
         self, request: Request, given: dict[str, Any], saga_id: str, workflow_id: str
@@ -135,6 +154,17 @@ class Amends(Follow, Decisions):
 
         given = {"actor": actor, "reason": reason, "all": all, "gone": list(gone)}
         return await sweep(self.client, self._queue(SWEEPS), checked(SweepRequest, given))
+
+
+def _named(request: Request) -> str:
+    if request.operation_id is None:
+        raise InvalidInput("operation_id", "is needed")
+    return kind_of(request).saga_id(request.operation_id)
+
+
+def _given(request: Request, written: Mapping[str, Any] | None) -> dict[str, Any]:
+    # What it leaves out stays open: the saga fills in its defaults, once.
+    return request.as_given() if written is None else dict(written)
 
 
 class Connecting:

@@ -70,8 +70,8 @@ async def settings(servers: EmbeddedServers) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-async def working(settings: dict[str, str]) -> AsyncIterator[None]:
-    """The worker, wired as it is in production, in this process."""
+async def working(settings: dict[str, str]) -> AsyncIterator[Client]:
+    """The worker, wired as it is in production, in this process; its client."""
     config = Settings.from_environment(settings)
     await migrate(config)
     client = await Client.connect(settings["TEMPORAL_ADDRESS"], data_converter=DATA_CONVERTER)
@@ -79,14 +79,14 @@ async def working(settings: dict[str, str]) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(wire(config, client))
         task = asyncio.create_task(work(running.workers, stop))
-        yield
+        yield client
         stop.set()
         await task
     await until_the_core_has_left()
 
 
 @pytest.fixture
-async def amends(settings: dict[str, str], working: None) -> AsyncIterator[Amends]:
+async def amends(settings: dict[str, str], working: Client) -> AsyncIterator[Amends]:
     """The SDK with a worker behind it; whatever the test did, `verify` finds nothing."""
     async with Amends.connect(settings) as client:
         yield client
@@ -126,7 +126,7 @@ def _word(folder: Path, argument: str | dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def bank(settings: dict[str, str], working: None) -> AsyncIterator[MockBank]:
+async def bank(settings: dict[str, str], working: Client) -> AsyncIterator[MockBank]:
     """The bank's own counter: for its faults."""
     async with MockBank(settings["AMENDS_MOCK_BANK_URL"]) as bank:
         yield bank

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from temporalio.client import Client
 
 import starter
 from activities.authorizations import authorization_of
@@ -22,7 +23,14 @@ from ledger.sagas.step_log import StepClaim, commit_step
 from ledger.store.commit import Author, Decision, Ref
 from starter import Amends
 from starter.client import patience
-from starter.client.errors import InvalidInput, NotAllowed, NotKnown, NoWorker, Unreachable
+from starter.client.errors import (
+    InvalidInput,
+    NotAllowed,
+    NotKnown,
+    NoWorker,
+    OperationIdReused,
+    Unreachable,
+)
 from tests.ledger.writing import requested
 from workflows.contract.change import RollbackRequest
 from workflows.contract.payment import Destination, PaymentRequest, PaymentResult
@@ -55,6 +63,23 @@ async def test_many_submits_at_once_are_one_payment_and_follow_tells_it_until_th
     assert isinstance(result, PaymentResult)
     assert result.state == "captured"
     assert told[-1].result == result.model_dump(mode="json")
+
+
+async def test_a_start_beside_the_worker_is_eager_and_again_it_is_one_payment(
+    amends: Amends, settings: dict[str, str], working: Client, payment: Payment
+) -> None:
+    beside, request = Amends(working, settings), asked(payment(45_000))
+    for _ in range(2):
+        saga_id = await beside.start(request)
+        result = await amends.result(saga_id)
+        assert isinstance(result, PaymentResult)
+        assert result.state == "captured"
+    history = await working.get_workflow_handle(saga_id).fetch_history()
+    started = history.events[0].workflow_execution_started_event_attributes
+    assert started.eager_execution_accepted
+    other = request.model_copy(update={"description": "another"})
+    with pytest.raises(OperationIdReused):
+        await beside.start(other)
 
 
 async def test_what_temporal_does_not_know_comes_from_the_ledger(

@@ -35,7 +35,7 @@ async def pausing() -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def ledger(settings: dict[str, str], working: None) -> AsyncIterator[Database]:
+async def ledger(settings: dict[str, str], working: Client) -> AsyncIterator[Database]:
     async with open_database(settings["AMENDS_DATABASE_URL"], size=2) as database:
         yield database
 
