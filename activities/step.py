@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue
@@ -17,6 +18,9 @@ from ledger.sagas.saga_log import Opening
 from ledger.sagas.step_log import SAGA_KNOWN, StepClaim
 from ledger.store.canonical_json import digest
 from ledger.store.commit import Author
+
+# The name of the activity that is carried out beside others, in one that carries out them all.
+CARRIED_OUT: ContextVar[str | None] = ContextVar("carried_out", default=None)
 
 
 class Verdict(Request):
@@ -76,7 +80,7 @@ class Claim(Request):
             step=self.step,
             ordinal=self.ordinal,
             epoch=self.epoch,
-            activity=activity.info().activity_type,
+            activity=_carried_out(),
             input_hash=digest(request.model_dump(mode="json", exclude_defaults=True)),
             undo=self.undo,
             # What a person tells is no try.
@@ -89,13 +93,17 @@ class Claim(Request):
         )
 
 
+def _carried_out() -> str:
+    return CARRIED_OUT.get() or activity.info().activity_type
+
+
 def running_in(context: dict[str, JsonValue]) -> dict[str, Any]:
     """The metadata of an event: the run, the activity, the attempt, and the caller's context."""
     info = activity.info()
     metadata: dict[str, Any] = {
         "workflow_id": info.workflow_id,
         "run_id": info.workflow_run_id,
-        "activity": info.activity_type,
+        "activity": _carried_out(),
         "attempt": info.attempt,
     }
     return metadata | ({"context": context} if context else {})

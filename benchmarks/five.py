@@ -1,5 +1,6 @@
 """A saga of five steps, each of them a commit."""
 
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
@@ -9,6 +10,7 @@ from activities.authorizations import AuthorizationActivities
 from benchmarks import STEPS
 from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.kinds import PAYMENTS, SagaKind
+from workflows.engine.adjacent import Step
 from workflows.engine.workflow import SagaWorkflow
 
 
@@ -33,18 +35,44 @@ class FiveSteps(SagaWorkflow[AgentRequest, AgentResult]):
 
     async def story(self, request: AgentRequest) -> AgentResult:
         result = AgentResult(state="registered", agent_id=request.agent_id)
-        for number in range(1, STEPS + 1):
+        for number, step in enumerate(_steps(request), 1):
             await self.saga.step(
-                f"step {number}",
-                AgentActivities.change_agent,
-                ChangeAgent(
-                    action="register", agent_id=f"{request.agent_id}-{number}", user=request.user
-                ),
-                # Any: none of these sagas is undone.
-                undo=AuthorizationActivities.release_authorization,
+                *step[:3],
+                undo=step.undo,
                 ending=result.model_dump(mode="json") if number == STEPS else None,
             )
         return result
 
     def subjects(self, request: AgentRequest) -> list[str]:
         return [f"agent/{request.agent_id}"]
+
+
+@workflow.defn
+class FiveInOne(FiveSteps):
+    """The same five steps, in one commit."""
+
+    kind = replace(FiveSteps.kind, workflow="FiveInOne")
+
+    @workflow.run
+    async def run(self, *raw: Any) -> AgentResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: AgentRequest) -> AgentResult:
+        result = AgentResult(state="registered", agent_id=request.agent_id)
+        await self.saga.steps(*_steps(request), ending=result.model_dump(mode="json"))
+        return result
+
+
+def _steps(request: AgentRequest) -> list[Step]:
+    return [
+        Step(
+            f"step {number}",
+            AgentActivities.change_agent,
+            ChangeAgent(
+                action="register", agent_id=f"{request.agent_id}-{number}", user=request.user
+            ),
+            # Any: none of these sagas is undone.
+            undo=AuthorizationActivities.release_authorization,
+        )
+        for number in range(1, STEPS + 1)
+    ]

@@ -16,7 +16,8 @@ from temporalio.worker import Worker
 from activities.agents import AgentActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
-from benchmarks.five import FiveSteps
+from activities.together import TogetherActivities
+from benchmarks.five import FiveInOne, FiveSteps
 from benchmarks.floor import FiveLocal, FiveOrdinary, nothing
 from benchmarks.ledgers import Ledger, drop_database, migrated
 from benchmarks.pace import OWN, Amount, Measured, together
@@ -44,6 +45,7 @@ _TASK = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 
 
 OURS, LOCAL, ORDINARY = "ours", "plain, local activities", "plain, ordinary activities"
+IN_ONE, EAGER = "ours, one commit", "ours, one commit, eager start"
 # The forms in which a workflow of DBOS may be written.
 DBOS = {"DBOS, threads": "threads", "DBOS, one loop": "loop"}
 
@@ -83,10 +85,12 @@ class Stage:
         spent = {name: cpu_s(process) for name, process in self.processes.items()}
         return {OWN: time.process_time(), **spent}
 
-    async def ours(self, sandbox: str) -> Measured:
+    async def ours(self, kind: str, sandbox: str) -> Measured:
         """The product's base of all sagas, its activities and its wiring."""
+        workflow = FiveSteps if kind == OURS else FiveInOne
+        one = partial(self._one_of_ours, workflow.__name__, kind == EAGER)
         async with self._worker(sandbox):
-            return await self._paced(named(OURS, sandbox), self._one_of_ours)
+            return await self._paced(named(kind, sandbox), one)
 
     async def plain(self, kind: str, workflow: type, sandbox: str) -> Measured:
         """As many activities, empty, under the same runner."""
@@ -109,17 +113,18 @@ class Stage:
     async def template(self) -> str:
         """One saga of ours, whose rows the others write too; returns its id."""
         async with self._worker("on"):
-            return await self._one_of_ours(0)
+            return await self._one_of_ours(FiveSteps.__name__, False, 0)
 
     def _worker(self, sandbox: str) -> Worker:
         rooms = [
             SagaActivities(self.database, self.client),
             StepRecords(self.database),
-            AgentActivities(self.database),
+            (agents := AgentActivities(self.database)),
+            TogetherActivities(self.database, [agents]),
         ]
-        return wiring.worker(self.client, QUEUE, [FiveSteps], rooms, runner(sandbox))
+        return wiring.worker(self.client, QUEUE, [FiveSteps, FiveInOne], rooms, runner(sandbox))
 
-    async def _one_of_ours(self, _: int) -> str:
+    async def _one_of_ours(self, workflow: str, eager: bool, _: int) -> str:
         operation = f"five-{uuid4().hex[:12]}"
         request = AgentRequest(
             operation_id=operation,
@@ -129,7 +134,9 @@ class Stage:
             actor="user:bench",
         )
         saga_id = f"five/{operation}"
-        await self.client.execute_workflow("FiveSteps", request, id=saga_id, task_queue=QUEUE)
+        await self.client.execute_workflow(
+            workflow, request, id=saga_id, task_queue=QUEUE, request_eager_start=eager
+        )
         return saga_id
 
     async def _paced(self, name: str, one: Callable[[int], Awaitable[str]]) -> Measured:
@@ -159,7 +166,8 @@ async def measure(servers: EmbeddedServers, scale: Scale) -> AsyncGenerator[Part
 def _kinds(stage: Stage, rival: Rival) -> dict[str, Callable[[], Awaitable[Measured]]]:
     kinds: dict[str, Callable[[], Awaitable[Measured]]] = {}
     for sandbox in SWITCHES:
-        kinds[named(OURS, sandbox)] = partial(stage.ours, sandbox)
+        for kind in (OURS, IN_ONE, EAGER):
+            kinds[named(kind, sandbox)] = partial(stage.ours, kind, sandbox)
         kinds[named(LOCAL, sandbox)] = partial(stage.plain, LOCAL, FiveLocal, sandbox)
         kinds[named(ORDINARY, sandbox)] = partial(stage.plain, ORDINARY, FiveOrdinary, sandbox)
     for name, form in stage.scale.rivals.items():

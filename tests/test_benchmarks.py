@@ -40,7 +40,10 @@ async def test_sagas_are_set_beside_plain_workflows_and_their_ledger_verifies(
     assert [row[0] for row in measured.table.rows] == [
         f"{what}, sandbox {sandbox}"
         for sandbox in ("on", "off")
-        for what in ("ours", "plain, local activities", "plain, ordinary activities")
+        for what in (
+            *("ours", "ours, one commit", "ours, one commit, eager start"),
+            *("plain, local activities", "plain, ordinary activities"),
+        )
     ]
     assert len(ratios.table.rows) == 4
     assert measured.findings == []

@@ -39,6 +39,7 @@ from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.saga_log import Opening, started_by
+from ledger.sagas.together import SEAT, Work
 from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]
@@ -118,9 +119,19 @@ async def commit_step(
 ) -> Json:
     """Carries out a step that writes only to our database; a repeat gets the stored result.
 
-    `decide` gives the step's result and its domain events. Raises Fenced (recorded), InputChanged,
-    StateRefused `saga_known` (a saga that it should open is there), and what `decide` raises.
+    `decide` gives the step's result and its domain events. Beside others in a `Together`, all are
+    one commit. Raises Fenced (recorded), InputChanged, StateRefused `saga_known` (a saga that it
+    should open is there), and what `decide` raises.
     """
+    needed = [*claim.refs("running", new=True), *refs]
+    work = Work(author, needed, _committing(claim, decide), windows_of)
+    if (seat := SEAT.get()) is not None:
+        return await seat.join(work)
+    done = commit(database, author, needed, work.decide, windows_of=windows_of)
+    return await _recording(database, author, claim, done)
+
+
+def _committing(claim: StepClaim, decide: Decide[Json]) -> Decide[Json]:
     saga_ref, tries = saga_name(claim.saga_id), 0
 
     def claimed(loaded: Loaded) -> Decision[Json]:
@@ -138,9 +149,7 @@ async def commit_step(
             events.append((saga_ref, SagaCompleted(result=claim.ending, ended_at=loaded.now)))
         return Decision(decision.result, events, decision.limits)
 
-    needed = [*claim.refs("running", new=True), *refs]
-    work = commit(database, author, needed, claimed, windows_of=windows_of)
-    return await _recording(database, author, claim, work)
+    return claimed
 
 
 async def start_step(

@@ -1,7 +1,7 @@
 """Input and output of a commit, as data: author, refs, loaded states, decision."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -99,6 +99,22 @@ class Loaded:
         """The number of events of a loaded aggregate."""
         return self.heads[aggregate].version
 
+    def after(self, events: Sequence[tuple[str, Event]]) -> "Loaded":
+        """The states as they will be when these events are written."""
+        heads, windows = dict(self.heads), dict(self._windows)
+        for aggregate, event in events:
+            head = heads[aggregate]
+            heads[aggregate] = replace(
+                head,
+                ref=Ref(aggregate),
+                state=head.aggregate_type.evolve(head.state, event),
+                version=head.version + 1,
+            )
+            for change in getattr(event, "spend", ()):
+                before = windows.get(change.window)
+                windows[change.window] = change if before is None else before.plus(change)
+        return Loaded(heads, self._now, windows)
+
     def spent(self, window: SpendWindow) -> SpendChange:
         """The amount reserved or spent in a window so far."""
         return self._windows.get(window) or SpendChange(window=window, amount_minor=0, count=0)
@@ -109,12 +125,14 @@ class Decision(Generic[T]):
     """The decision of a `decide` function: events per aggregate, in order, and a result for the
     caller.
 
-    `limits` (minor units) bind the spend windows that the events add to.
+    `limits` (minor units) bind the spend windows that the events add to. `authors` are those of the
+    events, one for each, where not all are of the commit's.
     """
 
     result: T
     events: Sequence[tuple[str, Event]] = ()
     limits: Mapping[SpendWindow, int] = field(default_factory=dict)
+    authors: Sequence[Author] = ()
 
 
 Decide = Callable[[Loaded], Decision[T]]

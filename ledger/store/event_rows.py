@@ -19,12 +19,29 @@ Values = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Writing:
-    """The shape of a write: its parts, its events in the order of the decision, and the values of
-    both."""
+    """The shape of a write: its parts, its events in the order of the decision with the numbers of
+    their authors, and the values of all."""
 
     parts: tuple[Part, ...]
-    events: tuple[str, ...]
+    events: tuple[tuple[str, int], ...]
     values: Values
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """An author of events, with the metadata as RFC 8785 text and as it is."""
+
+    author: Author
+    hashed: str
+    metadata: str
+
+    def values(self, prefix: str) -> Values:
+        return {
+            prefix + "user_id": self.author.user_id,
+            prefix + "saga_id": self.author.saga_id,
+            prefix + "step": self.author.step,
+            prefix + "metadata": self.metadata,
+        }
 
 
 def writing(
@@ -36,18 +53,15 @@ def writing(
     aggregate that was loaded for share, and NotLoaded where only locks show that one is still
     absent.
     """
-    events: dict[str, list[Event]] = {}
-    for aggregate, event in decision.events:
-        events.setdefault(aggregate, []).append(event)
+    voices, by = _voices(author, decision)
+    events: dict[str, list[tuple[Event, _Voice]]] = {}
+    for (aggregate, event), number in zip(decision.events, by, strict=True):
+        events.setdefault(aggregate, []).append((event, voices[number]))
     parts: list[Part] = []
     places: dict[str, Iterator[str]] = {}
-    hashed, metadata = texts(dict(author.metadata))
-    values: Values = {
-        "user_id": author.user_id,
-        "saga_id": author.saga_id,
-        "step": author.step,
-        "metadata": metadata,
-    }
+    values: Values = {}
+    for number, voice in enumerate(voices):
+        values |= voice.values(f"a{number}_")
     if loaded.loaded_at is not None:
         parts.append(Fresh())
         values["loaded_at"] = loaded.loaded_at.isoformat()
@@ -68,7 +82,7 @@ def writing(
             parts.append(
                 Written(head.aggregate_type.name, head.version == 0, len(events[aggregate]))
             )
-            values |= _written(author, hashed, head, events[aggregate], prefix[:-1])
+            values |= _written(head, events[aggregate], prefix[:-1])
             places[aggregate] = map(f"{prefix[:-1]}e{{}}".format, count())
         elif head.ref.given or head.version:
             held = dict(head.ref.given) or {"version": head.version}
@@ -79,7 +93,19 @@ def writing(
             # Absent, and no row to hold: nothing in the write would show that it exists by now.
             raise NotLoaded(aggregate)
     order = [next(places[aggregate]) for aggregate, _ in decision.events]
-    return Writing(tuple(parts), tuple(order), values)
+    return Writing(tuple(parts), tuple(zip(order, by, strict=True)), values)
+
+
+def _voices(author: Author, decision: Decision[Any]) -> tuple[list[_Voice], list[int]]:
+    """The authors of the events, each once in a row, and for each event the number of its own."""
+    authors = decision.authors or [author] * len(decision.events)
+    voices: list[_Voice] = []
+    by: list[int] = []
+    for number, each in enumerate(authors):
+        if not number or each is not authors[number - 1]:
+            voices.append(_Voice(each, *texts(dict(each.metadata))))
+        by.append(len(voices) - 1)
+    return voices, by
 
 
 def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChange]:
@@ -93,9 +119,7 @@ def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChan
     return dict(sorted(changes.items(), key=lambda change: as_it_is(change[0].as_json())))
 
 
-def _written(
-    author: Author, metadata: str, head: Head, events: Sequence[Event], prefix: str
-) -> Values:
+def _written(head: Head, events: Sequence[tuple[Event, _Voice]], prefix: str) -> Values:
     if head.ref.lock != "update":
         raise ValueError(
             f"{head.ref.aggregate} was loaded for share: load it for update to write it"
@@ -110,7 +134,7 @@ def _written(
         f"{prefix}_version": str(head.version + len(events)),
     }
     state = head.state
-    for number, event in enumerate(events):
+    for number, (event, voice) in enumerate(events):
         if (why := objection(head.aggregate_type.name, state, event)) is not None:
             raise IllegalTransition(f"{name}: {why}; nothing was written")
         state = head.aggregate_type.evolve(state, event)
@@ -123,11 +147,11 @@ def _written(
             "version": str(version),
             "event_type": type(event).__name__,
             "schema_version": str(event.schema_version),
-            "user_id": author.user_id,
-            "saga_id": author.saga_id,
-            "step": author.step,
+            "user_id": voice.author.user_id,
+            "saga_id": voice.author.saga_id,
+            "step": voice.author.step,
             "payload": hashed,
-            "metadata": metadata,
+            "metadata": voice.hashed,
         }
         row["head"], row["middle"], row["tail"] = hash_parts(row)
         row["payload"] = payload

@@ -4,7 +4,7 @@ text.
 All values travel as text and the server reads them by their type: one prepared statement per shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -112,22 +112,24 @@ def _recent_windows(locked: bool) -> Select[Any]:
 
 
 @lru_cache(_MOST_SHAPES)
-def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Statement:
+def write_statement(parts: tuple[Part, ...], events: tuple[tuple[str, int], ...]) -> Statement:
     """Writes rows and events, all or nothing: every row must be as it was when it was read.
 
     Values are named by the place of their part: `p0_version`, and of an event `p0e0_payload`.
-    `events` names those (`p0e0`) in the order in which they stand in the log.
+    `events` names those (`p0e0`) in the order in which they stand in the log, each with the number
+    of its author, whose values are `a0_step` and the like.
     Raises SerializationFailure when a row is not as it was, UniqueViolation when a new one exists.
     """
     locks = [_lock(f"p{number}", part) for number, part in enumerate(parts)]
     clock = _clock([lock for lock in locks if lock is not None])
     made: dict[str, dict[str, ColumnElement[Any]]] = {}
+    authors = dict(events)
     found: list[ScalarSelect[Any]] = []
     for number, part in enumerate(parts):
         prefix = f"p{number}"
         match part:
             case Written():
-                cte = _write(prefix, part, clock, made)
+                cte = _write(prefix, part, clock, authors, made)
             case Held():
                 cte = cast(CTE, locks[number])
             case Spent():
@@ -135,7 +137,7 @@ def write_statement(parts: tuple[Part, ...], events: tuple[str, ...]) -> Stateme
             case Fresh():
                 cte = _fresh(prefix, clock)
         found.append(_count(cte))
-    log = insert(EVENT_LOG.table).values([made[name] for name in events]).cte("log")
+    log = insert(EVENT_LOG.table).values([made[name] for name, _ in events]).cte("log")
     total = sum(found[1:], start=found[0])
     return positional(
         select(func.ledger.require_unmoved(total, literal_column(str(len(parts))))).add_cte(log)
@@ -189,7 +191,11 @@ def _fresh(prefix: str, clock: CTE) -> CTE:
 
 
 def _write(
-    prefix: str, part: Written, clock: CTE, events: dict[str, dict[str, ColumnElement[Any]]]
+    prefix: str,
+    part: Written,
+    clock: CTE,
+    authors: Mapping[str, int],
+    events: dict[str, dict[str, ColumnElement[Any]]],
 ) -> CTE:
     """Writes the row of one aggregate; its events are added to `events`, each linked to the one
     before."""
@@ -207,7 +213,7 @@ def _write(
         made = func.ledger.event_hash(head, previous, middle, at, tail)
         link = _once(select(at.label("at"), made.label("hash")).select_from(link), name)
         at, previous = link.c.at, link.c.hash
-        events[name] = _event(prefix, name, link)
+        events[name] = _event(prefix, name, f"a{authors[name]}_", link)
     given = {
         column.name: _value(f"{prefix}_{column.name}", column)
         for column in table.c
@@ -223,9 +229,9 @@ def _write(
     return moved.returning(literal_column("1")).cte(prefix)
 
 
-def _event(prefix: str, name: str, link: CTE) -> dict[str, ColumnElement[Any]]:
-    """The columns of an event: its own, those of its aggregate, and those of the whole commit."""
-    places = dict.fromkeys(("user_id", "saga_id", "step", "metadata"), "")
+def _event(prefix: str, name: str, author: str, link: CTE) -> dict[str, ColumnElement[Any]]:
+    """The columns of an event: its own, those of its aggregate, and those of its author."""
+    places = dict.fromkeys(("user_id", "saga_id", "step", "metadata"), author)
     places |= dict.fromkeys(("aggregate_id", "aggregate"), f"{prefix}_")
     columns: dict[str, ColumnElement[Any]] = {
         column.name: _value(places.get(column.name, f"{name}_") + column.name, column)

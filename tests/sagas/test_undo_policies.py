@@ -11,6 +11,7 @@ from temporalio.client import Client
 from activities import errors
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
+from activities.together import TogetherActivities
 from ledger.aggregates.saga_step import StepDone
 from ledger.database import Database
 from ledger.sagas.step_log import StepClaim, StepOutcome, finish_step
@@ -33,7 +34,8 @@ SOON = "PT0.2S"
 async def trial_steps(ledger: Database, client: Client) -> AsyncIterator[TrialSteps]:
     """The trial system, and a worker of the saga that calls it."""
     trial_steps = TrialSteps(ledger)
-    rooms = [SagaActivities(ledger, client), StepRecords(ledger), trial_steps]
+    together = TogetherActivities(ledger, [trial_steps])
+    rooms = [SagaActivities(ledger, client), StepRecords(ledger), trial_steps, together]
     async with worker(client, QUEUE, [TrialSaga], rooms):
         yield trial_steps
     await until_the_core_has_left()
@@ -89,6 +91,32 @@ async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
         "SELECT * FROM ledger.event_log WHERE event_type = 'StepSkipped' AND step = %s", second
     )
     assert (skipped["user_id"], skipped["payload"]["tries"]) == ("system:amends", 2)
+
+
+@pytest.mark.parametrize("says", ["yes", "no"])
+async def test_steps_in_one_commit_are_undone_as_if_each_were_alone_and_a_no_has_them_be_alone(
+    trial_driver: Driver, probe: Probe, trial_steps: TrialSteps, client: Client, says: Word
+) -> None:
+    names = [new_id(name) for name in ("a", "b", "c")]
+    trial_steps.says[names[-1]] = says
+    request = trial(*names) | {"together": True}
+    result = await trial_driver.run(request)
+    done = names if says == "yes" else names[:2]
+    assert result["state"] == "compensated"
+    assert [call for call in trial_steps.calls if call[5:] in names] == [
+        f"undo {name}" for name in done[::-1]
+    ]
+    rows = await probe.ledger(
+        "SELECT step, event_type, xid::text, metadata->>'activity' AS activity "
+        "FROM ledger.event_log WHERE saga_id = %s ORDER BY position",
+        saga_of(request),
+    )
+    committed = [row for row in rows if row["event_type"] == "StepCommitted"]
+    assert [(row["step"], row["activity"]) for row in committed] == [
+        (name, "note_trial") for name in done
+    ]
+    assert len({row["xid"] for row in committed}) == (1 if says == "yes" else 2)
+    assert [each["name"] for each in result["steps"]] == done
 
 
 async def test_an_undo_that_asks_waits_for_a_person_after_its_tries_and_after_as_many_again(

@@ -11,6 +11,7 @@ from ledger.aggregates.step_report import StepReport
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.fields import Input
 from workflows.contract.kinds import PAYMENTS, SagaKind
+from workflows.engine.adjacent import Step
 from workflows.engine.decisions import system
 from workflows.engine.story import Compensate
 from workflows.engine.workflow import SagaWorkflow
@@ -20,12 +21,14 @@ with workflow.unsafe.imports_passed_through():
 
 
 class TrialRequest(Input):
-    """`then_undo`: all that was run is taken back."""
+    """`then_undo`: all that was run is taken back; `together`: nobody is called, and the steps are
+    one commit."""
 
     operation_id: str
     actor: str = "user:u-17"
     trial: list[TrialStep]
     at_once: bool = False
+    together: bool = False
     then_undo: bool = True
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -55,7 +58,14 @@ class TrialSaga(SagaWorkflow[TrialRequest, TrialResult]):
         return await self.carry_out(raw)
 
     async def story(self, request: TrialRequest) -> TrialResult:
-        if request.at_once:
+        if request.together:
+            await self.saga.steps(
+                *(
+                    Step(each.name, TrialSteps.note_trial, each, undo=TrialSteps.undo_trial)
+                    for each in request.trial
+                )
+            )
+        elif request.at_once:
             await asyncio.gather(*(self._run_step(trial_step) for trial_step in request.trial))
         else:
             for trial_step in request.trial:

@@ -1,7 +1,7 @@
 """A simulated external system that answers as scripted, and the activities that call it."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from temporalio import activity
 
@@ -12,7 +12,8 @@ from activities.step import Claim, Request
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepUndone
 from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
-from ledger.sagas.step_log import StepOutcome, finish_step, start_step, undo_step
+from ledger.errors import StateRefused
+from ledger.sagas.step_log import StepOutcome, commit_step, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded
 
 Word = Literal["yes", "no", "unknown", "away", "in an hour", "bug"]
@@ -72,6 +73,19 @@ class TrialSteps:
             step = await finish_step(self._database, claim.author(), step_claim, [], finish)
         if step.state != "done":
             raise Failed(step.reason or "")
+        return Ran()
+
+    @activity.defn
+    async def note_trial(self, claim: Claim, trial_step: TrialStep) -> Ran:
+        """A step that calls nobody."""
+
+        def note(_: Loaded) -> Decision[dict[str, Any]]:
+            if self.says.get(trial_step.name) == "no":
+                raise StateRefused("the trial system says no", "trial_says_no")
+            return Decision({})
+
+        step = claim.step_claim(trial_step)
+        await commit_step(self._database, claim.author(), step, [], note)
         return Ran()
 
     @activity.defn

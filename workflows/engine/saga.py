@@ -4,7 +4,7 @@ A story is made of steps (`step`: only our database) and calls (`call`: an exter
 with its undo, which is recorded before an external system is called.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,18 +13,20 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from activities.errors import TRIES_AT_ONCE
 from activities.step import Claim, Request
+from activities.together import AdjacentSteps, TogetherActivities
 from ledger.aggregates.saga_step import FOR_EVER, UndoPlan, UndoPolicy
 from ledger.aggregates.step_report import UndoReport
 from ledger.sagas.saga_log import Opened, Opening
 from ledger.sagas.step_log import SAGA_KNOWN
 from ledger.words import summary_of
 from workflows.contract.waits import ANY_USER, decision_wait
+from workflows.engine.adjacent import Step
 from workflows.engine.decisions import Asked, Inbox
 from workflows.engine.in_doubt import TELL_WITHIN, until_known
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.record import SagaRecord
 from workflows.engine.retry import persist
-from workflows.engine.run import cause_of, heed_cancel
+from workflows.engine.run import cause_of, heed_cancel, words_of
 
 # Of a saga that is new.
 FIRST_EPOCH = 1
@@ -136,6 +138,64 @@ class Saga(SagaRecord):
         self._is_ended(ending)
         return answer
 
+    async def steps(self, *steps: Step, ending: dict[str, Any] | None = None) -> list[Any]:
+        """Run steps of which none needs the answer of another: each as `step` does, all in one
+        commit. Where that can't be, since one of them is refused, they run one by one.
+
+        Returns their answers. An `ending` closes the saga with the last.
+        """
+        answers = await self._together(steps, ending)
+        if answers is not None:
+            return answers
+        return [
+            await self.step(
+                *step[:3],
+                undo=step.undo,
+                by=step.by,
+                ending=ending if number == len(steps) else None,
+            )
+            for number, step in enumerate(steps, 1)
+        ]
+
+    async def _together(
+        self, steps: Sequence[Step], ending: dict[str, Any] | None
+    ) -> list[Any] | None:
+        first, before = not self.lifecycle.is_recorded, (self.ordinal, self._ends_wait)
+        claims = [self._next(each.name, each.request, each.undo, False, each.by) for each in steps]
+        if first:
+            claims = [claim.model_copy(update={"epoch": FIRST_EPOCH}) for claim in claims]
+            claims[0] = claims[0].model_copy(update={"opening": self.opening})
+        claims[-1] = claims[-1].model_copy(update={"ending": ending})
+        for each in steps:
+            self.mark(each.name, "running")
+        asked = [step.beside(claim) for step, claim in zip(steps, claims, strict=True)]
+        try:
+            values = await self.ours(
+                TogetherActivities.carry_out_steps,
+                AdjacentSteps(steps=asked),
+                summary=", ".join(each.name for each in steps),
+                tries=TRIES_AT_ONCE,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("steps of one commit run one by one: %s", words_of(error))
+            values = None
+        if values is None:
+            for each in steps:
+                self.forget(each.name)
+            self.ordinal, self._ends_wait = before
+            heed_cancel()
+            return None
+        for each in steps:
+            self.mark(each.name, "done")
+        answers = [step.answer(value) for step, value in zip(steps, values, strict=True)]
+        if first:
+            self._is_opened(answers[0])
+        self._is_ended(ending)
+        heed_cancel()
+        return answers
+
     async def _carry_out(
         self, activity: Activity[Answer], claim: Claim, request: Request
     ) -> Answer:
@@ -165,12 +225,15 @@ class Saga(SagaRecord):
                 self.forget(claim.step)
             # Known, or the step is refused: a saga that only says so is opened alone.
             raise OpenedBefore(await self.open()) from error
+        self._is_opened(answer)
+        self._is_ended(ending)
+        return answer
+
+    def _is_opened(self, answer: Any) -> None:
         if not self.lifecycle.is_recorded:
             self.epoch = FIRST_EPOCH
         self.keep(getattr(answer, "admitted", None))
         self.enter(LifecycleEvent.OPENED)
-        self._is_ended(ending)
-        return answer
 
     def _is_ended(self, ending: dict[str, Any] | None) -> None:
         if ending is not None:
