@@ -1,8 +1,10 @@
 """The embedded servers: what they give, and to whom."""
 
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -50,6 +52,20 @@ async def test_one_role_can_not_take_the_connections_of_the_others(
             await connect("amends_auditor", limits["amends_auditor"] + 1)
         await connect("amends_worker")
         await connect("amends_owner")
+
+
+async def test_the_dev_server_has_one_processor_of_two_unless_it_is_told_otherwise(
+    servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert servers.temporal.process is not None
+    running = psutil.Process(servers.temporal.process.pid).environ()
+    assert running["GOMAXPROCS"] == servers.temporal.environment()["GOMAXPROCS"]
+    monkeypatch.delenv("GOMAXPROCS", raising=False)
+    for cores, limit in ((None, "1"), (1, "1"), (2, "1"), (3, "2"), (64, "2")):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert servers.temporal.environment()["GOMAXPROCS"] == limit
+    monkeypatch.setenv("GOMAXPROCS", "7")
+    assert servers.temporal.environment()["GOMAXPROCS"] == "7"
 
 
 LOOK = (

@@ -34,6 +34,12 @@ _DYNAMIC_CONFIG = {
 _SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": "normal"}
 
 
+def _go_processors() -> str:
+    # Go looks for work on every processor, and worker and PostgreSQL want the same ones. Of two,
+    # one is cheaper: 22 ms of the server for a saga of five steps instead of 26. Of more, two are.
+    return "1" if (os.cpu_count() or 1) <= 2 else "2"
+
+
 def program() -> Path:
     """The path of the program `temporal`: beside our Python, else on the PATH. Raises
     EmbeddedError."""
@@ -107,7 +113,7 @@ class DevServer(Server):
         # The user's TEMPORAL_* say where clients connect, AMENDS_* hold secrets of the ledger.
         others = ("TEMPORAL_", "AMENDS_")
         ours = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-        return ours | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
+        return {"GOMAXPROCS": _go_processors(), **ours, "TEMPORAL_VERSION_CHECK_DISABLED": "1"}
 
     async def answers(self) -> bool:
         """Whether the server knows our search attributes, which it registers after it listens."""
