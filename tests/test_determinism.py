@@ -1,7 +1,8 @@
 """A replay finds what the first run found: what the files of workflows may use.
 
 The sandbox, where it is on, sees the same at run time; this sees it before, on every path, and with
-the sandbox off (docs/decisions/015). What only a replay shows, tests/sagas/test_replay.py shows.
+the sandbox off (docs/decisions/015). What only a replay shows, tests/sagas/test_replay.py shows;
+what one run could leave for another, tests/test_shared_state.py.
 """
 
 import ast

@@ -1,5 +1,6 @@
 """The table of saga kinds, read by clients, workers, recovery and `amends schema`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ ROLLBACK = SagaKind(
 )
 
 KINDS = (PAYMENT, AGENT, POLICY, CHANGE, ROLLBACK)
-BY_NAME = {kind.name: kind for kind in KINDS}
+BY_NAME: Mapping[str, SagaKind] = {kind.name: kind for kind in KINDS}
 
 
 _REPEAT = "repeat/"

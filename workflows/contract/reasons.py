@@ -1,6 +1,8 @@
 """The reasons of an end in words: a clause for each word of the contract."""
 
-REASONS = {
+from collections.abc import Mapping
+
+REASONS: Mapping[str, str] = {
     # denials, in deciding order
     "missing_signature": "the request is not signed",
     "invalid_signature": "the signature is not that of the agent",

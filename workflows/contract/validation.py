@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 # In place of arguments that are not JSON.
 UNREADABLE = object()
-NOT_JSON = [("input", "not readable as JSON")]
+NOT_JSON: Sequence[tuple[str, str]] = [("input", "not readable as JSON")]
 
 
 class Invalid(Exception):

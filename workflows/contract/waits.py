@@ -5,7 +5,7 @@ record needs no models, which take time to import.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -112,7 +112,10 @@ def decision_wait(
     )
 
 
-_DECISIONS = {"approval": ("approve", "reject"), "capture": ("capture", "cancel")}
+_DECISIONS: Mapping[str, tuple[str, str]] = {
+    "approval": ("approve", "reject"),
+    "capture": ("capture", "cancel"),
+}
 
 
 def step_wait(saga_id: str, step: StepProgress, *, undoing: bool) -> Wait | None:

@@ -65,12 +65,16 @@ _ENDED = "the saga has ended as {state}"
 
 # The record may turn out to have ended already: by a commit whose answer was lost, or as the first
 # answer to a request that comes again.
-_FOUND_ENDED = {
+_FOUND_ENDED: Mapping[LifecycleEvent, Phase] = {
     _E.COMPLETED: _P.COMPLETED,
     _E.COMPENSATED: _P.COMPENSATED,
     _E.FAILED: _P.FAILED,
 }
-_FOUND = {_E.COMPENSATING: _P.COMPENSATING, **_FOUND_ENDED, _E.RUN_ENDED: _P.LEFT_OPEN}
+_FOUND: Mapping[LifecycleEvent, Phase] = {
+    _E.COMPENSATING: _P.COMPENSATING,
+    **_FOUND_ENDED,
+    _E.RUN_ENDED: _P.LEFT_OPEN,
+}
 
 
 def _ended(phase: Phase, event: LifecycleEvent) -> Row:

@@ -20,7 +20,7 @@ from workflows.engine.decisions import SYSTEM
 # A request may name 200 resources, and each of them is a step as well.
 _MOST_LINES = 50
 
-_MARKS = {
+_MARKS: Mapping[str, str] = {
     "running": "⏳ running",
     "unknown": "❔ unknown",
     "resolving": "🔎 resolving",
