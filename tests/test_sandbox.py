@@ -1,25 +1,35 @@
-"""The sandbox executes a workflow's file anew for each run, and compiles it once."""
+"""A workflow can't do what a replay would do otherwise, whether its file is executed once for a
+worker or anew for each run."""
 
-import importlib
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
-from types import CodeType
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from tests.support import forbidden
+from tests.support.forbidden import (
+    AsksForTypes,
+    Counts,
+    ImportsByName,
+    IsEvicted,
+    Meets,
+    Spins,
+    TriesEverywhere,
+)
+from tests.support.meeting import EXECUTIONS, HAS_COME, LEFT, MAY_GO, SPUN
+from tests.support.until import until
 from worker.embedded.servers import EmbeddedServers
-from worker.sandbox import sandbox
+from worker.sandbox import runner
 
 ROOT = Path(__file__).parent.parent
-QUEUE = "sandboxed"
-WORDS = "package_with_words"
+QUEUE, FORGETFUL = "sandboxed", "sandboxed-forgetful"
 POLICY = """
 import builtins, io
 from worker.sandbox import runner
@@ -34,89 +44,109 @@ limits = {"max_per_transaction_minor": 1, "daily_limit_minor": 1, "approval_thre
 where = {"time_zone": "America/Argentina/Buenos_Aires", "currency": "ARS"}
 PolicyRequest(operation_id="o", actor="user:ana", agent_id="bot", **limits, **where)
 """
-FILE = """
-import importlib
-import time
-from importlib import resources
-from temporalio import workflow
-
-runs = []
 
 
-@workflow.defn
-class Reading:
-    @workflow.run
-    async def run(self, package: str) -> list:
-        places = importlib.import_module(package).__path__
-        text = resources.files(package).joinpath("words.txt").read_text()
-        return [text, len(places), importlib.import_module("shouting").WORD]
+@pytest.fixture(scope="module")
+async def client(servers: EmbeddedServers) -> Client:
+    return await Client.connect(servers.temporal.address)
 
 
-@workflow.defn(failure_exception_types=[workflow.NondeterminismError])
-class Counting:
-    @workflow.run
-    async def run(self, look_at_the_clock: bool) -> list:
-        runs.append(1)
-        if look_at_the_clock:
-            time.time()
-        return [len(runs), "as it was"]
-"""
+@pytest.fixture(scope="module", params=["on", "isolated"])
+async def sandbox(client: Client, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A worker with this sandbox."""
+    EXECUTIONS.clear()
+    workflows = [AsksForTypes, Counts, ImportsByName, Meets, TriesEverywhere]
+    runs = runner(request.param)
+    async with Worker(client, task_queue=QUEUE, workflows=workflows, workflow_runner=runs):
+        yield request.param
 
 
-class Shouting(SourceFileLoader):
-    """A loader of somebody's own, which does more than load."""
-
-    def source_to_code(self, data: Any, path: Any) -> CodeType:  # type: ignore[override]
-        return super().source_to_code(data.upper(), path)
-
-
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    hook = FileFinder.path_hook((Shouting, [".loud"]), (SourceFileLoader, [".py"]))
-    monkeypatch.setattr(sys, "path_hooks", [hook, *sys.path_hooks])
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "shouting.loud").write_text("word = 'quiet'")
-    path = tmp_path / f"sandboxed_{uuid4().hex}.py"
-    path.write_text(FILE)
-    (tmp_path / WORDS).mkdir()
-    (tmp_path / WORDS / "__init__.py").write_text("__path__.append('left here')")
-    (tmp_path / WORDS / "words.txt").write_text("of a package")
-    return path
+@pytest.fixture(scope="module")
+async def forgetful(client: Client) -> AsyncIterator[None]:
+    """A worker with the sandbox on, which evicts each run that waits."""
+    runs = runner("on")
+    async with Worker(
+        client,
+        task_queue=FORGETFUL,
+        workflows=[IsEvicted, Spins],
+        workflow_runner=runs,
+        max_cached_workflows=0,
+    ):
+        yield
 
 
-@pytest.fixture
-async def client(servers: EmbeddedServers, file: Path) -> AsyncIterator[Client]:
-    client = await Client.connect(servers.temporal.address)
-    made = importlib.import_module(file.stem)
-    workflows = [made.Counting, made.Reading]
-    async with Worker(client, task_queue=QUEUE, workflows=workflows, workflow_runner=sandbox()):
-        yield client
+async def run(client: Client, workflow: type, *args: object, queue: str = QUEUE) -> object:
+    name = workflow.__name__
+    return await client.execute_workflow(name, args=args, id=uuid4().hex, task_queue=queue)
 
 
-def change(file: Path) -> None:
-    file.write_text(FILE.replace("as it was", "otherwise by now"))
-
-
-async def run(client: Client, look_at_the_clock: bool = False) -> list[object]:
-    found: list[object] = await client.execute_workflow(
-        "Counting", look_at_the_clock, id=uuid4().hex, task_queue=QUEUE
-    )
-    return found
-
-
-async def test_no_run_sees_what_another_left_in_a_module_or_what_its_file_has_become(
-    client: Client, file: Path
+async def test_a_file_is_executed_once_for_a_worker_or_anew_for_each_run(
+    client: Client, sandbox: str
 ) -> None:
-    change(file)
-    assert await run(client) == [1, "as it was"]
-    assert await run(client) == [1, "as it was"]
+    counted = [await run(client, Counts, False) for _ in range(2)]
+    assert counted == ([1, 2] if sandbox == "on" else [1, 1])
+    assert (len(EXECUTIONS) == 1) == (sandbox == "on")
 
 
-async def test_what_a_run_imports_is_as_python_imports_it(client: Client) -> None:
-    """A package has its data files and its own path, and a loader of somebody's own its say."""
-    for _ in range(2):
-        found = await client.execute_workflow("Reading", WORDS, id=uuid4().hex, task_queue=QUEUE)
-        assert found == ["of a package", 2, "QUIET"]
+async def test_what_a_replay_would_do_otherwise_fails_and_says_where(
+    client: Client, sandbox: str
+) -> None:
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run(client, Counts, True)
+    cause = failed.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert "Cannot access time.time" in cause.message
+    assert cause.failure is not None
+    assert f'"{forbidden.__file__}", line' in cause.failure.stack_trace
+
+
+async def test_no_part_of_a_workflow_can_do_what_is_forbidden(client: Client, sandbox: str) -> None:
+    handle = await client.start_workflow(TriesEverywhere.run, id=uuid4().hex, task_queue=QUEUE)
+    assert await handle.query(TriesEverywhere.query) == []
+    await handle.execute_update(TriesEverywhere.update)
+    await handle.signal(TriesEverywhere.signal)
+    assert await handle.result() == {"init": [], "run": [], "update": [], "signal": []}
+
+
+async def test_a_workflow_knows_the_types_of_its_values(client: Client, sandbox: str) -> None:
+    assert await run(client, AsksForTypes) == [True] * 7
+
+
+async def test_only_the_sdks_own_sandbox_lets_a_module_through_that_is_imported_by_name_alone(
+    client: Client, sandbox: str
+) -> None:
+    assert await run(client, ImportsByName) is (sandbox == "on")
+
+
+async def test_a_run_that_is_unrestricted_or_ends_leaves_another_at_its_side_as_it_was(
+    client: Client, sandbox: str
+) -> None:
+    HAS_COME.clear()
+    MAY_GO.clear()
+    stays = asyncio.create_task(run(client, Meets, True))
+    try:
+        await asyncio.to_thread(HAS_COME.wait)
+        assert await run(client, Meets, False) == []
+    finally:
+        MAY_GO.set()
+    assert await stays == []
+
+
+async def test_a_run_that_is_evicted_is_restricted_on_its_way_out_and_comes_back(
+    client: Client, forgetful: None
+) -> None:
+    handle = await client.start_workflow(IsEvicted.run, id=uuid4().hex, task_queue=FORGETFUL)
+    await until(lambda: len(LEFT) == 1)
+    await handle.signal(IsEvicted.go)
+    assert await handle.result() == []
+    assert LEFT == [[], []]
+
+
+async def test_a_run_that_is_interrupted_since_it_came_to_no_end_goes_on_restricted(
+    client: Client, forgetful: None
+) -> None:
+    assert await run(client, Spins, queue=FORGETFUL) == []
+    assert len(SPUN) == 1
 
 
 def test_time_zones_and_currencies_are_known_without_opening_a_file() -> None:
@@ -125,9 +155,3 @@ def test_time_zones_and_currencies_are_known_without_opening_a_file() -> None:
         [sys.executable, "-c", POLICY], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-async def test_what_a_replay_would_do_otherwise_fails(client: Client) -> None:
-    with pytest.raises(WorkflowFailureError) as failed:
-        await run(client, look_at_the_clock=True)
-    assert "time.time" in str(failed.value.cause)

@@ -43,6 +43,7 @@ def test_defaults_are_those_of_production() -> None:
     ("asked", "runs"),
     [
         ({}, SandboxedWorkflowRunner),
+        ({"AMENDS_WORKFLOW_SANDBOX": "isolated"}, SandboxedWorkflowRunner),
         ({"AMENDS_WORKFLOW_SANDBOX": "off"}, UnsandboxedWorkflowRunner),
     ],
 )

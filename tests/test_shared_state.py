@@ -24,6 +24,8 @@ _COMPREHENSIONS = (ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp)
 CHANGING = (ast.Call, ast.List, ast.Dict, ast.Set, *_COMPREHENSIONS)
 SETTERS = frozenset({"setattr", "delattr"})
 CACHES = frozenset({"cache", "lru_cache"})
+# Of an activity, its types: the same for every run, and nothing of a request.
+CACHED = frozenset({"_answers"})
 
 
 def shared(source: str) -> list[str]:
@@ -66,8 +68,9 @@ def _changes(node: ast.AST, known: set[str]) -> Iterator[str]:
         case ast.arguments(defaults=defaults, kw_defaults=named):
             for default in (*defaults, *filter(None, named)):
                 yield from _changing(default)
-        case ast.Name(id=name) | ast.Attribute(attr=name) if name in CACHES:
-            yield f"holds a {name}"
+        case ast.FunctionDef(name=name, decorator_list=decorators) if name not in CACHED:
+            made = [ast.unparse(each).partition("(")[0].rpartition(".")[2] for each in decorators]
+            yield from (f"holds a {each}" for each in made if each in CACHES)
         case ast.Call(func=ast.Name(id=name)) if name in SETTERS:
             yield f"changes {ast.unparse(node)}"
         case (

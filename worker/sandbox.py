@@ -1,12 +1,12 @@
-"""The runner of the workflows: Temporal's sandbox, in which they can't do what a replay would do
-otherwise, or no sandbox (docs/decisions/015)."""
+"""The runner of the workflows: with Temporal's restrictions, under which they can't do what a
+replay would do otherwise, or without (docs/decisions/015)."""
 
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import spec_from_file_location
-from types import CodeType, ModuleType
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from types import ModuleType
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -20,13 +20,18 @@ from temporalio.worker import (
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+# Private: the SDK offers its restrictions only with an import of all files for every run.
+from temporalio.worker.workflow_sandbox._importer import Importer
+from temporalio.worker.workflow_sandbox._in_sandbox import InSandbox
+from temporalio.worker.workflow_sandbox._restrictions import RestrictedModule, RestrictionContext
 from temporalio.workflow import Info
 
 from activities.request import Request
 from ledger.aggregates.amounts import know_currencies
 from workflows.contract.fields import Input
 
-# Everything but the workflow files: the sandbox would import it anew for every run.
+# Everything but the workflow files: what the sandbox imports by itself, it executes by itself.
 PASSED_THROUGH = (
     "activities",
     "ledger",
@@ -49,11 +54,15 @@ PASSED_THROUGH = (
 
 
 def runner(workflow_sandbox: str) -> WorkflowRunner:
-    """The workflow runner with the sandbox `on` or `off`."""
+    """The workflow runner with the sandbox `on`, `isolated` or `off`."""
     know_currencies()
     for base in (Input, Request):
         _build(base)
-    return sandbox() if workflow_sandbox == "on" else _Open()
+    if workflow_sandbox == "off":
+        return _Open()
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    sandbox = _Isolated if workflow_sandbox == "isolated" else _Restricted
+    return sandbox(restrictions=restrictions)
 
 
 def _build(model: type[BaseModel]) -> None:
@@ -64,65 +73,84 @@ def _build(model: type[BaseModel]) -> None:
         _build(below)
 
 
-def sandbox() -> WorkflowRunner:
-    """Temporal's sandbox, with what is safe to share between runs passed through."""
-    if _KEPT not in sys.meta_path:
-        # After what answers for modules without a file, and after anybody's hooks.
-        sys.meta_path.insert(sys.meta_path.index(PathFinder), _KEPT)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    return _Sandbox(restrictions=restrictions)
+class _Context(threading.local, RestrictionContext):
+    """Whether workflow code runs in this thread: the restrictions hold while it does. The SDK has
+    one for each run; one for all runs has to tell their threads apart."""
 
 
-class _CompiledOnce(SourceFileLoader):
-    """Loads a file as it was compiled first."""
+class _Modules(dict[str, ModuleType]):
+    """`sys.modules` as workflow code sees it: a module gets its restrictions however it comes here,
+    by an import, by `importlib`, from the process."""
 
-    _code: CodeType | None = None
+    def __init__(self, importer: "_Importer") -> None:
+        super().__init__(importer.new_modules)
+        self._importer = importer
 
-    def get_code(self, fullname: str) -> CodeType | None:
-        if self._code is None:
-            self._code = super().get_code(fullname)
-        return self._code
+    def __setitem__(self, name: str, module: ModuleType) -> None:
+        super().__setitem__(name, self._importer.restricted(module))
+
+    def __missing__(self, name: str) -> ModuleType:
+        # Before the SDK, which would return the module of the process as it is.
+        if (module := self._importer.passed_through(name)) is None:
+            raise KeyError(name)
+        self[name] = module
+        return self[name]
 
 
-class _Kept(MetaPathFinder):
-    """Keeps what the sandbox imports, found and compiled: to find and read each file anew was a
-    quarter of a run's cost, and a file that is changed under a running worker has no effect."""
+class _Importer(Importer):
+    """Temporal's importer, for all runs of a worker: a module is executed once."""
 
-    def __init__(self) -> None:
-        self._found: dict[str, tuple[_CompiledOnce, list[str] | None]] = {}
+    def __init__(self, restrictions: SandboxRestrictions) -> None:
+        super().__init__(restrictions, _Context())
+        # The SDK exchanges `isinstance` for all code of the process while any run is activated: it
+        # then takes fifteen times as long. Python's own sees through a restricted class as well.
+        self.restricted_builtins = [it for it in self.restricted_builtins if it[0] != "isinstance"]
+        self.new_modules = _Modules(self)
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if not workflow.unsafe.in_sandbox():
+    def restricted(self, module: ModuleType) -> ModuleType:
+        return self._maybe_restrict_module(module) or module
+
+    def passed_through(self, name: str) -> ModuleType | None:
+        if not self.module_configured_passthrough(name):
             return None
-        kept = self._found.get(name)
-        if kept is None:
-            found = PathFinder.find_spec(name, path)
-            # A loader of somebody's own may do more than load.
-            if found is None or type(found.loader) is not SourceFileLoader:
-                return None
-            kept = _CompiledOnce(name, found.loader.path), found.submodule_search_locations
-            self._found[name] = kept
-        loader, locations = kept
-        return spec_from_file_location(
-            name,
-            loader.path,
-            loader=loader,
-            # A list of its own for each run, or one could leave something in it for the next.
-            submodule_search_locations=None if locations is None else [*locations],
-        )
+        with self._unapplied():
+            return sys.modules.get(name)
 
-    def invalidate_caches(self) -> None:
-        """Forget all modules found: Python calls this to have files looked up again."""
-        self._found.clear()
+    def _maybe_restrict_module(self, mod: ModuleType) -> ModuleType | None:
+        # The SDK asks again for what `_Modules` has restricted.
+        return None if type(mod) is RestrictedModule else super()._maybe_restrict_module(mod)
+
+    @contextmanager
+    def entered(self) -> Iterator[RestrictionContext]:
+        """Run code in this thread as the SDK's sandbox runs it."""
+        context = self.restriction_context
+        workflow.unsafe._set_in_sandbox(True)
+        try:
+            with self.applied():
+                yield context
+        finally:
+            context.is_runtime = context.in_activation = False
+            workflow.unsafe._set_in_sandbox(False)
 
 
-_KEPT = _Kept()
+class _Restricted(SandboxedWorkflowRunner):
+    """Temporal's restrictions, on modules that all runs of a worker share."""
+
+    @cached_property
+    def _importer(self) -> _Importer:
+        return _Importer(self.restrictions)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        of = det.defn.cls
+        with self._importer.entered() as context:
+            made = getattr(__import__(of.__module__, fromlist=[of.__name__]), of.__name__)
+            context.is_runtime = True
+            within = InSandbox(det, self.runner_class, made).instance
+        return _RestrictedInstance(within, self._importer)
 
 
-class _Sandbox(SandboxedWorkflowRunner):
-    """Temporal's sandbox, asked less often."""
+class _Isolated(SandboxedWorkflowRunner):
+    """Temporal's sandbox, which executes all workflow files for every run, asked less often."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         return _Instance(super().create_instance(det))
@@ -158,3 +186,16 @@ class _Instance(WorkflowInstance):
 
     def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
         return StorageDriverStoreContext(target=None)
+
+
+class _RestrictedInstance(_Instance):
+    """A workflow instance that is activated under the restrictions of its worker."""
+
+    def __init__(self, within: WorkflowInstance, importer: _Importer) -> None:
+        super().__init__(within)
+        self._importer = importer
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        with self._importer.entered() as context:
+            context.is_runtime = context.in_activation = True
+            return super().activate(act)

@@ -98,7 +98,7 @@ class Settings:
             ("AMENDS_ENV", self.environment, ("development", "production")),
             ("AMENDS_LOG_FORMAT", self.log_format, ("console", "json")),
             ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, ("mock",)),
-            ("AMENDS_WORKFLOW_SANDBOX", self.workflow_sandbox, ("on", "off")),
+            ("AMENDS_WORKFLOW_SANDBOX", self.workflow_sandbox, ("on", "isolated", "off")),
             (
                 "AMENDS_TEMPORAL_UNAUTHENTICATED",
                 self.temporal_unauthenticated,

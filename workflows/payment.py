@@ -6,6 +6,7 @@ from typing import Any, cast
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from activities import transfers
 from activities.authorizations import (
     Approve,
     AuthorizationActivities,
@@ -13,7 +14,7 @@ from activities.authorizations import (
     Authorized,
     Settle,
 )
-from activities.transfers import TELL_WITHIN, UNDO_TRIES, Transfer, TransferActivities
+from activities.transfers import Transfer, TransferActivities
 from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.kinds import PAYMENT
@@ -64,9 +65,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                 description=request.description,
             ),
             undo=TransferActivities.reverse_transfer,
-            policy=UndoPolicy(tries=UNDO_TRIES),
+            policy=UndoPolicy(tries=transfers.UNDO_TRIES),
             by=by,
-            tell_within=TELL_WITHIN,
+            tell_within=transfers.TELL_WITHIN,
         )
         self.saga.pivot()
         result = PaymentResult(

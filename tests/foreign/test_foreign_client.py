@@ -222,7 +222,6 @@ async def test_a_saga_that_ended_without_a_decision_is_a_failure_and_so_is_its_r
 @pytest.fixture
 def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator is asked after a blink, or after two tries to undo."""
-    # Read anew by each run in its sandbox.
     monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
     monkeypatch.setattr(transfers, "UNDO_TRIES", 2)
 

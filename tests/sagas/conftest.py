@@ -216,14 +216,13 @@ def target(servers: EmbeddedServers) -> Target:
 def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts at outside calls show that they live, and hear of a cancel, twice a second."""
     quick = timedelta(seconds=1.5)
-    monkeypatch.setattr(errors, "HEARTBEAT", quick)  # read anew by each run in its sandbox
+    monkeypatch.setattr(errors, "HEARTBEAT", quick)
     monkeypatch.setattr(step, "HEARTBEAT", quick)
 
 
 @pytest.fixture
 def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person is asked after a blink, or after two tries to undo."""
-    # Read anew by each run in its sandbox.
     monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
     monkeypatch.setattr(transfers, "UNDO_TRIES", 2)
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_heartbeat", "one_try")
 @pytest.fixture
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is tried once before its saga hears of it: `maximum_attempts` is 1."""
-    monkeypatch.setattr(errors, "TRIES_AT_ONCE", 1)  # read anew by each run in its sandbox
+    monkeypatch.setattr(errors, "TRIES_AT_ONCE", 1)
 
 
 async def test_a_payment_that_is_paused_while_the_bank_works_is_paid_once_at_its_second_try(

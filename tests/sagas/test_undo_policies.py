@@ -53,7 +53,7 @@ async def trial_driver(
 @pytest.fixture
 def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is away is told of after two tries instead of a quarter of a minute."""
-    monkeypatch.setattr(errors, "TRIES_AT_ONCE", 2)  # read anew by each run in its sandbox
+    monkeypatch.setattr(errors, "TRIES_AT_ONCE", 2)
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ STEP = "execute transfer"
 @pytest.fixture(autouse=True)
 def soon_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person is asked after a blink, or after one try to undo."""
-    # Read anew by each run in its sandbox.
     monkeypatch.setattr(transfers, "TELL_WITHIN", timedelta(seconds=0.2))
     monkeypatch.setattr(transfers, "UNDO_TRIES", 1)
 

@@ -1,6 +1,7 @@
 """Histories of sagas: saved under tests/histories/, and replayed under the code of today."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ class DoesNotReplay(AssertionError):
     """A change of a workflow that a run which is open on a server would not survive."""
 
 
+# As in a worker, one for all runs.
+_runner = cache(runner)
+
+
 def replayer(workflow_sandbox: str = "on") -> Replayer:
     """Replays every workflow there is, in the sandbox of the worker, or without it."""
     return Replayer(
         workflows=[*SAGAS, RecoverySaga, SweepWorkflow],
-        workflow_runner=runner(workflow_sandbox),
+        workflow_runner=_runner(workflow_sandbox),
         data_converter=DATA_CONVERTER,
         interceptors=[Inbound({})],
     )

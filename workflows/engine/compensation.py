@@ -11,7 +11,7 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.errors import TRIES_AT_ONCE
+from activities import errors
 from activities.saga_records import CompensationRequest, SagaActivities
 from activities.step import Claim
 from ledger.aggregates.step_report import Undo, UndoReport
@@ -119,7 +119,7 @@ class _Undo:
             *(claim, undo.request),
             summary=f"undo {claim.step}",
             result_type=UndoReport,
-            tries=TRIES_AT_ONCE,
+            tries=errors.TRIES_AT_ONCE,
         )
         return undone
 

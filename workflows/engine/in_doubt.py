@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.errors import TRIES_AT_ONCE, UNKNOWN
+from activities import errors
+from activities.errors import UNKNOWN
 from activities.step import Claim, Request
 from activities.step_records import Doubt, StepRecords
 from ledger.words import summary_of
@@ -38,7 +39,7 @@ async def until_known(
     """
 
     def call(claim: Claim) -> Awaitable[Answer]:
-        return run.outside(activity, claim, request, summary=claim.step, tries=TRIES_AT_ONCE)
+        return run.outside(activity, claim, request, summary=claim.step, tries=errors.TRIES_AT_ONCE)
 
     asked: Asked | None = None
     # Of the time to tell, none has passed while the call was only retried.

@@ -18,13 +18,8 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
-from activities.errors import (
-    ATTEMPT_NUMBER,
-    HEARTBEAT,
-    OUTSIDE_TRY,
-    TRIES_AT_ONCE,
-    UNAVAILABLE_NOW,
-)
+from activities import errors
+from activities.errors import ATTEMPT_NUMBER, OUTSIDE_TRY, UNAVAILABLE_NOW
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
 from ledger.words import summary_of
@@ -244,7 +239,7 @@ class SagaRun:
             args=args,
             result_type=result_type,
             start_to_close_timeout=OUTSIDE_TRY,
-            heartbeat_timeout=HEARTBEAT,
+            heartbeat_timeout=errors.HEARTBEAT,
             retry_policy=replace(OUTSIDE_RETRIES, maximum_attempts=tries),
             # What runs is awaited: its outcome must be on record before the undo reads it.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -300,7 +295,7 @@ def tries_of(error: ActivityError) -> int:
     Temporal does after a pause."""
     told = [each for each in getattr(error.cause, "details", ()) if isinstance(each, dict)]
     counted = int(told[-1].get(ATTEMPT_NUMBER, 1)) if told else 1
-    return counted if is_final(error) else max(counted, TRIES_AT_ONCE)
+    return counted if is_final(error) else max(counted, errors.TRIES_AT_ONCE)
 
 
 def is_away(error: ActivityError) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.errors import TRIES_AT_ONCE
+from activities import errors
 from activities.step import Claim, Request
 from activities.together import AdjacentSteps, TogetherActivities
 from ledger.aggregates.saga_step import FOR_EVER, UndoPlan, UndoPolicy
@@ -174,7 +174,7 @@ class Saga(SagaRecord):
                 TogetherActivities.carry_out_steps,
                 AdjacentSteps(steps=asked),
                 summary=", ".join(each.name for each in steps),
-                tries=TRIES_AT_ONCE,
+                tries=errors.TRIES_AT_ONCE,
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -200,7 +200,9 @@ class Saga(SagaRecord):
         self, activity: Activity[Answer], claim: Claim, request: Request
     ) -> Answer:
         def work(claim: Claim) -> Awaitable[Answer]:
-            return self.ours(activity, claim, request, summary=claim.step, tries=TRIES_AT_ONCE)
+            return self.ours(
+                activity, claim, request, summary=claim.step, tries=errors.TRIES_AT_ONCE
+            )
 
         return await persist(self, claim, work)
 
