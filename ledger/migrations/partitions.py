@@ -4,10 +4,10 @@ from psycopg import errors
 
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable
-from ledger.holders import holders_of_the_log
+from ledger.holders import Watch
 
 # The function waits at most 2 s for its lock; six tries outlast any commit and most reports.
-_TRIES = 6
+_TRIES, _LOOK_AFTER_S = 6, 1.0
 _THIS_MONTH = """
     SELECT to_regclass('ledger.event_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM'))
         IS NOT NULL AS is_there"""
@@ -23,17 +23,17 @@ async def create_partitions(database: Database, months: int = 3) -> None:
     """
     async with database.connection() as connection:
         for tries_left in reversed(range(_TRIES)):
-            try:
-                await connection.execute("SELECT ledger.create_partitions(%s)", (months,))
-                return
-            except errors.LockNotAvailable:
-                if not tries_left:
-                    holders = await holders_of_the_log(connection)
-                    by = f" by {holders[0]}" if holders else ""
-                    raise DatabaseUnavailable(
-                        f"the log stayed locked{by}, so its next partitions were not made: end the "
-                        "transaction that locks it, or try again later"
-                    ) from None
+            with Watch(database, connection, _LOOK_AFTER_S) as watch:
+                try:
+                    await connection.execute("SELECT ledger.create_partitions(%s)", (months,))
+                    return
+                except errors.LockNotAvailable:
+                    if not tries_left:
+                        by = await watch.by_whom()
+                        raise DatabaseUnavailable(
+                            f"the log stayed locked{by}, so its next partitions were not made: end "
+                            "the transaction that locks it, or try again later"
+                        ) from None
 
 
 async def has_this_month(database: Database) -> bool:

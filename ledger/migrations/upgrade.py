@@ -1,24 +1,30 @@
 """Migrates a database to the schema that this version needs."""
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg.errors import DuplicateSchema, DuplicateTable, LockNotAvailable, UniqueViolation
+from psycopg.rows import dict_row
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from ledger.errors import TableBusy
-from ledger.holders import HOLDERS, opened
+from ledger.holders import BLOCKERS, opened
 from ledger.session import connect_at_once, in_one_transaction
 
 _FOLDER = Path(__file__).parent
-# Another migration takes seconds.
-_PATIENCE = "60s"
+# Another migration takes seconds. Commits wait behind a lock that waits: so each wait is short, and
+# is repeated.
+_PATIENCE_S, _LOCK_TIMEOUT, _PAUSE_S, _LOOK_EVERY_S = 60.0, "2s", 1.0, 0.5
 _MADE_MEANWHILE = (UniqueViolation, DuplicateSchema, DuplicateTable)
 
 
@@ -32,12 +38,28 @@ def upgrade(owner_url: str) -> str:
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connect_at_once(owner_url), poolclass=NullPool
     )
+    until = time.monotonic() + _PATIENCE_S
     try:
         _make_lock(engine)
-        with engine.begin() as connection:
+        while (holder := _upgraded(engine, owner_url)) is not None:
+            if time.monotonic() >= until:
+                raise TableBusy(
+                    f"a table of the ledger stayed locked{holder} for {_PATIENCE_S:g} s: "
+                    "end that session, or wait"
+                )
+            time.sleep(_PAUSE_S)
+    finally:
+        engine.dispose()
+    return str(ScriptDirectory.from_config(configuration(None)).get_current_head())
+
+
+def _upgraded(engine: Engine, owner_url: str) -> str | None:
+    """Migrates, in one transaction. Returns who was in the way where a lock was not to be had."""
+    try:
+        with engine.begin() as connection, _watch(connection, owner_url) as seen:
             # Again, for this transaction: behind a pooler it may have another session.
-            connection.exec_driver_sql(in_one_transaction(_driver_version(connection)))
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            connection.exec_driver_sql(in_one_transaction(_driver(connection).info.server_version))
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
             connection.exec_driver_sql("LOCK TABLE ledger.maintenance IN EXCLUSIVE MODE")
             command.upgrade(configuration(connection), "head")
             # A ledger restored into another cluster begins a new incarnation.
@@ -45,10 +67,32 @@ def upgrade(owner_url: str) -> str:
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
             raise
-        raise TableBusy(_who_holds(engine)) from None
+        return seen[-1] if seen else ""
+    return None
+
+
+@contextmanager
+def _watch(connection: Connection, owner_url: str) -> Iterator[list[str]]:
+    """Looks, again and again beside a migration, who is in its way: as soon as the server has given
+    up the wait, it does not know any more."""
+    seen: list[str] = []
+    done = threading.Event()
+    pid = _driver(connection).info.backend_pid
+
+    def look() -> None:
+        with suppress(psycopg.Error), connect_at_once(owner_url) as other:
+            other.autocommit = True
+            while not done.wait(_LOOK_EVERY_S):
+                cursor = other.cursor(row_factory=dict_row)
+                seen.extend(f" by {opened(row)}" for row in cursor.execute(BLOCKERS, {"pid": pid}))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield seen
     finally:
-        engine.dispose()
-    return str(ScriptDirectory.from_config(configuration(None)).get_current_head())
+        done.set()
+        looking.join()
 
 
 def _make_lock(engine: Engine) -> None:
@@ -67,16 +111,8 @@ def _make_lock(engine: Engine) -> None:
                 raise
 
 
-def _who_holds(engine: Engine) -> str:
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(HOLDERS).mappings().all()
-    by = f" by {opened(dict(rows[0]))}" if rows else ""
-    return f"a table of the ledger stayed locked{by} for {_PATIENCE}: end that session, or wait"
-
-
-def _driver_version(connection: Connection) -> int:
-    driver = cast(psycopg.Connection, connection.connection.driver_connection)
-    return driver.info.server_version
+def _driver(connection: Connection) -> "psycopg.Connection[Any]":
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
 def configuration(connection: Connection | None) -> Config:

@@ -113,7 +113,7 @@ async def _unlocked(
     windows_of: str | None,
 ) -> T:
     assumed = any(ref.assumed for ref in refs.values())
-    loaded = await _load(connection, refs, windows_of, locked=False)
+    loaded = await load(connection, refs, windows_of, locked=False)
     try:
         decision = decide(loaded)
         made = writing(author, loaded, decision) if decision.events else None
@@ -144,7 +144,7 @@ async def _locked(
         await connection.execute(_LASTS_AT_MOST)
         # Twice: a statement that waited for a lock still sees nothing of what was added meanwhile.
         await _ask(connection, refs, windows_of, locked=True)
-        loaded = await _load(connection, refs, windows_of, locked=True)
+        loaded = await load(connection, refs, windows_of, locked=True)
     try:
         decision = decide(loaded)
         made = writing(author, loaded, decision, locked=True) if decision.events else None
@@ -160,9 +160,10 @@ async def _locked(
     return decision.result
 
 
-async def _load(
+async def load(
     connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
 ) -> Loaded:
+    """Loads the states of a commit, in one statement; none where nothing is loaded."""
     heads = {name: _head(ref, None) for name, ref in refs.items()}
     wanted = _to_load(refs)
     if not wanted and windows_of is None:

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
+from alembic import command
 from psycopg import AsyncConnection
 
+from ledger.aggregates.names import NAMED
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable, TableBusy, Unwritable
 from ledger.migrations import partitions, upgrade
 from ledger.read.point_in_time import Point
 from ledger.read.show import show
-from ledger.store.rehearsal import rehearse
+from ledger.store.rehearsal import rehearse, try_to_commit
 from tests.ledger.conftest import Clone
 from tests.ledger.test_past import PATIENCE_S, commits_are_late_after, present
 from tests.ledger.writing import BOT, register, revoke
@@ -37,7 +40,7 @@ async def test_a_reader_that_stays_open_holds_up_no_start_no_answer_and_no_commi
     clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(database)
-    monkeypatch.setattr(upgrade, "_PATIENCE", "1s")
+    monkeypatch.setattr(upgrade, "_PATIENCE_S", 0)
     moment = await present(clone)
     close = f"SELECT ledger.close_past('{moment.moment}')"
     mine = "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM ledger.event_log"
@@ -69,7 +72,7 @@ async def test_who_holds_the_log_is_named_and_only_this_months_partition_is_need
 ) -> None:
     monkeypatch.setattr(partitions, "_TRIES", 1)
     monkeypatch.setattr(process, "PARTITIONS_AHEAD_MONTHS", 9)
-    monkeypatch.setattr(upgrade, "_PATIENCE", "100ms")
+    monkeypatch.setattr(upgrade, "_PATIENCE_S", 0)
     who = r"by process \d+ \(month-end\) of amends_owner in ledger_template"
     async with (
         holding(clone.owner, "LOCK TABLE ledger.event_log"),
@@ -87,17 +90,56 @@ async def test_who_holds_the_log_is_named_and_only_this_months_partition_is_need
             await asyncio.to_thread(upgrade.upgrade, clone.owner)
 
 
-# What is in the way, as whom, and what is said of it.
+async def test_a_migration_names_the_reader_in_its_way_and_goes_on_when_the_reader_has_left(
+    clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a table, and commits wait behind it no longer than for one of its tries."""
+    # A migration that has to change a table.
+    lock = "LOCK TABLE ledger.agents; DELETE FROM ledger.alembic_version WHERE false"
+    original = command.upgrade
+
+    def changes(configuration: Any, revision: str) -> None:
+        original(configuration, revision)
+        configuration.attributes["connection"].exec_driver_sql(lock)
+
+    monkeypatch.setattr(command, "upgrade", changes)
+    async with holding(clone.auditor, "SELECT FROM ledger.agents"):
+        with monkeypatch.context() as hurried:
+            hurried.setattr(upgrade, "_PATIENCE_S", 0)
+            with pytest.raises(TableBusy, match=r"\(month-end\) of amends_auditor"):
+                await asyncio.to_thread(upgrade.upgrade, clone.owner)
+        going_on = asyncio.create_task(asyncio.to_thread(upgrade.upgrade, clone.owner))
+        await clone.until_waiting()
+        await register(database)
+        assert not going_on.done()
+    await going_on
+
+
+# What is in the way of a commit, as whom, and the reason that is given.
+REVOKED = "REVOKE {0} FROM amends_worker"
+RAISES = """CREATE FUNCTION ledger.raises() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'a secret' USING ERRCODE = '{1}'; END $$;
+    CREATE TRIGGER raises BEFORE INSERT ON ledger.{0} FOR EACH ROW EXECUTE FUNCTION ledger.raises()
+    """
 IN_THE_WAY = {
-    "REVOKE INSERT (payload) ON ledger.event_log FROM amends_worker": "event_log: this role may",
-    "REVOKE UPDATE ON ledger.transfers FROM amends_worker": "transfers: this role may not",
-    "REVOKE UPDATE ON ledger.spend_windows FROM amends_worker": "spend_windows: this role may not",
-    "REVOKE USAGE ON SCHEMA ledger FROM amends_worker": "event_log: this role may not",
+    REVOKED.format("INSERT (payload) ON ledger.event_log"): "role may not: .* table event_log",
+    REVOKED.format("UPDATE ON ledger.transfers"): "role may not: .* table transfers",
+    REVOKED.format("UPDATE ON ledger.spend_windows"): "role may not: .* table spend_windows",
+    REVOKED.format("INSERT ON ledger.sagas"): "role may not: .* table sagas",
+    REVOKED.format("INSERT ON ledger.authorizations"): "role may not: .* table authorizations",
+    REVOKED.format("SELECT ON ledger.closed_past"): "role may not: .* table closed_past",
+    REVOKED.format("USAGE ON SCHEMA ledger"): "role may not: .* schema ledger",
+    "REVOKE EXECUTE ON FUNCTION ledger.count_events FROM PUBLIC, amends_worker": (
+        "role may not: .* function count_events"
+    ),
+    RAISES.format("policies", "P0001"): r"ledger\.policies: PostgreSQL: RaiseException",
+    RAISES.format("event_log", "53100"): "the disk of the database server is full",
+    "INSERT INTO ledger.closed_past VALUES (now() + interval '1 day')": "clock is behind a moment",
 }
 
 
 @pytest.mark.parametrize("statement", IN_THE_WAY)
-async def test_a_rehearsal_names_the_table_that_takes_no_writes(
+async def test_a_rehearsal_names_what_is_in_the_way_of_a_commit(
     clone: Clone, database: Database, statement: str
 ) -> None:
     await rehearse(database)
@@ -106,15 +148,35 @@ async def test_a_rehearsal_names_the_table_that_takes_no_writes(
         await rehearse(database)
 
 
-@pytest.mark.parametrize("table", ["event_log", "saga_steps"])
-async def test_a_rehearsal_names_the_table_that_is_locked_and_leaves_no_trace(
-    clone: Clone, database: Database, table: str
+MONTH = "event_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')"
+LOCKS = (
+    "LOCK TABLE ledger.event_log IN SHARE MODE",
+    "LOCK TABLE ledger.saga_steps IN SHARE MODE",
+    "LOCK TABLE ledger.closed_past",
+    f"DO $$ BEGIN EXECUTE 'LOCK TABLE ledger.{MONTH}; END $$",
+)
+
+
+@pytest.mark.parametrize("statement", LOCKS)
+async def test_a_rehearsal_names_who_holds_a_lock_and_leaves_no_row(
+    clone: Clone, database: Database, statement: str
 ) -> None:
-    async with holding(clone.owner, f"LOCK TABLE ledger.{table} IN SHARE MODE"):
-        with pytest.raises(Unwritable, match=f"{table}: it is locked by another session"):
+    who = r"locked by process \d+ \(month-end\) of amends_owner in ledger_template"
+    async with holding(clone.owner, statement):
+        with pytest.raises(Unwritable, match=who):
             await rehearse(database)
-    for _ in range(3):
+    await asyncio.gather(*(rehearse(database) for _ in range(4)))
+    for table in ("event_log", "spend_windows", *(each.table for each in NAMED.values())):
+        assert await clone.fetch(f"SELECT count(*) FROM ledger.{table}") == [(0,)]
+
+
+async def test_a_rehearsal_waits_for_no_other_that_hangs_in_the_middle(
+    clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        hanging = await stack.enter_async_context(database.connection())
+        await hanging.begin()
+        for _ in range(2):
+            await try_to_commit(hanging)
         await rehearse(database)
-    # The first event of this ledger has the first position.
-    await register(database)
-    assert await clone.fetch("SELECT min(position) FROM ledger.event_log") == [(1,)]
+        await hanging.rollback()
