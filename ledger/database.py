@@ -7,6 +7,8 @@ every transaction sets what it relies on, in its own round trip, and every state
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -248,6 +250,15 @@ async def open_database(
     finally:
         # A server that hangs must not hold up the end of the process.
         await pool.close(timeout=2.0)
+
+
+def hang_up(connection: AsyncConnection[Any]) -> None:
+    """Ends a connection without a word to a server that may hang: whatever waits on it fails at
+    once."""
+    if not connection.closed:
+        # Of its socket a copy: closed under the driver, its number could come to stand for another.
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
 
 def _of_pooling(url: str, pooling: Pooling) -> dict[str, Any]:

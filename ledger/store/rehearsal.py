@@ -5,6 +5,7 @@ all rules checked. Each rehearsal has names of its own, so that none waits for a
 are used positions of the log, and dead rows for the server's autovacuum.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -21,7 +22,7 @@ from ledger.aggregates.saga import SagaStarted
 from ledger.aggregates.saga_step import StepStarted
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.aggregates.transfer import TransferStarted
-from ledger.database import UNAVAILABLE, Connection, Database, describe
+from ledger.database import UNAVAILABLE, Connection, Database, describe, hang_up
 from ledger.errors import Unwritable
 from ledger.holders import Watch
 from ledger.store.commit import ANSWERED_FOR, load
@@ -54,17 +55,28 @@ async def rehearse(database: Database) -> None:
     DatabaseUnavailable.
     """
     async with database.connection() as connection:
-        await connection.begin()
+        trying = asyncio.create_task(_try_and_take_back(database, connection))
         try:
-            with Watch(database, connection, _LOOK_AFTER_S) as watch:
-                try:
-                    await try_to_commit(connection)
-                except Unwritable as error:
-                    if isinstance(error.__cause__, errors.LockNotAvailable):
-                        raise Unwritable(f"{error}{await watch.by_whom()}") from None
-                    raise
-        finally:
-            await connection.rollback()
+            await asyncio.shield(trying)
+        except asyncio.CancelledError:
+            # The driver, cancelled, would wait for a server that hangs, and so would a rollback.
+            hang_up(connection)
+            await asyncio.wait({trying})
+            raise
+
+
+async def _try_and_take_back(database: Database, connection: Connection) -> None:
+    await connection.begin()
+    try:
+        with Watch(database, connection, _LOOK_AFTER_S) as watch:
+            try:
+                await try_to_commit(connection)
+            except Unwritable as error:
+                if isinstance(error.__cause__, errors.LockNotAvailable):
+                    raise Unwritable(f"{error}{await watch.by_whom()}") from None
+                raise
+    finally:
+        await connection.rollback()
 
 
 async def try_to_commit(connection: Connection) -> None:
