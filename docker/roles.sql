@@ -18,3 +18,23 @@ GRANT CONNECT ON DATABASE amends TO amends_worker, amends_auditor;
 
 CREATE DATABASE mock_bank OWNER mock_bank;
 REVOKE ALL ON DATABASE mock_bank FROM PUBLIC;
+
+-- What a role could do beyond its rights on tables: fill the disk by sorting, store large objects, end
+-- the sessions of others, look into other databases.
+ALTER ROLE amends_owner SET temp_file_limit = '10GB';
+ALTER ROLE amends_worker SET temp_file_limit = '10GB';
+ALTER ROLE amends_auditor SET temp_file_limit = '10GB';
+ALTER ROLE mock_bank SET temp_file_limit = '10GB';
+REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
+SELECT $$
+    DO $do$ DECLARE name regprocedure; BEGIN
+        FOR name IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+            AND (proname ~ '^lo_' OR proname IN
+                ('loread', 'lowrite', 'pg_cancel_backend', 'pg_terminate_backend'))
+        LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name); END LOOP;
+    END $do$
+$$ AS not_for_everybody \gset
+\connect amends
+:not_for_everybody;
+\connect mock_bank
+:not_for_everybody;

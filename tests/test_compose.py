@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ledger.migrations.upgrade import upgrade
+from tests.support.role_powers import within_reach
 from worker.embedded.folder import DataFolder
 from worker.embedded.ports import Ports
 from worker.embedded.postgres import Cluster, programs
@@ -93,5 +94,6 @@ async def test_the_roles_script_makes_what_the_settings_name(fresh_cluster: Clus
         async with await psycopg.AsyncConnection.connect(url) as connection:
             found = await connection.execute("SELECT current_user")
             assert await found.fetchone() == (role,)
+        assert await within_reach(url) == []
     owner = fresh_cluster.url("amends_owner", passwords["AMENDS_OWNER_PASSWORD"], "amends")
     assert upgrade(owner)

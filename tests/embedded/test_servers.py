@@ -8,6 +8,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.support.role_powers import within_reach
 from worker.embedded import databases
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.folder import DataFolder
@@ -66,6 +67,32 @@ async def test_the_dev_server_has_one_processor_of_two_unless_it_is_told_otherwi
         assert servers.temporal.environment()["GOMAXPROCS"] == limit
     monkeypatch.setenv("GOMAXPROCS", "7")
     assert servers.temporal.environment()["GOMAXPROCS"] == "7"
+
+
+# What a role may do to itself, and what shuts it out of the next start.
+ITSELF = {
+    "amends_auditor": "ALTER ROLE CURRENT_USER SET local_preload_libraries = 'nothing_there'",
+    "mock_bank": (
+        "ALTER ROLE CURRENT_USER IN DATABASE mock_bank SET session_preload_libraries = 'nothing'"
+    ),
+    "amends_worker": "ALTER ROLE CURRENT_USER PASSWORD 'mine'",
+}
+
+
+async def test_each_start_gives_the_roles_their_passwords_and_settings_and_no_other_powers(
+    servers: EmbeddedServers,
+) -> None:
+    urls = {role: servers.ledger_url(role) for role in ("amends_worker", "amends_auditor")}
+    urls |= {"mock_bank": servers.mock_bank_url()}
+    own = {"mock_bank": servers.main.url(database="mock_bank")}
+    for role, url in urls.items():
+        statement = ITSELF[role].replace("CURRENT_USER", role if role in own else "CURRENT_USER")
+        async with await psycopg.AsyncConnection.connect(own.get(role, url)) as connection:
+            await connection.execute(statement.encode())
+        with pytest.raises(psycopg.OperationalError):
+            await psycopg.AsyncConnection.connect(url)
+    await databases.create_main(servers.main.url(), servers.passwords)
+    assert [await within_reach(url) for url in urls.values()] == [[], [], []]
 
 
 LOOK = (

@@ -1,5 +1,5 @@
 """Creates the roles and databases of the embedded clusters. Repeated at each start: nothing
-doubles."""
+doubles, and what a role did to itself (its password, its settings) is taken back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +22,16 @@ CONNECTION_LIMITS = {
     _MOCK_BANK_ROLE: 30,
 }
 PROVISIONER = "amends_provisioner"
+# A role can't change this one. What is sorted on disk is sorted in far less.
+_TEMP_FILES = "10GB"
+# Functions that are everybody's, by which a reader could store data, or end the sessions of others.
+_NOT_FOR_EVERYBODY = """
+    DO $$ DECLARE name regprocedure; BEGIN
+        FOR name IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+            AND (proname ~ '^lo_' OR proname IN
+                ('loread', 'lowrite', 'pg_cancel_backend', 'pg_terminate_backend'))
+        LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name); END LOOP;
+    END $$"""
 
 
 async def _connect(superuser_url: str) -> AsyncConnection[Any]:
@@ -43,10 +53,18 @@ async def create_main(superuser_url: str, passwords: Mapping[str, str]) -> None:
     async with await _connect(superuser_url) as connection:
         for role in (*_LEDGER_ROLES, _MOCK_BANK_ROLE):
             await _create_role(connection, role, passwords[role])
-            limit = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}")
-            await connection.execute(limit.format(sql.Identifier(role), CONNECTION_LIMITS[role]))
+            for statement, value in (
+                ("ALTER ROLE {} CONNECTION LIMIT {}", CONNECTION_LIMITS[role]),
+                ("ALTER ROLE {} SET temp_file_limit = {}", _TEMP_FILES),
+            ):
+                await connection.execute(sql.SQL(statement).format(sql.Identifier(role), value))
         await _create_database(connection, LEDGER_DATABASE, "amends_owner", _LEDGER_ROLES)
         await _create_database(connection, MOCK_BANK_DATABASE, _MOCK_BANK_ROLE, (_MOCK_BANK_ROLE,))
+        await connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+    for database in (LEDGER_DATABASE, MOCK_BANK_DATABASE):
+        url = psycopg.conninfo.make_conninfo(superuser_url, dbname=database)
+        async with await _connect(url) as connection:
+            await connection.execute(_NOT_FOR_EVERYBODY)
 
 
 async def create_target(superuser_url: str, passwords: Mapping[str, str]) -> None:
@@ -63,17 +81,27 @@ async def create_target(superuser_url: str, passwords: Mapping[str, str]) -> Non
 
 
 async def _create_role(connection: AsyncConnection[Any], role: str, password: str) -> None:
+    name = sql.Identifier(role)
     found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
     if await found.fetchone() is None:
-        # Hashed here, so that the password itself can't come into the server's log.
-        verifier = connection.pgconn.encrypt_password(
-            password.encode(), role.encode(), b"scram-sha-256"
-        )
-        await connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                sql.Identifier(role), sql.Literal(verifier.decode())
-            )
-        )
+        await connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+    # Hashed here, so that the password itself can't come into the server's log.
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    )
+    # PostgreSQL lets every role change its own password and settings.
+    await connection.execute(
+        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, verifier.decode())
+    )
+    await connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+    set_in = await connection.execute(
+        "SELECT datname FROM pg_db_role_setting AS each JOIN pg_database ON oid = setdatabase "
+        "WHERE setrole = %s::regrole",
+        (role,),
+    )
+    for row in await set_in.fetchall():
+        reset = sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL")
+        await connection.execute(reset.format(name, sql.Identifier(row["datname"])))
 
 
 async def _create_database(
