@@ -9,6 +9,14 @@ import click
 from starter.cli import options, output
 from starter.client.environment import settings, up_settings
 
+# The settings that a command does not need: whoever owns the ledger may change its rules.
+_NOT_FOR = {
+    "run": ("AMENDS_MIGRATION_URL", "AMENDS_AUDIT_URL"),
+    "migrate": (
+        *("AMENDS_DATABASE_URL", "AMENDS_AUDIT_URL", "AMENDS_POSTGRES_TARGET_URL"),
+        "TEMPORAL_",
+    ),
+}
 # What follows belongs to `python -m worker`, `--help` and `--json` too.
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
@@ -27,14 +35,20 @@ def up(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def migrate(arguments: tuple[str, ...]) -> None:
     """Migrate the ledger's database to this version."""
-    _become("migrate", arguments, dict(settings()))
+    _become("migrate", arguments, _needed_by("migrate"))
 
 
 @click.command(context_settings=_PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
     """Run a worker on configured servers, until SIGTERM."""
-    _become("run", arguments, dict(settings()))
+    _become("run", arguments, _needed_by("run"))
+
+
+def _needed_by(command: str) -> dict[str, str]:
+    """The settings without those of others, in files (NAME_FILE) too."""
+    others = _NOT_FOR[command]
+    return {name: value for name, value in settings().items() if not name.startswith(others)}
 
 
 def _become(command: str, arguments: tuple[str, ...], environment: dict[str, str]) -> NoReturn:

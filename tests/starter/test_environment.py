@@ -4,10 +4,12 @@ import json
 import os
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 
-from starter.client.environment import is_up, setting, settings, up_settings
+from starter.cli import servers
+from starter.client.environment import FOLDER, is_up, setting, settings, up_settings
 from starter.client.errors import Unreachable
 
 LINES = """export AMENDS_AUDIT_URL='postgresql://amends_auditor:a%27b$c@127.0.0.1:1/amends'
@@ -40,6 +42,44 @@ def test_a_running_up_completes_the_environment(folder: Path) -> None:
 )
 def test_whoever_names_a_server_gets_none_of_the_folder(folder: Path, name: str) -> None:
     assert settings({name: "mine"}, folder) == {name: "mine"}
+
+
+SECRETS = {
+    "AMENDS_DATABASE_URL": "worker",
+    "AMENDS_MIGRATION_URL": "migrate",
+    "AMENDS_AUDIT_URL": "reader",
+    "AMENDS_AUDIT_URL_FILE": "reader",
+    "AMENDS_MOCK_BANK_URL": "worker migrate",
+    "AMENDS_POSTGRES_TARGET_URL": "worker",
+    "TEMPORAL_API_KEY": "worker",
+}
+
+
+@pytest.mark.parametrize("command", [servers.worker, servers.migrate], ids=["worker", "migrate"])
+@pytest.mark.parametrize("of_the_folder", [True, False])
+def test_a_command_gets_the_secrets_that_it_needs_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: click.Command, of_the_folder: bool
+) -> None:
+    given: dict[str, str] = {}
+    monkeypatch.setattr(os, "execve", lambda _, __, environment: given.update(environment))
+    monkeypatch.chdir(tmp_path)
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    if of_the_folder:
+        (tmp_path / FOLDER).mkdir()
+        write_up(tmp_path / FOLDER, os.getpid(), psutil.Process().create_time())
+        lines = "".join(f"export {name}=secret\n" for name in SECRETS)
+        (tmp_path / FOLDER / "env").write_text(lines)
+    else:
+        for name in SECRETS:
+            monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("AMENDS_LOG_FORMAT", "json")
+    assert command.callback is not None
+    with click.Context(command):
+        command.callback(())
+    needed = {name for name, of in SECRETS.items() if command.name in of.split()}
+    assert given.keys() & SECRETS.keys() == needed
+    assert given["AMENDS_LOG_FORMAT"] == "json"
 
 
 def test_an_empty_setting_is_none(folder: Path) -> None:
