@@ -54,6 +54,9 @@ RACES = (errors.SerializationFailure, errors.DeadlockDetected)
 _READS = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _WRITES = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 # Whoever writes calls it first: the server behind the address may have become a restored one.
+# A commit takes milliseconds: in a queue of all 120 sessions of the workers nobody waits for so
+# long. Less than the 10 s after which the server ends a transaction of ours, and names nobody.
+_OF_WRITERS = {"lock_timeout": "8s"}
 _RECORD_INCARNATION = "ledger.record_incarnation()"
 
 
@@ -107,12 +110,13 @@ class Connection(AsyncConnection[DictRow]):
     async def _set_up(self, manner: _Manner) -> None:
         read_carefully(self)
         # A pooler keeps those that the server reports (TimeZone, ...) for each client.
-        await set_up(self)
+        more = _OF_WRITERS if manner.writes else None
+        await set_up(self, more)
         if manner.pooling == "session":
             if manner.writes:
                 await self.execute(f"SELECT {_RECORD_INCARNATION}")
             return
-        self._reading = self._writing = in_one_transaction(self.info.server_version)
+        self._reading = self._writing = in_one_transaction(self.info.server_version, more)
         if manner.writes:
             self._writing += f", {_RECORD_INCARNATION}"
 

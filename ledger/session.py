@@ -94,10 +94,10 @@ def statement(settings: Mapping[str, str], *, local: bool) -> sql.Composed:
     return sql.SQL("SELECT ") + sql.SQL(", ").join(calls)
 
 
-def in_one_transaction(version: int) -> str:
+def in_one_transaction(version: int, more: Mapping[str, str] | None = None) -> str:
     """The statement that sets, for the transaction in which it is executed, what a session relies
-    on."""
-    return statement(session_settings(version), local=True).as_string()
+    on, and `more`."""
+    return statement(session_settings(version, more), local=True).as_string()
 
 
 async def set_up(connection: AsyncConnection[Any], more: Mapping[str, str] | None = None) -> None:

@@ -8,7 +8,8 @@ tries again with locks, in one transaction of two round trips.
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -20,7 +21,8 @@ from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_type_of
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.database import RACES, Connection, Database
-from ledger.errors import ClockSetBack, TooMuchContention
+from ledger.errors import ClockSetBack, TooMuchContention, Unwritable
+from ledger.holders import Watch
 from ledger.rendering import Statement
 from ledger.store.decision import Author, Decide, Decision, Head, Loaded, NotLoaded, Ref
 from ledger.store.event_log import NO_HASH
@@ -32,6 +34,9 @@ __all__ = ["Author", "Decide", "Decision", "Loaded", "Ref", "commit", "database_
 
 # Nearly each retry means that another commit succeeded; 16 in a row is a hot spot worth an error.
 MAX_TRIES = 16
+
+# Before the server gives up a wait for a lock (`lock_timeout` of who writes).
+_LOOK_AFTER_S = 6.0
 
 # A commit that came too late after its time: nothing was written (see require_events).
 LATE = "ZA006"
@@ -62,13 +67,13 @@ async def commit(
     All of it happens or nothing. `decide` may run several times: a lost race (serialization
     failure, deadlock, a row that another commit created or changed) is retried and never stored as
     a result. Raises what `decide` raises (nothing is written then), TooMuchContention,
-    ClockSetBack, RowUnreadable, DatabaseUnavailable.
+    ClockSetBack, RowUnreadable, DatabaseUnavailable, and Unwritable, which names who keeps a lock.
     """
     wanted = _merged(refs)
     whole = {name: Ref(ref.aggregate, ref.lock) for name, ref in wanted.items()}
     for attempt in range(MAX_TRIES):
         try:
-            async with database.connection() as connection:
+            async with database.connection() as connection, _naming(database, connection, wanted):
                 if attempt == 0:
                     result = await _unlocked(connection, author, wanted, decide, windows_of)
                 else:
@@ -91,6 +96,21 @@ async def commit(
     raise TooMuchContention(
         f"{names}: {MAX_TRIES} commits in a row lost a race: repeat it, or spread the load"
     )
+
+
+@asynccontextmanager
+async def _naming(
+    database: Database, connection: Connection, names: Iterable[str]
+) -> AsyncIterator[None]:
+    """Names who is in the way of a commit that has waited for a lock in vain."""
+    with Watch(database, connection, _LOOK_AFTER_S) as watch:
+        try:
+            yield
+        except errors.LockNotAvailable:
+            raise Unwritable(
+                f"{', '.join(names)}: what the commit needs is locked{await watch.by_whom()}, and "
+                "nothing was written: end that transaction, or repeat the commit"
+            ) from None
 
 
 def _merged(refs: Iterable[Ref]) -> dict[str, Ref]:

@@ -9,12 +9,14 @@ import pytest
 from alembic import command
 from psycopg import AsyncConnection
 
+from ledger import database as ledger_database
 from ledger.aggregates.names import NAMED
 from ledger.database import Database, open_database
 from ledger.errors import DatabaseUnavailable, TableBusy, Unwritable
 from ledger.migrations import partitions, upgrade
 from ledger.read.point_in_time import Point
 from ledger.read.show import show
+from ledger.store import commit
 from ledger.store.rehearsal import rehearse, try_to_commit
 from tests.ledger.conftest import Clone
 from tests.ledger.test_past import PATIENCE_S, commits_are_late_after, present
@@ -113,6 +115,26 @@ async def test_a_migration_names_the_reader_in_its_way_and_goes_on_when_the_read
         await register(database)
         assert not going_on.done()
     await going_on
+
+
+@pytest.mark.parametrize(
+    "statement", ["LOCK TABLE ledger.agents", "SELECT FROM ledger.agents FOR UPDATE"]
+)
+async def test_a_commit_that_waits_for_a_lock_names_who_holds_it_and_nothing_is_written(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.setitem(ledger_database._OF_WRITERS, "lock_timeout", "1s")
+    monkeypatch.setattr(commit, "_LOOK_AFTER_S", 0.2)
+    who = r"agent/expense-bot: .* locked by process \d+ \(month-end\) of amends_worker in"
+    async with open_database(clone.worker, size=2, writes=True) as database:
+        await register(database)
+        async with holding(clone.worker, statement):
+            waiting = [asyncio.create_task(revoke(database)) for _ in range(2)]
+            for each in waiting:
+                with pytest.raises(Unwritable, match=who):
+                    await each
+        await revoke(database)
+    assert (await clone.verify()).findings == []
 
 
 # What is in the way of a commit, as whom, and the reason that is given.

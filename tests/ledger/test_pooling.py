@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ledger import database as ledger_database
 from ledger.audit.rebuild import rebuild
 from ledger.audit.verify import verify
 from ledger.database import Database, Pooling, open_database
-from ledger.errors import EndedBySetting, Pooled
+from ledger.errors import EndedBySetting, Pooled, Unwritable
 from ledger.migrations import upgrade as migrate
 from ledger.migrations.partitions import create_partitions
 from ledger.read.global_order import START
@@ -21,14 +22,18 @@ from ledger.read.show import show
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.read.subscription import Follower
 from ledger.session import SETTINGS, connect
+from ledger.store import commit
 from starter.cli.run import run
 from tests.ledger import writing
 from tests.ledger.conftest import Clone, create_database, dropped_afterwards
 from tests.ledger.test_ambient_settings import VALUES, Ambient, answers, apply, found
+from tests.ledger.test_held_up import holding
 from tests.support.pgbouncer import POOL_SIZE, Bouncer, pgbouncer
 from worker.embedded.servers import EmbeddedServers
 from worker.errors import Unreachable
 from worker.process import first_partitions
+
+OF_WRITERS = {**SETTINGS, **ledger_database._OF_WRITERS}
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ async def write_and_compare(clone: Clone, pooled: Database) -> None:
     await create_partitions(pooled, 9)
     await SnapshotMaker(pooled).make()
     async with pooled.connection() as connection:
-        settings = {name: value for name, value in SETTINGS.items() if name[:7] != "default"}
+        settings = {name: value for name, value in OF_WRITERS.items() if name[:7] != "default"}
         assert await found(connection, settings) == settings
     async with open_database(clone.auditor, size=1) as direct:
         assert await log(pooled, limit=99) == (events := await log(direct, limit=99))
@@ -100,6 +105,20 @@ async def test_a_subscription_gives_every_event_without_being_woken(
                 )
                 taken += [await anext(events) for _ in range(4)]
         assert taken == await log(auditor, limit=99)
+
+
+async def test_who_holds_a_lock_is_named_although_the_pooler_gives_other_process_numbers(
+    clone: Clone, bouncer: Bouncer, pooling: Pooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ledger_database._OF_WRITERS, "lock_timeout", "1s")
+    monkeypatch.setattr(commit, "_LOOK_AFTER_S", 0.2)
+    url = bouncer.through(clone.worker)
+    async with (
+        open_database(url, size=1, pooling=pooling, writes=True) as database,
+        holding(clone.worker, "LOCK TABLE ledger.agents"),
+    ):
+        with pytest.raises(Unwritable, match=r"process \d+ \(month-end\) of amends_worker in"):
+            await writing.register(database)
 
 
 async def test_a_restore_behind_the_pooler_is_recorded_with_the_next_commit(
@@ -212,4 +231,4 @@ async def test_a_pooler_in_session_mode_needs_no_setting(
     ):
         await asyncio.gather(*(writing.register(database, f"bot-{each}") for each in range(9)))
         async with database.connection() as connection:
-            assert await found(connection, SETTINGS) == SETTINGS
+            assert await found(connection, OF_WRITERS) == OF_WRITERS
