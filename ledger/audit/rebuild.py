@@ -20,14 +20,18 @@ from psycopg import DataError, IntegrityError, errors, sql
 
 from ledger.aggregates.columns import Columns
 from ledger.audit.projection import Source, sources
-from ledger.database import Connection, open_database
+from ledger.database import Connection, Database, open_database
 from ledger.errors import LogDamaged, NotFound, NotOwner, Pooled, TableBusy
+from ledger.holders import Watch
 from ledger.read.cursors import STRETCH
 
-# Any number, the same for all: only one rebuild runs at a time on a database.
-_ONE_AT_A_TIME = 4_107_220_003
+# One rebuild at a time on a database, and no migration that changes tables meanwhile. Readers have
+# no lock that is in the way of this one.
+_ONE_AT_A_TIME = "LOCK TABLE ledger.alembic_version IN EXCLUSIVE MODE"
 # While we wait for the lock writers wait behind us: for 2 s at most, then they have their turn.
 _LOCK_TIMEOUT, _LOCK_TRIES, _LOCK_PAUSE_S = "2s", 10, 1.0
+# Who is in the way is known to the server as long as we wait.
+_LOOK_AFTER_S = 1.0
 
 _TOLD = sql.Identifier("pg_temp", "told")
 
@@ -60,17 +64,15 @@ async def rebuild(owner_url: str, table: str) -> Rebuilt:
     source = check_table(table)
     began = time.monotonic()
     async with (
-        open_database(owner_url, size=2) as database,
+        open_database(owner_url, size=3) as database,
+        database.connection() as guard,
         database.connection() as writer,
         database.connection() as reader,
     ):
         try:
-            rows, wrong, missing, strays = await _rebuild(writer, reader, source)
-        except errors.LockNotAvailable:
-            raise TableBusy(
-                f"ledger.{table} stayed locked by a writer for {_LOCK_TRIES} x {_LOCK_TIMEOUT}; "
-                "end that transaction, or try again later"
-            ) from None
+            await _check(guard, source.table)
+            async with _alone(database, guard):
+                rows, wrong, missing, strays = await _rebuild(database, writer, reader, source)
         except (DataError, IntegrityError) as error:
             raise LogDamaged(
                 f"the events fold into a row that ledger.{table} can't hold "
@@ -96,34 +98,31 @@ def check_table(table: str) -> Source:
 
 
 async def _rebuild(
-    writer: Connection, reader: Connection, source: Source
+    database: Database, writer: Connection, reader: Connection, source: Source
 ) -> tuple[int, int, int, int]:
     await _begin(writer, reader, source.table)
     snapshot = await _gather(writer, reader, source, None)
     # The first pass may have taken long: what it missed is fetched before writers have to wait.
     snapshot = await _gather(writer, reader, source, snapshot)
     await writer.execute(sql.SQL("ANALYZE {}").format(_TOLD))
-    await _begin_alone(writer, source.table)
+    await _begin_alone(database, writer, source.table)
     await _gather(writer, reader, source, snapshot)
     async with _without_rules(writer, source.table):
         counts = await _exchange(writer, source.table)
     await writer.execute("COMMIT")
-    # Now, and not when the server has noticed that we are gone: another may begin at once.
-    await writer.execute("SELECT pg_advisory_unlock_all()")
     return counts
 
 
-async def _begin(writer: Connection, reader: Connection, table: Columns) -> None:
-    """Takes the lock of rebuilds, and makes a temporary table for the projected rows. Both end with
-    the connection."""
+async def _check(connection: Connection, table: Columns) -> None:
+    """Raises Pooled and NotOwner."""
     asked = (
         "SELECT pg_has_role(relowner, 'USAGE') AS owned, pg_backend_pid() AS pid "
         "FROM pg_class WHERE oid = %s::regclass"
     )
-    cursor = await writer.execute(asked, (f"ledger.{table.name}",))
+    cursor = await connection.execute(asked, (f"ledger.{table.name}",))
     [found] = await cursor.fetchall()
     # A pooler gives its clients numbers of its own.
-    if found["pid"] != writer.info.backend_pid:
+    if found["pid"] != connection.info.backend_pid:
         raise Pooled(
             "a rebuild needs a session to itself, and this address is a pooler's: let "
             "AMENDS_MIGRATION_URL name PostgreSQL itself"
@@ -132,14 +131,34 @@ async def _begin(writer: Connection, reader: Connection, table: Columns) -> None
         raise NotOwner(
             f"only the role that owns ledger.{table.name} may rebuild it: connect as that role"
         )
+
+
+@asynccontextmanager
+async def _alone(database: Database, guard: Connection) -> AsyncIterator[None]:
+    """Keeps other rebuilds away, in a transaction that does nothing else. Raises TableBusy."""
+    await _name_session(guard)
+    async with guard.transaction():
+        with Watch(database, guard, _LOOK_AFTER_S) as watch:
+            try:
+                await guard.execute(_ONE_AT_A_TIME)
+            except errors.LockNotAvailable:
+                raise TableBusy(
+                    f"another rebuild or a migration runs on this ledger{await watch.by_whom()}: "
+                    "wait until it has ended"
+                ) from None
+        yield
+
+
+async def _name_session(connection: Connection) -> None:
+    await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+    # Who waits for the exchange to end is told this name.
+    await connection.execute("SET application_name = 'amends rebuild'")
+
+
+async def _begin(writer: Connection, reader: Connection, table: Columns) -> None:
+    """Makes a temporary table for the projected rows; it ends with the connection."""
     for connection in (writer, reader):
-        await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
-        # Who waits for the exchange to end is told this name.
-        await connection.execute("SET application_name = 'amends rebuild'")
-    try:
-        await writer.execute("SELECT pg_advisory_lock(%s)", (_ONE_AT_A_TIME,))
-    except errors.LockNotAvailable:
-        raise TableBusy("another rebuild runs on this ledger: wait until it has ended") from None
+        await _name_session(connection)
     statement = sql.SQL("CREATE TEMPORARY TABLE told (LIKE {}, PRIMARY KEY ({}))")
     await writer.execute(statement.format(_name(table), _names(_key(table))))
 
@@ -195,19 +214,24 @@ async def _put(
         await cursor.executemany(statement, rows)
 
 
-async def _begin_alone(writer: Connection, table: Columns) -> None:
+async def _begin_alone(database: Database, writer: Connection, table: Columns) -> None:
     """Begins a transaction in which nobody else writes the table or locks its rows; all may
-    read."""
+    read. Raises TableBusy."""
     lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(_name(table))
     for tries_left in reversed(range(_LOCK_TRIES)):
-        try:
-            await writer.execute("BEGIN")
-            await writer.execute(lock)
-            return
-        except errors.LockNotAvailable:
-            await writer.execute("ROLLBACK")
-            if not tries_left:
-                raise
+        with Watch(database, writer, _LOOK_AFTER_S) as watch:
+            try:
+                await writer.execute("BEGIN")
+                await writer.execute(lock)
+                return
+            except errors.LockNotAvailable:
+                await writer.execute("ROLLBACK")
+                if not tries_left:
+                    by = await watch.by_whom()
+                    raise TableBusy(
+                        f"ledger.{table.name} stayed locked{by} for {_LOCK_TRIES} x "
+                        f"{_LOCK_TIMEOUT}: end that transaction, or try again later"
+                    ) from None
         await asyncio.sleep(_LOCK_PAUSE_S)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg.errors import InsufficientPrivilege
 from psycopg.types.json import Jsonb
 
 from ledger.aggregates.aggregate import aggregate_id
@@ -18,6 +19,7 @@ from ledger.errors import DatabaseUnavailable, TableBusy
 from ledger.store.event_log import event_hash, event_id
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import rows, state_of
+from tests.ledger.test_held_up import holding
 from tests.ledger.writing import register, release, reserve
 
 
@@ -174,34 +176,42 @@ async def test_transactions_of_before_a_restore_are_counted_once(
 async def test_two_rebuilds_exclude_each_other_until_the_first_has_ended(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its connections may live on for a moment; its lock does not."""
-    original, locks = rebuild_module._rebuild, "SELECT FROM pg_locks WHERE locktype = 'advisory'"
 
     async def another() -> None:
-        with pytest.raises(TableBusy, match="another rebuild runs"):
+        who = r"another rebuild .* by process \d+ \(amends rebuild\) of amends_owner in"
+        with pytest.raises(TableBusy, match=who):
             await rebuild(clone.owner, "sagas")
 
-    async def looked_at(*arguments: Any) -> Any:
-        counts = await original(*arguments)
-        assert await clone.fetch(locks) == []
-        return counts
-
-    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr(rebuild_module, "_LOOK_AFTER_S", 0.2)
+    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "1s")
     before(monkeypatch, "_gather", another)
-    monkeypatch.setattr(rebuild_module, "_rebuild", looked_at)
-    assert (await rebuild(clone.owner, "agents")).rows == 1
+    for _ in range(2):
+        assert (await rebuild(clone.owner, "agents")).rows == 1
+
+
+async def test_no_reader_and_no_worker_stops_a_rebuild_by_a_lock_that_everybody_may_take(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "1s")
+    locks = "SELECT pg_advisory_lock(4107220003)", "SELECT FROM ledger.alembic_version"
+    async with holding(clone.auditor, *locks), holding(clone.worker, locks[1]):
+        assert (await rebuild(clone.owner, "agents")).rows == 1
+    for url in (clone.auditor, clone.worker):
+        with pytest.raises(InsufficientPrivilege):
+            await clone.execute(url, "LOCK ledger.alembic_version IN ROW SHARE MODE")
 
 
 async def test_a_table_that_a_writer_keeps_is_busy_and_unchanged(
     clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "10ms")
-    monkeypatch.setattr(rebuild_module, "_LOCK_PAUSE_S", 0)
+    monkeypatch.setattr(rebuild_module, "_LOCK_TIMEOUT", "1s")
+    monkeypatch.setattr(rebuild_module, "_LOCK_TRIES", 1)
+    monkeypatch.setattr(rebuild_module, "_LOOK_AFTER_S", 0.2)
     await register(database, "fresh")
     await clone.damage("UPDATE ledger.agents SET \"user\" = 'x' WHERE aggregate <> 'agent/fresh'")
     held = await rows(clone, "agents")
     async with open_revocation(clone) as connection:
-        with pytest.raises(TableBusy, match=r"ledger\.agents stayed locked by a writer"):
+        with pytest.raises(TableBusy, match=r"ledger\.agents stayed locked by process \d+"):
             await rebuild(clone.owner, "agents")
         await connection.rollback()
     assert await rows(clone, "agents") == held
