@@ -9,6 +9,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.orphans import Care
+from tests.support.tls_front import self_signed, tls_front
+from worker.embedded.servers import EmbeddedServers
 from worker.sandbox import runner
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
 from worker.wiring import connect
@@ -117,6 +119,7 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
         ({}, {}, True),
         ({}, {"TEMPORAL_TLS": "true"}, True),
         ({}, {"TEMPORAL_API_KEY": "a-key"}, False),
+        ({}, {"TEMPORAL_API_KEY": "a-key", "TEMPORAL_TLS": "false"}, True),
         ({}, {"TEMPORAL_TLS_CLIENT_CERT_DATA": "x", "TEMPORAL_TLS_CLIENT_KEY_DATA": "y"}, False),
         ({"AMENDS_TEMPORAL_UNAUTHENTICATED": "allow"}, {}, False),
         ({"AMENDS_ENV": "development"}, {}, False),
@@ -134,3 +137,25 @@ async def test_production_refuses_a_temporal_that_asks_nobody_who_they_are(
     with pytest.raises(SettingsError if refused else RuntimeError) as failed:
         await connect(Settings.from_environment(WORKER | settings))
     assert ("AMENDS_TEMPORAL_UNAUTHENTICATED" in str(failed.value)) == refused
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["answers everybody", "asks"])
+async def test_production_refuses_a_temporal_that_answers_without_credentials_too(
+    servers: EmbeddedServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: bool
+) -> None:
+    certificate, key = await self_signed(tmp_path)
+    async with tls_front(servers.temporal.address, certificate, key, asks=asks) as address:
+        for name, text in {
+            "TEMPORAL_ADDRESS": address,
+            "TEMPORAL_API_KEY": "a-key",
+            "TEMPORAL_TLS_SERVER_CA_CERT_PATH": str(certificate),
+            "TEMPORAL_TLS_CLIENT_CERT_PATH": str(certificate),
+            "TEMPORAL_TLS_CLIENT_KEY_PATH": str(key),
+        }.items():
+            monkeypatch.setenv(name, text)
+        if asks:
+            assert (await connect(Settings.from_environment(WORKER))).namespace == "default"
+            return
+        with pytest.raises(SettingsError, match="answers without the API key"):
+            await connect(Settings.from_environment(WORKER))
+        await connect(Settings.from_environment(WORKER | {"AMENDS_ENV": "development"}))

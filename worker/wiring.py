@@ -3,12 +3,13 @@
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
-from temporalio.service import TLSConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.service import RPCError, TLSConfig
 from temporalio.worker import Worker, WorkflowRunner
 
 from activities.adapters.mock import MockBank
@@ -57,22 +58,62 @@ class Running:
 async def connect(settings: Settings) -> Client:
     """Connect to Temporal, as the SDK's environment configuration names it.
 
-    Raises SettingsError in production for a Temporal that does not ask us who we are: whoever
-    reaches it starts and approves sagas under any name.
+    Raises SettingsError in production for a Temporal that does not ask us who we are, or does not
+    need the answer: whoever reaches it starts and approves sagas under any name.
     """
     config = ClientConfig.load_client_connect_config()
-    tls = config.get("tls")
-    known = config.get("api_key") or (isinstance(tls, TLSConfig) and tls.client_cert)
+    config.setdefault("target_host", "127.0.0.1:7233")
     allowed = settings.environment == "development" or settings.temporal_unauthenticated == "allow"
-    if not known and not allowed:
+    if not allowed:
+        _check_credentials(config)
+    client = await Client.connect(**config, data_converter=DATA_CONVERTER)
+    if not allowed and await _answers_strangers(config):
+        raise SettingsError(
+            "settings: the Temporal of TEMPORAL_ADDRESS answers without the API key or the client "
+            "certificate, so whoever reaches it can start and approve sagas: let it refuse, or set "
+            f"{_ALLOWED}"
+        )
+    return client
+
+
+_ALLOWED = "AMENDS_TEMPORAL_UNAUTHENTICATED=allow where nobody else reaches it"
+_ANSWERS_WITHIN = timedelta(seconds=5)
+
+
+def _check_credentials(config: ClientConnectConfig) -> None:
+    """Raises SettingsError without credentials, and for a key that would go out in the clear."""
+    tls = config.get("tls")
+    if config.get("api_key") and tls is False:
+        raise SettingsError(
+            "settings: with TEMPORAL_TLS=false the key of TEMPORAL_API_KEY goes out unencrypted: "
+            f"leave out TEMPORAL_TLS, or set {_ALLOWED}"
+        )
+    if not config.get("api_key") and not (isinstance(tls, TLSConfig) and tls.client_cert):
         raise SettingsError(
             "settings: Temporal is used without an API key (TEMPORAL_API_KEY) and without a client "
             "certificate (TEMPORAL_TLS_CLIENT_CERT_PATH), so whoever reaches it can start and "
-            "approve sagas: set one of them, or AMENDS_TEMPORAL_UNAUTHENTICATED=allow where "
-            "nobody else reaches it"
+            f"approve sagas: set one of them, or {_ALLOWED}"
         )
-    config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(**config, data_converter=DATA_CONVERTER)
+
+
+async def _answers_strangers(config: ClientConnectConfig) -> bool:
+    """Whether this Temporal tells of its namespace to whoever has no credentials."""
+    tls = config.get("tls")
+    if isinstance(tls, TLSConfig):
+        tls = replace(tls, client_cert=None, client_private_key=None)
+    bare: ClientConnectConfig = {**config, "rpc_metadata": {}, "tls": tls or True}
+    bare.pop("api_key", None)
+    try:
+        stranger = await Client.connect(**bare, lazy=True)
+        # Not what the connection itself asks: every Temporal answers that.
+        await stranger.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=stranger.namespace),
+            retry=False,
+            timeout=_ANSWERS_WITHIN,
+        )
+    except (RuntimeError, RPCError):
+        return False
+    return True
 
 
 @asynccontextmanager
