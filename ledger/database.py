@@ -23,8 +23,8 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ledger.errors import DatabaseUnavailable, EndedBySetting
-from ledger.session import in_one_transaction, set_up, setting_behind
+from ledger.errors import DatabaseUnavailable, EndedBySetting, NoRoom
+from ledger.session import in_one_transaction, set_up, setting_behind, shortage
 from ledger.unreadable import read_carefully
 
 T = TypeVar("T")
@@ -66,8 +66,8 @@ class _Attempts:
 
     made: asyncio.Event = field(default_factory=asyncio.Event)
     connected: bool = False
-    # Of the last one, where a setting was the cause: it is not mended by another try.
-    refused: EndedBySetting | None = None
+    # Of the last one, where the cause is known. A setting is not mended by another try.
+    refused: EndedBySetting | NoRoom | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class Connection(AsyncConnection[DictRow]):
                 raise
         except psycopg.Error as error:
             failed = failure(error)
-            manner.attempts.refused = failed if isinstance(failed, EndedBySetting) else None
+            manner.attempts.refused = (
+                failed if isinstance(failed, EndedBySetting | NoRoom) else None
+            )
             manner.attempts.made.set()
             raise
         manner.attempts.connected, manner.attempts.refused = True, None
@@ -192,7 +194,7 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection of the pool. Raises DatabaseUnavailable when the pool has none to give, and
-        EndedBySetting where a setting is the cause."""
+        EndedBySetting or NoRoom where that is the cause."""
         left_s = None if self._attempts.connected else await self._first_attempt()
         try:
             async with self._pool.connection(timeout=left_s) as connection:
@@ -213,7 +215,7 @@ class Database:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pool.timeout):
                 await self._attempts.made.wait()
-        if self._attempts.refused is not None:
+        if isinstance(self._attempts.refused, EndedBySetting):
             raise self._attempts.refused
         return max(self._pool.timeout - (monotonic() - began), 0.001)
 
@@ -286,6 +288,8 @@ def failure(error: Exception) -> DatabaseUnavailable:
             "pooler",
             setting,
         )
+    if (sentence := shortage(error)) is not None:
+        return NoRoom(sentence)
     return DatabaseUnavailable(describe(error))
 
 

@@ -3,7 +3,8 @@
     LedgerError
     ├── TryAgain                the same call may succeed later
     │   ├── DatabaseUnavailable the database can't be reached or is shutting down
-    │   │   └── EndedBySetting  a setting of the server, the role, the pooler or the address
+    │   │   ├── EndedBySetting  a setting of the server, the role, the pooler or the address
+    │   │   └── NoRoom          the server has no connection or no disk space left
     │   ├── Unwritable          a table of the ledger takes no writes
     │   ├── TooMuchContention   the commit lost every race in all its tries
     │   ├── ClockSetBack        the database's clock was set back into the closed past
@@ -47,6 +48,11 @@ class EndedBySetting(DatabaseUnavailable):
     def __init__(self, message: str, setting: str) -> None:
         super().__init__(message)
         self.setting = setting
+
+
+class NoRoom(DatabaseUnavailable):
+    """The server is up, and has no connection or no disk space left: free what the message names,
+    or try again later."""
 
 
 class Unwritable(TryAgain):

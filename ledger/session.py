@@ -59,6 +59,22 @@ _ENDED_BY = {
     "26000": _UNPREPARED,
     "42P05": _UNPREPARED,
 }
+# A library that a role, or somebody for it, has preloaded ends the connection.
+_PRELOADED = re.compile(r"could not (?:access file|load library) ")
+# What a server that is up may have none left of, by SQLSTATE and by text.
+_SHORTAGES = (
+    (
+        "53300",
+        re.compile(r"too many (?:clients|connections)|connection slots are reserved"),
+        "PostgreSQL has too many connections, of all roles (max_connections) or of this one "
+        "(CONNECTION LIMIT): end sessions that nobody uses, or try again later",
+    ),
+    (
+        "53100",
+        re.compile(r"No space left on device"),
+        "the disk of the PostgreSQL server is full: free space",
+    ),
+)
 _OF_A_CONNECTION = (psycopg.OperationalError, psycopg.ProgrammingError)
 # Without an SQLSTATE, as the driver has none of a connection that was refused: PostgreSQL and
 # PgBouncer name the setting.
@@ -148,7 +164,19 @@ def setting_behind(error: BaseException) -> str | None:
         return _ENDED_BY[state]
     if not isinstance(error, _OF_A_CONNECTION) or state not in (None, "08P01"):
         return None
+    if _PRELOADED.search(str(error)):
+        return "local_preload_libraries, or session_preload_libraries,"
     for pattern in _REFUSED_FOR:
         if found := pattern.search(str(error)):
             return found.groupdict().get("name") or "options"
+    return None
+
+
+def shortage(error: BaseException) -> str | None:
+    """What a server that is up has none left of, as a sentence; None if that is not the error."""
+    state = getattr(error, "sqlstate", None)
+    for known, pattern, sentence in _SHORTAGES:
+        # Without an SQLSTATE: a connection that was refused.
+        if state == known or (state is None and pattern.search(str(error))):
+            return sentence
     return None

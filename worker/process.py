@@ -25,7 +25,7 @@ from ledger.migrations.partitions import create_partitions, has_this_month
 from ledger.migrations.upgrade import upgrade
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.read.subscription import announce
-from ledger.session import setting_behind
+from ledger.session import setting_behind, shortage
 from ledger.store.rehearsal import rehearse
 from worker.errors import Unreachable
 from worker.health import serve_health
@@ -63,6 +63,8 @@ async def migrate(settings: Settings) -> str:
                 f"settings: {setting} is in the way of the migration; change it where it is set "
                 "(the address, PGOPTIONS and its like, ALTER ROLE, ALTER DATABASE)"
             ) from None
+        if (sentence := shortage(getattr(error, "orig", None) or error)) is not None:
+            raise Unreachable(f"the migration failed: {sentence}") from None
         if not isinstance(error, (psycopg.OperationalError, OperationalError)):
             raise
         raise Unreachable(

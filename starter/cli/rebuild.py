@@ -46,6 +46,7 @@ async def _rebuild(table: str) -> "Rebuilt":
         EndedBySetting,
         LogDamaged,
         NeverWorks,
+        NoRoom,
         TryAgain,
     )
     from starter.client.reading import SCHEMA, unlike_ours
@@ -59,6 +60,8 @@ async def _rebuild(table: str) -> "Rebuilt":
         return await rebuild(url, table)
     except EndedBySetting as error:
         raise WrongSetting(f"the table can't be rebuilt: {error}") from None
+    except NoRoom as error:
+        raise Unreachable(f"the table can't be rebuilt now: {error}") from None
     except DatabaseUnavailable:
         raise Unreachable(
             "the ledger can't be reached: run amends up here, or correct AMENDS_MIGRATION_URL"

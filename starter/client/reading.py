@@ -12,6 +12,7 @@ from ledger.errors import (
     DatabaseUnavailable,
     EndedBySetting,
     LogDamaged,
+    NoRoom,
     NotFound,
     NotThere,
     StateRefused,
@@ -47,6 +48,8 @@ async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
             yield database
     except EndedBySetting as error:
         raise WrongSetting(f"the ledger can't be read: {error}") from None
+    except NoRoom as error:
+        raise Unreachable(f"the ledger can't be read now: {error}") from None
     except DatabaseUnavailable:
         raise Unreachable(
             "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"

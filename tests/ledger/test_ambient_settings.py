@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,9 @@ from ledger.migrations import upgrade as migrate
 from ledger.migrations.partitions import create_partitions
 from ledger.session import SETTINGS, connect
 from starter.cli.run import run
+from starter.client.environment import LedgerAddress
+from starter.client.errors import Unreachable
+from starter.client.reading import reading
 from tests.conftest import CloneDatabase
 from tests.ledger import writing
 from tests.ledger.conftest import (
@@ -271,6 +275,40 @@ async def test_an_option_that_the_server_refuses_is_named_and_is_not_an_unreacha
     async with open_database(told.worker + url, size=1, writes=True) as database:
         with pytest.raises(SettingsError, match=f"setting {setting} is in the way"):
             await process.first_partitions(database)
+
+
+# What keeps sessions out of a server that is up, what is said of it, and the exit status.
+KEPT_OUT = {
+    "ALTER DATABASE {0} CONNECTION LIMIT 0": ("PostgreSQL has too many connections", 3),
+    "ALTER ROLE amends_auditor IN DATABASE {0} SET local_preload_libraries = 'nothing_there'": (
+        "setting local_preload_libraries, or session_preload_libraries, is in the way",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", KEPT_OUT)
+async def test_a_server_that_is_up_and_takes_no_session_is_not_called_unreachable(
+    clone: Clone,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(clone.superuser)["dbname"]
+    await clone.execute(clone.superuser, statement.format(name))
+    monkeypatch.setenv("AMENDS_AUDIT_URL", clone.auditor)
+    sentence, status = KEPT_OUT[statement]
+    assert await asyncio.to_thread(run, ["sagas"]) == status
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "reached" not in said
+
+
+async def test_a_disk_that_is_full_is_named_to_a_reader(clone: Clone) -> None:
+    full = b"DO $$ BEGIN RAISE EXCEPTION 'could not write' USING ERRCODE = '53100'; END $$"
+    with pytest.raises(Unreachable, match="the disk of the PostgreSQL server is full"):
+        async with reading(LedgerAddress(clone.auditor)) as ledger, ledger.connection() as session:
+            await session.execute(full)
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "transaction_timeout"])
