@@ -255,12 +255,26 @@ async def open_database(
         yield Database(pool, manner)
     finally:
         # A server that hangs must not hold up the end of the process.
-        await pool.close(timeout=2.0)
+        await pool.close(timeout=0.5)
 
 
-def hang_up(connection: AsyncConnection[Any]) -> None:
-    """Ends a connection without a word to a server that may hang: whatever waits on it fails at
-    once."""
+async def within(seconds: float | None, connection: Connection, work: Awaitable[T]) -> T:
+    """The result of `work` on this connection. A server that hangs is waited for no longer than
+    `seconds`, nor after a cancellation. Raises DatabaseUnavailable."""
+    working = asyncio.ensure_future(work)
+    try:
+        if not (await asyncio.wait({working}, timeout=seconds))[0]:
+            raise DatabaseUnavailable(f"PostgreSQL: no answer within {seconds:g} s")
+    except BaseException:
+        # The driver, cancelled, would wait for the server, and so would a rollback.
+        _hang_up(connection)
+        await asyncio.wait({working})
+        raise
+    return working.result()
+
+
+def _hang_up(connection: Connection) -> None:
+    """Ends a connection without a word to the server: whatever waits on it fails at once."""
     if not connection.closed:
         # Of its socket a copy: closed under the driver, its number could come to stand for another.
         with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:

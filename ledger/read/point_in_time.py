@@ -15,10 +15,11 @@ The clock is in none of this: see docs/time-travel.md for what happens when it s
 """
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from time import monotonic
 
-from ledger.database import Connection, Database
+from ledger.database import Connection, Database, within
 from ledger.errors import StateRefused, StillOpen
 from ledger.holders import OpenTransaction
 from ledger.read.global_order import reaches
@@ -32,6 +33,8 @@ _LOOK_AGAIN_S = 0.01
 _EXPLAIN_AFTER_S = 0.5
 # Whoever has no patience comes again after this, or when the clock is past the moment.
 _ASK_AGAIN_S = 1.0
+# Each question is answered in milliseconds, unless the server hangs.
+_ANSWERS_WITHIN_S = 2.0
 
 _CLOSE = """
     SELECT extract(epoch FROM ledger.close_past(%(moment)s))::float8 AS early_s,
@@ -57,11 +60,16 @@ async def wait_until_past(
             what = f"position {point} is still to come: the log has not reached it"
             raise StateRefused(what, "in_the_future")
     async with database.connection() as connection:
-        await _require_primary(connection)
-        for point in points:
-            if point.moment is not None:
-                await _close(connection, point.moment, patience)
-        await _wait_for_writers(connection, patience)
+        waiting = _wait(connection, points, patience)
+        await within(patience_s + _ANSWERS_WITHIN_S, connection, waiting)
+
+
+async def _wait(connection: Connection, points: Iterable[Point], patience: "_Patience") -> None:
+    await _require_primary(connection)
+    for point in points:
+        if point.moment is not None:
+            await _close(connection, point.moment, patience)
+    await _wait_for_writers(connection, patience)
 
 
 class _Patience:

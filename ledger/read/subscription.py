@@ -8,8 +8,8 @@ notifies and a lost connection loses notifications.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -29,6 +29,8 @@ LOOK_EVERY_S, LOOK_AGAIN_S = 1.0, 0.1
 LOOK_UNTOLD_EVERY_S = 0.25
 # Ordinary transactions end long before; whoever holds up the horizon for this long is named.
 PATIENCE_S = 3.0
+# A look and a page take milliseconds: whoever waits for longer is told.
+ANSWERS_WITHIN_S = 3.0
 RECONNECT_AFTER_S = 0.5
 PAGE = 500
 
@@ -45,7 +47,8 @@ class Follower:
 
     `token` is where to go on: everything before it was given. It moves also over events that are
     not wanted, and over those that can't be read, which are given as `unreadable`. `tell` takes one
-    line for a person: that a transaction holds events up, or that the connection was lost.
+    line for a person: that a transaction holds events up, that the database does not answer, or
+    that the connection was lost.
     """
 
     def __init__(
@@ -78,7 +81,8 @@ class Follower:
                     connected, told = True, False
                     try:
                         while True:
-                            order = await self._look(connection)
+                            with self._told_when_it_hangs():
+                                order = await self._look(connection)
                             while found := await self._next(connection, order):
                                 for self.token, event in found:
                                     yield event
@@ -95,6 +99,15 @@ class Follower:
                 told = True
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
+    @contextmanager
+    def _told_when_it_hangs(self) -> Iterator[None]:
+        line = f"the database has not answered for {ANSWERS_WITHIN_S:g} s; waiting for the answer"
+        timer = asyncio.get_running_loop().call_later(ANSWERS_WITHIN_S, self._tell, line)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     async def _look(self, connection: Connection) -> Order:
         order = await read_order(connection)
         self.token = self.token or Token(order.last.number, order.horizon, 0)
@@ -104,6 +117,10 @@ class Follower:
     async def _next(self, connection: Connection, order: Order) -> list[tuple[Token, LoggedEvent]]:
         """The next events that are final by `order`, with their places; none when all were
         yielded."""
+        with self._told_when_it_hangs():
+            return await self._page(connection, order)
+
+    async def _page(self, connection: Connection, order: Order) -> list[tuple[Token, LoggedEvent]]:
         for life in order.incarnations:
             assert self.token is not None
             if life.number < self.token.incarnation:

@@ -5,7 +5,6 @@ all rules checked. Each rehearsal has names of its own, so that none waits for a
 are used positions of the log, and dead rows for the server's autovacuum.
 """
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -22,7 +21,7 @@ from ledger.aggregates.saga import SagaStarted
 from ledger.aggregates.saga_step import StepStarted
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.aggregates.transfer import TransferStarted
-from ledger.database import UNAVAILABLE, Connection, Database, describe, hang_up
+from ledger.database import UNAVAILABLE, Connection, Database, describe, within
 from ledger.errors import Unwritable
 from ledger.holders import Watch
 from ledger.store.commit import ANSWERED_FOR, load
@@ -55,14 +54,7 @@ async def rehearse(database: Database) -> None:
     DatabaseUnavailable.
     """
     async with database.connection() as connection:
-        trying = asyncio.create_task(_try_and_take_back(database, connection))
-        try:
-            await asyncio.shield(trying)
-        except asyncio.CancelledError:
-            # The driver, cancelled, would wait for a server that hangs, and so would a rollback.
-            hang_up(connection)
-            await asyncio.wait({trying})
-            raise
+        await within(None, connection, _try_and_take_back(database, connection))
 
 
 async def _try_and_take_back(database: Database, connection: Connection) -> None:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # A list that is readable without Temporal does not wait for long.
-_CONNECT_S = 5.0
+_CONNECT_S, _LEAST_S = 5.0, 2.0
 
 
 def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
@@ -68,14 +68,16 @@ def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") ->
     return _run(connected())
 
 
-def with_ledger(work: "Callable[[Database], Awaitable[T]]") -> T:
-    """The result of `work`, called with the ledger as its auditor reads it."""
+def with_ledger(work: "Callable[[Database], Awaitable[T]]", *, timeout_s: float = _CONNECT_S) -> T:
+    """The result of `work`, called with the ledger as its auditor reads it. `timeout_s` is what the
+    person who asks will wait at most, for a connection too."""
     from starter.client.reading import reading
 
     address = _ledger()
 
     async def connected() -> T:
-        async with reading(address) as database:
+        wait_s = min(_CONNECT_S, max(timeout_s, _LEAST_S))
+        async with reading(address, wait_s=wait_s) as database:
             database.note = _note
             return await work(database)
 

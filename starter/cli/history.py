@@ -39,7 +39,7 @@ def show(aggregate: str, at: str | None, timeout_s: float, as_json: bool) -> Non
         found = await meant_by(database, aggregate)
         return await show(database, found, point, patience_s=timeout_s, explain=_explain)
 
-    shown = with_ledger(work)
+    shown = with_ledger(work, timeout_s=timeout_s)
     if as_json:
         output.document(vars(shown))
         return
@@ -72,7 +72,7 @@ def diff(aggregate: str, before: str, after: str, timeout_s: float, as_json: boo
         found = await meant_by(database, aggregate)
         return await diff(database, found, *points, patience_s=timeout_s, explain=_explain)
 
-    found = with_ledger(work)
+    found = with_ledger(work, timeout_s=timeout_s)
     if as_json:
         output.document(asdict(found))
     else:

@@ -40,11 +40,13 @@ def unlike_ours(error: ProgrammingError) -> AmendsError:
 
 
 @asynccontextmanager
-async def reading(address: LedgerAddress) -> AsyncIterator[Database]:
-    """The ledger, for a reader. Raises Unreachable, WrongSetting and NotKnown for what fails
-    inside."""
+async def reading(address: LedgerAddress, *, wait_s: float = 5.0) -> AsyncIterator[Database]:
+    """The ledger, for a reader, who waits at most `wait_s` for a connection. Raises Unreachable,
+    WrongSetting and NotKnown for what fails inside."""
     try:
-        async with open_database(address.url, size=2, pooling=address.pooling) as database:
+        async with open_database(
+            address.url, size=2, wait_s=wait_s, pooling=address.pooling
+        ) as database:
             yield database
     except EndedBySetting as error:
         raise WrongSetting(f"the ledger can't be read: {error}") from None

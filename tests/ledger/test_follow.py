@@ -19,6 +19,7 @@ from ledger.read.subscription import Follower, announce
 from tests.ledger.conftest import Clone
 from tests.ledger.writing import BOT, open_payment, register, revoke
 from tests.support.commit_gate import Gate, commit_gate
+from tests.support.tcp_gate import tcp_gate
 
 LONG_S = 3600.0
 FOLLOWER = "application_name=follower"
@@ -205,6 +206,24 @@ async def test_a_lost_connection_is_made_again_and_nothing_comes_twice(
 
 _CUT_OFF = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'follower'"""
+
+
+async def test_a_server_that_hangs_is_told_of_and_the_events_come_when_it_answers(
+    clone: Clone, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    async with tcp_gate(clone.auditor) as gate, open_database(gate.url, size=1) as auditor:
+        follower = Follower(auditor, after=START, tell=listener)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            given = group.create_task(take(follower, 1))
+            await moved(follower, START)
+            monkeypatch.setattr(follow, "ANSWERS_WITHIN_S", 0.2)
+            gate.stick()
+            await register(ledger)
+            await listener.told.wait()
+            await gate.open()
+        assert given.result() == await log(ledger, limit=9)
+    assert listener == ["the database has not answered for 0.2 s; waiting for the answer"]
 
 
 async def test_a_server_that_was_never_reached_is_an_error() -> None:

@@ -10,12 +10,14 @@ import pytest
 from psycopg import AsyncConnection
 
 from ledger.database import Database, open_database
-from ledger.errors import ClockSetBack, NotFound, StateRefused, StillOpen
+from ledger.errors import ClockSetBack, DatabaseUnavailable, NotFound, StateRefused, StillOpen
+from ledger.read import point_in_time
 from ledger.read.point_in_time import Point, wait_until_past
 from ledger.read.show import Shown, show
 from tests.ledger.conftest import Clone
 from tests.ledger.rules.world import event, row
 from tests.ledger.writing import BOT, register, revoke, sqlstate
+from tests.support.tcp_gate import tcp_gate
 
 LATE = "CREATE OR REPLACE FUNCTION ledger.late_after() RETURNS interval LANGUAGE sql IMMUTABLE "
 # A deadline for what is broken; what works takes no time.
@@ -55,6 +57,25 @@ async def carry_out(connection: AsyncConnection, *statements: str) -> None:
 
 # Version 2 of the agent, at the time at which the transaction began; its rules are checked.
 WRITE = (row(), event(), "SET CONSTRAINTS ALL IMMEDIATE")
+
+
+async def test_a_server_that_hangs_is_waited_for_no_longer_than_was_asked(
+    clone: Clone, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(point_in_time, "_ANSWERS_WITHIN_S", 0)
+    await register(database)
+    moment = await now(clone)
+    async with tcp_gate(clone.auditor) as gate, open_database(gate.url, size=1) as reader:
+        explained = asyncio.Event()
+
+        def stick(_: str) -> None:
+            gate.stick()
+            explained.set()
+
+        # The past closes in 5 s, which is said at once; meanwhile the server hangs.
+        with pytest.raises(DatabaseUnavailable, match="no answer within 6 s"):
+            await wait_until_past(reader, Point(moment=moment), patience_s=6, explain=stick)
+        assert explained.is_set()
 
 
 @pytest.fixture
