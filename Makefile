@@ -59,7 +59,7 @@ soak: $(READY)
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 # Kills, races and attacks in SQL, and laws that SQL alone checks; the last line is
-# `N rounds, N attacks, M laws broken`. About 10 minutes.
+# `N rounds, N attacks, M laws broken`. About 10 minutes. ARGS=--mutations: workers without a rule.
 attack: $(READY)
 	@$(BIN)/python -m tests.attack $(ARGS)
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
-import random
+import os
 import signal
+import sys
 import tempfile
+from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import psycopg
@@ -19,30 +22,24 @@ from psycopg.rows import dict_row
 from temporalio.client import Client
 
 from tests.attack.laws import LAWS, Row, Scene, broken
-from tests.attack.load import Clients, Json, persist
+from tests.attack.load import Clients, persist
+from tests.attack.plan import Attack, Json, Plan, Round, first_stories
 from tests.embedded.amends_up import DEADLINE_S, Running, begin
-from tests.ledger.attacks.refused import refused
 
-VICTIMS = ("worker", "postgres", "temporal", "target", "supervisor")
-ATTACKS_A_ROUND = 4
+URLS = {"worker": "AMENDS_DATABASE_URL", "auditor": "AMENDS_AUDIT_URL"}
+NOT_A_WORKERS = ("AMENDS_MIGRATION_URL", "AMENDS_AUDIT_URL")
 # The classes of SQLSTATEs of a server that comes or goes.
 _IS_DOWN = ("08", "53", "57")
+# Longer than a transaction of ours may last, and an activity stay silent.
+FROZEN_S = 11.0
 REFUSED = "an attack in SQL by worker or auditor is refused"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """So many rounds, of so many sagas each; all chance comes from the seed."""
-
-    rounds: int
-    sagas: int
-    seed: int
 
 
 @dataclass
 class Outcome:
     """What became of it; `broken` by the sentences of the laws."""
 
+    rounds: int = 0
     sagas: int = 0
     attacks: int = 0
     kills: Counter[str] = field(default_factory=Counter)
@@ -51,7 +48,7 @@ class Outcome:
 
     def __str__(self) -> str:
         laws = len(self.broken)
-        return f"{self.kills.total()} rounds, {self.attacks} attacks, {laws} laws broken"
+        return f"{self.rounds} rounds, {self.attacks} attacks, {laws} laws broken"
 
 
 class Place:
@@ -68,15 +65,65 @@ class Place:
         assert line, (await process.communicate())[1].decode()
         self.up = Running(self.folder, process, {})
 
-    async def kill(self, victim: str) -> None:
-        """SIGKILL; whoever is supervised comes back by itself."""
+    async def kill(self, victim: str) -> bool:
+        """SIGKILL, as soon as the victim runs; whoever is supervised comes back by itself. False
+        where it did not run."""
         assert self.up is not None
         if victim == "supervisor":
             await self.up.signal(signal.SIGKILL)
             await self.start()
-            return
-        with suppress(KeyError, psutil.NoSuchProcess):
-            psutil.Process(self.up.servers()[victim]).kill()
+            return True
+        process = await self._process(victim.removeprefix("frozen "))
+        if process is None:
+            return False
+        if victim != "frozen worker":
+            process.kill()
+            return True
+        process.suspend()
+        try:
+            # Somebody goes on with the sagas meanwhile, so that what wakes up finds them elsewhere.
+            async with self.worker():
+                await asyncio.sleep(FROZEN_S)
+        finally:
+            process.resume()
+        return True
+
+    async def _process(self, name: str) -> psutil.Process | None:
+        """A process of this name that runs, or None where none comes up in time."""
+        assert self.up is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    with suppress(KeyError, psutil.NoSuchProcess):
+                        process = psutil.Process(self.up.servers()[name])
+                        if process.status() != psutil.STATUS_ZOMBIE:
+                            return process
+                    await asyncio.sleep(0.05)
+        return None
+
+    @asynccontextmanager
+    async def worker(
+        self, *module: str, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[Process]:
+        """One more worker, as another machine would have it, until the end of the block: by the
+        module with its arguments, or by the product's."""
+        assert self.up is not None
+        theirs = {n: v for n, v in os.environ.items() if not n.startswith("TEMPORAL_")}
+        for_it = {n: v for n, v in self.up.environment.items() if n not in NOT_A_WORKERS}
+        address = {"AMENDS_HEALTH_ADDRESS": "127.0.0.1:0"}
+        with (self.folder / "logs" / "beside.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", *(module or ("worker", "run"))),
+                env={**theirs, **for_it, **address, **settings},
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
     async def stop(self) -> None:
         if self.up is not None and self.up.process.returncode is None:
@@ -101,19 +148,18 @@ class Place:
 @asynccontextmanager
 async def attacked(plan: Plan) -> AsyncIterator[tuple[Place, Clients, Outcome]]:
     """The place after all rounds, with everything up, and what became of it."""
-    dice, outcome = random.Random(plan.seed), Outcome()
+    outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="amends-attack-") as folder:
         place = Place(Path(folder) / "data")
         await place.start()
         try:
             client = await Client.connect(place.setting("TEMPORAL_ADDRESS"))
-            clients = Clients(client, place.setting("AMENDS_MOCK_BANK_URL"), dice)
-            await clients.prepare()
-            victims = _victims(dice)
-            for number in range(1, plan.rounds + 1):
-                await _round(place, clients, plan, next(victims), outcome)
-                if number % 10 == 0:
-                    print(f"{number} rounds, {len(clients.results)} sagas", flush=True)
+            clients = Clients(client, place.setting("AMENDS_MOCK_BANK_URL"))
+            await clients.carry_out(first_stories())
+            for each in plan.drawn():
+                await _round(place, clients, each, outcome)
+                if outcome.rounds % 10 == 0:
+                    print(f"{outcome.rounds} rounds, {len(clients.results)} sagas", flush=True)
             outcome.ends = Counter(
                 [*(str(each["state"]) for each in clients.results.values())]
                 + [f"failed: {each}" for each in clients.failures.values()]
@@ -126,45 +172,36 @@ async def attacked(plan: Plan) -> AsyncIterator[tuple[Place, Clients, Outcome]]:
             await place.stop()
 
 
-def _victims(dice: random.Random) -> Iterator[str]:
-    """All in turn, in another order each time: who is killed again and again within a minute is
-    started again later and later, until the supervisor is a new one."""
-    while True:
-        yield from dice.sample(VICTIMS, k=len(VICTIMS))
-
-
-async def _round(place: Place, clients: Clients, plan: Plan, victim: str, outcome: Outcome) -> None:
+async def _round(place: Place, clients: Clients, drawn: Round, outcome: Outcome) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(clients.round(plan.sagas))
-        tasks.create_task(_attack(place, clients.dice, outcome))
-        await asyncio.sleep(clients.dice.uniform(0.05, 1.5))
-        await place.kill(victim)
-        outcome.kills[victim] += 1
+        tasks.create_task(clients.carry_out(drawn.stories))
+        tasks.create_task(_attack(place, drawn.attacks, outcome))
+        await asyncio.sleep(drawn.after_s)
+        outcome.kills[drawn.victim] += await place.kill(drawn.victim)
+    outcome.rounds += 1
 
 
-async def _attack(place: Place, dice: random.Random, outcome: Outcome) -> None:
+async def _attack(place: Place, attacks: Sequence[Attack], outcome: Outcome) -> None:
     """Statements that these roles may not carry out, while the product works."""
-    for _ in range(ATTACKS_A_ROUND):
-        role, url = dice.choice(
-            (("worker", "AMENDS_DATABASE_URL"), ("auditor", "AMENDS_AUDIT_URL"))
-        )
-        name, state, statement = dice.choice([*refused(role)])
-
-        async def attack(url: str = url, statement: str = statement) -> str:
-            async with await AsyncConnection.connect(place.setting(url)) as connection:
-                try:
-                    await connection.execute(statement.encode())
-                except psycopg.Error as error:
-                    if error.sqlstate is None or error.sqlstate.startswith(_IS_DOWN):
-                        raise
-                    return error.sqlstate
-                await connection.rollback()
-                return "done"
-
-        found = await persist(attack)
+    for each in attacks:
+        found = await persist(partial(_try, place, each))
         outcome.attacks += 1
-        if found != state:
-            outcome.broken.setdefault(REFUSED, []).append(f"{role}: {name}: {found}")
+        if found != each.state:
+            outcome.broken.setdefault(REFUSED, []).append(f"{each.name}: {found}")
+
+
+async def _try(place: Place, attack: Attack) -> str:
+    """The SQLSTATE of the refusal, or `done`. Raises psycopg.OperationalError while it is down."""
+    url = place.setting(URLS[attack.role])
+    async with await AsyncConnection.connect(url) as connection:
+        try:
+            await connection.execute(attack.statement.encode())
+        except psycopg.Error as error:
+            if error.sqlstate is None or error.sqlstate.startswith(_IS_DOWN):
+                raise
+            return error.sqlstate
+        await connection.rollback()
+        return "done"
 
 
 @asynccontextmanager
@@ -178,12 +215,15 @@ async def scene(place: Place, clients: Clients) -> AsyncIterator[Scene]:
             opened.append(await persist(partial(_connect, url)))
             stack.push_async_callback(opened[-1].close)
         ledger, bank, target = opened
-        yield Scene(ledger, bank, target, clients.results, clients.failures)
+        told = [(each.saga_id, each.verb, each.actor, each.answer) for each in clients.decisions]
+        known = (clients.requests, clients.results, clients.failures, told)
+        yield Scene(ledger, bank, target, clients.began, *known)
 
 
 async def _connect(url: str) -> AsyncConnection[Row]:
     connection = await AsyncConnection.connect(url, row_factory=dict_row)
     await connection.execute("SET timezone = 'UTC'")
+    await connection.commit()
     return connection
 
 
