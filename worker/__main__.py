@@ -82,7 +82,8 @@ def up(
 @click.option(
     "--queue", "queues", multiple=True, type=click.Choice(_QUEUES), help="Only this queue."
 )
-def run(queues: tuple[str, ...]) -> None:
+@click.option("--health-listener", type=int, hidden=True)
+def run(queues: tuple[str, ...], health_listener: int | None) -> None:
     """Run a worker on the servers that the settings name, until SIGTERM; on both queues by
     default."""
     from activities.providers.kinds import ProviderNotLoaded
@@ -93,7 +94,7 @@ def run(queues: tuple[str, ...]) -> None:
     configure_logs(settings.log_format)
     status = 0
     try:
-        asyncio.run(process.run(settings, queues or QUEUES))
+        asyncio.run(process.run(settings, queues or QUEUES, health_listener))
     except (ProviderNotLoaded, SettingsError) as error:
         status = _say(error, 2)
     except Unreachable as error:

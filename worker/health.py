@@ -6,6 +6,7 @@ at once even while the database hangs.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -80,9 +81,18 @@ async def _probe(probe: Probe) -> Finding:
     return Finding(ok=True, answered_ms=round((time.monotonic() - began) * 1000), error=None)
 
 
+def _site(runner: web.BaseRunner, host: str, port: int, listener: int | None) -> web.BaseSite:
+    if listener is None:
+        return web.TCPSite(runner, host, port)
+    return web.SockSite(runner, socket.socket(fileno=listener))
+
+
 @asynccontextmanager
-async def serve_health(host: str, port: int, probes: Mapping[str, Probe]) -> AsyncIterator[Health]:
-    """Serve `GET /health` on host and port while the block runs.
+async def serve_health(
+    host: str, port: int, probes: Mapping[str, Probe], listener: int | None = None
+) -> AsyncIterator[Health]:
+    """Serve `GET /health` on host and port while the block runs, by the listener of this file
+    descriptor if one is given.
 
     Raises OSError when the port is taken.
     """
@@ -93,7 +103,7 @@ async def serve_health(host: str, port: int, probes: Mapping[str, Probe]) -> Asy
     await runner.setup()
     probing = [asyncio.create_task(health.probe_for_ever(name)) for name in probes]
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _site(runner, host, port, listener).start()
         yield health
     finally:
         for task in probing:

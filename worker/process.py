@@ -74,8 +74,14 @@ async def migrate(settings: Settings) -> str:
     return revision
 
 
-async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
-    """Work until SIGTERM or SIGINT, then finish what runs and leave."""
+async def run(
+    settings: Settings, queues: Sequence[str] = QUEUES, health_listener: int | None = None
+) -> None:
+    """Work until SIGTERM or SIGINT, then finish what runs and leave.
+
+    health_listener: the file descriptor of a listener at the health address, where who started us
+    has opened it.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -90,7 +96,7 @@ async def run(settings: Settings, queues: Sequence[str] = QUEUES) -> None:
             "temporal": lambda: _ask_temporal(client),
         }
         host, port = settings.health_host, settings.health_port
-        await stack.enter_async_context(serve_health(host, port, probes))
+        await stack.enter_async_context(serve_health(host, port, probes, health_listener))
         snapshots = SnapshotMaker(running.database)
         runs = RunWatch(running.database, client, [kind.workflow for kind in KINDS])
         for beside in (

@@ -160,7 +160,7 @@ def options(values: Some) -> str:
 
 
 def environment(clone: Clone, ambient: Ambient) -> dict[str, str]:
-    more = f"?options={quote(options(ambient.url), safe='')}" if ambient.url else ""
+    more = f"&options={quote(options(ambient.url), safe='')}" if ambient.url else ""
     pgoptions = {"PGOPTIONS": options(ambient.pgoptions)} if ambient.pgoptions else {}
     return {"AMENDS_AUDIT_URL": clone.auditor + more, **ambient.variables, **pgoptions}
 
@@ -244,13 +244,13 @@ async def found(connection: AsyncConnection[DictRow], names: Iterable[str]) -> S
 @pytest.mark.parametrize(
     ("setting", "url", "variables"),
     [
-        ("no_such", "?options=-c%20no_such%3D1", {}),
+        ("no_such", "&options=-c%20no_such%3D1", {}),
         ("no_such", "", {"PGOPTIONS": "-c no_such=1"}),
-        ("work_mem", "?options=-c%20work_mem%3Dmuch", {}),
-        ("options", "?options=verbose", {}),
+        ("work_mem", "&options=-c%20work_mem%3Dmuch", {}),
+        ("options", "&options=verbose", {}),
         ("TimeZone", "", {"PGTZ": "Nowhere/Land"}),
-        ("sslmode", "?sslmode=sometimes", {}),
-        ("no_such", "?no_such=1", {}),
+        ("sslmode", "&sslmode=sometimes", {}),
+        ("no_such", "&no_such=1", {}),
     ],
 )
 async def test_an_option_that_the_server_refuses_is_named_and_is_not_an_unreachable_server(

@@ -31,7 +31,7 @@ ADVISORY = "SELECT pg_advisory_xact_lock(4107220001), pg_advisory_xact_lock(4107
 @asynccontextmanager
 async def holding(url: str, *statements: str) -> AsyncIterator[None]:
     """A transaction that stays open after these statements."""
-    async with await AsyncConnection.connect(f"{url}?application_name=month-end") as connection:
+    async with await AsyncConnection.connect(f"{url}&application_name=month-end") as connection:
         for statement in statements:
             await connection.execute(statement.encode())
         yield

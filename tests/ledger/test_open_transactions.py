@@ -18,7 +18,7 @@ async def test_the_oldest_writer_is_named_to_the_auditor_and_who_only_reads_is_n
 ) -> None:
     async with (
         await AsyncConnection.connect(clone.worker) as reader,
-        await AsyncConnection.connect(f"{clone.worker}?application_name=month-end") as first,
+        await AsyncConnection.connect(f"{clone.worker}&application_name=month-end") as first,
         await AsyncConnection.connect(clone.worker) as second,
     ):
         # The reader began first and keeps its snapshot: it would be the oldest if it counted.

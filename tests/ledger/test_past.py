@@ -43,7 +43,7 @@ async def version(database: Database, at: Point) -> int:
 @asynccontextmanager
 async def transaction(clone: Clone, *statements: str) -> AsyncIterator[AsyncConnection]:
     """An open transaction of the worker that has carried out the statements."""
-    url = f"{clone.worker}?application_name=month-end"
+    url = f"{clone.worker}&application_name=month-end"
     async with await AsyncConnection.connect(url) as connection:
         await carry_out(connection, *statements)
         yield connection

@@ -154,7 +154,7 @@ async def test_options_of_the_environment_are_kept_from_a_pooler_and_those_of_an
     url = bouncer.through(clone.auditor)
     async with open_database(url, size=1, pooling=pooling) as database:
         assert await log(database, limit=9) == []
-    url += "?options=-c%20work_mem%3D8MB"
+    url += "&options=-c%20work_mem%3D8MB"
     async with open_database(url, size=1, pooling=pooling) as database:
         with pytest.raises(EndedBySetting, match="setting work_mem is in the way"):
             await log(database, limit=9)

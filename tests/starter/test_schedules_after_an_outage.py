@@ -33,10 +33,12 @@ EVERY_FOUR_SECONDS = "*/4 * * * * * *"
 async def server(tmp_path: Path) -> AsyncIterator[DevServer]:
     folder = DataFolder(tmp_path / "amends")
     folder.hold()
-    server = DevServer(folder, Ports(folder.path / "ports.json", {}))
+    ports = Ports(folder.path / "ports.json", {})
+    server = DevServer(folder, ports)
     await server.start()
     yield server
     await server.stop()
+    ports.close()
     folder.release()
 
 

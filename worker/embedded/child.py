@@ -28,10 +28,12 @@ async def spawn(
     environment: Mapping[str, str],
     user: str | None = None,
     folder: Path | None = None,
+    listeners: Sequence[int] = (),
 ) -> asyncio.subprocess.Process:
     """Start a process in a session of its own: Ctrl-C in the terminal reaches only us.
 
-    Its output goes to `log`; what it writes is readable by its user only.
+    Its output goes to `log`; what it writes is readable by its user only. `listeners`: the file
+    descriptors that stay open in it, under their numbers.
     """
     with _open_log(log) as output:
         return await asyncio.create_subprocess_exec(
@@ -43,6 +45,7 @@ async def spawn(
             cwd=folder,
             start_new_session=True,
             umask=0o077,
+            pass_fds=tuple(listeners),
             **_identity(user),
         )
 

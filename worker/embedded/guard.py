@@ -189,11 +189,14 @@ def _stop(server: asyncio.subprocess.Process, number: int) -> None:
         server.send_signal(number)
 
 
-def main(grpc_port: str, ui_port: str, *command: str) -> int:
-    """Run `command`, a server on these two ports, behind its guard; returns its exit status."""
-    listeners = {
-        int(port): socket.create_server((HOST, int(port))) for port in (grpc_port, ui_port)
-    }
+def main(grpc: str, ui: str, *command: str) -> int:
+    """Run `command`, a server on two ports, behind its guard; returns its exit status.
+
+    grpc, ui: file descriptors of listeners on these ports. Who started us holds them too, so that
+    the ports stay ours when we are killed.
+    """
+    opened = [socket.socket(fileno=int(descriptor)) for descriptor in (grpc, ui)]
+    listeners = {listener.getsockname()[1]: listener for listener in opened}
     door = Door()
     leave_network()
     return asyncio.run(run(listeners, door, command))

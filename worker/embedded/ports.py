@@ -1,9 +1,14 @@
-"""Chooses ports on 127.0.0.1: asked for by the user, kept from the last run, or free ones."""
+"""Chooses ports on 127.0.0.1: asked for by the user, kept from the last run, or free ones.
+
+A port on which nobody listens may be taken by any user of the machine, who is then asked in our
+server's place. So where a server can be handed a listener, we open and keep the listener.
+"""
 
 import json
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from worker.embedded.errors import BadRequest, EmbeddedError
@@ -24,12 +29,18 @@ class Ports:
         self._asked = dict(asked)
         self._kept: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         self._given: dict[str, int] = {}
+        # The listeners of those taken with `listen`; their servers come and go.
+        self.listeners: dict[str, socket.socket] = {}
 
-    def take(self, name: str) -> int:
-        """Take the port asked for, else the one of the last run, else a free one.
+    def take(self, name: str, *, listen: bool = False) -> int:
+        """Take the port asked for, else the one of the last run, else a free one; with `listen`
+        open its listener, which is open until `close`.
 
         Raises BadRequest when the port asked for is taken.
         """
+        if name in self.listeners:
+            return self._given[name]
+        is_free = partial(self._listen, name) if listen else could_listen
         if name in self._asked:
             port = self._asked[name]
             if not is_free(port):
@@ -40,7 +51,7 @@ class Ports:
         else:
             port = self._kept.get(name, 0)
             if not port or port in self._others(name) or not is_free(port):
-                port = self._free_port()
+                port = self._free_port(is_free)
         self._given[name] = port
         self._kept[name] = port
         write_private(self._file, json.dumps(self._kept) + "\n")
@@ -52,10 +63,23 @@ class Ports:
         self._kept.pop(name, None)
         return name not in self._asked
 
+    def close(self) -> None:
+        """Close the listeners, after the servers have ended."""
+        for listener in self.listeners.values():
+            listener.close()
+        self.listeners.clear()
+
+    def _listen(self, name: str, port: int) -> bool:
+        try:
+            self.listeners[name] = socket.create_server((HOST, port))
+        except OSError:
+            return False
+        return True
+
     def _others(self, name: str) -> set[int]:
         return {port for other, port in self._given.items() if other != name}
 
-    def _free_port(self) -> int:
+    def _free_port(self, is_free: Callable[[int], bool]) -> int:
         taken = {*self._given.values(), *self._asked.values()}
         for port in random.sample(_FREE_PORTS, k=200):
             if port not in taken and is_free(port):
@@ -65,7 +89,7 @@ class Ports:
         )
 
 
-def is_free(port: int) -> bool:
+def could_listen(port: int) -> bool:
     """Whether a server could listen on this port now (another may be quicker)."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -87,9 +87,14 @@ class Cluster(Server):
         return self._user
 
     def url(self, role: str = "", password: str = "", database: str = "postgres") -> str:
-        """The connection URL; of the superuser unless a role is named."""
+        """The connection URL; of the superuser unless a role is named.
+
+        Any user of the machine may listen on the port while the server is down. So no client sends
+        the password, however the server asks: a proof is exchanged, by which each knows the other.
+        """
         secret = quote(password if role else self._password, safe="")
-        return f"postgresql://{role or SUPERUSER}:{secret}@{HOST}:{self.port[self.name]}/{database}"
+        address = f"{role or SUPERUSER}:{secret}@{HOST}:{self.port[self.name]}/{database}"
+        return f"postgresql://{address}?require_auth=scram-sha-256"
 
     async def prepare(self) -> None:
         """Make the cluster, or make an existing one ready to start."""
@@ -166,6 +171,8 @@ class Cluster(Server):
 
     async def answers(self) -> bool:
         """Whether PostgreSQL accepts connections."""
+        if not self.listens(self.name):
+            return False
         try:
             connection = await psycopg.AsyncConnection.connect(
                 self.url(), connect_timeout=5, options=""

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
+
 from worker.embedded import child
 from worker.embedded.errors import BadRequest, EmbeddedError
 from worker.embedded.folder import DataFolder
@@ -58,6 +60,28 @@ class Server(ABC):
     async def answers(self) -> bool:
         """Whether the server does its work yet."""
 
+    def listens(self, name: str) -> bool:
+        """Whether it is our own process that listens on this port: another program may have been
+        quicker, and the answer is its."""
+        assert self.process is not None
+        try:
+            ours = psutil.Process(self.process.pid).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            # Root without CAP_SYS_PTRACE, as in a container, may not look into another user's.
+            return True
+        return any(c.laddr and c.laddr.port == self.port[name] for c in ours)
+
+    @property
+    def handed(self) -> Sequence[str]:
+        """The names of the ports whose listeners we open and hand to the process."""
+        return ()
+
+    def listener(self, name: str) -> int:
+        """The file descriptor of a listener that is handed to the process."""
+        return self._ports.listeners[name].fileno()
+
     @property
     def working_folder(self) -> Path | None:
         """The folder in which the process runs, which its user can enter. None: the current
@@ -73,7 +97,10 @@ class Server(ABC):
         """Start the server and wait until it answers. Raises EmbeddedError with its last words."""
         await self.prepare()
         for attempt in range(_PORT_ATTEMPTS):
-            self.port = {name: self._ports.take(name) for name in self._port_names}
+            self.port = {
+                name: self._ports.take(name, listen=name in self.handed)
+                for name in self._port_names
+            }
             if await self._launch(last=attempt == _PORT_ATTEMPTS - 1):
                 return
 
@@ -89,21 +116,38 @@ class Server(ABC):
             environment={**self.environment(), child.TOKEN: self.folder.token},
             user=self.user,
             folder=self.working_folder,
+            listeners=[self.listener(name) for name in self.handed],
         )
         self.process = process
         self.folder.record_process(self.name, process.pid)
-        try:
-            async with asyncio.timeout(_START_DEADLINE_S):
-                while process.returncode is None:
-                    if await self.answers():
-                        return True
-                    await asyncio.sleep(_POLL_S)
-        except TimeoutError:
+        if await self._answers_while_it_runs(process):
+            return True
+        if process.returncode is None:
             await self.stop()
             raise EmbeddedError(
                 f"{self.name} did not answer within {_START_DEADLINE_S:.0f} s: see {self.log}"
-            ) from None
+            )
         return self._died_at_start(process.returncode, self._words_since(written), last)
+
+    async def _answers_while_it_runs(self, process: asyncio.subprocess.Process) -> bool:
+        # On a listener that we hold open, a question to a server that has ended waits for ever.
+        ended = asyncio.create_task(process.wait())
+        looking = asyncio.create_task(self._until_it_answers())
+        try:
+            await asyncio.wait(
+                {looking, ended}, timeout=_START_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if looking.done():
+                await looking
+            return looking.done()
+        finally:
+            for task in (looking, ended):
+                task.cancel()
+            await asyncio.gather(looking, ended, return_exceptions=True)
+
+    async def _until_it_answers(self) -> None:
+        while not await self.answers():  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
 
     def _died_at_start(self, status: int | None, words: str, last: bool) -> bool:
         self.process = None

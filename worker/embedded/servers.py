@@ -78,6 +78,7 @@ class EmbeddedServers:
         folder = self.folder
         self.passwords = folder.secrets(new_data=not (folder.path / "postgres").exists())
         self.ports = Ports(folder.path / "ports.json", self._asked)
+        self._stack.callback(self.ports.close)
         self.main = self._cluster("postgres", "postgres")
         self.target = None if self._target_url else self._cluster("target", "target_postgres")
         self.temporal = DevServer(folder, self.ports, guarded=self._guarded)

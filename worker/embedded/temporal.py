@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import ConnectConfig, RPCError, ServiceClient
 
@@ -89,14 +88,19 @@ class DevServer(Server):
         self.guarded = self.guarded and await asyncio.to_thread(is_possible)
 
     @property
+    def handed(self) -> Sequence[str]:
+        """The ports of the guard; the dev server itself opens its own."""
+        return ("temporal", "ui") if self.guarded else ()
+
+    @property
     def working_folder(self) -> Path | None:
         """This folder: the guard is a module of ours."""
         return None
 
     def command(self) -> Sequence[str | Path]:
         """The command line of the dev server, behind its guard."""
-        ports = (str(self.port["temporal"]), str(self.port["ui"]))
-        guard = (sys.executable, "-m", "worker.embedded.guard", *ports) if self.guarded else ()
+        handed = [str(self.listener(name)) for name in self.handed]
+        guard = (sys.executable, "-m", "worker.embedded.guard", *handed) if self.guarded else ()
         return (
             *guard,
             *(self._program, "server", "start-dev", "--log-level", "warn"),
@@ -124,16 +128,9 @@ class DevServer(Server):
             )
         except (RuntimeError, RPCError):
             return False
-        return set(self._search_attributes) <= set(known.custom_attributes) and self._listens()
-
-    def _listens(self) -> bool:
-        # A dev server of another folder may have been quicker on this port: the answer is its.
-        assert self.process is not None
-        try:
-            ours = psutil.Process(self.process.pid).net_connections("tcp")
-        except psutil.NoSuchProcess:
-            return False
-        return any(c.laddr and c.laddr.port == self.port["temporal"] for c in ours)
+        return set(self._search_attributes) <= set(known.custom_attributes) and (
+            self.guarded or self.listens("temporal")
+        )
 
 
 def _options(name: str, values: Mapping[str, str]) -> list[str]:

@@ -34,13 +34,19 @@ class WorkerProcess(Server):
         return f"{HOST}:{self.port['health']}"
 
     @property
+    def handed(self) -> Sequence[str]:
+        """The port of its HTTP endpoints."""
+        return ("health",)
+
+    @property
     def working_folder(self) -> Path | None:
         """The folder that the process runs in, or None for this one."""
         return None
 
     def command(self) -> Sequence[str | Path]:
         """The command line of the worker."""
-        return (sys.executable, "-m", "worker", "run")
+        listener = str(self.listener("health"))
+        return (sys.executable, "-m", "worker", "run", "--health-listener", listener)
 
     def environment(self) -> Mapping[str, str]:
         """The environment of the worker: only what it needs."""

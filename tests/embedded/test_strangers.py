@@ -1,0 +1,76 @@
+"""Another user of this machine who takes a port, fills one, or prepares the data folder."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from tests.embedded.amends_up import Running, amends_up, until_answers
+from tests.embedded.strangers import Impostor, impostor
+from tests.support.until import until
+from worker.embedded import child
+from worker.embedded.ports import HOST
+from worker.embedded.servers import EmbeddedServers
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[Impostor]:
+    async with impostor() as listening:
+        yield listening
+
+
+async def test_no_address_that_is_handed_out_sends_its_password_to_a_server_that_wants_it_in_clear(
+    servers: EmbeddedServers, stranger: Impostor
+) -> None:
+    handed_out = [url for url in servers.environment().values() if url.startswith("postgresql:")]
+    urls = [*handed_out, *(cluster.url() for cluster in servers.clusters)]
+    assert len(urls) >= 7
+    for url in urls:
+        with pytest.raises(psycopg.OperationalError):
+            await psycopg.AsyncConnection.connect(re.sub(r":\d+/", f":{stranger.port}/", url))
+    assert (stranger.asked, stranger.passwords) == (len(urls), [])
+
+
+async def test_nobody_is_asked_whether_postgresql_answers_but_the_process_that_was_started(
+    servers: EmbeddedServers, stranger: Impostor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await servers.main.answers()
+    monkeypatch.setitem(servers.main.port, "postgres", stranger.port)
+    assert not await servers.main.answers()
+    assert stranger.asked == 0
+
+
+async def test_who_waits_for_the_port_of_a_killed_server_gets_no_port_or_no_password(
+    session_folder: Path,
+) -> None:
+    async with amends_up(session_folder / "coveted", worker=True) as running:
+        ports: dict[str, int] = json.loads((running.data / "ports.json").read_text())
+        for server, names in (("temporal", ("temporal", "ui")), ("worker", ("health",))):
+            killed = await kill(running, server)
+            while running.servers().get(server, killed.pid) == killed.pid:
+                for name in names:
+                    with pytest.raises(OSError, match="already in use"):
+                        socket.create_server((HOST, ports[name]))
+                await asyncio.sleep(0.02)
+        url = running.environment["AMENDS_AUDIT_URL"]
+        await kill(running, "postgres")
+        async with impostor(ports["postgres"]) as stranger:
+            with pytest.raises(psycopg.OperationalError):
+                await psycopg.AsyncConnection.connect(url)
+            assert stranger.asked
+            assert stranger.passwords == []
+        back = await until_answers(lambda: psycopg.AsyncConnection.connect(url))
+        await back.close()
+
+
+async def kill(running: Running, name: str) -> psutil.Process:
+    killed = psutil.Process(running.servers()[name])
+    killed.kill()
+    await until(lambda: not child.is_alive(killed))
+    return killed
