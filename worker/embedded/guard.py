@@ -14,13 +14,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from aiohttp import ClientSession, web
 
 from worker.embedded.ports import HOST
 from worker.embedded.private_network import Connections, leave_network
+
+Answer = Awaitable[web.StreamResponse]
 
 _PR_SET_PDEATHSIG = 1
 # Of one hop, by RFC 9110; and the length, which the next hop says anew.
@@ -120,12 +122,28 @@ class Entrance(Pipe):
             transport.resume_reading()
 
 
-class WebUi:
-    """The Web UI, for our own user, and for pages of its own address."""
+class Visitors(web.Server):
+    """The connections to the Web UI, of those whom the door lets in: it looks before a word is
+    said, so that nobody else holds a descriptor."""
 
-    def __init__(self, door: Door, port: int, session: ClientSession) -> None:
-        self._door, self._port, self._session = door, port, session
-        self._hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+    def __init__(self, door: Door, answer: Callable[[web.BaseRequest], Answer]) -> None:
+        super().__init__(answer)
+        self._door = door
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Look who it is."""
+        super().connection_made(handler, transport)
+        if not self._door.lets_in(transport):
+            transport.abort()
+
+
+class WebUi:
+    """The Web UI, for pages of its own address."""
+
+    def __init__(self, port: int, session: ClientSession) -> None:
+        self._port, self._session = port, session
+        # Not `localhost`: on [::1] another user of the machine may listen on the same port.
+        self._hosts = {f"{HOST}:{port}"}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Pass a request on, or refuse it with status 403 and the reason."""
@@ -150,8 +168,6 @@ class WebUi:
             return answer
 
     def _refusal(self, request: web.BaseRequest) -> str | None:
-        if request.transport is None or not self._door.lets_in(request.transport):
-            return "this Web UI belongs to another user of this machine"
         origin = request.headers.get("Origin")
         asked = {request.host, *([origin.removeprefix("http://")] if origin else [])}
         if not asked <= self._hosts:
@@ -172,7 +188,7 @@ async def run(listeners: dict[int, socket.socket], door: Door, command: Sequence
     (grpc, grpc_listener), (ui, ui_listener) = listeners.items()
     await loop.create_server(lambda: Entrance(door, grpc), sock=grpc_listener)
     async with ClientSession(auto_decompress=False) as session:
-        runner = web.ServerRunner(web.Server(WebUi(door, ui, session).answer))
+        runner = web.ServerRunner(Visitors(door, WebUi(ui, session).answer))
         await runner.setup()
         await web.SockSite(runner, ui_listener).start()
         status = await server.wait()
