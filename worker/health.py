@@ -19,6 +19,9 @@ from ledger.errors import LedgerError
 PROBE_EVERY_S = 1.0
 # A server that has not answered a probe for this long is not healthy.
 PROBE_TIMEOUT_S = 2.0
+# Whoever is on the machine may connect. A question takes no time: with more connections than these
+# the oldest has to leave.
+CONNECTIONS = 100
 
 Probe = Callable[[], Awaitable[object]]
 
@@ -58,8 +61,12 @@ class Health:
             self.findings[name] = await _probe(self._probes[name])
             await asyncio.sleep(PROBE_EVERY_S)
 
-    async def handle(self, _: web.Request) -> web.Response:
-        """Answer `GET /health`."""
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer `GET /health`, and nothing else."""
+        if request.path != "/health":
+            return web.Response(status=404, text="404: Not Found")
+        if request.method not in ("GET", "HEAD"):
+            return web.Response(status=405, headers={"Allow": "GET,HEAD"})
         found = {name: finding.as_json() for name, finding in self.findings.items()}
         well = all(finding["ok"] for finding in found.values())
         body: dict[str, object] = {"status": "ok" if well else "unavailable", **found}
@@ -81,6 +88,29 @@ async def _probe(probe: Probe) -> Finding:
     return Finding(ok=True, answered_ms=round((time.monotonic() - began) * 1000), error=None)
 
 
+class Visitors(web.Server):
+    """The connections of those who ask, at most `CONNECTIONS`."""
+
+    def __init__(self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__(answer, access_log=None)
+        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Let one in, and the oldest one out where there are too many."""
+        super().connection_made(handler, transport)
+        self._open[handler] = transport
+        # A process that has no descriptor left says so in its log, for each who knocks.
+        if len(self._open) > CONNECTIONS:
+            self._open.pop(next(iter(self._open))).abort()
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Forget one that has left."""
+        self._open.pop(handler, None)
+        super().connection_lost(handler, exc)
+
+
 def _site(runner: web.BaseRunner, host: str, port: int, listener: int | None) -> web.BaseSite:
     if listener is None:
         return web.TCPSite(runner, host, port)
@@ -97,9 +127,7 @@ async def serve_health(
     Raises OSError when the port is taken.
     """
     health = Health(probes)
-    application = web.Application()
-    application.router.add_get("/health", health.handle)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.ServerRunner(Visitors(health.handle))
     await runner.setup()
     probing = [asyncio.create_task(health.probe_for_ever(name)) for name in probes]
     try:

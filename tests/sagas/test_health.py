@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import aiohttp
@@ -13,7 +13,7 @@ from ledger.store.rehearsal import rehearse
 from tests.sagas.conftest import Place
 from tests.support.driver import Json
 from tests.support.tcp_gate import tcp_gate
-from tests.support.until import until
+from tests.support.until import DEADLINE_S, until
 from tests.support.worker_process import free_address
 from worker import health
 from worker.health import Probe, serve_health
@@ -98,6 +98,26 @@ def test_what_was_found_long_ago_is_not_believed() -> None:
     assert finding.as_json()["ok"] is True
     finding.checked_at -= 60
     assert finding.as_json()["ok"] is False
+
+
+async def test_it_answers_whoever_asks_while_others_connect_and_say_nothing() -> None:
+    host, port = free_address().split(":")
+    async with (
+        serve_health(host, int(port), {"database": well}),
+        aiohttp.ClientSession() as http,
+        AsyncExitStack() as stack,
+    ):
+        silent = []
+        for _ in range(health.CONNECTIONS + 1):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.close)
+            silent.append(reader)
+        async with http.get(f"http://{host}:{port}/health") as answer:
+            assert answer.status in (200, 503)
+        # The oldest had to leave, and nobody else.
+        async with asyncio.timeout(DEADLINE_S):
+            assert await silent[0].read() == b""
+        assert not silent[-1].at_eof()
 
 
 async def test_a_database_that_hangs_is_told_of_and_so_is_its_recovery(
