@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import re
 import socket
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,8 +15,11 @@ import pytest
 
 from tests.embedded.amends_up import Running, amends_up, until_answers
 from tests.embedded.strangers import Impostor, impostor
+from tests.embedded.test_guard import ANOTHER_USER
 from tests.support.until import until
 from worker.embedded import child
+from worker.embedded.errors import BadRequest
+from worker.embedded.folder import DataFolder
 from worker.embedded.ports import HOST
 from worker.embedded.servers import EmbeddedServers
 
@@ -74,3 +79,23 @@ async def kill(running: Running, name: str) -> psutil.Process:
     killed.kill()
     await until(lambda: not child.is_alive(killed))
     return killed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away: sudo make test")
+@pytest.mark.parametrize("what", [".", "secrets.json", "ports.json", "logs"])
+def test_a_data_folder_with_anything_of_another_user_is_refused(tmp_path: Path, what: str) -> None:
+    (tmp_path / "logs").mkdir()
+    for name in ("secrets.json", "ports.json"):
+        (tmp_path / name).write_text("{}")
+    os.chown(tmp_path / what, ANOTHER_USER, -1)
+    with pytest.raises(BadRequest, match=f"belongs to another user .{ANOTHER_USER}.*--data"):
+        DataFolder(tmp_path).hold()
+
+
+def test_a_data_folder_that_is_open_to_others_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    folder = DataFolder(tmp_path)
+    folder.hold()
+    folder.release()
+    # To pass through is what PostgreSQL's system user needs.
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711

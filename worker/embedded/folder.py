@@ -5,12 +5,14 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from worker.embedded import system_user
 from worker.embedded.errors import BadRequest, EmbeddedError, FolderHeld
 
 SECRET_NAMES = (
@@ -22,6 +24,10 @@ SECRET_NAMES = (
     "target_postgres",
     "amends_provisioner",
 )
+
+
+# To read and to write it; PostgreSQL's system user has to pass through.
+_OF_OTHERS = 0o066
 
 
 class DataFolder:
@@ -72,6 +78,7 @@ class DataFolder:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(mode=0o700, exist_ok=True)
+            self._refuse_strangers()
             # An OS lock and not a pid file: the kernel frees it however its holder dies.
             return os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -79,6 +86,24 @@ class DataFolder:
                 f"the data folder {self.path} can't be written ({error.strerror}): "
                 f"choose another one with --data"
             ) from None
+
+    def _refuse_strangers(self) -> None:
+        """Refuse what another user made, who would know the passwords in it, and close the folder
+        to others but for passing through."""
+        for path in (self.path, *self.path.iterdir()):
+            try:
+                owner = path.lstat().st_uid
+            except FileNotFoundError:
+                # The holder replaces its files.
+                continue
+            if owner != os.geteuid() and (path == self.path or owner != system_user.number()):
+                raise BadRequest(
+                    f"{path} belongs to another user ({owner}), who may have prepared it: run as "
+                    f"that user, or choose another folder with --data"
+                )
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & _OF_OTHERS:
+            self.path.chmod(mode & ~_OF_OTHERS)
 
     def release(self) -> None:
         """Release the folder after a clean stop: nothing of a running holder remains."""

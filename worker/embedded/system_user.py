@@ -28,6 +28,14 @@ def user_for(data: Path) -> str | None:
     return NAME
 
 
+def number() -> int:
+    """The id of the user that PostgreSQL runs as here: our own, unless we are root and the system
+    user exists."""
+    if os.geteuid() == 0 and _exists():
+        return pwd.getpwnam(NAME).pw_uid
+    return os.geteuid()
+
+
 def _ensure_exists() -> None:
     # Two useradd at once may both succeed with different ids, and the files of the first are
     # then nobody's (seen). useradd replaces this file, so who comes later finds the user in it.
