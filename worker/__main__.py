@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -15,7 +15,7 @@ from ledger.words import plain
 from worker.embedded.errors import EmbeddedError
 from worker.errors import Unreachable
 from worker.logs import configure_logs
-from worker.settings import MIGRATE_NEEDS, Settings, SettingsError
+from worker.settings import MIGRATE_NEEDS, RUN_NEEDS, TARGET_NEEDS, Settings, SettingsError
 
 Result = TypeVar("Result")
 _PORT = click.IntRange(1, 65_535)
@@ -53,20 +53,20 @@ def main() -> None:
     "--health-port", type=_PORT, help="The port of the health endpoint (default: a free one)."
 )
 @click.option(
-    "--target-url",
-    metavar="URL",
-    help="The URL of a target server of your own, as its provisioner.",
+    "--own-target",
+    is_flag=True,
+    help="Use the target server that AMENDS_POSTGRES_TARGET_URL (or its _FILE) names.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one line of JSON when all servers are up."
 )
-def up(
-    data: Path, no_worker: bool, target_url: str | None, as_json: bool, **ports: int | None
-) -> None:
+def up(data: Path, no_worker: bool, own_target: bool, as_json: bool, **ports: int | None) -> None:
     """Run embedded PostgreSQL, Temporal with its Web UI, and a worker, until Ctrl-C."""
     # Imported here: `worker run` on real servers needs none of it.
     from worker.embedded.up import Up
 
+    # Not an option with a value: everybody may read a command line, and a URL holds a password.
+    target_url = _settings(os.environ, TARGET_NEEDS).target_url if own_target else None
     asked = {name.removesuffix("_port"): port for name, port in ports.items() if port}
     command = Up(
         data=data,
@@ -126,9 +126,9 @@ async def _migrate(environment: Mapping[str, str]) -> str:
     return await process.migrate(Settings.from_environment(environment, needs=MIGRATE_NEEDS))
 
 
-def _settings(environment: Mapping[str, str]) -> Settings:
+def _settings(environment: Mapping[str, str], needs: Collection[str] = RUN_NEEDS) -> Settings:
     try:
-        return Settings.from_environment(environment)
+        return Settings.from_environment(environment, needs)
     except SettingsError as error:
         _fail(error, 2)
 

@@ -17,6 +17,7 @@ from ledger.times import parse_duration
 
 RUN_NEEDS = ("AMENDS_DATABASE_URL",)
 MIGRATE_NEEDS = ("AMENDS_MIGRATION_URL",)
+TARGET_NEEDS = ("AMENDS_POSTGRES_TARGET_URL",)
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
 _PERCENT = re.compile(r"\d{1,2}|100")

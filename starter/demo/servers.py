@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
 from rich.console import Console
 
 from starter.client.environment import is_up, up_settings
@@ -99,9 +98,8 @@ class DemoServers:
 
     def kill_worker(self) -> int:
         """Kill the worker with SIGKILL, in the middle of its work; returns its process id."""
-        supervisor = psutil.Process(self.up()["supervisor"]["pid"])
-        for process in supervisor.children(recursive=True):
-            if process.cmdline()[1:4] == ["-m", "worker", "run"]:
-                os.kill(process.pid, signal.SIGKILL)
-                return int(process.pid)
-        raise DemoServersFailed("no worker runs under the supervisor")
+        pid: int | None = self.up()["processes"].get("worker")
+        if pid is None:
+            raise DemoServersFailed("no worker runs under the supervisor")
+        os.kill(pid, signal.SIGKILL)
+        return pid

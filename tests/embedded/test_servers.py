@@ -37,6 +37,14 @@ async def test_options_of_the_environment_do_not_reach_the_set_up_and_a_refused_
         await databases.create_main(servers.main.url(), servers.passwords)
 
 
+async def test_a_connection_that_says_nothing_is_given_up_in_seconds(
+    servers: EmbeddedServers,
+) -> None:
+    async with await psycopg.AsyncConnection.connect(servers.main.url()) as connection:
+        found = await connection.execute("SHOW authentication_timeout")
+        assert await found.fetchone() == ("5s",)
+
+
 async def test_one_role_can_not_take_the_connections_of_the_others(
     servers: EmbeddedServers,
 ) -> None:

@@ -41,6 +41,13 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
 async def write(url: str, value: str) -> None:
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute("CREATE TABLE IF NOT EXISTS kept (value text)")
@@ -96,6 +103,19 @@ async def test_a_port_asked_for_and_taken_is_one_sentence(
     assert f"port {taken_port} is taken" in told
     assert option in told
     assert processes_of(data) == []
+
+
+async def test_a_target_of_ones_own_is_named_in_the_settings_and_not_on_the_command_line(
+    data: Path,
+) -> None:
+    told = await one_sentence(2, data, "--own-target")
+    assert "AMENDS_POSTGRES_TARGET_URL is not set" in told
+
+
+async def test_one_port_for_two_servers_is_one_sentence(data: Path, free_port: int) -> None:
+    both = (f"--temporal-port={free_port}", f"--ui-port={free_port}")
+    told = await one_sentence(2, data, *both)
+    assert f"--temporal-port and --ui-port are both {free_port}" in told
 
 
 async def test_lost_passwords_are_one_sentence(data: Path) -> None:
@@ -198,18 +218,28 @@ async def test_a_server_that_recovers_onto_a_disk_without_room_says_that_and_not
         await running.signal(signal.SIGKILL)
         await child.end(postgres, grace_s=0)
     # A limit of the system stands in for the end of the disk: no file grows beyond 8 (or 16) MB.
-    limited = ("sh", "-c", 'ulimit -f 16384; exec "$@"', "sh")
-    told = await one_sentence(3, data, within=limited)
+    told = await one_sentence(3, data, within=limited(16384))
     assert "while starting: " in told
     assert "File too large" in told
     assert "accepting connections" not in told
+
+
+async def test_a_first_start_on_a_disk_without_room_says_that(session_folder: Path) -> None:
+    told = await one_sentence(3, session_folder / "small", within=limited(256))
+    assert "initdb of " in told
+    assert "File too large" in told
+
+
+def limited(blocks: int) -> tuple[str, ...]:
+    """The command under which no file grows beyond so many blocks (512 or 1,024 bytes)."""
+    return ("sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh")
 
 
 # While it stops, and after
 
 
 async def test_ctrl_c_stops_everything_and_the_next_start_has_the_data_and_the_ports_that_are_free(
-    data: Path,
+    data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with amends_up(data) as running:
         await write(running.environment["AMENDS_MIGRATION_URL"], "before the stop")
@@ -220,7 +250,11 @@ async def test_ctrl_c_stops_everything_and_the_next_start_has_the_data_and_the_p
         assert processes_of(data) == []
         assert not (data / "env").exists()
     with socket.create_server(("127.0.0.1", int(before["temporal"].split(":")[1]))):
-        async with amends_up(data) as running:
+        target = "postgresql://amends_provisioner:hidden@127.0.0.1:1/postgres"
+        monkeypatch.setenv("AMENDS_POSTGRES_TARGET_URL", target)
+        async with amends_up(data, "--own-target") as running:
+            assert running.environment["AMENDS_POSTGRES_TARGET_URL"] == target
+            assert "target" not in running.servers()
             assert running.summary["temporal"] != before["temporal"]
             assert running.summary["web_ui"] == before["web_ui"]
             assert "before the stop" in await written(running.environment["AMENDS_MIGRATION_URL"])
@@ -239,7 +273,10 @@ async def test_an_impatient_ctrl_c_stops_everything_too(data: Path) -> None:
         assert processes_of(data) == []
 
 
-async def test_what_a_killed_one_left_is_stopped_and_its_data_kept(data: Path) -> None:
+async def test_what_a_killed_one_left_is_stopped_and_its_data_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY_OF_THE_USER", "hidden")
     async with amends_up(data, worker=True) as killed:
         await write(killed.environment["AMENDS_MIGRATION_URL"], "before the kill")
         servers = ("postgres", "target", "temporal", "worker")
@@ -248,6 +285,7 @@ async def test_what_a_killed_one_left_is_stopped_and_its_data_kept(data: Path) -
         assert worker["AMENDS_DATABASE_URL"] == killed.environment["AMENDS_DATABASE_URL"]
         temporal = psutil.Process(killed.servers()["temporal"]).environ()
         assert [name for name in temporal if name.startswith("AMENDS_")] == [child.TOKEN]
+        assert "KEY_OF_THE_USER" not in temporal
         left = [psutil.Process(killed.servers()[name]) for name in servers]
         await killed.signal(signal.SIGKILL)
     assert all(process.is_running() for process in left)

@@ -27,6 +27,7 @@ class Ports:
     def __init__(self, file: Path, asked: Mapping[str, int]) -> None:
         self._file = file
         self._asked = dict(asked)
+        self._refuse_one_for_two()
         self._kept: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         self._given: dict[str, int] = {}
         # The listeners of those taken with `listen`; their servers come and go.
@@ -56,6 +57,14 @@ class Ports:
         self._kept[name] = port
         write_private(self._file, json.dumps(self._kept) + "\n")
         return port
+
+    def _refuse_one_for_two(self) -> None:
+        names: dict[int, str] = {}
+        for name, port in self._asked.items():
+            if (other := names.setdefault(port, name)) != name:
+                raise BadRequest(
+                    f"--{other}-port and --{name}-port are both {port}: choose two ports"
+                )
 
     def forget(self, name: str) -> bool:
         """Forget a port that another program took first, so that it is not taken again. False when

@@ -19,7 +19,7 @@ from worker.embedded import child, system_user
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.folder import DataFolder, write_private
 from worker.embedded.ports import HOST, Ports
-from worker.embedded.server import Server
+from worker.embedded.server import Server, reason
 
 SUPERUSER = "postgres"
 
@@ -29,6 +29,8 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "128MB",
     "max_connections": "200",
+    # Whoever is on the machine may connect and say nothing, and takes one of them for as long.
+    "authentication_timeout": "5s",
     # Who reads the whole log locks every partition. As many locks as this fit into a session's own
     # memory; what is beyond is in one table, where 16 sessions at once get in each other's way.
     "max_locks_per_transaction": "256",
@@ -132,6 +134,7 @@ class Cluster(Server):
         new.rename(self.data)
 
     async def _initdb(self, new: Path, password_file: Path) -> None:
+        written = self._log_size()
         process = await child.spawn(
             (
                 self._programs / "initdb",
@@ -153,7 +156,10 @@ class Cluster(Server):
         finally:
             await child.stop(process, grace_s=5)
         if status != 0:
-            raise EmbeddedError(f"initdb of {self.name} ended with status {status}: see {self.log}")
+            raise EmbeddedError(
+                f"initdb of {self.name} ended with status {status}: "
+                f"{reason(self._words_since(written))} (see {self.log})"
+            )
 
     def command(self) -> Sequence[str | Path]:
         """The command line of PostgreSQL."""

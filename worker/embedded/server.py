@@ -109,7 +109,7 @@ class Server(ABC):
         await self._launch(last=True)
 
     async def _launch(self, last: bool) -> bool:
-        written = self.log.stat().st_size if self.log.exists() else 0
+        written = self._log_size()
         process = await child.spawn(
             self.command(),
             log=self.log,
@@ -162,6 +162,9 @@ class Server(ABC):
             f"{self.name} ended with status {status} while starting: "
             f"{reason(words)} (see {self.log})"
         )
+
+    def _log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
 
     def _words_since(self, offset: int) -> str:
         with self.log.open("rb") as log:

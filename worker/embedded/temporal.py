@@ -33,6 +33,14 @@ _DYNAMIC_CONFIG = {
 _SQLITE_PRAGMAS = {"journal_mode": "wal", "synchronous": "normal"}
 
 
+# Of the user's environment: what programs, and the guard in Python, need to run. Not TEMPORAL_*,
+# which says where clients connect, nor the keys of other programs.
+_ENVIRONMENT = (
+    *("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOMAXPROCS"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"),
+)
+
+
 def _go_processors() -> str:
     # Go looks for work on every processor, and worker and PostgreSQL want the same ones. Of two,
     # one is cheaper: 22 ms of the server for a saga of five steps instead of 26. Of more, two are.
@@ -100,7 +108,9 @@ class DevServer(Server):
     def command(self) -> Sequence[str | Path]:
         """The command line of the dev server, behind its guard."""
         handed = [str(self.listener(name)) for name in self.handed]
-        guard = (sys.executable, "-m", "worker.embedded.guard", *handed) if self.guarded else ()
+        guard = (
+            (sys.executable, "-P", "-m", "worker.embedded.guard", *handed) if self.guarded else ()
+        )
         return (
             *guard,
             *(self._program, "server", "start-dev", "--log-level", "warn"),
@@ -114,9 +124,7 @@ class DevServer(Server):
 
     def environment(self) -> Mapping[str, str]:
         """The environment of the dev server: only what it needs."""
-        # The user's TEMPORAL_* say where clients connect, AMENDS_* hold secrets of the ledger.
-        others = ("TEMPORAL_", "AMENDS_")
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        ours = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         return {"GOMAXPROCS": _go_processors(), **ours, "TEMPORAL_VERSION_CHECK_DISABLED": "1"}
 
     async def answers(self) -> bool:

@@ -46,10 +46,12 @@ class WorkerProcess(Server):
     def command(self) -> Sequence[str | Path]:
         """The command line of the worker."""
         listener = str(self.listener("health"))
-        return (sys.executable, "-m", "worker", "run", "--health-listener", listener)
+        # -P: the folder we stand in may hold a `worker` of its own.
+        return (sys.executable, "-P", "-m", "worker", "run", "--health-listener", listener)
 
     def environment(self) -> Mapping[str, str]:
-        """The environment of the worker: only what it needs."""
+        """The environment of the worker: the user's, since providers of packages and libraries have
+        settings under any name, without the addresses that are for others."""
         # The user's TEMPORAL_* may hold keys and TLS of another server.
         settings = {
             **{name: text for name, text in os.environ.items() if not name.startswith("TEMPORAL_")},
