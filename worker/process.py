@@ -58,7 +58,8 @@ async def migrate(settings: Settings) -> str:
     except TableBusy as error:
         raise Unreachable(f"the migration waited in vain: {error}") from None
     except (psycopg.Error, DBAPIError) as error:
-        if (setting := setting_behind(getattr(error, "orig", None) or error)) is not None:
+        cause = getattr(error, "orig", None) or error
+        if (setting := setting_behind(cause)) is not None:
             raise SettingsError(
                 f"settings: {setting} is in the way of the migration; change it where it is set "
                 "(the address, PGOPTIONS and its like, ALTER ROLE, ALTER DATABASE)"
@@ -67,6 +68,12 @@ async def migrate(settings: Settings) -> str:
             raise Unreachable(f"the migration failed: {sentence}") from None
         if not isinstance(error, (psycopg.OperationalError, OperationalError)):
             raise
+        if getattr(cause, "sqlstate", None) is not None:
+            # Operational all the same: a full disk, or a server that stops.
+            raise Unreachable(
+                f"the migration was ended by the server ({describe(cause)}): see its log, and "
+                "repeat the migration"
+            ) from None
         raise Unreachable(
             "the database of AMENDS_MIGRATION_URL or AMENDS_MOCK_BANK_URL can't be reached "
             f"({type(error).__name__}): start it, or correct the setting"

@@ -19,7 +19,7 @@ from ledger.errors import (
     TryAgain,
 )
 from ledger.read.names import newest_run, resolve_id
-from starter.client.environment import LedgerAddress
+from starter.client.environment import FOLDER, LedgerAddress, is_up
 from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable, WrongSetting
 
 # Of a statement that asks for what is not there, or is of another type.
@@ -52,10 +52,8 @@ async def reading(address: LedgerAddress, *, wait_s: float = 5.0) -> AsyncIterat
         raise WrongSetting(f"the ledger can't be read: {error}") from None
     except NoRoom as error:
         raise Unreachable(f"the ledger can't be read now: {error}") from None
-    except DatabaseUnavailable:
-        raise Unreachable(
-            "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
-        ) from None
+    except DatabaseUnavailable as error:
+        raise Unreachable(_out_of_reach(error)) from None
     except TryAgain as error:
         raise Unreachable(f"the ledger is busy: {error}: ask again") from None
     except NotThere as error:
@@ -68,6 +66,15 @@ async def reading(address: LedgerAddress, *, wait_s: float = 5.0) -> AsyncIterat
         raise AmendsError(str(error)) from None
     except SCHEMA as error:
         raise unlike_ours(error) from None
+
+
+def _out_of_reach(error: DatabaseUnavailable) -> str:
+    if is_up():
+        return (
+            f"the ledger can't be read while amends up runs here ({error}): {FOLDER}/logs/"
+            "postgres.log has the cause, such as a full disk or too many connections"
+        )
+    return "the ledger can't be reached: run amends up here, or correct AMENDS_AUDIT_URL"
 
 
 async def meant_by(database: Database, text: str) -> str:

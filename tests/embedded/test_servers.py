@@ -14,6 +14,9 @@ from worker.embedded.errors import EmbeddedError
 from worker.embedded.folder import DataFolder
 from worker.embedded.server import reason
 from worker.embedded.servers import EmbeddedServers
+from worker.errors import Unreachable
+from worker.process import migrate
+from worker.settings import Settings
 
 
 async def test_the_owner_owns_the_ledger_database(servers: EmbeddedServers) -> None:
@@ -35,6 +38,26 @@ async def test_options_of_the_environment_do_not_reach_the_set_up_and_a_refused_
     assert await servers.main.answers()
     with pytest.raises(EmbeddedError, match="setting TimeZone of this environment"):
         await databases.create_main(servers.main.url(), servers.passwords)
+
+
+async def test_a_database_that_answers_that_its_disk_is_full_is_not_told_to_be_out_of_reach(
+    servers: EmbeddedServers,
+) -> None:
+    await databases.clone_database(servers.main.url(), "template1", "full", "amends_owner")
+    async with await psycopg.AsyncConnection.connect(
+        servers.main.url(database="full"), autocommit=True
+    ) as connection:
+        await connection.execute(
+            "CREATE FUNCTION no_room() RETURNS event_trigger LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE disk_full; END$$"
+        )
+        await connection.execute(
+            "CREATE EVENT TRIGGER full_disk ON ddl_command_start EXECUTE FUNCTION no_room()"
+        )
+    settings = Settings(migration_url=servers.ledger_url("amends_owner", "full"))
+    with pytest.raises(Unreachable, match=r"DiskFull \(53100\)") as told:
+        await migrate(settings)
+    assert "reached" not in str(told.value)
 
 
 async def test_a_connection_that_says_nothing_is_given_up_in_seconds(

@@ -8,9 +8,18 @@ import click
 import psutil
 import pytest
 
+from ledger.errors import DatabaseUnavailable
 from starter.cli import servers
-from starter.client.environment import FOLDER, is_up, setting, settings, up_settings
+from starter.client.environment import (
+    FOLDER,
+    LedgerAddress,
+    is_up,
+    setting,
+    settings,
+    up_settings,
+)
 from starter.client.errors import Unreachable
+from starter.client.reading import reading
 
 LINES = """export AMENDS_AUDIT_URL='postgresql://amends_auditor:a%27b$c@127.0.0.1:1/amends'
 export TEMPORAL_ADDRESS='127.0.0.1:2'
@@ -111,3 +120,19 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="AMENDS_AUDIT_URL_FILE can't be read"):
         setting("AMENDS_AUDIT_URL", {"AMENDS_AUDIT_URL_FILE": str(tmp_path / "nothing")})
     assert setting("AMENDS_AUDIT_URL", {}) is None
+
+
+async def test_a_ledger_out_of_reach_is_told_by_its_cause_where_amends_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".amends"
+    nowhere = LedgerAddress("postgresql://nobody@127.0.0.1:1/amends")
+    with pytest.raises(Unreachable, match="run amends up here"):
+        async with reading(nowhere):
+            raise DatabaseUnavailable("PostgreSQL: DiskFull (53100)")
+    folder.mkdir()
+    write_up(folder, pid=os.getpid(), created=psutil.Process().create_time())
+    with pytest.raises(Unreachable, match=r"DiskFull \(53100\).*logs/postgres\.log"):
+        async with reading(nowhere):
+            raise DatabaseUnavailable("PostgreSQL: DiskFull (53100)")
