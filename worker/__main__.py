@@ -83,7 +83,8 @@ def up(data: Path, no_worker: bool, own_target: bool, as_json: bool, **ports: in
     "--queue", "queues", multiple=True, type=click.Choice(_QUEUES), help="Only this queue."
 )
 @click.option("--health-listener", type=int, hidden=True)
-def run(queues: tuple[str, ...], health_listener: int | None) -> None:
+@click.option("--namespace-id", hidden=True)
+def run(queues: tuple[str, ...], health_listener: int | None, namespace_id: str | None) -> None:
     """Run a worker on the servers that the settings name, until SIGTERM; on both queues by
     default."""
     from activities.providers.kinds import ProviderNotLoaded
@@ -94,7 +95,7 @@ def run(queues: tuple[str, ...], health_listener: int | None) -> None:
     configure_logs(settings.log_format)
     status = 0
     try:
-        asyncio.run(process.run(settings, queues or QUEUES, health_listener))
+        asyncio.run(process.run(settings, queues or QUEUES, health_listener, namespace_id))
     except (ProviderNotLoaded, SettingsError) as error:
         status = _say(error, 2)
     except Unreachable as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from ledger.errors import LedgerError
+from worker.errors import Unreachable
 
 PROBE_EVERY_S = 1.0
 # A server that has not answered a probe for this long is not healthy.
@@ -80,7 +81,7 @@ async def _probe(probe: Probe) -> Finding:
             await probe()
     except TimeoutError:
         return Finding(error=f"no answer within {PROBE_TIMEOUT_S:g} s")
-    except LedgerError as error:
+    except (LedgerError, Unreachable) as error:
         # It names what is refused, and no value.
         return Finding(error=f"{type(error).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not healthy

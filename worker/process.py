@@ -12,13 +12,13 @@ from datetime import timedelta
 import psycopg
 from psycopg.errors import InvalidSchemaName, UndefinedFunction
 from sqlalchemy.exc import DBAPIError, OperationalError
-from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.adapters.mock import create_mock_bank
 from activities.run_watch import RunWatch
+from activities.runs import namespace_id
 from ledger.database import Database, describe
 from ledger.errors import DatabaseUnavailable, EndedBySetting, TableBusy
 from ledger.migrations.partitions import create_partitions, has_this_month
@@ -82,17 +82,22 @@ async def migrate(settings: Settings) -> str:
 
 
 async def run(
-    settings: Settings, queues: Sequence[str] = QUEUES, health_listener: int | None = None
+    settings: Settings,
+    queues: Sequence[str] = QUEUES,
+    health_listener: int | None = None,
+    known_namespace: str | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT, then finish what runs and leave.
 
     health_listener: the file descriptor of a listener at the health address, where who started us
-    has opened it.
+    has opened it. known_namespace: the id of the namespace, where who started us knows it. Raises
+    Unreachable when Temporal can't be reached, or is another one than at the beginning.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await _temporal(settings)
+    temporal = await _same_temporal(client, known_namespace, stop)
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(wire(settings, client, queues))
         await first_partitions(running.database)
@@ -100,7 +105,7 @@ async def run(
         await _schedule(client, settings)
         probes = {
             "database": lambda: rehearse(running.database),
-            "temporal": lambda: _ask_temporal(client),
+            "temporal": temporal.ask,
         }
         host, port = settings.health_host, settings.health_port
         await stack.enter_async_context(serve_health(host, port, probes, health_listener))
@@ -116,6 +121,8 @@ async def run(
             stack.callback(asyncio.create_task(beside).cancel)
         spare_the_collector()
         await work(running.workers, stop)
+    if temporal.other is not None:
+        raise temporal.other
 
 
 def spare_the_collector() -> None:
@@ -144,6 +151,41 @@ async def _temporal(settings: Settings) -> Client:
         raise Unreachable(
             "Temporal can't be reached: start it, or correct TEMPORAL_ADDRESS"
         ) from error
+
+
+class SameTemporal:
+    """The Temporal that a worker began with, known by the id of the namespace.
+
+    Another server may answer under the address later, and hand out work that nobody asked for: a
+    database of Temporal's that was made anew, or a stranger's server on a port that was free.
+    """
+
+    def __init__(self, client: Client, namespace: str, stop: asyncio.Event) -> None:
+        self._client, self._namespace, self._stop = client, namespace, stop
+        self.other: Unreachable | None = None
+
+    async def ask(self) -> None:
+        """Ask for the namespace id. Another one stops the work and raises Unreachable."""
+        here = await namespace_id(self._client)
+        if here != self._namespace:
+            self.other = Unreachable(
+                f"another Temporal answers under this address: namespace id {here}, and this "
+                f"worker began with {self._namespace}: look who listens there, and start again"
+            )
+            self._stop.set()
+            raise self.other
+
+
+async def _same_temporal(client: Client, known: str | None, stop: asyncio.Event) -> SameTemporal:
+    try:
+        temporal = SameTemporal(client, known or await namespace_id(client), stop)
+        await temporal.ask()
+    except RPCError as error:
+        raise Unreachable(
+            f"the namespace {client.namespace} can't be described ({error.status.name}): make it, "
+            "or correct TEMPORAL_NAMESPACE"
+        ) from None
+    return temporal
 
 
 async def first_partitions(database: Database) -> None:
@@ -204,7 +246,3 @@ async def _repeat(every: timedelta, what: str, chore: Callable[[], Awaitable[obj
             # Of an outage once, however often it is tried.
             if told != (told := type(error).__name__):
                 log.warning("the worker could not %s (%s): it tries again", what, told)
-
-
-async def _ask_temporal(client: Client) -> None:
-    await client.workflow_service.get_system_info(GetSystemInfoRequest())

@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from temporalio.client import Client
 
+from activities.runs import namespace_id
 from tests.embedded.amends_up import Running, amends_up, until_answers
 from tests.embedded.strangers import Impostor, impostor
 from tests.embedded.test_guard import ANOTHER_USER
@@ -72,6 +74,23 @@ async def test_who_waits_for_the_port_of_a_killed_server_gets_no_port_or_no_pass
             assert stranger.passwords == []
         back = await until_answers(lambda: psycopg.AsyncConnection.connect(url))
         await back.close()
+
+
+async def test_a_worker_does_no_work_for_another_temporal_under_the_address_of_its_own(
+    session_folder: Path,
+) -> None:
+    async with amends_up(session_folder / "replaced", worker=True) as running:
+        worker = psutil.Process(running.servers()["worker"])
+        address = running.summary["temporal"]
+        began_with = await namespace_id(await Client.connect(address))
+        await kill(running, "temporal")
+        # Without its file the server that comes back is another one, as a stranger's would be.
+        for file in running.data.glob("temporal.db*"):
+            file.unlink()
+        await until(lambda: not child.is_alive(worker))
+        log = (running.data / "logs" / "worker.log").read_text()
+        assert f"namespace id {await namespace_id(await Client.connect(address))}" in log
+        assert f"began with {began_with}" in log
 
 
 async def kill(running: Running, name: str) -> psutil.Process:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import ConnectConfig, RPCError, ServiceClient
 
 from worker.embedded.errors import EmbeddedError
@@ -80,6 +81,8 @@ class DevServer(Server):
         self.guarded = guarded
         self._program = program()
         self._search_attributes = search_attributes
+        # Of the namespace, as the server that we started told it.
+        self.namespace_id = ""
 
     @property
     def address(self) -> str:
@@ -134,11 +137,15 @@ class DevServer(Server):
             known = await client.operator_service.list_search_attributes(
                 ListSearchAttributesRequest(namespace=NAMESPACE)
             )
+            described = await client.workflow_service.describe_namespace(
+                DescribeNamespaceRequest(namespace=NAMESPACE)
+            )
         except (RuntimeError, RPCError):
             return False
-        return set(self._search_attributes) <= set(known.custom_attributes) and (
-            self.guarded or self.listens("temporal")
-        )
+        if not (self.guarded or self.listens("temporal")):
+            return False
+        self.namespace_id = described.namespace_info.id
+        return set(self._search_attributes) <= set(known.custom_attributes)
 
 
 def _options(name: str, values: Mapping[str, str]) -> list[str]:

@@ -47,7 +47,11 @@ class WorkerProcess(Server):
         """The command line of the worker."""
         listener = str(self.listener("health"))
         # -P: the folder we stand in may hold a `worker` of its own.
-        return (sys.executable, "-P", "-m", "worker", "run", "--health-listener", listener)
+        return (
+            *(sys.executable, "-P", "-m", "worker", "run"),
+            *("--health-listener", listener),
+            *("--namespace-id", self._servers.temporal.namespace_id),
+        )
 
     def environment(self) -> Mapping[str, str]:
         """The environment of the worker: the user's, since providers of packages and libraries have
