@@ -7,7 +7,7 @@ namespace: an empty or a wrong one knows nothing, and that says nothing.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.run_watch import record_status
 from activities.runs import RunStatus, namespace_id, status_of_carrier
@@ -39,6 +40,8 @@ ASKED_AT_ONCE = 20
 # one sweep stays small.
 MOST_SHOWN = 20
 GONE = "gone"
+# Temporal takes ids of 1,000 bytes, and that of a recovery has a saga's in it.
+MOST_ID_BYTES = 1_000 - len("recovery//2147483647")
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,20 @@ class LostSaga(Request):
 
 class Seen(Request):
     """The result of a search: of `open` sagas, `lost_in_all` look orphaned, the first of which are
-    `lost`. `held`: too many to be credible. `elsewhere` counts the sagas of other namespaces, by
-    name and id, which can't be judged here. `stopped`: the status of the first open runs that do
-    not run, such as paused ones, by saga. `left_alone` more look orphaned within the grace time,
-    which ends at `left_until`, by saga, of the first of them. `unreadable`: a sentence for each of
-    the first rows that can't be read."""
+    `lost`. `held`: too many to be credible. `elsewhere` counts the sagas of the first other
+    namespaces, by name and id, which can't be judged here, and `elsewhere_more` those of the rest.
+    `stopped`: the status of the first open runs that do not run, such as paused ones, by saga.
+    `left_alone` more look orphaned within the grace time, which ends at `left_until`, by saga, of
+    the first of them. `unreadable`: a sentence for each of the first sagas that can't be read or
+    judged, or whose run can't be recorded."""
 
     open: int
     lost_in_all: int
     lost: list[LostSaga]
     held: bool
     elsewhere: dict[str, int]
-    # Left out when empty: a worker of an earlier version does not know the field.
+    # Left out when empty, as what follows: a worker of an earlier version does not know the field.
+    elsewhere_more: int = Field(default=0, exclude_if=lambda more: not more)
     stopped: dict[str, str] = Field(default_factory=dict, exclude_if=lambda stopped: not stopped)
     left_alone: int = Field(default=0, exclude_if=lambda left: not left)
     left_until: dict[str, datetime] = Field(default_factory=dict, exclude_if=lambda left: not left)
@@ -146,7 +151,7 @@ class OrphanedSagas:
                 opened += len(page)
                 far = [saga for saga in page if self._is_elsewhere(saga, here, look.gone)]
                 elsewhere.update(f"{saga.namespace} {saga.namespace_id}" for saga in far)
-                statuses = await self._statuses(page, here, look.gone)
+                statuses = await self._statuses(page, here, look.gone, unreadable.append)
                 closed = await self._closed_among(page, statuses)
                 found += [(saga, statuses[saga.workflow_id]) for saga in closed]
                 early = self._left_among(closed, statuses)
@@ -164,16 +169,22 @@ class OrphanedSagas:
                 stopped |= {name: it.name for name, it in statuses.items() if it.is_stopped}
         at_most = max(LOST_WITHOUT_A_PERSON, opened * self._care.brake_percent // 100)
         held = len(lost) > at_most and not look.all
+        refused = set[str]()
         for saga, status in () if held else found[:MOST_AT_ONCE]:
             # What a person says of another Temporal is on record when it is acted on.
-            if status.name != GONE:
-                await record_status(self._database, saga, status)
+            if status.name != GONE and not await record_status(
+                self._database, saga, status, unreadable.append
+            ):
+                refused.add(saga.workflow_id)
+        lost = [each for each in lost if each.saga_id not in refused]
+        shown = elsewhere.most_common(MOST_SHOWN)
         return Seen(
             open=opened,
             lost_in_all=len(lost),
             lost=lost[:MOST_AT_ONCE],
             held=held,
-            elsewhere=dict(elsewhere),
+            elsewhere=dict(shown),
+            elsewhere_more=elsewhere.total() - sum(count for _, count in shown),
             stopped=dict(islice(stopped.items(), MOST_SHOWN)),
             left_alone=len(left),
             left_until=dict(islice(left.items(), MOST_SHOWN)),
@@ -181,14 +192,28 @@ class OrphanedSagas:
         )
 
     async def _statuses(
-        self, sagas: Sequence[OpenSaga], here: str, gone: Sequence[str]
+        self,
+        sagas: Sequence[OpenSaga],
+        here: str,
+        gone: Sequence[str],
+        tell: Callable[[str], None],
     ) -> dict[str, RunStatus]:
-        """The statuses of the runs that can be judged here, by saga."""
+        """The statuses of the runs that can be judged here, by saga. `tell` is told of each saga
+        whose id Temporal does not take."""
         free = asyncio.Semaphore(ASKED_AT_ONCE)
 
         async def ask(saga: OpenSaga) -> RunStatus | None:
-            async with free:
-                return await self._status(saga, here, gone)
+            if (size := len(saga.workflow_id.encode())) > MOST_ID_BYTES:
+                tell(f"{saga.aggregate[:200]}: {size} bytes of id are more than Temporal takes")
+                return None
+            try:
+                async with free:
+                    return await self._status(saga, here, gone)
+            except RPCError as error:
+                if error.status != RPCStatusCode.INVALID_ARGUMENT:
+                    raise
+                tell(f"{saga.aggregate[:200]}: Temporal can't be asked about it")
+                return None
 
         asked = await asyncio.gather(*(ask(saga) for saga in sagas))
         known = zip(sagas, asked, strict=True)

@@ -5,17 +5,20 @@ an index that lags. Nothing is undone here: that is for the sweep, which also fi
 does not name, such as runs that Temporal has deleted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from activities.runs import RunStatus, namespace_id, status_of_carrier
-from ledger.aggregates.aggregate import Event
+from ledger.aggregates.aggregate import Event, UnknownEvent
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.saga import SagaRunClosed, SagaRunPaused, SagaRunResumed
 from ledger.database import Database
+from ledger.errors import NeverWorks, TooMuchContention
 from ledger.sagas.open_sagas import OpenSaga, sagas_of_runs
 from ledger.sagas.orphans import record_run
 from ledger.store.commit import Author
@@ -52,7 +55,7 @@ class RunWatch:
             except RPCError as error:
                 failed = error
                 continue
-            await record_status(self._database, saga, status)
+            await record_status(self._database, saga, status, self._database.note)
         if failed is not None:
             raise failed
         self._looked_at = now
@@ -77,10 +80,25 @@ class RunWatch:
         return sorted(found)
 
 
-async def record_status(database: Database, saga: OpenSaga, status: RunStatus) -> None:
-    """Records how the run of an open saga stands, where that is news."""
-    if (event := _news(saga, status)) is not None:
+async def record_status(
+    database: Database, saga: OpenSaga, status: RunStatus, tell: Callable[[str], None]
+) -> bool:
+    """Records how the run of an open saga stands, where that is news. False where that can't be
+    recorded of this saga, whatever becomes of the others: `tell` is told why, in a sentence."""
+    if (event := _news(saga, status)) is None:
+        return True
+    try:
         await record_run(database, Author(WATCHER, saga.workflow_id), saga, event)
+    except RowUnreadable as error:
+        tell(str(error))
+    except (UnknownEvent, NeverWorks, TooMuchContention, psycopg.Error) as error:
+        # Not the message of PostgreSQL: it may hold the row.
+        why = getattr(error, "sqlstate", None) or type(error).__name__
+        refused = f"its run is {status.name}, and the ledger refuses to record that ({why})"
+        tell(f"{saga.aggregate[:200]}: {refused}: run amends verify")
+    else:
+        return True
+    return False
 
 
 def _news(saga: OpenSaga, status: RunStatus) -> Event | None:

@@ -13,7 +13,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import ParentClosePolicy
 
 from activities.errors import HEARTBEAT, invalid_input
-from activities.orphans import Look, LostSaga, OrphanedSagas, Seen
+from activities.orphans import MOST_SHOWN, Look, LostSaga, OrphanedSagas, Seen
 from ledger.words import code, said, summary_of
 from workflows.contract.admission import problems_with, raise_if_refused, read
 from workflows.contract.kinds import BY_NAME
@@ -126,17 +126,23 @@ def alerts_of(seen: Seen) -> list[str]:
             f"amends sweep --all --reason TEXT."
         )
     for namespace, count in seen.elsewhere.items():
-        name, _, its_id = namespace.partition(" ")
+        name, _, its_id = namespace.rpartition(" ")
         alerts.append(
             f"{count} open sagas belong to another Temporal (namespace {name}, id {its_id}) and "
             f"were left alone: point the worker at it; if it is gone for good, "
             f"amends sweep --gone {its_id} --reason TEXT."
         )
+    if seen.elsewhere_more:
+        alerts.append(
+            f"{seen.elsewhere_more} open sagas belong to more namespaces and were left alone: "
+            f"amends sagas --open lists them."
+        )
     alerts += [f"A saga was left alone: {sentence}." for sentence in seen.unreadable]
     unknown = sorted({lost.kind for lost in seen.lost} - set(BY_NAME))
     if unknown:
+        named = ", ".join(unknown[:MOST_SHOWN]) + (", ..." if unknown[MOST_SHOWN:] else "")
         alerts.append(
-            f"orphaned sagas of an unknown kind ({', '.join(unknown)}) were left alone: run a "
+            f"orphaned sagas of an unknown kind ({named}) were left alone: run a "
             f"worker of the version that knows them."
         )
     return alerts

@@ -34,14 +34,14 @@ from tests.ledger import writing
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
 
-async def fill(url: str, groups: int) -> None:
-    """Writes so many groups, by the one way to write."""
+async def fill(url: str, groups: int, namespace_id: str) -> None:
+    """Writes so many groups, by the one way to write; their runs are said to be of a namespace."""
     numbers = iter(range(groups))
     async with open_database(url, size=6, writes=True) as database:
 
         async def some() -> None:
             for number in numbers:
-                await _group(database, number)
+                await _group(database, number, namespace_id)
 
         await asyncio.gather(*(some() for _ in range(6)))
 
@@ -53,11 +53,11 @@ async def _write(database: Database, saga_id: str, aggregate: str, *events: Even
     await commit(database, author, [Ref(aggregate)], lambda _: decision)
 
 
-async def _group(database: Database, n: int) -> None:
+async def _group(database: Database, n: int, namespace_id: str) -> None:
     agent, saga, change, transfer = f"bot-{n}", f"payment/p-{n}", f"change/c-{n}", f"t-{n}"
     ended = n % 4 == 1
     await _write(database, saga, f"agent/{agent}", AgentRegistered(agent_id=agent, user="user:ana"))
-    await _write(database, saga, f"saga/{saga}", _started("payment", f"p-{n}"))
+    await _write(database, saga, f"saga/{saga}", _started("payment", f"p-{n}", namespace_id))
     if n % 2:
         await _write(database, saga, f"agent/{agent}", AgentRevoked(reason="left"))
     await writing.set_policy(database, agent)
@@ -96,7 +96,7 @@ async def _group(database: Database, n: int) -> None:
         await _write(database, saga, f"authorization/a-{n}", captured)
     await _write(database, saga, f"step/{saga}/transfer", _step_event(n))
     await _write(database, saga, f"saga/{saga}", _saga_event(n))
-    await _write(database, change, f"saga/{change}", _started("change", f"c-{n}"))
+    await _write(database, change, f"saga/{change}", _started("change", f"c-{n}", namespace_id))
     made = [
         writing.resource_begun(f"db-{n}", change=change),
         writing.resource_made(change=change, owner="app", limits={"connections": 5}),
@@ -113,18 +113,20 @@ async def _group(database: Database, n: int) -> None:
         result={},
     )
     await _write(database, change, f"step/{change}/apply", applied)
-    end = SagaCompleted(result={"state": "applied", "residuals": []}, ended_at=NOW)
+    changes = [{"action": "create", "kind": "postgres.role", "name": f"db-{n}", "outputs": {}}]
+    result = {"state": "applied", "reason": None, "changes": changes, "residuals": ["x"]}
+    end = SagaCompleted(result=result, ended_at=NOW)
     await _write(database, change, f"saga/{change}", end)
 
 
-def _started(kind: str, operation_id: str) -> SagaStarted:
+def _started(kind: str, operation_id: str, namespace_id: str) -> SagaStarted:
     return SagaStarted(
         kind=kind,
         operation_id=operation_id,
         input_hash="h",
         input={"operation_id": operation_id, "amount": {"minor": 100, "currency": "ARS"}},
         namespace="default",
-        namespace_id="namespace-1",
+        namespace_id=namespace_id,
         task_queue="amends-payments",
         workflow_id=f"{kind}/{operation_id}",
         run_id="run-1",

@@ -5,10 +5,16 @@ import io
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
+
+from activities import orphans
+from activities.orphans import Care, Look, OrphanedSagas
 from ledger.aggregates.errors import RowUnreadable, UnknownEvent
 from ledger.audit import cross_checks, findings
 from ledger.audit.projection import sources
@@ -40,8 +46,8 @@ OURS = (LedgerError, UnknownEvent, RowUnreadable)
 LISTS = ("sagas", "payments", "resources", "log", "follow", "verify", "agent list")
 
 
-async def read_all(clone: Clone, touched: "list[Touch]") -> list[str]:
-    """Reads in every way; returns what was wrong, in sentences."""
+async def read_all(clone: Clone, touched: "list[Touch]", temporal: Client) -> list[str]:
+    """Reads in every way, and sweeps; returns what was wrong, in sentences."""
     wrong = await _verified(clone, touched)
     async with open_database(clone.auditor, size=2) as database:
         notes: list[str] = []
@@ -50,6 +56,7 @@ async def read_all(clone: Clone, touched: "list[Touch]") -> list[str]:
         wrong += await _log(database, touched)
         wrong += await _one_by_one(database, touched)
     wrong += await asyncio.to_thread(_commands, clone, touched)
+    wrong += await _swept(clone, touched, temporal)
     for table in sources():
         wrong += await _answers(f"rebuild {table}", partial(rebuild, clone.owner, table))
     return wrong
@@ -123,6 +130,24 @@ async def _lists(database: Database, touched: "list[Touch]", notes: list[str]) -
             if not any(name and name[:150] in note for name in known)
         ]
     return wrong
+
+
+async def _swept(clone: Clone, touched: "list[Touch]", temporal: Client) -> list[str]:
+    """Temporal knows none of the runs, so every open saga that was not touched is found."""
+    query = "SELECT aggregate FROM ledger.sagas WHERE ended_at IS NULL"
+    mine = {str(name) for (name,) in await clone.fetch(query)}
+    found: set[str] = set()
+
+    async def sweep(database: Database) -> None:
+        sweeps = OrphanedSagas(database, temporal, Care(timedelta()), ())
+        seen = await ActivityEnvironment().run(sweeps.look_for_lost_sagas, Look(all=True))
+        found.update(f"saga/{each.saga_id}" for each in seen.lost)
+
+    with patch.object(orphans, "MOST_AT_ONCE", ALL):
+        async with open_database(clone.worker, size=2, writes=True) as database:
+            wrong = await _answers("sweep", partial(sweep, database))
+    missed = mine - found - {name for it in touched for name in (it.aggregate, *it.names)}
+    return wrong + [f"the sweep misses {name}" for name in sorted(missed)[:9]]
 
 
 async def _log(database: Database, touched: "list[Touch]") -> list[str]:

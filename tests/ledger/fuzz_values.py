@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection, errors, sql
+from temporalio.client import Client
 
+from activities.runs import namespace_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.migrations import upgrade as migrate
@@ -231,24 +233,25 @@ class _Toucher:
         query = f"SELECT {column} FROM ledger.{table} WHERE {where}"
         [(value,)] = await (await self._connection.execute(query.encode(), values)).fetchall()
         path: list[str] = []
-        while isinstance(value, Mapping) and value:
-            key = self._chance.choice(sorted(value))
-            path.append(key)
+        while isinstance(value, (Mapping, list)) and value:
+            keys = sorted(value) if isinstance(value, Mapping) else range(len(value))
+            key = self._chance.choice(keys)
+            path.append(str(key))
             value = value[key]
             if self._chance.random() < 0.3:
                 break
         return sql.Literal(path) if path else None
 
 
-async def fuzz(clone: Clone, rows: int, seed: int) -> list[str]:
+async def fuzz(clone: Clone, rows: int, seed: int, temporal: Client) -> list[str]:
     """Fills the ledger, touches so many rows and reads; returns what was wrong, in sentences."""
     # Some rows stay as they were: nobody may report them.
     began = time.monotonic()
-    await fill(clone.worker, groups=rows // 6 + 4)
+    await fill(clone.worker, rows // 6 + 4, await namespace_id(temporal))
     assert (await clone.verify()).findings == []
     filled = time.monotonic()
     touched = await touch(clone, rows, seed)
-    wrong = await read_all(clone, touched)
+    wrong = await read_all(clone, touched, temporal)
     beyond = sum(each.unreadable for each in touched)
     print(
         f"{len(touched)} rows touched, {beyond} of them unreadable;"
@@ -264,7 +267,8 @@ async def _main(rows: int, seed: int) -> list[str]:
             await create_database(servers, "fuzz")
             url = servers.ledger_url("amends_owner", "fuzz")
             await asyncio.to_thread(migrate.upgrade, url)
-            return await fuzz(urls_of(servers, "fuzz"), rows, seed)
+            temporal = await Client.connect(servers.temporal.address)
+            return await fuzz(urls_of(servers, "fuzz"), rows, seed, temporal)
 
 
 def main() -> int:

@@ -45,7 +45,9 @@ async def lost(driver: Driver, agent: str, what: str = "approval") -> Json:
     return request
 
 
-async def open_elsewhere(ledger: Database, request: Json, queue: str) -> None:
+async def open_elsewhere(
+    ledger: Database, request: Json, queue: str, namespace_id: str = "an-id"
+) -> None:
     """The payment stands open in the ledger, carried by a run of another namespace."""
     admitted = PaymentRequest.model_validate(request)
     opening = Opening(
@@ -55,7 +57,7 @@ async def open_elsewhere(ledger: Database, request: Json, queue: str) -> None:
         operation_id=request["operation_id"],
         input=admitted.model_dump(mode="json"),
         fingerprint=admitted.fingerprint(),
-        run=Run("elsewhere", "an-id", queue, "a-run-there"),
+        run=Run("elsewhere", namespace_id, queue, "a-run-there"),
     )
     await open_saga(ledger, Author(f"agent:{admitted.agent_id}", saga_of(request)), opening)
 

@@ -114,29 +114,61 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
     assert (recovered["state"], recovered["result"]["reason"]) == ("failed", "lost_run")
 
 
+# What stands in the rows of open sagas, past all bounds, and what the sweep says of each.
+DAMAGE = {
+    "started_at = '-infinity'": "started_at of the row of saga/{} can't be read",
+    # The sweep reads no such column, and the end of the run can't be recorded.
+    "waits_until = 'infinity'": "waits_until of the row of saga/{} can't be read",
+    "cause_reason = repeat('x', 70000)": "saga/{}: its run is not_found, and the ledger refuses",
+    "workflow_id = '', aggregate = 'saga/'": "saga/: Temporal can't be asked about it",
+    "workflow_id = 'payment/' || repeat('€', 330), "
+    "aggregate = 'saga/payment/' || repeat('€', 330)": "saga/payment/€€",
+}
+
+
 async def test_a_row_that_cant_be_read_is_named_and_stops_the_recovery_of_no_other(
     driver: Driver, probe: Probe, sweeper: Sweeper, ledger: Database, agent: str
 ) -> None:
-    request = payment(agent, 45_000)
-    await open_elsewhere(ledger, request, QUEUE)
+    here, requests = await namespace_id(driver.client), [payment(agent, 45_000) for _ in DAMAGE]
+    for request in requests:
+        await open_elsewhere(ledger, request, QUEUE)
     async with await AsyncConnection.connect(probe.superuser_url) as connection:
         for statement in RULES_OFF:
             await connection.execute(statement.encode())
-        damage = b"UPDATE ledger.sagas SET started_at = '-infinity' WHERE workflow_id = %s"
-        await connection.execute(damage, (saga_of(request),))
+        for damage, request in zip(DAMAGE, requests, strict=True):
+            ours = f"{damage}, namespace = 'default', namespace_id = '{here}'"
+            update = f"UPDATE ledger.sagas SET {ours} WHERE workflow_id = %s"
+            await connection.execute(update.encode(), (saga_of(request),))
         await connection.execute(BOUNDS_ON.encode())
     mine = await lost(driver, agent, "capture")
     swept = await sweeper.sweep()
-    assert saga_of(mine) in swept["recovering"]
-    [alert] = swept["alerts"]
-    assert alert.startswith(
-        f"A saga was left alone: started_at of the row of saga/{saga_of(request)} "
-    )
+    assert swept["recovering"] == [saga_of(mine)]
+    for said, request in zip(DAMAGE.values(), requests, strict=True):
+        told = f"A saga was left alone: {said.format(saga_of(request))}"
+        assert [it.startswith(told) for it in swept["alerts"]].count(True) == 1, swept["alerts"]
     await sweeper.recovered(mine)
-    # Mended from the log, it is judged again.
-    assert (await rebuild(probe.superuser_url, "sagas")).wrong == 1
+    # Mended from the log, they are judged again.
+    assert (await rebuild(probe.superuser_url, "sagas")).wrong == len(DAMAGE)
     await sweeper.sweep(gone=["an-id"], **GO_ON)
-    assert (await sweeper.recovery(saga_of(request)).result())["state"] == "failed"
+    for request in requests:
+        assert (await sweeper.recovery(saga_of(request)).result())["state"] == "failed"
+
+
+async def test_of_many_other_namespaces_the_first_are_named_and_all_are_counted(
+    sweeper: Sweeper, ledger: Database, agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_sagas, "MOST_SHOWN", 2)
+    ids = ["an-id", "an-id", "other-1", "other-2", "other-3"]
+    requests = [payment(agent, 45_000) for _ in ids]
+    for request, its_id in zip(requests, ids, strict=True):
+        await open_elsewhere(ledger, request, QUEUE, its_id)
+    alerts = (await sweeper.sweep())["alerts"]
+    assert alerts[0].startswith("2 open sagas belong to another Temporal (namespace elsewhere, id")
+    assert alerts[2].startswith("2 open sagas belong to more namespaces")
+    assert len(alerts) == 3
+    await sweeper.sweep(gone=sorted(set(ids)), **GO_ON)
+    for request in requests:
+        await sweeper.recovery(saga_of(request)).result()
 
 
 async def test_many_at_once_stop_it_until_a_person_says_go_on(

@@ -112,14 +112,16 @@ def _named(known: Known, name: str) -> dict[str, str]:
     return {column: f"'{value}'" for column, value in values.items()}
 
 
-def _split_otherwise(known: Known, **values: str) -> Attempt:
+def _split_otherwise(
+    known: Known, /, _what: str = "a slash in a part of its name", **values: str
+) -> Attempt:
     """A new row whose name is right, and made of other parts than anybody takes it for."""
     aggregate_type = known.aggregate.split("/", 1)[0]
     aggregate = values["aggregate"]
     given = {name: f"'{value}'" for name, value in values.items()}
     given["aggregate_id"] = f"'{aggregate_id(aggregate)}'"
     statements = (_copied(known, aggregate_type, given), event(1, aggregate))
-    return Attempt(f"{known.table}: a slash in a part of its name", "23514", "check", statements)
+    return Attempt(f"{known.table}: {_what}", "23514", "check", statements)
 
 
 def _identities() -> Iterator[Attempt]:
@@ -158,6 +160,23 @@ def _identities() -> Iterator[Attempt]:
         saga_id="payment/rent/a",
         name="b",
     )
+    for kind, operation_id, more in (
+        # One sweep after the other would end at an id that Temporal does not take.
+        ("payment", "P" * 985, {}),
+        ("payment", "ñ" * 32, {}),
+        ("Payment", "y", {}),
+        ("payment", "y", {"namespace": "n" * 900}),
+        ("payment", "y", {"namespace_id": "n" * 900}),
+    ):
+        yield _split_otherwise(
+            WORLD["sagas"],
+            f"what Temporal refuses: {kind}/{operation_id[:40]} {', '.join(more)}",
+            aggregate=f"saga/{kind}/{operation_id}",
+            workflow_id=f"{kind}/{operation_id}",
+            kind=kind,
+            operation_id=operation_id,
+            **more,
+        )
     yield _split_otherwise(
         WORLD["resources"], aggregate="resource/dev/a/b", environment="dev/a", name="b"
     )

@@ -1,6 +1,8 @@
--- Parts of names: with a slash in one of them, one name could be made of other parts.
-ALTER TABLE ledger.sagas ADD CONSTRAINT sagas_identity_check
-    CHECK (kind !~ '/' AND operation_id !~ '/');
+-- Parts of names: with a slash in one of them, one name could be made of other parts. What Temporal
+-- gets of a saga has the form of its requests: the ids of all its runs are within Temporal's limit.
+ALTER TABLE ledger.sagas ADD CONSTRAINT sagas_identity_check CHECK (
+    kind ~ '^[a-z]{1,64}$' AND operation_id ~ '^[A-Za-z0-9._-]{1,64}$'
+    AND namespace_id ~ '^[A-Za-z0-9-]{1,64}$' AND length(namespace) <= 255);
 ALTER TABLE ledger.saga_steps ADD CONSTRAINT saga_steps_identity_check
     CHECK (saga_id ~ '^[^/]+/[^/]+$');
 ALTER TABLE ledger.resources ADD CONSTRAINT resources_identity_check CHECK (environment !~ '/');
