@@ -118,7 +118,7 @@ def status_of(progress: "Progress") -> int:
 
     if progress.result is not None:
         good_ends = kind_of_saga(progress.saga_id).good_ends
-        return 0 if progress.result.get("state") in good_ends else _ENDED_OTHERWISE
+        return 0 if str(progress.result.get("state")) in good_ends else _ENDED_OTHERWISE
     return _WAITS if progress.needs_person else 0
 
 

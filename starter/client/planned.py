@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger.database import Database
 from ledger.read.sagas import results_of_step
+from starter.client.endings import changes_in
 
 # The step that reads what a plan is made of.
 PLAN_STEP = "plan"
@@ -37,7 +38,8 @@ def operations_of(
     if seen is None or kind not in _PLANNED_KINDS:
         return []
     if result is not None and result.get("state") == "applied":
-        return [f"{each['action']} {each['name']} ({each['kind']})" for each in result["changes"]]
+        done = changes_in(result)
+        return [f"{each['action']} {each['name']} ({each['kind']})" for each in done]
     from workflows.planning.recorded_plan import recorded_plan
 
     try:

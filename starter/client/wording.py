@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starter.client.advice import advice_on
-from starter.client.endings import ended_as
+from starter.client.endings import changes_in, ended_as
 
 if TYPE_CHECKING:
     from starter.client.kinds import Request
@@ -88,14 +88,13 @@ def ending(
     words = [ended_as(result, otherwise)]
     if reference := result.get("provider_reference"):
         words.append(f"as {reference}")
-    changes = result.get("changes")
-    if isinstance(changes, list) and changes:
+    if changes := changes_in(result):
         done = (f"{change['action']} {change['name']}" for change in changes)
         words.append(f"({', '.join(done)})")
     residuals = result.get("residuals")
     if isinstance(residuals, list) and residuals:
         words.append(f"- left over: {'; '.join(map(str, residuals))}")
     after = advice_on(reason, saga_id, agent) or (
-        "the spend is released" if state in _RELEASED else None
+        "the spend is released" if str(state) in _RELEASED else None
     )
     return f"{saga_id}: {' '.join(words)}" + (f": {after}" if after else "")

@@ -5,15 +5,20 @@ from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.aggregates.amounts import RECORDED, decimals
 from ledger.aggregates.money import Money, money_text
 from starter.cli.live import LiveTable
+from starter.cli.story import status_of
 from starter.client.advice import ADVICE, advice_on
+from starter.client.endings import ended_as
 from starter.client.planned import operations_of
 from starter.client.subject import facts_of
-from starter.client.wording import standing, summary
+from starter.client.wording import notes, standing, summary
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
+from workflows.contract.kinds import BY_NAME
 from workflows.contract.payment import PaymentRequest
 from workflows.contract.progress import Progress
 from workflows.contract.reasons import REASONS
@@ -138,6 +143,39 @@ def test_how_a_saga_stands_is_one_line(fields: dict[str, object], line: str) -> 
         {"saga_id": "payment/x", "kind": "payment", "state": "running", **fields}
     )
     assert line in standing(progress)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["applied", "rejected", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["action", "name", "kind", "minor", "currency"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+RESULT = st.dictionaries(
+    st.sampled_from(["state", "reason", "changes", "residuals", "notes", "provider_reference"]),
+    JSON,
+)
+REQUEST = st.dictionaries(
+    st.sampled_from(["present", "absent", "amount", "destination", "agent_id", "resources"]), JSON
+)
+
+
+@given(RESULT, REQUEST, st.sampled_from([*BY_NAME, "parcel"]))
+def test_whatever_a_recorded_result_or_request_says_is_told_in_words(
+    result: dict[str, Any], request: dict[str, Any], kind: str
+) -> None:
+    told = {"saga_id": f"{kind}/x", "kind": kind, "state": "completed", "result": result}
+    progress = Progress.model_validate(told)
+    assert standing(progress).startswith(f"{kind}/x: ")
+    assert all(isinstance(note, str) for note in notes(progress))
+    assert isinstance(ended_as(result), str)
+    if kind in BY_NAME:
+        assert status_of(progress) in (0, 1)
+    assert all(facts_of(kind, request, operations_of(kind, request, {}, result)).values())
 
 
 @pytest.mark.parametrize("reason", ADVICE)
