@@ -41,6 +41,7 @@ from ledger.errors import (
     StillOpen,
     TryAgain,
 )
+from ledger.words import recordable
 
 
 def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 - one case a line
@@ -72,9 +73,10 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
             return _final(UNKNOWN, str(error))
         case StillOpen() | NothingSent() | ProviderUnavailable() if error.again_in_s is not None:
             again_in = timedelta(seconds=error.again_in_s)
-            return ApplicationError(str(error), type=UNAVAILABLE_NOW, next_retry_delay=again_in)
+            message = recordable(str(error))
+            return ApplicationError(message, type=UNAVAILABLE_NOW, next_retry_delay=again_in)
         case NothingSent() | ProviderUnavailable() | TryAgain():
-            return ApplicationError(str(error), type=UNAVAILABLE_NOW)
+            return ApplicationError(recordable(str(error)), type=UNAVAILABLE_NOW)
         case _ if isinstance(error, UNAVAILABLE):
             return ApplicationError(str(failure(error)), type=UNAVAILABLE_NOW)
         case _:
@@ -88,7 +90,9 @@ def _final(kind: str, message: str, *details: Any) -> ApplicationError:
     # state does not allow should not have been asked.
     is_answer = kind == REFUSED and "not_allowed" not in details
     category = Category.BENIGN if is_answer else Category.UNSPECIFIED
-    return ApplicationError(message, *details, type=kind, non_retryable=True, category=category)
+    # Of an external system it becomes the reason of a step.
+    text = recordable(message)
+    return ApplicationError(text, *details, type=kind, non_retryable=True, category=category)
 
 
 class ClassifyErrors(Interceptor):

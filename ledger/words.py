@@ -7,8 +7,15 @@ import re
 MOST_CHARACTERS = 500
 # The server refuses a summary of more than 400 bytes, and with it the command that has it.
 _MOST_SUMMARY_BYTES = 400
-# Account and card numbers (a CBU has 22 digits) are personal data: no page has them.
-_ACCOUNT = re.compile(r"\d(?: ?\d){15,}")
+# What a provider says is recorded up to here: more than a person reads, and within the bounds of
+# the ledger.
+MOST_RECORDED = 2_000
+# Account and card numbers (a CBU has 22 digits) are personal data, in whatever groups: no page has
+# them. An operation id that we made begins with the digits of a time, and is none.
+_ACCOUNT = re.compile(
+    r"(?P<ours>\b20\d{6}-[0-2]\d{5}-(?:[0-9a-f]{8}|[0-9a-f]{4})\b)"
+    r"|\d(?:[ ./_\u2010-\u2015\u2212\uFFFD-]?\d){15,}"
+)
 # What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: there
 # escapes have no effect, and HTML gets through.
 _MEANS = re.compile(r"[\\`*_{}\[\]<>~$&#^]|-(?=-)|(?<=-)-|:(?=//)|(?<=mailto):", re.IGNORECASE)
@@ -35,7 +42,21 @@ def escaped(text: str) -> str:
 
 def said(text: str) -> str:
     """Words that anybody may have written, for a page: escaped, and without account numbers."""
-    return escaped(_ACCOUNT.sub("(a number)", text))
+    return escaped(without_accounts(text))
+
+
+def without_accounts(text: str) -> str:
+    """The text in one line, without numbers that may be those of an account or a card."""
+    # In one line first: whatever was between the digits is seen by nobody.
+    line = plain(" ".join(text.split()))
+    return _ACCOUNT.sub(lambda found: found["ours"] or "(a number)", line)
+
+
+def recordable(text: str) -> str:
+    """Words of a provider as the ledger takes them: cut where they are too long, and without the
+    characters that PostgreSQL refuses."""
+    cut = text if len(text) <= MOST_RECORDED else f"{text[: MOST_RECORDED - 1]}…"
+    return cut.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def code(text: str) -> str:

@@ -12,6 +12,8 @@ Messages never carry an account number.
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from ledger.words import recordable
+
 TransferStatus = Literal["executed", "refused", "cancelled", "reversed"]
 
 
@@ -72,7 +74,8 @@ class TransferReport:
     reversed   the money moved and came back; `reference` is still the transfer's
 
     Amount, currency and destination are the provider's record; None where it has none: the key
-    was cancelled before any order with it arrived.
+    was cancelled before any order with it arrived. `reference` and `reason` are cut where they are
+    longer than what the ledger takes.
     """
 
     key: str
@@ -82,6 +85,11 @@ class TransferReport:
     amount_minor: int | None
     currency: str | None
     destination: str | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("reference", "reason"):
+            if (text := getattr(self, name)) is not None:
+                object.__setattr__(self, name, recordable(text))
 
 
 class PaymentAdapter(Protocol):

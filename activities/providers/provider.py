@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from ledger.words import recordable
+
 
 class ProviderError(Exception):
     """Root of the providers' errors."""
@@ -41,10 +43,11 @@ class ProviderRefused(ProviderError):
     missing         something that it needs does not exist
     not_permitted   the provider's own account may not do it
     refused         anything else that the real thing said no to
+    The message is cut where it is longer than what the ledger takes.
     """
 
     def __init__(self, message: str, reason: str = "refused") -> None:
-        super().__init__(message)
+        super().__init__(recordable(message))
         self.reason = reason
 
 

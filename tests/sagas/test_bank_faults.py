@@ -8,6 +8,7 @@ import pytest
 from activities import transfers
 from ledger.database import Database
 from ledger.store.commit import database_time
+from ledger.words import MOST_RECORDED
 from tests.sagas.conftest import Inject, Landed, NewAgent, Place
 from tests.support.driver import Driver, payment
 from tests.support.probe import Probe
@@ -20,14 +21,15 @@ async def test_a_refusal_of_the_bank_gives_the_spend_back(
     driver: Driver, probe: Probe, agent: str, inject: Inject
 ) -> None:
     request = payment(agent, 45_000)
-    await inject(request, "refuse", note="account closed")
+    await inject(request, "refuse", note="account closed".ljust(70_000, "."))
     result = await driver.run(request)
     assert (result["state"], result["reason"]) == ("compensated", "provider_refused")
     assert (result["provider_reference"], result["residuals"]) == (None, [])
     assert await probe.spent(agent) == (0, 0)
     told = ["Requested", "Approved", "CaptureStarted", "Compensated"]
     assert await probe.told(request, "authorization/%") == [f"Authorization{it}" for it in told]
-    assert (await probe.event(request, "TransferRefused"))["payload"]["reason"] == "account closed"
+    told = (await probe.event(request, "TransferRefused"))["payload"]["reason"]
+    assert told == "account closed".ljust(MOST_RECORDED - 1, ".") + "…"
     assert (await driver.run(payment(agent, 50_000)))["state"] == "captured"
 
 

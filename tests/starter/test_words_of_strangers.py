@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from activities.adapters.mock import Fault, MockBank
-from ledger.words import MOST_CHARACTERS, code, escaped, said, summary_of
+from activities.adapters.payment import OutcomeUnknown, TransferReport
+from activities.classification import classify
+from activities.providers.provider import ProviderRefused, ProviderUnavailable
+from ledger.words import MOST_CHARACTERS, MOST_RECORDED, code, escaped, said, summary_of
 from starter.cli.live import LiveTable
 from tests.starter.conftest import Command
 from worker.logs import ConsoleFormatter
 from workflows.contract.progress import Progress
 from workflows.contract.waits import StepProgress
+from workflows.engine.live_details import page
 
 # Colours, a title, a cursor, the other direction of writing, markup of the tables, a line.
 HOSTILE = "\x9b31m\u202eyranac\u2066 [red]canary[/red] \u2028 canary"
@@ -82,9 +86,50 @@ def test_words_on_a_page_and_in_a_summary_are_bounded_and_without_account_number
     for escape in (escaped, said, code):
         assert len(escape("x" * 100_000)) <= MOST_CHARACTERS + 2
     assert len(summary_of("ñ" * 100_000).encode()) == 400
-    assert (
-        said("not 28505909 40090418 135201, not 4111111111111111")
-        == "not (a number), not (a number)"
-    )
     known = "rollback/20261122-081500-1a2b at 2026-11-30 07:28:15 UTC of 123456789012"
+    ours = "payment/20261122-081500-12345678, payment/20261122-081500-1234, 1,000,000,000,000.00"
     assert said(known) == known
+    assert said(ours) == ours
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "28505909 40090418 135201",
+        "4111111111111111",
+        "4111  1111 \t1111\u00a01111",
+        "4111-1111-1111-1111",
+        "4111\u20131111\u200b1111\n1111",
+        "2850.5909.4009.0418.1352.01",
+        "2850590/9400904181352-01",
+    ],
+)
+def test_no_page_has_an_account_or_a_card_number_in_whatever_groups(number: str) -> None:
+    assert said(f"not {number}, not me") == "not (a number), not me"
+    progress = Progress(
+        saga_id="payment/x",
+        kind="payment",
+        state="completed",
+        result={"state": "captured", "provider_reference": number},
+    )
+    assert "1111" not in (shown := page(progress, ["a payment"]))
+    assert "2850" not in shown
+
+
+def test_what_a_provider_says_is_cut_to_what_the_ledger_takes() -> None:
+    told = "no\0w \ud800" + "x" * 70_000
+    report = TransferReport(
+        key="k",
+        status="refused",
+        reference=told,
+        reason=told,
+        amount_minor=1,
+        currency="ARS",
+        destination="d",
+    )
+    said_so = (report.reference, report.reason, str(ProviderRefused(told)))
+    failures = (classify(error(told)).message for error in (OutcomeUnknown, ProviderUnavailable))
+    for text in (*said_so, *failures):
+        assert text is not None
+        assert len(text) == MOST_RECORDED
+        assert text.startswith("no\N{REPLACEMENT CHARACTER}w ?x")

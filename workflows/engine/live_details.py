@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.words import code, escaped, said
+from ledger.words import code, escaped, said, without_accounts
 from workflows.contract.admission import SagaRequest
 from workflows.contract.progress import Progress
 from workflows.contract.reasons import REASONS, in_words
@@ -130,7 +130,7 @@ def _end(state: str, result: Mapping[str, Any], cause: str) -> str:
     notes = [str(note) for note in result.get("notes") or [] if str(note) not in why]
     lines = [f"- {said(note)}" for note in notes]
     if reference := result.get("provider_reference"):
-        lines.append(f"- reference of the provider: {code(str(reference))}")
+        lines.append(f"- reference of the provider: {code(without_accounts(str(reference)))}")
     lines += [f"- left over: {said(str(each))}" for each in result.get("residuals") or []]
     return "\n".join([head + (f": {said(why)}" if why else ""), "", *_few(lines)]).rstrip()
 
