@@ -16,7 +16,7 @@ The clock is in none of this: see docs/time-travel.md for what happens when it s
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 
 from ledger.database import Connection, Database, within
@@ -35,6 +35,9 @@ _EXPLAIN_AFTER_S = 0.5
 _ASK_AGAIN_S = 1.0
 # Each question is answered in milliseconds, unless the server hangs.
 _ANSWERS_WITHIN_S = 2.0
+
+# The bound of closed_past: an earlier time can't be shown in every zone.
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
 
 _CLOSE = """
     SELECT extract(epoch FROM ledger.close_past(%(moment)s))::float8 AS early_s,
@@ -98,7 +101,9 @@ async def _require_primary(connection: Connection) -> None:
 
 async def _close(connection: Connection, moment: datetime, patience: _Patience) -> None:
     while True:
-        [found] = await (await connection.execute(_CLOSE, {"moment": moment})).fetchall()
+        # What lies before the first moment of the ledger is past when that one is.
+        closed = {"moment": max(moment, _FIRST)}
+        [found] = await (await connection.execute(_CLOSE, closed)).fetchall()
         if found["early_s"] is None:
             return
         if found["early_s"] > found["late_after_s"]:

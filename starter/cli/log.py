@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ledger.read.subscription import Follower
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# Far above any page, and within what the database counts.
+_LIMIT = click.IntRange(min=1, max=10**9)
 
 _FILTERS = (
     click.argument("aggregate", metavar="[ID]", required=False),
@@ -119,7 +121,7 @@ def _aggregate_type(name: str | None) -> str | None:
 
 @click.command()
 @_filtered
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--limit", type=_LIMIT, default=100, show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Print all events, without a limit.")
 @click.option(
     "--newest-first/--oldest-first",
@@ -192,7 +194,7 @@ async def _print(found: "AsyncIterator[LoggedEvent]", as_json: bool) -> None:
 
 @click.command()
 @_filtered
-@click.option("--limit", type=click.IntRange(min=1), help="End after this number of events.")
+@click.option("--limit", type=_LIMIT, help="End after this number of events.")
 @options.utc
 @options.as_json_lines
 def follow(limit: int | None, as_json: bool, **filters: Any) -> None:

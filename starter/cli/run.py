@@ -55,8 +55,15 @@ def _unwritten(error: OSError) -> int:
     return _fail(f"the answer can't be written: {error.strerror}", 1)
 
 
+def _require_text(arguments: Sequence[str]) -> None:
+    # Python gives bytes that are no text as surrogates, and no server takes those.
+    if any("\ud800" <= char <= "\udfff" for each in arguments for char in each):
+        raise click.ClickException("an argument is no text in UTF-8")
+
+
 def _run(arguments: Sequence[str]) -> int:
     try:
+        _require_text(arguments)
         # Not `amends.main`: it ends a broken pipe with status 1, which is a saga's.
         with amends.make_context("amends", list(arguments)) as context:
             status = amends.invoke(context)

@@ -112,6 +112,7 @@ async def too_late(
                 f"{saga_id} is orphaned, since its run was lost, so {verb} can't be delivered: "
                 "repeat the request to carry the saga on, or amends sweep recovers it"
             )
+        how = f" ended as {ended_as(known.result, known.state)}" if known else " has failed"
     return NotAllowed(f"{saga_id}{how}, {verb} comes too late: see amends saga {saga_id}")
 
 

@@ -228,6 +228,12 @@ class TestAMoment:
         await wait_until_past(database, Point(moment=asked), patience_s=PATIENCE_S)
         assert await now(held) - asked > timedelta(milliseconds=300)
 
+    async def test_before_all_others_is_past(self, held: Clone, database: Database) -> None:
+        await wait_until_past(database, Point.parse("0001-01-01T00:00:00Z"))
+        assert await held.fetch("SELECT until::text FROM ledger.closed_past") == [
+            ("0001-01-02 00:00:00+00",)
+        ]
+
     async def test_too_young_for_the_patience_or_to_come_is_refused(
         self, held: Clone, database: Database
     ) -> None:

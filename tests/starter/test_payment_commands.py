@@ -302,3 +302,4 @@ async def test_a_payment_in_its_start_delay_is_said_to_be_there_and_takes_a_canc
         await handle.result()
     told = await command("cancel", name, "--as", "boss", "--json")
     assert (told.status, told.out) == (2, "")
+    assert f"payment/{name} ended as failed (cancelled), cancel comes too late" in told.err

@@ -108,6 +108,21 @@ def test_a_bad_payment_is_refused_by_field_in_words_of_json_and_not_by_value(
         assert CBU[:-1] not in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "\udcff"], "an argument is no text in UTF-8"),
+        (["saga", "a\ud800"], "an argument is no text in UTF-8"),
+        (["log", "--limit", "99999999999999999999"], "--limit"),
+        (["follow", "--limit", "99999999999999999999"], "--limit"),
+    ],
+)
+def test_what_no_database_takes_is_refused_before_any_is_asked(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert told in refused(capsys, arguments, 2)
+
+
 def test_a_missing_field_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     error = refused(capsys, ["pay", written({"destination": {"cbu": CBU}})], 2)
     assert "agent_id: is missing; amount: is missing" in error
