@@ -13,6 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities import orphans as lost_sagas
 from activities.orphans import Care, OrphanedSagas
+from activities.run_watch import RunWatch
 from activities.runs import namespace_id
 from ledger.audit.rebuild import rebuild
 from ledger.database import Database
@@ -118,7 +119,7 @@ async def test_what_another_namespace_carries_is_left_alone_and_told(
 DAMAGE = {
     "started_at = '-infinity'": "started_at of the row of saga/{} can't be read",
     # The sweep reads no such column, and the end of the run can't be recorded.
-    "waits_until = 'infinity'": "waits_until of the row of saga/{} can't be read",
+    "waits_until = 'infinity', run_paused = 'paused'": "waits_until of the row of saga/{} can't",
     "cause_reason = repeat('x', 70000)": "saga/{}: its run is not_found, and the ledger refuses",
     "workflow_id = '', aggregate = 'saga/'": "saga/: Temporal can't be asked about it",
     "workflow_id = 'payment/' || repeat('€', 330), "
@@ -141,6 +142,8 @@ async def test_a_row_that_cant_be_read_is_named_and_stops_the_recovery_of_no_oth
             await connection.execute(update.encode(), (saga_of(request),))
         await connection.execute(BOUNDS_ON.encode())
     mine = await lost(driver, agent, "capture")
+    # The watch of closed runs meets the same row, and goes on.
+    await RunWatch(ledger, driver.client, ["PaymentSaga"]).look()
     swept = await sweeper.sweep()
     assert swept["recovering"] == [saga_of(mine)]
     for said, request in zip(DAMAGE.values(), requests, strict=True):
