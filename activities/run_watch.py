@@ -18,7 +18,7 @@ from ledger.aggregates.aggregate import Event, UnknownEvent
 from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.saga import SagaRunClosed, SagaRunPaused, SagaRunResumed
 from ledger.database import Database
-from ledger.errors import NeverWorks, TooMuchContention
+from ledger.errors import NeverWorks, TooMuchContention, Unwritable
 from ledger.sagas.open_sagas import OpenSaga, sagas_of_runs
 from ledger.sagas.orphans import record_run
 from ledger.store.commit import Author
@@ -91,7 +91,7 @@ async def record_status(
         await record_run(database, Author(WATCHER, saga.workflow_id), saga, event)
     except RowUnreadable as error:
         tell(str(error))
-    except (UnknownEvent, NeverWorks, TooMuchContention, psycopg.Error) as error:
+    except (UnknownEvent, NeverWorks, TooMuchContention, Unwritable, psycopg.Error) as error:
         # Not the message of PostgreSQL: it may hold the row.
         why = getattr(error, "sqlstate", None) or type(error).__name__
         refused = f"its run is {status.name}, and the ledger refuses to record that ({why})"
