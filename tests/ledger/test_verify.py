@@ -205,6 +205,11 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
         """UPDATE ledger.event_log SET payload = jsonb_set(payload, '{agent_id}', '"expense-bot"')
             WHERE aggregate = 'agent/other-bot' AND version = 1""",
     ),
+    "an operation id of another": (
+        at("saga/payment/rent", "state identity hash"),
+        """UPDATE ledger.event_log SET payload = jsonb_set(payload, '{operation_id}', '"victim"')
+            WHERE aggregate = 'saga/payment/rent' AND version = 1""",
+    ),
     "metadata that is no object": ("unreadable_event hash", event(2, "metadata = '[]'")),
     "metadata of another type": ("unreadable_event hash", event(2, "metadata = '{\"run_id\": 1}'")),
     "a payload nested thousands deep": (

@@ -344,13 +344,17 @@ def _claims(name: str) -> dict[str, Case]:
 
 def between() -> Iterator[Lie]:
     """Lies that contradict another aggregate, or the amount that was asked for."""
-    tables: list[Callable[[Payment], dict[str, Case]]] = [_money, _spend, _ends, _steps, _epochs]
+    yield from of_payments(_money, _spend, _ends, _steps, _epochs)
+    for number, name in enumerate(_claims("x")):
+        yield _lie(name, _claims(f"claims-{number}")[name])
+
+
+def of_payments(*tables: Callable[[Payment], dict[str, Case]]) -> Iterator[Lie]:
+    """Each lie of the tables, about a payment of its own."""
     for table in tables:
         prefix = table.__name__.strip("_")
         for number, name in enumerate(table(Payment("x"))):
             yield _lie(name, table(Payment(f"{prefix}-{number}"))[name])
-    for number, name in enumerate(_claims("x")):
-        yield _lie(name, _claims(f"claims-{number}")[name])
 
 
 def _lie(name: str, case: Case) -> Lie:

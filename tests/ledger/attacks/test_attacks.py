@@ -10,6 +10,10 @@ import pytest
 
 from ledger.aggregates.agent import AGENT
 from ledger.aggregates.errors import UnknownEvent
+from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.aggregates.saga import SagaCompleted
+from ledger.aggregates.saga_step import StepDone, StepStarted
+from ledger.aggregates.transitions import objection
 from ledger.audit.verify import verify
 from ledger.database import Database, open_database
 from ledger.errors import LedgerError
@@ -21,15 +25,18 @@ from ledger.read.show import show
 from ledger.read.snapshots import fingerprint
 from ledger.read.waits import waiting
 from ledger.store import event_rows
-from tests.ledger.attacks.impossible import impossible
+from tests.ledger.attacks.forbidden import FORBIDDEN, WAYS
+from tests.ledger.attacks.impossible import PREFIX, fitting, history, impossible
 from tests.ledger.attacks.lies import Lie, between
-from tests.ledger.attacks.raw import Raw, raw
+from tests.ledger.attacks.raw import Raw, event, raw, row
 from tests.ledger.attacks.refused import allowed, refused
+from tests.ledger.attacks.requests import beyond
 from tests.ledger.attacks.stories import Payment, tell
 from tests.ledger.attacks.unseen import UNSEEN
 from tests.ledger.conftest import Clone
+from tests.ledger.samples import NOON
 
-LIES: list[Lie] = [*between(), *impossible()]
+LIES: list[Lie] = [*between(), *beyond(), *impossible()]
 RAW: list[Raw] = raw()
 ENDED = Payment("late")
 LATE = Lie("a step after the end", (), ENDED.took("late", 4), "step", ENDED.step("late"))
@@ -171,6 +178,40 @@ async def test_a_lie_that_nobody_sees_stands_in_the_document(
     section = DOCUMENT.read_text().split("## Lies that nobody sees")[1].split("\n## ")[0]
     listed = re.findall(r"^- (.*?)\.$", section, re.MULTILINE | re.DOTALL)
     assert [" ".join(each.split()) for each in listed] == list(UNSEEN)
+
+
+async def test_a_step_written_before_the_end_is_not_late_by_its_clock(
+    clone: Clone, database: Database
+) -> None:
+    """The end has an earlier time: the clock was set back, or its transaction is the older one."""
+    early, end = Payment("early"), SagaCompleted(result={"state": "denied"}, ended_at=NOON)
+    begun = StepStarted(deadline=NOON, facts=None, **early.claim("early", 2))
+    await tell(database, [*early.denied(), (early.step("early"), begun)])
+    ended = {"state": "'completed'", "result": '\'{"state": "denied"}\'', "ended_at": f"'{NOON}'"}
+    async with await psycopg.AsyncConnection.connect(clone.worker) as connection:
+        await connection.execute("SELECT now()")
+        await tell(database, [(early.step("early"), StepDone(result={}))])
+        for statement in (event(early.saga, 2, end), row(early.saga, 2, ended)):
+            await connection.execute(statement.encode())
+        await connection.commit()
+    assert (await clone.verify()).findings == []
+
+
+def test_what_may_follow_is_what_the_business_does_not_forbid() -> None:
+    """For each state and each event: the list of the attacks is written by hand."""
+    assert FORBIDDEN.keys() == AGGREGATE_TYPES.keys()
+    differ = {}
+    for of, states in FORBIDDEN.items():
+        for where, kinds in states.items():
+            name = f"{PREFIX.get(of, f'{of}/')}x"
+            state, _ = history(AGGREGATE_TYPES[of], WAYS[of].get(where, ""), name)
+            for kind in (known.__name__ for known in AGGREGATE_TYPES[of].events):
+                refused = objection(of, state, fitting(state, kind, name)) or ""
+                if bool(re.search("can't (be the first|follow in)", refused)) != (
+                    kind in kinds.split()
+                ):
+                    differ[f"{kind} in {where} {of}"] = refused
+    assert differ == {}
 
 
 def test_there_are_enough_attacks() -> None:
