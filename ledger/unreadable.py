@@ -2,13 +2,14 @@
 `Unreadable` in its place, and the rows beside it are read.
 
 PostgreSQL has times that are infinite, or of years before 1 and after 9999, numbers of more digits
-than `int` takes from a text, and JSON nested deeper than Python's stack. CHECKs keep such values
+than `int` takes from a text or beyond every `float`, and JSON nested deeper than Python's stack. CHECKs keep such values
 out; an owner who dropped those, or a superuser, may have written one all the same.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isinf
 from typing import Any
 
 from psycopg import DataError, adapters
@@ -62,11 +63,21 @@ class _CarefulBinary(_Careful):
     format = Format.BINARY
 
 
+def _finite(digits: str) -> float:
+    # Printed, an infinite one would be no JSON.
+    if isinf(number := float(digits)):
+        raise ValueError("beyond every float")
+    return number
+
+
+_decode = json.JSONDecoder(parse_float=_finite).decode
+
+
 class _Json(Loader):
     def load(self, data: Buffer) -> Any:
         text = str(data, "utf-8")
         try:
-            return Unreadable(bytes(data)) if is_too_deep(text) else json.loads(text)
+            return Unreadable(bytes(data)) if is_too_deep(text) else _decode(text)
         except ValueError:
             return Unreadable(bytes(data))
 

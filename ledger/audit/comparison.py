@@ -31,5 +31,9 @@ def differing_columns(
 def _same(held: Any, folded: Any) -> bool:
     if held is None or folded is None:
         return held is folded
-    # The order of the fields of a model in a model is not that of JSON.
-    return same(held, folded if type(folded) is dict else msgspec.to_builtins(folded))
+    try:
+        # The order of the fields of a model in a model is not that of JSON.
+        return same(held, folded if type(folded) is dict else msgspec.to_builtins(folded))
+    except TypeError:
+        # A number that is no integer: its event is a finding of its own.
+        return False

@@ -35,7 +35,14 @@ def _decoder() -> msgspec.json.Decoder[Any]:
 
 
 _encode_plain = msgspec.json.Encoder(order="deterministic").encode
-_decode = json.JSONDecoder().raw_decode
+
+
+class Inexact(float):
+    """A number with a fraction or an exponent, as a text of JSON has it: no event of ours has one,
+    and two texts may be one float. So it has no canonical bytes, and is the same as nothing."""
+
+
+_decode = json.JSONDecoder(parse_float=Inexact).raw_decode
 # An integer beyond 2^53 stays one.
 as_it_is = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
 # Below the surrogates the order of characters is the order of UTF-16 code units.
@@ -92,7 +99,7 @@ def read(text: str | None) -> tuple[Any, bool]:
 
 
 def decoded(text: str | None) -> Any:
-    """Decodes a jsonb in the server's text.
+    """Decodes a jsonb in the server's text; a number that is no integer is `Inexact`.
 
     Where Python has none, for an integer of thousands of digits, and of one that is nested too
     deep, the text itself: it equals no value of ours, and no model takes it.
@@ -112,7 +119,7 @@ def decoded(text: str | None) -> Any:
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are one, byte by byte. For `==` also 1 and true are, or 2 and 2.0.
 
-    False for what is no JSON.
+    False for what is no JSON, and where one holds a number that is no integer.
     """
     try:
         return _bytes(one) == _bytes(other)

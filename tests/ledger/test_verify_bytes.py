@@ -7,7 +7,8 @@ import psycopg
 from hypothesis import strategies as st
 
 from ledger.audit.rebuild import rebuild
-from ledger.database import Database
+from ledger.database import Database, open_database
+from ledger.read.queries import sagas
 from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.sagas.saga_log import open_saga
 from tests.ledger.conftest import Clone
@@ -88,3 +89,29 @@ async def test_a_snapshot_is_compared_byte_by_byte(clone: Clone, database: Datab
     )
     found = sorted((each.kind, each.where) for each in (await clone.verify()).findings)
     assert found == [("snapshot", "agent/1"), ("snapshot", "saga/payment/1")]
+
+
+async def test_a_number_that_no_event_has_is_never_the_same(
+    clone: Clone, database: Database
+) -> None:
+    """To a float, one beyond all floats is null in JSON, and the last digits are lost."""
+    events = {"beyond": {"n": None}, "inner": {"n": [{"m": None}]}, "exact": {"n": 2**53}}
+    for name, asked in events.items():
+        await open_saga(database, AUTHOR, opening(name).model_copy(update={"input": asked}))
+    rows = {
+        "beyond": f'{{"n": {10**400}.5}}',
+        "inner": f'{{"n": [{{"m": -{10**400}.5}}]}}',
+        "exact": f'{{"n": {2**53}.0}}',
+    }
+    await clone.damage(
+        *(
+            f"UPDATE ledger.sagas SET input = '{asked}' WHERE workflow_id = 'payment/{name}'"
+            for name, asked in rows.items()
+        )
+    )
+    found = [(each.kind, each.where) for each in (await clone.verify()).findings]
+    assert sorted(found) == [("state", f"saga/payment/{name}") for name in sorted(rows)]
+    # No reader prints what is no JSON.
+    async with open_database(clone.auditor, size=1) as auditor:
+        listed = (await sagas(auditor, limit=10)).rows
+    assert json.dumps(listed, allow_nan=False, default=str).count("payment/exact") > 0

@@ -38,7 +38,7 @@ BEGIN
                 jsonb_typeof(%1$I) = %2$L
                 AND octet_length(%1$I::text) <= 4194304
                 AND NOT jsonb_path_exists(%1$I, 'strict $.**{129}')
-                AND NOT jsonb_path_exists(%1$I, 'strict $.** ? (@ > 1e4000 || @ < -1e4000)')$c$)
+                AND NOT jsonb_path_exists(%1$I, 'strict $.** ? (@ > 1e308 || @ < -1e308)')$c$)
         ) AS known (type, is_needed, kind, condition)
             ON type = atttypid AND attnotnull = coalesce(is_needed, attnotnull)
         WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
