@@ -2,8 +2,9 @@
 `Unreadable` in its place, and the rows beside it are read.
 
 PostgreSQL has times that are infinite, or of years before 1 and after 9999, numbers of more digits
-than `int` takes from a text or beyond every `float`, and JSON nested deeper than Python's stack. CHECKs keep such values
-out; an owner who dropped those, or a superuser, may have written one all the same.
+than `int` takes from a text or beyond every `float`, and JSON nested deeper than Python's stack.
+CHECKs keep such values out; an owner who dropped those, or a superuser, may have written one all
+the same.
 """
 
 import json

@@ -5,6 +5,7 @@ the log holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from ledger.aggregates.saga_step import UNDECIDED
@@ -124,15 +125,31 @@ def _claim(state: Any, event: Any) -> str | None:
 
 
 def _reserves(state: Any, event: Any) -> str | None:
-    asked = (state.agent_id, state.currency, state.amount_minor, 1)
-    windows = {change.window for change in event.spend}
-    right = all(
-        (change.window.agent_id, change.window.currency, change.amount_minor, change.count) == asked
-        for change in event.spend
-    )
-    if right and windows and len(windows) == len(event.spend):
+    asked = (state.agent_id, state.currency, "daily", state.amount_minor, 1)
+    if [_reserved(change) for change in event.spend] != [asked]:
+        return f"{type(event).__name__} doesn't reserve the amount that was asked for"
+    # The day of the request in the zone of the policy.
+    [change] = event.spend
+    if abs(change.window.starts_on - state.requested_at.date()) <= timedelta(days=1):
         return None
-    return f"{type(event).__name__} doesn't reserve the amount that was asked for"
+    return f"{type(event).__name__} reserves on another day than that of the request"
+
+
+def _reserved(change: SpendChange) -> tuple[str, str, str, int, int]:
+    window = change.window
+    return window.agent_id, window.currency, window.period, change.amount_minor, change.count
+
+
+def _waits(state: Any, event: Any) -> str | None:
+    if state.waits_for is None:
+        return None
+    return f"{type(event).__name__} can't follow while the saga waits"
+
+
+def _wait_ended(state: Any, event: Any) -> str | None:
+    if state.waits_for == event.waits_for:
+        return None
+    return f"{type(event).__name__} is of another wait than that of the saga"
 
 
 def _approves(state: Any, event: Any) -> str | None:
@@ -161,6 +178,8 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     **dict.fromkeys(("SagaTakenOver", "SagaLost", "SagaCompensating"), _next_epoch),
     **dict.fromkeys(_MADE.split(), _claim),
     **dict.fromkeys(_RELEASED.split(), _releases),
+    "SagaWaitStarted": _waits,
+    "SagaWaitEnded": _wait_ended,
     "StepResolved": _outcome,
     "ApprovalRequested": _reserves,
     "AuthorizationApproved": _approves,

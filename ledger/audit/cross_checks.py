@@ -76,12 +76,13 @@ async def _wrong(
 Row = dict[str, Any]
 
 _STEPS = """
-    SELECT step.aggregate, step.head_at, step.state, step.saga_id, step.epoch,
+    SELECT step.aggregate, step.head_at, step.state, step.saga_id, step.epoch, step.ordinal,
         saga.state AS saga_state, saga.epoch AS saga_epoch
     FROM ledger.saga_steps step
     LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || step.saga_id
     WHERE saga.aggregate IS NULL
-        OR step.epoch > saga.epoch
+        OR step.epoch NOT BETWEEN 1 AND saga.epoch
+        OR step.ordinal < 1
         OR (step.state IN ('started', 'unknown') AND saga.state = ANY(%(closed)s))
         OR (step.state IN ('undone', 'skipped') AND saga.state IN ('running', 'completed'))
         OR (step.state = 'done' AND step.undo IS NOT NULL AND saga.state = 'compensated')
@@ -171,7 +172,9 @@ def _wrong_snapshot(snapshot: WrongSnapshot) -> Finding:
 def _wrong_step(row: Row) -> tuple[Kind, str]:
     if row["saga_state"] is None:
         return "saga_missing", f"saga {row['saga_id']} does not exist"
-    if row["epoch"] > row["saga_epoch"]:
+    if row["ordinal"] < 1:
+        return "step", f"the step has the ordinal {row['ordinal']}"
+    if not 1 <= row["epoch"] <= row["saga_epoch"]:
         return "step", f"the step is of epoch {row['epoch']}, its saga at epoch {row['saga_epoch']}"
     if row["state"] in UNDECIDED:
         return (

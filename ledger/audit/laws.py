@@ -17,13 +17,22 @@ _MONEY = """
         coalesce(asked.head_at, moved.head_at) AS head_at,
         CASE WHEN asked.aggregate IS NULL THEN 'no authorization names this transfer'
             WHEN moved.aggregate IS NULL THEN 'the transfer that it names does not exist'
-            ELSE 'it is ' || asked.state || ', and its transfer is ' || moved.state
-                || ', of another amount or of another authorization' END AS what
+            WHEN (asked.authorization_id, asked.saga_id) <> (moved.authorization_id, moved.saga_id)
+                THEN 'its transfer is of another authorization or saga'
+            WHEN (asked.amount_minor, asked.currency, asked.destination)
+                <> (moved.amount_minor, moved.currency, moved.destination)
+                THEN 'its transfer is of another amount, currency or destination'
+            WHEN moved.key <> moved.saga_id THEN 'its transfer has the key of another saga'
+            ELSE 'it is ' || asked.state || ', and its transfer is ' || moved.state || CASE
+                WHEN asked.provider_reference <> moved.reference THEN ' by another reference'
+                ELSE '' END
+            END AS what
     FROM (SELECT * FROM ledger.authorizations WHERE transfer_id IS NOT NULL) AS asked
     FULL JOIN ledger.transfers AS moved USING (transfer_id)
     WHERE (asked.authorization_id, asked.saga_id, asked.amount_minor, asked.currency,
             asked.destination) IS DISTINCT FROM (moved.authorization_id, moved.saga_id,
             moved.amount_minor, moved.currency, moved.destination)
+        OR moved.key <> moved.saga_id
         OR NOT CASE asked.state
             WHEN 'capturing' THEN true
             WHEN 'captured' THEN moved.state = 'executed'
@@ -35,24 +44,34 @@ _MONEY = """
     ORDER BY 1 LIMIT %(limit)s
 """
 
-# A payment ends as its authorization does, and releases nothing before it is compensated.
+# A payment is of what its request asks for, ends as its authorization does, and releases nothing
+# before it is compensated.
 _AUTHORIZATIONS = """
     SELECT asked.aggregate, 'saga/' || asked.saga_id AS other, asked.head_at,
+        CASE WHEN is_another THEN 'money' ELSE 'saga_end' END AS kind,
         CASE WHEN saga.aggregate IS NULL THEN 'its saga does not exist'
+            WHEN is_another
+                THEN 'the request of its saga has another agent, amount, currency or destination'
             ELSE 'it is ' || asked.state || ', and its saga ' || saga.state
                 || CASE WHEN saga.ended_at IS NULL THEN '' ELSE ' with another result' END
         END AS what
     FROM ledger.authorizations asked
     LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || asked.saga_id
-    WHERE saga.aggregate IS NULL OR NOT CASE saga.state
+    CROSS JOIN LATERAL (SELECT saga.input ? 'amount' AND
+        (saga.input->>'agent_id', saga.input->'amount'->>'minor', saga.input->'amount'->>'currency',
+            saga.input->'destination'->>'cbu') IS DISTINCT FROM (asked.agent_id,
+            asked.amount_minor::text, asked.currency, asked.destination)) AS compared (is_another)
+    WHERE saga.aggregate IS NULL OR is_another OR NOT CASE saga.state
         WHEN 'running' THEN asked.state NOT IN ('rejected', 'expired', 'voided', 'compensated')
         WHEN 'compensating' THEN asked.state <> 'captured'
         WHEN 'completed' THEN asked.state IN ('denied', 'captured')
-            AND asked.state IS NOT DISTINCT FROM saga.result->>'state'
         WHEN 'compensated' THEN
             asked.state IN ('denied', 'rejected', 'expired', 'voided', 'compensated')
-            AND asked.state IS NOT DISTINCT FROM saga.result->>'state'
         ELSE false END
+        OR saga.ended_at IS NOT NULL AND (asked.state, asked.authorization_id, asked.transfer_id,
+            asked.provider_reference) IS DISTINCT FROM (saga.result->>'state',
+            saga.result->>'authorization_id', saga.result->>'transfer_id',
+            saga.result->>'provider_reference')
     ORDER BY 1 LIMIT %(limit)s
 """
 
@@ -90,23 +109,40 @@ _ENDS = """
     ORDER BY 1 LIMIT %(limit)s
 """
 
-# By position and by time: from a clock that was set back a little nothing follows.
+# No step begins after its saga compensates or in an epoch that has ended. By position and by time:
+# from a clock that was set back a little nothing follows.
 _LATE_STEPS = """
     WITH turn AS (
-        SELECT aggregate, event_type, position, "timestamp" FROM ledger.event_log
-        WHERE event_type IN ('SagaCompensating', 'SagaCompleted', 'SagaCompensated', 'SagaFailed')
+        SELECT aggregate, event_type, position, "timestamp",
+            event_type IN ('SagaCompensating', 'SagaLost', 'SagaTakenOver') AS of_beginnings,
+            CASE WHEN event_type IN ('SagaLost', 'SagaTakenOver') THEN payload->'epoch' END AS epoch
+        FROM ledger.event_log
+        WHERE event_type IN ('SagaCompensating', 'SagaCompleted', 'SagaCompensated', 'SagaFailed',
+                'SagaLost', 'SagaTakenOver')
             {of_touched_steps}
     )
     SELECT DISTINCT ON (step.aggregate) step.aggregate, turn.aggregate AS other, step.head_at,
-        CASE turn.event_type WHEN 'SagaCompensating' THEN 'it began after its saga was compensating'
+        CASE WHEN turn.epoch IS NOT NULL THEN 'it began in an epoch that had ended'
+            WHEN of_beginnings THEN 'it began after its saga was compensating'
             ELSE 'it was written after the end of its saga' END AS what
     FROM turn
     JOIN ledger.saga_steps step ON turn.aggregate = 'saga/' || step.saga_id
         AND step.head_at > turn."timestamp"
+        AND (turn.epoch IS NULL OR to_jsonb(step.epoch) < turn.epoch)
     JOIN ledger.event_log event ON event.aggregate_id = step.aggregate_id AND event.version =
-        CASE turn.event_type WHEN 'SagaCompensating' THEN 1 ELSE step.version END
+        CASE WHEN of_beginnings THEN 1 ELSE step.version END
     WHERE event."timestamp" > turn."timestamp" AND event.position > turn.position
     ORDER BY 1 LIMIT %(limit)s
+"""
+
+# The steps of a saga are counted.
+_ORDINALS = """
+    SELECT DISTINCT ON (saga_id, ordinal) step.aggregate, 'saga/' || saga_id AS other, step.head_at,
+        'another step of its saga has its ordinal' AS what
+    FROM (SELECT saga_id, ordinal FROM ledger.saga_steps GROUP BY 1, 2 HAVING count(*) > 1)
+        AS twice
+    JOIN ledger.saga_steps step USING (saga_id, ordinal)
+    ORDER BY saga_id, ordinal, step.head_at DESC, step.aggregate DESC LIMIT %(limit)s
 """
 
 _OF_TOUCHED_STEPS = """AND aggregate_id IN (
@@ -115,18 +151,34 @@ _OF_TOUCHED_STEPS = """AND aggregate_id IN (
     WHERE step.aggregate_id IN (
         SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s))"""
 
+# A resource stands as the last change of it ended. A residual may be this resource.
 _CLAIMS = """
     SELECT claimed.aggregate, 'saga/' || claimed.claimed_by AS other, claimed.head_at,
         CASE WHEN saga.aggregate IS NULL THEN 'the saga that claims it does not exist'
+            WHEN saga.kind NOT IN ('change', 'rollback') THEN 'the saga that claims it is no change'
             ELSE 'the saga that claims it has ended as ' || saga.state END AS what
     FROM ledger.resources claimed
     LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || claimed.claimed_by
-    WHERE claimed.claimed_by IS NOT NULL AND (saga.aggregate IS NULL OR saga.ended_at IS NOT NULL)
+    WHERE claimed.claimed_by IS NOT NULL AND (saga.aggregate IS NULL OR saga.ended_at IS NOT NULL
+        OR saga.kind NOT IN ('change', 'rollback'))
     UNION ALL
-    SELECT aggregate, 'saga/' || changed_by, head_at, 'the saga of its last change does not exist'
+    SELECT changed.aggregate, 'saga/' || changed_by, changed.head_at,
+        'the saga of its last change ' || CASE WHEN saga.aggregate IS NULL THEN 'does not exist'
+            WHEN saga.kind NOT IN ('change', 'rollback') THEN 'is no change'
+            ELSE 'is ' || saga.state || ' with a result that does not have it' END
     FROM ledger.resources changed
-    WHERE changed_by IS NOT NULL AND NOT EXISTS (
-        SELECT FROM ledger.sagas WHERE sagas.aggregate = 'saga/' || changed.changed_by)
+    LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || changed.changed_by
+    WHERE changed_by IS NOT NULL AND (saga.aggregate IS NULL
+        OR saga.kind NOT IN ('change', 'rollback')
+        OR CASE saga.state
+            WHEN 'completed' THEN saga.result->>'state' IS DISTINCT FROM 'applied'
+            WHEN 'compensated' THEN coalesce(saga.result->'residuals', '[]') = '[]'
+                AND changed_by IS DISTINCT FROM (
+                    SELECT payload->>'undoes' FROM ledger.event_log
+                    WHERE aggregate_id = changed.aggregate_id AND event_type IN ('ResourceCreated',
+                        'ResourceUpdated', 'ResourceReplaced', 'ResourceDeleted')
+                    ORDER BY version DESC LIMIT 1)
+            ELSE saga.state = 'failed' END)
     ORDER BY 1 LIMIT %(limit)s
 """
 
@@ -135,6 +187,7 @@ LAWS: Mapping[str, Kind] = {
     _AUTHORIZATIONS: "saga_end",
     _ENDS: "saga_end",
     _LATE_STEPS: "step",
+    _ORDINALS: "step",
     _CLAIMS: "claim",
 }
 
@@ -158,4 +211,7 @@ async def check_laws(connection: Connection, after: int | None, findings: Findin
             if query is _ENDS:
                 judged.add(f"end of {row['aggregate']}")
             if told.isdisjoint(judged):
-                findings.add(finding(kind, row["aggregate"], row["what"], since=row["head_at"]))
+                told_kind = row.get("kind", kind)
+                findings.add(
+                    finding(told_kind, row["aggregate"], row["what"], None, row["head_at"])
+                )

@@ -132,7 +132,7 @@ class ActivityDriver:
         """A whole saga of one resource."""
         saga_id = await self.open(operation_id)
         await self.apply(saga_id, await self.request(name, **parts))
-        await close_saga(self.database, AUTHOR, saga_id, 1, "completed", {})
+        await close_saga(self.database, AUTHOR, saga_id, 1, "completed", {"state": "applied"})
 
     async def undo(self, saga_id: str, request: ApplyResource) -> UndoReport:
         """Compensate the saga and undo its step."""

@@ -57,7 +57,12 @@ async def _group(database: Database, n: int, namespace_id: str) -> None:
     agent, saga, change, transfer = f"bot-{n}", f"payment/p-{n}", f"change/c-{n}", f"t-{n}"
     ended = n % 4 == 1
     await _write(database, saga, f"agent/{agent}", AgentRegistered(agent_id=agent, user="user:ana"))
-    await _write(database, saga, f"saga/{saga}", _started("payment", f"p-{n}", namespace_id))
+    asked_for = {
+        "agent_id": agent,
+        "amount": {"minor": 100, "currency": "ARS"},
+        "destination": {"cbu": "2850590940090418135201"},
+    }
+    await _write(database, saga, f"saga/{saga}", _started("payment", f"p-{n}", namespace_id, **asked_for))
     if n % 2:
         await _write(database, saga, f"agent/{agent}", AgentRevoked(reason="left"))
     await writing.set_policy(database, agent)
@@ -119,12 +124,12 @@ async def _group(database: Database, n: int, namespace_id: str) -> None:
     await _write(database, change, f"saga/{change}", end)
 
 
-def _started(kind: str, operation_id: str, namespace_id: str) -> SagaStarted:
+def _started(kind: str, operation_id: str, namespace_id: str, **asked: object) -> SagaStarted:
     return SagaStarted(
         kind=kind,
         operation_id=operation_id,
         input_hash="h",
-        input={"operation_id": operation_id, "amount": {"minor": 100, "currency": "ARS"}},
+        input={"operation_id": operation_id, **asked},
         namespace="default",
         namespace_id=namespace_id,
         task_queue="amends-payments",
@@ -147,7 +152,9 @@ def _saga_event(n: int) -> Event:
         case 0:
             return SagaWaitStarted(waits_for="capture", waits_on="user", since=NOW)
         case 1:
-            return SagaCompleted(result={"state": "captured", "residuals": []}, ended_at=NOW)
+            names = {"authorization_id": f"a-{n}", "transfer_id": f"t-{n}"}
+            names |= {"state": "captured", "provider_reference": f"M-{n}"}
+            return SagaCompleted(result={**names, "residuals": []}, ended_at=NOW)
         case 2:
             return SagaCompensating(epoch=2, cause="cancelled")
         case _:

@@ -120,7 +120,9 @@ async def told(
 async def _fill(database: Database) -> None:
     await writing.fill(database)
     # In letters that not every encoding has.
-    await writing.write(database, "resource/dev/db", writing.resource_made(x="año, 東京"))
+    await writing.write(
+        database, "resource/dev/db", writing.resource_made(change="change/db", x="año, 東京")
+    )
 
 
 async def answers(capsys: pytest.CaptureFixture[str]) -> list[tuple[int, str, str]]:

@@ -268,7 +268,7 @@ async def test_a_commit_is_two_round_trips_and_one_where_nothing_is_read(
     async with traced(clone, messages) as database:
 
         async def step(number: int) -> None:
-            await take_step(database, claim(f"step-{number}"))
+            await take_step(database, claim(f"step-{number}", ordinal=number + 1))
 
         async def new(number: int) -> None:
             name, event = f"agent/{number}", AgentRegistered(agent_id=f"{number}", user="user:u")
@@ -301,7 +301,7 @@ async def test_every_step_has_its_effect_once_whatever_dies(
     async def call(step: int, loads: bool) -> Any:
         agent = agent_name(f"{run}-{step % AGENTS}")
         event = AgentRegistered(agent_id=f"{run}-{step % AGENTS}", user=f"user:{step}")
-        wanted = StepClaim(saga, f"step-{step}", step, 1, "register", f"input-{step}")
+        wanted = StepClaim(saga, f"step-{step}", step + 1, 1, "register", f"input-{step}")
         # Either way of asking for it: taken for new, or loaded.
         refs = [Ref(agent, new=not loads)]
 

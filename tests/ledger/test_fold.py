@@ -1,7 +1,7 @@
 """Legal histories of all aggregate types: what the events fold into is what the row holds."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -115,7 +115,12 @@ def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> l
             "operation_id": f"n-{number}",
             "workflow_id": f"payment/n-{number}",
         },
-        "step": {"saga_id": "payment/rent", "name": f"n-{number}", "epoch": 1},
+        "step": {
+            "saga_id": "payment/rent",
+            "name": f"n-{number}",
+            "epoch": 1,
+            "ordinal": number + 1,
+        },
         "authorization": {"authorization_id": f"n-{number}", "currency": "ARS"},
         "resource": {"environment": "dev", "name": f"n-{number}"},
         "transfer": {"transfer_id": f"n-{number}"},
@@ -152,7 +157,7 @@ def fitted(state: Any, event: Event) -> Event:
                 agent_id=state.agent_id,
                 currency=state.currency,
                 period="daily",
-                starts_on=date(2026, 11, 22),
+                starts_on=state.requested_at.date(),
             )
             spend = [SpendChange(window=window, amount_minor=state.amount_minor, count=1)]
             return event.changed(spend=spend)

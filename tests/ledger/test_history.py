@@ -30,7 +30,7 @@ async def ask(
     first = requested(name, 100).changed(agent_id=agent_id, requested_at=DAY + timedelta(days=day))
     verdict: Event = authorization.AuthorizationDenied(reason="no_policy")
     if state == "approved":
-        own = window(agent_id)
+        own = window(agent_id).changed(starts_on=first.requested_at.date())
         spend = [SpendChange(window=own, amount_minor=100, count=1)]
         verdict = authorization.AuthorizationApproved(automatic=True, spend=spend, binding="b")
     await write(ledger, authorization.authorization_name(name), first, verdict)

@@ -71,6 +71,12 @@ def opening(operation_id: str, run_id: str = "run-1", input_hash: str = "first")
     )
 
 
+def replace_kind(asked: Opening, kind: str) -> Opening:
+    """The same request of another kind of saga."""
+    changed = {"kind": kind, "saga_id": f"{kind}/{asked.operation_id}"}
+    return asked.model_copy(update=changed)
+
+
 async def open_payment(
     database: Database, operation_id: str = "rent", run_id: str = "run-1", input_hash: str = "first"
 ) -> Opened:
@@ -190,7 +196,7 @@ def requested(
         currency="ARS",
         destination="2850590940090418135201",
         description="rent",
-        requested_at=datetime(2026, 11, 22, 9, tzinfo=UTC),
+        requested_at=datetime.now(UTC),
         policy_version=1,
         inputs={},
     )
@@ -238,8 +244,10 @@ async def fill(database: Database) -> None:
     await release(database, "a-1", 100)
     await revoke(database)
     await write(database, "transfer/t-1", TransferExecuted(reference="M-1"))
-    await write(database, "resource/dev/db", resource_begun())
-    await write(database, "resource/dev/db", resource_made(x=None), resource_begun())
+    await open_saga(database, AUTHOR, replace_kind(opening("db"), "change"))
+    begun, made = resource_begun(change="change/db"), resource_made(change="change/db", x=None)
+    await write(database, "resource/dev/db", begun)
+    await write(database, "resource/dev/db", made, begun)
 
 
 def sqlstate(error: BaseException) -> str | None:

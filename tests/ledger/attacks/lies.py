@@ -3,8 +3,9 @@
 Each is told about a story of its own, which is true up to there.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ledger.aggregates import authorization, resource, saga, saga_step, transfer
 from ledger.audit.findings import Kind
@@ -17,6 +18,9 @@ ENDS = (
     authorization.AuthorizationVoided,
     authorization.AuthorizationCompensated,
 )
+
+
+T = TypeVar("T", Payment, Change)
 
 
 @dataclass(frozen=True)
@@ -311,8 +315,8 @@ def _epochs(p: Payment) -> dict[str, Case]:
     return cases
 
 
-def _claims(name: str) -> dict[str, Case]:
-    c, other = Change(name), Change(f"{name}-other")
+def _claims(c: Change) -> dict[str, Case]:
+    other = Change(f"{c.resource.rpartition('/')[2]}-other")
     made = [*c.claimed(), *c.made()]
     ended = [*c.started(), *made, *c.ended()]
     dropped = resource.ResourceChangeDropped(change=other.id, reason="mine")
@@ -345,18 +349,22 @@ def _claims(name: str) -> dict[str, Case]:
 def between() -> Iterator[Lie]:
     """Lies that contradict another aggregate, or the amount that was asked for."""
     yield from of_payments(_money, _spend, _ends, _steps, _epochs)
-    for number, name in enumerate(_claims("x")):
-        yield _lie(name, _claims(f"claims-{number}")[name])
+    yield from of_changes(_claims)
 
 
 def of_payments(*tables: Callable[[Payment], dict[str, Case]]) -> Iterator[Lie]:
     """Each lie of the tables, about a payment of its own."""
+    return _each(Payment, tables)
+
+
+def of_changes(*tables: Callable[[Change], dict[str, Case]]) -> Iterator[Lie]:
+    """Each lie of the tables, about a change of its own."""
+    return _each(Change, tables)
+
+
+def _each(story: type[T], tables: Iterable[Callable[[T], dict[str, Case]]]) -> Iterator[Lie]:
     for table in tables:
         prefix = table.__name__.strip("_")
-        for number, name in enumerate(table(Payment("x"))):
-            yield _lie(name, table(Payment(f"{prefix}-{number}"))[name])
-
-
-def _lie(name: str, case: Case) -> Lie:
-    first, lie, kind, where = case
-    return Lie(name, tuple(first), lie, kind, where)
+        for number, name in enumerate(table(story("x"))):
+            first, lie, kind, where = table(story(f"{prefix}-{number}"))[name]
+            yield Lie(name, tuple(first), lie, kind, where)

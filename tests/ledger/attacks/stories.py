@@ -1,6 +1,7 @@
 """Payments and changes as their engine writes them, each under a name of its own, to lie about."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from ledger.aggregates import authorization, resource, saga, saga_step, transfer
@@ -38,7 +39,12 @@ class Payment:
             kind="payment",
             operation_id=self._name,
             input_hash=HASH,
-            input={"operation_id": self._name},
+            input={
+                "operation_id": self._name,
+                "agent_id": self.agent,
+                "amount": {"minor": AMOUNT, "currency": "ARS"},
+                "destination": {"cbu": CBU},
+            },
             namespace="default",
             namespace_id="namespace-1",
             task_queue="amends-payments",
@@ -67,7 +73,7 @@ class Payment:
             currency="ARS",
             destination=CBU,
             description="rent",
-            requested_at=NOON,
+            requested_at=datetime.now(UTC),
             policy_version=1,
             inputs={},
         )
@@ -139,14 +145,22 @@ class Payment:
         return [
             (self.hold, captured),
             *self.took("settle", 3, undo=None),
-            *self.completed("captured"),
+            *self.completed("captured", provider_reference=reference),
         ]
 
     def captured(self, **changed: Any) -> Told:
         return [*self.executed(**changed), *self.settled()]
 
-    def completed(self, state: str) -> Told:
-        return [(self.saga, saga.SagaCompleted(result={"state": state}, ended_at=NOON))]
+    def result(self, state: str) -> dict[str, Any]:
+        """As the authorization stands then; `transfer_id` only of a payment that was begun."""
+        begun = {"transfer_id": f"t-{self._name}"} if state in ("captured", "compensated") else {}
+        if state == "captured":
+            begun |= {"provider_reference": "M-1"}
+        return {"state": state, "authorization_id": f"a-{self._name}", **begun}
+
+    def completed(self, state: str, **changed: Any) -> Told:
+        result = self.result(state) | changed
+        return [(self.saga, saga.SagaCompleted(result=result, ended_at=NOON))]
 
     def turned(self, epoch: int = 2) -> Told:
         return [(self.saga, saga.SagaCompensating(epoch=epoch, cause="cancelled"))]
@@ -162,8 +176,10 @@ class Payment:
     ) -> Told:
         return [(self.hold, end(spend=spend(self.agent, amount_minor, count)))]
 
-    def ended(self, end: type[saga.SagaCompensated | saga.SagaFailed], state: str) -> Told:
-        return [(self.saga, end(result={"state": state}, ended_at=NOON))]
+    def ended(
+        self, end: type[saga.SagaCompensated | saga.SagaFailed], state: str, **changed: Any
+    ) -> Told:
+        return [(self.saga, end(result=self.result(state) | changed, ended_at=NOON))]
 
     def compensated(self) -> Told:
         """Taken back before its money moved."""
@@ -185,7 +201,8 @@ class Change:
         self.saga = f"saga/{self.id}"
 
     def started(self) -> Told:
-        names = {"kind": "change", "workflow_id": self.id}
+        asked = {"operation_id": self._name}
+        names = {"kind": "change", "workflow_id": self.id, "input": asked}
         [(_, event)] = self._payment.started(**names)
         return [(self.saga, event)]
 
@@ -204,6 +221,15 @@ class Change:
             change=by or self.id, kind="postgres.database", spec={}, depends_on=[], outputs={}
         )
         return [(self.resource, created)]
+
+    def compensated(self, **result: Any) -> Told:
+        """Undone, as its steps and its result say."""
+        told = {"state": "compensated", "residuals": []} | result
+        return [
+            (self.saga, saga.SagaCompensating(epoch=2, cause="cancelled")),
+            (saga_step.step_name(self.id, "apply"), saga_step.StepUndone(note="undone")),
+            (self.saga, saga.SagaCompensated(result=told, ended_at=NOON)),
+        ]
 
     def ended(self) -> Told:
         claim = {**self._payment.claim("apply", 1), "saga_id": self.id}

@@ -1,6 +1,7 @@
 """Attacks in SQL by worker and auditor: refused, or found by `verify` under the name of the row, or
 listed in docs/guarantees.md as a lie that nobody sees. None ends a reader in a traceback."""
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 from ledger.aggregates.agent import AGENT
 from ledger.aggregates.errors import UnknownEvent
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.aggregates.saga import SagaCompleted
 from ledger.aggregates.saga_step import StepDone, StepStarted
 from ledger.aggregates.transitions import objection
 from ledger.audit.verify import verify
@@ -184,10 +184,12 @@ async def test_a_step_written_before_the_end_is_not_late_by_its_clock(
     clone: Clone, database: Database
 ) -> None:
     """The end has an earlier time: the clock was set back, or its transaction is the older one."""
-    early, end = Payment("early"), SagaCompleted(result={"state": "denied"}, ended_at=NOON)
+    early = Payment("early")
+    [(_, end)] = early.completed("denied")
     begun = StepStarted(deadline=NOON, facts=None, **early.claim("early", 2))
     await tell(database, [*early.denied(), (early.step("early"), begun)])
-    ended = {"state": "'completed'", "result": '\'{"state": "denied"}\'', "ended_at": f"'{NOON}'"}
+    result = f"'{json.dumps(early.result('denied'))}'"
+    ended = {"state": "'completed'", "result": result, "ended_at": f"'{NOON}'"}
     async with await psycopg.AsyncConnection.connect(clone.worker) as connection:
         await connection.execute("SELECT now()")
         await tell(database, [(early.step("early"), StepDone(result={}))])

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from ledger.aggregates import agent, authorization, policy, saga, saga_step, transfer
 from tests.ledger.attacks.raw import event, row
-from tests.ledger.attacks.stories import Change, Payment, Told
-from tests.ledger.samples import NOON, PAYMENT
+from tests.ledger.attacks.stories import Change, Payment, Told, spend
+from tests.ledger.samples import HASH, NOON
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,7 @@ def _money() -> dict[str, Unseen]:
         automatic=False, spend=[], binding="of another amount", reason="the invoice is right"
     )
     executed = transfer.TransferExecuted(reference="M-0")
-    first, second = _payment(14), Payment("unseen-second")
-    second.id = first.id
-    again = [each for each in second.executed() if each[0] in (second.hold, second.transfer)]
     return {
-        "A second authorization in a saga, with the same end as the first": Unseen(
-            first.captured(), [*again, *second.settled()[:1]]
-        ),
         "A consistent payment (saga, steps, authorization, transfer, spend) without any payment at "
         "the bank": Unseen([], _payment(0).captured()),
         "A payment against the policy: over a limit, of an unknown agent, or with invented inputs "
@@ -67,7 +61,10 @@ def _sagas() -> dict[str, Unseen]:
     undone = _payment(8)
     return {
         "The request, the run and the namespace of a saga": Unseen(
-            [], _payment(9).started(input=PAYMENT, run_id="of nobody", namespace="elsewhere")
+            [],
+            _payment(9).started(
+                input={"operation_id": "of nobody"}, run_id="of nobody", namespace="elsewhere"
+            ),
         ),
         "A claimed operation id without a request: the next sweep compensates the saga, and the id "
         "stays claimed": Unseen([], _payment(10).started()),
@@ -104,7 +101,7 @@ def _sagas() -> dict[str, Unseen]:
                 *late.denied(),
                 (step, saga_step.StepStarted(deadline=NOON, facts=None, **claim)),
             ],
-            [(late.saga, saga.SagaCompleted(result={"state": "denied"}, ended_at=NOON))],
+            late.completed("denied"),
             after,
         ),
     }
@@ -135,4 +132,58 @@ def _others() -> dict[str, Unseen]:
     }
 
 
-UNSEEN = {**_money(), **_sagas(), **_others()}
+def _beside() -> dict[str, Unseen]:
+    adapter, kept, tried, expires = (_payment(number) for number in range(20, 24))
+    orphaned, refused, colon = _payment(24), _payment(25), Payment("unseen:x")
+    asker, other = Change("unseen-asker"), Change("unseen-unasked")
+    hold, end = kept.hold, authorization.AuthorizationCompensated(spend=[])
+    wanted = authorization.ApprovalRequested(
+        spend=spend(expires.agent), expires_at=NOON.replace(year=2999), binding=HASH
+    )
+    delayed = saga_step.StepUndoDelayed(reason="late", epoch=2**31 - 1, tries=2**31 - 1)
+    lost = saga.SagaLost(run_id="run-1", epoch=2, found="terminated")
+    settled = [each for each in orphaned.settled() if each[0] != orphaned.step("settle")]
+    return {
+        "The adapter of a transfer": Unseen([], adapter.captured(adapter="of nobody")),
+        "An undo without its effect: the step says undone, and the transfer executed": Unseen(
+            [*kept.executed(), *kept.turned()],
+            [
+                (hold, end),
+                *kept.undone("transfer", "authorize"),
+                *kept.ended(saga.SagaCompensated, "compensated"),
+            ],
+        ),
+        "The outcome of a step against that of its transfer: done, and the transfer "
+        "refused": Unseen(
+            refused.capturing(),
+            [
+                (refused.transfer, transfer.TransferRefused(reason="closed")),
+                (refused.step("transfer"), saga_step.StepDone(result={})),
+            ],
+        ),
+        "The tries of an undo": Unseen(
+            [*tried.authorized(), *tried.turned()], [(tried.step("authorize"), delayed)]
+        ),
+        "The end of an orphaned saga without a recovery": Unseen(
+            orphaned.executed(), [(orphaned.saga, lost), *settled]
+        ),
+        "An expiry before its deadline": Unseen(
+            [
+                *expires.started(),
+                *expires.requested(),
+                (expires.hold, wanted),
+                *expires.took("authorize", 1),
+                *expires.turned(),
+            ],
+            expires.released(authorization.AuthorizationExpired),
+        ),
+        "An operation id with dots, taken by a saga with colons in their place": Unseen(
+            [], colon.started(operation_id="unseen.x")
+        ),
+        "A claim or a change of a resource by a change that did not ask for it": Unseen(
+            asker.started(), other.claimed(by=asker.id)
+        ),
+    }
+
+
+UNSEEN = {**_money(), **_sagas(), **_others(), **_beside()}
