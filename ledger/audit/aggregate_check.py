@@ -13,6 +13,10 @@ from ledger.read.cursors import Row
 from ledger.read.event_form import is_metadata
 from ledger.store.event_log import NO_HASH, event_hash, event_ids
 
+# Columns that no law between aggregates reads.
+PROSE = frozenset(
+    {"reason", "residual", "cause", "cause_reason", "description", "attention", "delayed", "facts"}
+)
 # A clock that was set back a little is no damage.
 CLOCK_SLACK_S = 60
 
@@ -74,6 +78,8 @@ class Replay:
 
     def __init__(self, first: Row, moment: Moment) -> None:
         self.findings: list[Finding] = []
+        # Whether all that is wrong says nothing of other aggregates.
+        self.is_judged = False
         self.id: str = first["aggregate_id"]
         self.name: str = first["aggregate"]
         self._moment = moment
@@ -262,5 +268,6 @@ class Replay:
         if NAME_OF[self._aggregate_type.name](self._state) != self.name:
             self._find("identity", "the state claims another identity than its name", self._last)
         if wrong := differing_columns(self._aggregate_type, row, self._state):
+            self.is_judged = not self.findings and PROSE.issuperset(wrong)
             what = f"{', '.join(wrong)} of the state row differ from the fold of the events"
             self._find("state", what, self._last)

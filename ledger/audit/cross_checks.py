@@ -141,7 +141,7 @@ async def check_relations(connection: Connection, after: int | None, findings: F
     Where an aggregate has a finding of its own already, its relations can't be judged.
     """
     values = {"closed": list(CLOSED), "limit": MAX_FINDINGS, "after": after or 0}
-    told = {found.where for found in findings.listed}
+    told = findings.unjudged
     cursor = await connection.execute(_STEPS, values)
     for row in await cursor.fetchall():
         if told.isdisjoint({row["aggregate"], saga_name(row["saga_id"])}):

@@ -1,5 +1,6 @@
 """Defines the findings of `verify`: each kind of damage, and its possible causes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -30,6 +31,7 @@ Kind = Literal[
     "claim",
     "spend_window",
     "snapshot",
+    "mark",
     "rule",
 ]
 
@@ -62,11 +64,13 @@ _MEANING: dict[Kind, str] = {
     "resource is accepted",
     "spend_window": "the window was changed without an event, or an event was changed",
     "snapshot": "the cached state was changed and may have been used: delete it as amends_owner",
+    "mark": "the mark was changed bypassing the rules: what it covers is believed, or refused",
     "rule": "the schema itself was changed: do not trust what was written since then",
 }
 
-# A ledger in ruins would have millions; who sees this many knows enough.
-MAX_FINDINGS = 10_000
+# Of each kind, so that many of one hide none of another. A ledger in ruins would have millions; who
+# sees this many knows enough.
+MAX_FINDINGS = 1_000
 
 
 @dataclass(frozen=True)
@@ -109,19 +113,33 @@ def finding(
 
 
 class Findings:
-    """The findings so far: the first MAX_FINDINGS in full, the others counted."""
+    """The findings so far: the first MAX_FINDINGS of each kind in full, the others counted.
+
+    `judged` names the aggregates that have findings and relations that can be judged all the same.
+    """
 
     def __init__(self) -> None:
         self.listed: list[Finding] = []
         self.unlisted = 0
+        self.judged: set[str] = set()
+        self._counts = Counter[Kind]()
+
+    @property
+    def unjudged(self) -> set[str]:
+        """The aggregates of which the relations to others can't be judged."""
+        return {found.where for found in self.listed} - self.judged
 
     def add(self, *findings: Finding) -> None:
         """Keeps findings up to the limit, and counts the rest."""
-        room = MAX_FINDINGS - len(self.listed)
-        self.listed.extend(findings[:room])
-        self.unlisted += len(findings[room:])
+        for found in findings:
+            self._counts[found.kind] += 1
+            if self._counts[found.kind] <= MAX_FINDINGS:
+                self.listed.append(found)
+            else:
+                self.unlisted += 1
 
     def include(self, others: "Findings") -> None:
         """Adds all findings of another scan."""
         self.add(*others.listed)
         self.unlisted += others.unlisted
+        self.judged |= others.judged

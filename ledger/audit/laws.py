@@ -24,7 +24,8 @@ _MONEY = """
                 THEN 'its transfer is of another amount, currency or destination'
             WHEN moved.key <> moved.saga_id THEN 'its transfer has the key of another saga'
             ELSE 'it is ' || asked.state || ', and its transfer is ' || moved.state || CASE
-                WHEN asked.provider_reference <> moved.reference THEN ' by another reference'
+                WHEN moved.state = 'executed' AND asked.provider_reference <> moved.reference
+                    THEN ' by another reference'
                 ELSE '' END
             END AS what
     FROM (SELECT * FROM ledger.authorizations WHERE transfer_id IS NOT NULL) AS asked
@@ -198,7 +199,7 @@ async def check_laws(connection: Connection, after: int | None, findings: Findin
 
     Of an aggregate that has a finding already its relations can't be judged.
     """
-    told = {found.where for found in findings.listed}
+    told = findings.unjudged
     # A saga is not judged by a wrong step.
     steps = [name.removeprefix("step/") for name in told if name.startswith("step/")]
     told |= {f"end of saga/{step.rpartition('/')[0]}" for step in steps}

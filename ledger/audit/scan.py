@@ -145,6 +145,8 @@ async def _close(replay: Replay | None, tables: list[_Rows], walked: Walked) -> 
     replay.close(rows.pop(name) if name else None, name)
     walked.aggregates += 1
     walked.findings.add(*replay.findings)
+    if replay.is_judged:
+        walked.findings.judged.add(replay.name)
     for stray, row in rows.items():
         what = f"the row in {stray} has the aggregate_id of {replay.name}"
         since = moment_in(row["head_at"])

@@ -14,7 +14,11 @@ from pathlib import Path
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
+from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.audit.findings import Findings, finding
+from ledger.read.snapshots import SNAPSHOTS
+from ledger.store.event_log import EVENT_LOG
 
 RECORDED = Path(__file__).with_name("rules.json")
 _CATALOG = Path(__file__).with_name("catalog.sql").read_text(encoding="utf-8")
@@ -42,7 +46,8 @@ async def check_rules(connection: AsyncConnection[DictRow], findings: Findings) 
     """Adds a finding for each object of the schema that is missing, changed or not ours. Any role
     may read the catalog.
 
-    Returns whether all tables and columns are there, so that the rest can be read.
+    Returns whether the rest can be read: all tables and columns are there, of their types, and this
+    role may read them.
     """
     schema = await _read(connection)
     recorded: dict[str, str] = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -61,8 +66,39 @@ async def check_rules(connection: AsyncConnection[DictRow], findings: Findings) 
             findings.add(finding("rule", name, "the object is missing"))
         elif name in found and name in expected and found[name] != expected[name]:
             findings.add(finding("rule", name, "the object is not as the migration made it"))
-    missing = expected.keys() - found.keys()
-    return not any(name.startswith(("table ", "column ")) for name in missing)
+    return not await _unreadable(connection)
+
+
+_UNREADABLE = """
+    SELECT FROM unnest(%(tables)s::text[], %(columns)s::text[], %(types)s::text[])
+        AS needed ("table", "column", type)
+    LEFT JOIN pg_namespace ON nspname = 'ledger'
+    LEFT JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = needed."table"
+    LEFT JOIN pg_attribute ON attrelid = pg_class.oid AND attname = needed."column"
+        AND NOT attisdropped
+    WHERE attnum IS NULL OR atttypid <> needed.type::regtype
+        OR NOT has_schema_privilege(pg_namespace.oid, 'USAGE')
+        OR NOT has_column_privilege(pg_class.oid, attnum, 'SELECT')
+    LIMIT 1
+"""
+# Of the tables that hold no rows of Columns, what is read.
+_MARKS = (
+    ("incarnations", "restored_position", "bigint"),
+    ("incarnations", "began_at", "timestamptz"),
+    ("closed_past", "until", "timestamptz"),
+)
+
+
+async def _unreadable(connection: AsyncConnection[DictRow]) -> bool:
+    of_states = [aggregate_type.columns for aggregate_type in AGGREGATE_TYPES.values()]
+    needed = [
+        (table.name, column.name, column.type)
+        for table in (*of_states, EVENT_LOG, SPEND_WINDOWS, SNAPSHOTS)
+        for column in table.columns
+    ]
+    tables, columns, types = map(list, zip(*needed, *_MARKS, strict=True))
+    values = {"tables": tables, "columns": columns, "types": types}
+    return await (await connection.execute(_UNREADABLE, values)).fetchone() is not None
 
 
 def _is_of_missing_table(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> bool:

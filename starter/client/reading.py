@@ -22,10 +22,11 @@ from ledger.read.names import newest_run, resolve_id
 from starter.client.environment import FOLDER, LedgerAddress, is_up
 from starter.client.errors import AmendsError, NotAllowed, NotKnown, Unreachable, WrongSetting
 
-# Of a statement that asks for what is not there, or is of another type.
+# Of a statement that asks for what is not there, is of another type, or may not be read.
 SCHEMA = (
     *(errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedColumn),
     *(errors.UndefinedFunction, errors.UndefinedObject, errors.DatatypeMismatch),
+    errors.InsufficientPrivilege,
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.saga_step import StepCommitted, StepUndone
+from ledger.aggregates.transfer import TransferReversed
 from ledger.audit import findings
 from ledger.audit.verify import CANNOT_DETECT
 from ledger.database import Database
@@ -16,6 +17,7 @@ from ledger.read.snapshot_writer import SnapshotMaker
 from ledger.sagas.saga_log import close_saga
 from ledger.sagas.step_log import undo_step
 from ledger.store.commit import Decision
+from tests.ledger.attacks.stories import Payment, tell
 from tests.ledger.conftest import BOUNDS_ON, EVENT_ID, Clone
 from tests.ledger.writing import AUTHOR, BOT, claim, compensate, write
 
@@ -240,6 +242,14 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
         at("spend window x/ARS/daily", "spend_window"),
         "INSERT INTO ledger.spend_windows VALUES ('x', 'ARS', 'daily', '2026-01-01', 0, 0)",
     ),
+    "a restored position beyond the log": (
+        at("incarnation 1", "mark"),
+        "UPDATE ledger.incarnations SET restored_position = 9007199254740991",
+    ),
+    "a past that is closed until a time to come": (
+        at("closed past", "mark"),
+        "UPDATE ledger.closed_past SET until = '9999-12-30'",
+    ),
     # The window is off by what the event no longer says.
     "spend that is no number": (
         [*at("authorization/a-1", "unreadable_event hash"), ("spend_window", SPENT)],
@@ -347,10 +357,29 @@ async def test_finds_damage_to_each_state_table(clone: Clone) -> None:
 async def test_lists_so_many_findings_and_counts_the_rest(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "MAX_FINDINGS", 2)
+    monkeypatch.setattr(findings, "MAX_FINDINGS", 1)
     await clone.damage("UPDATE ledger.agents SET agent_id = 'x'", "DELETE FROM ledger.policies")
     verified = await clone.verify()
-    assert (len(verified.findings), verified.unlisted) == (2, 1)
+    assert [each.kind for each in verified.findings] == ["state", "row_missing"]
+    assert verified.unlisted == 1
+
+
+async def test_a_wrong_reason_hides_no_contradiction(clone: Clone, database: Database) -> None:
+    payment = Payment("captured")
+    await tell(database, payment.captured())
+    await tell(database, [(payment.transfer, TransferReversed(reference="M-2"))])
+    expected = [("money", payment.hold)]
+    assert [(each.kind, each.where) for each in (await clone.verify()).findings] == expected
+    changed = "UPDATE ledger.transfers SET {} WHERE transfer_id = 't-captured'"
+    await clone.damage(changed.format("reason = 'ours'"))
+    expected.append(("state", payment.transfer))
+    found = (await clone.verify()).findings
+    assert sorted((each.kind, each.where) for each in found) == expected
+    [money] = [each for each in found if each.kind == "money"]
+    assert "it is captured, and its transfer is reversed since" in money.message
+    # What the law reads can't be judged by a row that is wrong.
+    await clone.damage(changed.format("state = 'executed'"))
+    assert [each.kind for each in (await clone.verify()).findings] == ["state"]
 
 
 def test_every_kind_of_finding_is_described() -> None:

@@ -206,6 +206,34 @@ async def test_finds_what_holds_for_all_sessions_and_goes_on_without_a_column_or
     assert _told((await clone.verify()).findings) == told | set(found)
 
 
+UNREADABLE = {
+    "column spend_windows.amount_minor": (
+        "ALTER TABLE ledger.spend_windows DROP CONSTRAINT spend_windows_numbers, "
+        "ALTER amount_minor TYPE text",
+    ),
+    "column agents.state": ("ALTER TABLE ledger.agents ALTER state TYPE varchar",),
+    "table transfers": ("REVOKE SELECT ON ledger.transfers FROM amends_auditor",),
+    "column sagas.lost": ("ALTER TABLE ledger.sagas RENAME lost TO gone",),
+    "schema ledger": ("REVOKE USAGE ON SCHEMA ledger FROM amends_auditor",),
+}
+
+
+async def test_what_can_not_be_read_hides_no_rule(clone: Clone) -> None:
+    told = set[str]()
+    for name, statements in UNREADABLE.items():
+        await clone.execute(clone.owner, *statements)
+        told.add(name)
+        verified = await clone.verify()
+        assert told <= _told(verified.findings)
+        assert ["nothing more was read" in each for each in verified.cannot_detect] == [True]
+    with pytest.raises(AmendsError, match=r"not that of this version \(SQLSTATE 42501\): amends v"):
+        async with (
+            reading(LedgerAddress(clone.auditor, "session")) as database,
+            database.connection() as connection,
+        ):
+            await connection.execute("SELECT * FROM ledger.transfers")
+
+
 async def test_an_empty_ledger_is_clean_with_a_new_month_or_index_and_rebuilt_to_empty_tables(
     clone: Clone,
 ) -> None:
