@@ -142,6 +142,11 @@ class NotOwner(NeverWorks):
     AMENDS_MIGRATION_URL."""
 
 
+class MigrationRefused(NeverWorks):
+    """The ledger holds a row that this version does not allow; nothing was changed. The message
+    names the row, and what to do."""
+
+
 class Pooled(NeverWorks):
     """A rebuild needs a session to itself: let AMENDS_MIGRATION_URL name PostgreSQL, not a
     pooler."""

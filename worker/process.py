@@ -20,7 +20,7 @@ from activities.adapters.mock import create_mock_bank
 from activities.run_watch import RunWatch
 from activities.runs import namespace_id
 from ledger.database import Database, describe
-from ledger.errors import DatabaseUnavailable, EndedBySetting, TableBusy
+from ledger.errors import DatabaseUnavailable, EndedBySetting, MigrationRefused, TableBusy
 from ledger.migrations.partitions import create_partitions, has_this_month
 from ledger.migrations.upgrade import upgrade
 from ledger.read.snapshot_writer import SnapshotMaker
@@ -57,6 +57,10 @@ async def migrate(settings: Settings) -> str:
             await create_mock_bank(settings.mock_bank_url)
     except TableBusy as error:
         raise Unreachable(f"the migration waited in vain: {error}") from None
+    except MigrationRefused as error:
+        raise SettingsError(
+            f"the ledger of AMENDS_MIGRATION_URL is not migrated: {error}"
+        ) from None
     except (psycopg.Error, DBAPIError) as error:
         cause = getattr(error, "orig", None) or error
         if (setting := setting_behind(cause)) is not None:

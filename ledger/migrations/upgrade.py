@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from ledger.errors import TableBusy
+from ledger.errors import MigrationRefused, TableBusy
 from ledger.holders import BLOCKERS, opened
 from ledger.session import connect_at_once, in_one_transaction
 
@@ -25,6 +25,8 @@ _FOLDER = Path(__file__).parent
 # Another migration takes seconds. Commits wait behind a lock that waits: so each wait is short, and
 # is repeated.
 _PATIENCE_S, _LOCK_TIMEOUT, _PAUSE_S, _LOOK_EVERY_S = 60.0, "2s", 1.0, 0.5
+# What a migration says of a row.
+_REFUSED = "ZA011"
 _MADE_MEANWHILE = (UniqueViolation, DuplicateSchema, DuplicateTable)
 
 
@@ -33,7 +35,8 @@ def upgrade(owner_url: str) -> str:
     once.
 
     `owner_url` is a `postgresql://` address under the owner role; the roles must exist (see
-    docs/operating.md). Raises TableBusy where somebody holds a table of the ledger for a minute.
+    docs/operating.md). Raises TableBusy where somebody holds a table of the ledger for a minute,
+    and MigrationRefused for a row that this version does not allow.
     """
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connect_at_once(owner_url), poolclass=NullPool
@@ -68,6 +71,10 @@ def _upgraded(engine: Engine, owner_url: str) -> str | None:
         if not isinstance(error.orig, LockNotAvailable):
             raise
         return seen[-1] if seen else ""
+    except psycopg.Error as error:
+        if error.sqlstate != _REFUSED:
+            raise
+        raise MigrationRefused(f"nothing was changed: {error.diag.message_primary}") from None
     return None
 
 

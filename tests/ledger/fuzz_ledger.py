@@ -62,7 +62,9 @@ async def _group(database: Database, n: int, namespace_id: str) -> None:
         "amount": {"minor": 100, "currency": "ARS"},
         "destination": {"cbu": "2850590940090418135201"},
     }
-    await _write(database, saga, f"saga/{saga}", _started("payment", f"p-{n}", namespace_id, **asked_for))
+    await _write(
+        database, saga, f"saga/{saga}", _started("payment", f"p-{n}", namespace_id, **asked_for)
+    )
     if n % 2:
         await _write(database, saga, f"agent/{agent}", AgentRevoked(reason="left"))
     await writing.set_policy(database, agent)

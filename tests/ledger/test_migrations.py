@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import AsyncConnection
@@ -15,15 +16,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.pool import NullPool
 
+from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.core import Xid8, metadata
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.database import Database, open_database
-from ledger.errors import DatabaseUnavailable
+from ledger.errors import DatabaseUnavailable, MigrationRefused
 from ledger.migrations import upgrade as migrate
 from ledger.migrations.partitions import create_partitions
 from ledger.read.snapshots import SNAPSHOTS
-from ledger.store.event_log import EVENT_LOG
+from ledger.store.event_log import EVENT_LOG, event_id
 from tests.ledger.conftest import Clone, create_database
 from tests.ledger.writing import sqlstate
 from worker.embedded.servers import EmbeddedServers
@@ -48,6 +50,58 @@ async def test_migrating_again_changes_nothing(clone: Clone) -> None:
     assert first == second
     assert await clone.fetch("SELECT version_num FROM ledger.alembic_version") == [(first,)]
     assert set(await clone.fetch(tables)) == set(before)
+
+
+AGENT = f"'{aggregate_id('agent/x')}', 'agent/x'"
+EVENT = (
+    "INSERT INTO ledger.event_log (event_id, aggregate_id, aggregate, version, event_type, "
+    '"timestamp", user_id, payload, metadata, hash, schema_version, xid) VALUES '
+    f"({{}}, {AGENT}, 1, 'AgentRegistered', now(), 'user:u', '{{{{}}}}', '{{}}', "
+    "decode(repeat('00', 32), 'hex'), 1, '3')"
+)
+# Rows that 0003 took and 0004 does not: how they come there, what is said, and how they go.
+REFUSED = {
+    'snapshots_moments does not allow: "agent/x"': (
+        f"INSERT INTO ledger.snapshots VALUES ({AGENT}, 1, now(), "
+        "decode(repeat('00', 32), 'hex'), 'f', '{}', 'infinity')",
+        "DELETE FROM ledger.snapshots",
+    ),
+    'spend_windows_dates does not allow: "x/ARS/daily/infinity"': (
+        "INSERT INTO ledger.spend_windows VALUES ('x', 'ARS', 'daily', 'infinity', 1, 1)",
+        "DELETE FROM ledger.spend_windows",
+    ),
+    'agents_texts does not allow: "agent/x"': (
+        f"INSERT INTO ledger.agents VALUES ({AGENT}, 1, 0, now(), "
+        "decode(repeat('00', 32), 'hex'), '3', E'x\\ny', 'user:u', 'active')",
+        "DELETE FROM ledger.agents",
+    ),
+    'event_log_metadata_check does not allow: "agent/x"': (
+        EVENT.format(f"'{event_id(aggregate_id('agent/x'), 1)}'", '{"context": 7}'),
+        "DELETE FROM ledger.event_log",
+    ),
+    "random ids: begin a new one": (
+        EVENT.format("gen_random_uuid()", "{}"),
+        "DELETE FROM ledger.event_log",
+    ),
+}
+
+
+async def test_a_row_that_a_migration_does_not_allow_is_named(
+    empty: str, servers: EmbeddedServers
+) -> None:
+    newest = command.upgrade
+    with patch.object(command, "upgrade", lambda to, _: newest(to, "0003")):
+        await asyncio.to_thread(migrate.upgrade, empty)
+    superuser = psycopg.conninfo.make_conninfo(servers.main.url(), dbname="never_migrated")
+    async with await AsyncConnection.connect(superuser, autocommit=True) as connection:
+        await connection.execute("SET session_replication_role = replica")
+        for told, (bad, mended) in REFUSED.items():
+            await connection.execute(bad.encode())
+            with pytest.raises(MigrationRefused, match="nothing was changed") as refused:
+                await asyncio.to_thread(migrate.upgrade, empty)
+            assert told in str(refused.value)
+            await connection.execute(mended.encode())
+    await asyncio.to_thread(migrate.upgrade, empty)
 
 
 async def test_only_the_owner_migrates_and_two_at_once_make_one_schema(

@@ -13,6 +13,7 @@ def upgrade() -> None:
     cursor = op.get_bind().connection.cursor()
     for name in ("bounds", "identity", "stamp_row"):
         cursor.execute(read_sql("0004", name))
+    cursor.execute("DROP FUNCTION ledger.add_bound")
     cursor.close()
 
 

@@ -17,6 +17,7 @@ BAD_VALUES = {
     "agents": {"state": "'sleeping'"},
     "authorizations": {"state": "'lost'", "amount_minor": "0", "currency": "'pesos'"},
     "policies": {
+        "time_zone": "'[bold]x'",
         "max_per_transaction_minor": "-1",
         "daily_limit_minor": "-1",
         "approval_threshold_minor": "-1",

@@ -14,6 +14,25 @@ ALTER TABLE ledger.spend_windows
     DROP CONSTRAINT spend_windows_count_check;
 ALTER TABLE ledger.event_log DROP CONSTRAINT event_log_hash_check;
 
+-- Adds a CHECK, or names a row that breaks it. Gone at the end of this migration.
+CREATE FUNCTION ledger.add_bound(relation text, bound text, condition text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    offender text;
+BEGIN
+    EXECUTE format('ALTER TABLE ledger.%I ADD CONSTRAINT %I CHECK (%s)', relation, bound, condition);
+EXCEPTION WHEN check_violation THEN
+    EXECUTE format('SELECT left(to_json(%s)::text, 200) FROM ledger.%I WHERE NOT (%s) LIMIT 1',
+        CASE relation
+            WHEN 'spend_windows' THEN $c$concat_ws('/', agent_id, currency, period, starts_on)$c$
+            WHEN 'incarnations' THEN 'incarnation'
+            ELSE 'aggregate' END,
+        relation, condition) INTO offender;
+    RAISE EXCEPTION 'ledger.% has a row that % does not allow: %; set it right as a superuser, or restore a backup, and migrate again', relation, bound, offender
+        USING ERRCODE = 'ZA011';
+END
+$$;
+
 DO $$
 DECLARE
     bound record;
@@ -49,21 +68,21 @@ BEGIN
             AND attname <> 'system_identifier'
         GROUP BY relname, kind
     LOOP
-        EXECUTE format('ALTER TABLE ledger.%I ADD CONSTRAINT %I CHECK (%s)',
-            bound.relname, bound.relname || '_' || bound.kind, bound.all_of);
+        PERFORM ledger.add_bound(bound.relname::text, bound.relname || '_' || bound.kind, bound.all_of);
     END LOOP;
 END
 $$;
 
 ALTER TABLE ledger.closed_past ADD CONSTRAINT closed_past_moments
     CHECK (until = '-infinity' OR until BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00');
-ALTER TABLE ledger.authorizations ADD CONSTRAINT authorizations_currency_check
-    CHECK (currency ~ '^[A-Z]{3}$');
+SELECT ledger.add_bound('authorizations', 'authorizations_currency_check',
+    $c$currency ~ '^[A-Z]{3}$'$c$);
+SELECT ledger.add_bound('policies', 'policies_time_zone_check', $c$time_zone ~ '^[A-Za-z0-9_+/-]+$'$c$);
 -- What says where an event was written: blame and clients read it.
-ALTER TABLE ledger.event_log ADD CONSTRAINT event_log_metadata_check CHECK (
+SELECT ledger.add_bound('event_log', 'event_log_metadata_check', $c$
     octet_length(metadata::text) <= 65536
     AND coalesce(jsonb_typeof(metadata -> 'workflow_id'), 'string') = 'string'
     AND coalesce(jsonb_typeof(metadata -> 'run_id'), 'string') = 'string'
     AND coalesce(jsonb_typeof(metadata -> 'activity'), 'string') = 'string'
     AND coalesce(jsonb_typeof(metadata -> 'attempt'), 'number') = 'number'
-    AND coalesce(jsonb_typeof(metadata -> 'context'), 'object') = 'object');
+    AND coalesce(jsonb_typeof(metadata -> 'context'), 'object') = 'object'$c$);

@@ -1,11 +1,10 @@
 -- Parts of names: with a slash in one of them, one name could be made of other parts. What Temporal
 -- gets of a saga has the form of its requests: the ids of all its runs are within Temporal's limit.
-ALTER TABLE ledger.sagas ADD CONSTRAINT sagas_identity_check CHECK (
+SELECT ledger.add_bound('sagas', 'sagas_identity_check', $c$
     kind ~ '^[a-z]{1,64}$' AND operation_id ~ '^[A-Za-z0-9._-]{1,64}$'
-    AND namespace_id ~ '^[A-Za-z0-9-]{1,64}$' AND length(namespace) <= 255);
-ALTER TABLE ledger.saga_steps ADD CONSTRAINT saga_steps_identity_check
-    CHECK (saga_id ~ '^[^/]+/[^/]+$');
-ALTER TABLE ledger.resources ADD CONSTRAINT resources_identity_check CHECK (environment !~ '/');
+    AND namespace_id ~ '^[A-Za-z0-9-]{1,64}$' AND length(namespace) <= 255$c$);
+SELECT ledger.add_bound('saga_steps', 'saga_steps_identity_check', $c$saga_id ~ '^[^/]+/[^/]+$'$c$);
+SELECT ledger.add_bound('resources', 'resources_identity_check', $c$environment !~ '/'$c$);
 -- The id of an event is made of its aggregate's and its version: the first 24 digits are those of the
 -- aggregate_id, but for the version of the UUID (8), and the last eight are the version of the event.
 -- So it is unique where (aggregate_id, version) is, and nobody chooses it.
