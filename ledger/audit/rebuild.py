@@ -10,6 +10,7 @@ commit after it: run `amends verify` when the rebuild is done.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -74,8 +75,13 @@ async def rebuild(owner_url: str, table: str) -> Rebuilt:
             async with _alone(database, guard):
                 rows, wrong, missing, strays = await _rebuild(database, writer, reader, source)
         except (DataError, IntegrityError) as error:
+            # Of the values of the row only the second one, its name.
+            failing = re.match(
+                r"Failing row contains \([0-9a-f-]{36}, (.*?), ", error.diag.message_detail or ""
+            )
+            whose = f"the events of {failing[1]}" if failing else "the events"
             raise LogDamaged(
-                f"the events fold into a row that ledger.{table} can't hold "
+                f"{whose} fold into a row that ledger.{table} can't hold "
                 f"(SQLSTATE {error.sqlstate}): run amends verify"
             ) from None
     return Rebuilt(

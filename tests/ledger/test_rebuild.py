@@ -143,6 +143,11 @@ UNREPLAYABLE: list[tuple[str, str, str, type[Exception], str]] = [
         ),
         ("payload = '{\"secret\": 1}'", LogDamaged, "version 1 of agent/expense-bot"),
         ("version = 7", LogDamaged, "version 2 .* follows version 0"),
+        (
+            'payload = payload || \'{"user": "a\\nb"}\'',
+            LogDamaged,
+            f"events of {BOT} fold .* 23514",
+        ),
         ("aggregate = 'agent/x'", LogDamaged, "version 1 of agent/x .* does not match its name"),
     )
 ] + [
