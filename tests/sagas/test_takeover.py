@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateStage
 
+from activities.authorizations import authorization_of
 from ledger.database import Database
 from ledger.sagas.saga_log import begin_compensation, close_saga
 from ledger.store.commit import Author
@@ -189,6 +190,7 @@ async def test_a_late_attempt_that_ends_the_saga_meanwhile_has_the_last_word(
 ) -> None:
     request = payment(agent, 70_000)
     denied = {"state": "denied", "reason": "exceeded_max_transaction_limit"}
+    denied["authorization_id"] = authorization_of(saga_of(request))
     async with probe.refusing(request, "SagaTakenOver") as is_kept_waiting:
         async with probe.refusing(request, "SagaCompleted") as has_refused:
             first = await driver.start(request)
