@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from ledger.aggregates.aggregate import AggregateType, State, UnknownEvent, id_text
+from ledger.aggregates.identity import NAME_OF
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.transitions import objection
 from ledger.audit.comparison import differing_columns
 from ledger.audit.findings import Finding, Kind, finding, moment_in
-from ledger.audit.identity import NAME_OF
 from ledger.database import Connection
 from ledger.read.cursors import Row
 from ledger.read.event_form import is_metadata

@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from ledger.aggregates.aggregate import AggregateType, State, aggregate_id
 from ledger.aggregates.columns import Column, Columns
+from ledger.aggregates.identity import NAME_OF
 from ledger.aggregates.names import aggregate_type_of
 from ledger.database import Connection
 from ledger.read.points import Point
@@ -111,6 +112,9 @@ async def newest_snapshot(
         state = aggregate_type.state.read(row["state"])
     except ValueError:
         # Not of our making. The events tell the same, and `verify` finds it.
+        return None
+    if NAME_OF[aggregate_type.name](state) != aggregate:
+        # The state of another aggregate, as `verify` finds.
         return None
     return Snapshot(row["version"], row["timestamp"], state)
 

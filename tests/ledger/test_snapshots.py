@@ -179,6 +179,20 @@ async def made_again(clone: Clone, database: Database, *damage: str) -> None:
     await clone.damage(*damage)
 
 
+async def test_a_snapshot_of_another_aggregate_is_not_used(
+    clone: Clone, database: Database
+) -> None:
+    await register_often(database, 2)
+    await make(database)
+    await clone.damage(
+        "UPDATE ledger.snapshots SET state = jsonb_set(state, '{agent_id}', '\"victim\"')"
+    )
+    state = (await folded(database, 2)).state
+    assert isinstance(state, AgentState)
+    assert state.agent_id == "expense-bot"
+    assert [each.kind for each in (await clone.verify()).findings] == ["snapshot"]
+
+
 async def test_every_wrong_snapshot_is_found_and_no_other(clone: Clone, database: Database) -> None:
     await register_often(database, 4)
     change = "UPDATE ledger.snapshots SET"

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from ledger.aggregates.errors import RowUnreadable
+from ledger.aggregates.identity import NAME_OF
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from ledger.audit.identity import NAME_OF
 from ledger.database import Database
 from ledger.errors import LogDamaged
 from ledger.nesting import MAX_DEPTH, is_too_deep
