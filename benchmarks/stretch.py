@@ -47,7 +47,13 @@ def _payment(operation: str) -> Told:
         "currency": "ARS",
         "destination": "2850590940090418135201",
     }
-    yield _started(saga)
+    names = {"authorization_id": authorization, "transfer_id": transfer}
+    yield _started(
+        saga,
+        agent_id=AGENT,
+        amount={"minor": AMOUNT_MINOR, "currency": "ARS"},
+        destination={"cbu": asked["destination"]},
+    )
     yield (
         authorization_name(authorization),
         AuthorizationRequested(
@@ -86,7 +92,7 @@ def _payment(operation: str) -> Told:
     yield transfer_name(transfer), TransferExecuted(reference="mock-1")
     yield step_name(saga, "transfer"), StepDone(result={"reference": "mock-1"})
     yield authorization_name(authorization), AuthorizationCaptured(provider_reference="mock-1")
-    yield _completed(saga)
+    yield _completed(saga, "captured", provider_reference="mock-1", **names)
 
 
 def _change(operation: str) -> Told:
@@ -110,16 +116,16 @@ def _change(operation: str) -> Told:
         ),
     )
     yield step_name(saga, "create"), StepDone(result={"outputs": {"name": name}})
-    yield _completed(saga)
+    yield _completed(saga, "applied")
 
 
-def _started(saga: str) -> tuple[str, Event]:
+def _started(saga: str, **asked: Any) -> tuple[str, Event]:
     kind, operation_id = saga.split("/")
     return saga_name(saga), SagaStarted(
         kind=kind,
         operation_id=operation_id,
         input_hash="ab" * 32,
-        input={"operation_id": operation_id, "amount": {"minor": AMOUNT_MINOR, "currency": "ARS"}},
+        input={"operation_id": operation_id, **asked},
         namespace="default",
         namespace_id="01a2035c-60ea-74ed-9887-83f977e2c28a",
         task_queue="amends-payments",
@@ -129,8 +135,8 @@ def _started(saga: str) -> tuple[str, Event]:
     )
 
 
-def _completed(saga: str) -> tuple[str, Event]:
-    return saga_name(saga), SagaCompleted(result={"state": "captured"}, ended_at=THEN)
+def _completed(saga: str, state: str, **names: str) -> tuple[str, Event]:
+    return saga_name(saga), SagaCompleted(result={"state": state, **names}, ended_at=THEN)
 
 
 def _claim(saga: str, name: str, ordinal: int) -> dict[str, Any]:
