@@ -87,7 +87,8 @@ async def test_what_temporal_does_not_know_comes_from_the_ledger(
 ) -> None:
     request = asked(payment(45_000))
     saga_id = f"payment/{request.operation_id}"
-    first = PaymentResult(state="denied", reason="no_policy")
+    hold = authorization_of(saga_id)
+    first = PaymentResult(state="denied", reason="no_policy", authorization_id=hold)
     await recorded(settings["AMENDS_DATABASE_URL"], request, first)
     assert await amends.result(saga_id) == first
     progress = await amends.progress(saga_id)
@@ -112,8 +113,9 @@ async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> 
     async with open_database(url, size=1) as database:
         await open_saga(database, author, opening)
         hold = authorization_name(authorization_of(saga_id))
+        wanted = requested(authorization_of(saga_id), request.amount.minor, saga_id)
         asked_for: list[tuple[str, Event]] = [
-            (hold, requested(authorization_of(saga_id), request.amount.minor, saga_id)),
+            (hold, wanted.changed(agent_id=request.agent_id, destination=request.destination.cbu)),
             (hold, AuthorizationDenied(reason=result.reason or "")),
         ]
         claim = StepClaim(saga_id, "authorize", 1, 1, "authorize", "-")
