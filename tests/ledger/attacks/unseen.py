@@ -145,7 +145,7 @@ def _beside() -> dict[str, Unseen]:
     settled = [each for each in orphaned.settled() if each[0] != orphaned.step("settle")]
     return {
         "The adapter of a transfer": Unseen([], adapter.captured(adapter="of nobody")),
-        "An undo without its effect: the step says undone, and the transfer executed": Unseen(
+        "An undo without the effect: the step says undone, and the transfer executed": Unseen(
             [*kept.executed(), *kept.turned()],
             [
                 (hold, end),
@@ -153,7 +153,7 @@ def _beside() -> dict[str, Unseen]:
                 *kept.ended(saga.SagaCompensated, "compensated"),
             ],
         ),
-        "The outcome of a step against that of its transfer: done, and the transfer "
+        "The outcome of a step against the outcome of the transfer: done, and the transfer "
         "refused": Unseen(
             refused.capturing(),
             [
@@ -167,7 +167,7 @@ def _beside() -> dict[str, Unseen]:
         "The end of an orphaned saga without a recovery": Unseen(
             orphaned.executed(), [(orphaned.saga, lost), *settled]
         ),
-        "An expiry before its deadline": Unseen(
+        "An expiry before the deadline": Unseen(
             [
                 *expires.started(),
                 *expires.requested(),
@@ -177,10 +177,10 @@ def _beside() -> dict[str, Unseen]:
             ],
             expires.released(authorization.AuthorizationExpired),
         ),
-        "An operation id with dots, taken by a saga with colons in their place": Unseen(
+        "An operation id with dots, taken by a saga with colons in place of the dots": Unseen(
             [], colon.started(operation_id="unseen.x")
         ),
-        "A claim or a change of a resource by a change that did not ask for it": Unseen(
+        "A claim or a change of a resource by a change without a request for the resource": Unseen(
             asker.started(), other.claimed(by=asker.id)
         ),
     }
