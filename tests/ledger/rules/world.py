@@ -10,6 +10,7 @@ from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import Database
+from ledger.sagas.saga_log import open_saga
 from tests.ledger import writing
 from tests.ledger.conftest import EVENT_ID
 
@@ -50,7 +51,9 @@ async def fill(database: Database) -> None:
     await writing.take_step(database)
     await writing.reserve(database, "a-1", 100)
     await writing.begin_transfer(database, "a-1", 100)
-    await writing.write(database, "resource/dev/shop-db", writing.resource_begun("shop-db"))
+    await open_saga(database, writing.AUTHOR, writing.replace_kind(writing.opening("db"), "change"))
+    begun = writing.resource_begun("shop-db", change="change/db")
+    await writing.write(database, "resource/dev/shop-db", begun)
 
 
 def event(
