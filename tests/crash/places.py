@@ -130,8 +130,8 @@ def _watch_commits(places: Places) -> None:
 
     async def watched_write(connection: Any, made: Any) -> None:
         values = made.values
-        last = values[f"{made.events[-1]}_event_type"]
-        what = f"commit {values['step'] or 'saga'}: {last}"
+        place, author = made.events[-1]
+        what = f"commit {values[f'a{author}_step'] or 'saga'}: {values[f'{place}_event_type']}"
         if places.reached("before", what):
             await _cut(connection)
         await write(connection, made)
