@@ -193,7 +193,7 @@ async def test_a_lost_connection_is_made_again_and_nothing_comes_twice(
     clone: Clone, ledger: Database
 ) -> None:
     listener = Listener()
-    async with open_database(f"{clone.auditor}?{FOLLOWER}", size=1) as auditor:
+    async with open_database(f"{clone.auditor}&{FOLLOWER}", size=1) as auditor:
         follower = Follower(auditor, after=START, tell=listener)
         async with asyncio.timeout(60), aclosing(follower.events()) as events:
             for number in range(3):
@@ -264,7 +264,7 @@ async def _follow(clone: Clone, chance: random.Random) -> list[LoggedEvent]:
     given: list[LoggedEvent] = []
     token: Token | None = START
     while (left := WRITERS * COMMITS - len(given)) > 0:
-        async with open_database(f"{clone.auditor}?{FOLLOWER}", size=1) as auditor:
+        async with open_database(f"{clone.auditor}&{FOLLOWER}", size=1) as auditor:
             # Cut off while it connects for the first time, it begins anew.
             with suppress(DatabaseUnavailable):
                 follower = Follower(auditor, after=token)
