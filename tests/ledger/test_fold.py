@@ -114,7 +114,10 @@ def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> l
             "kind": "payment",
             "operation_id": f"n-{number}",
             "workflow_id": f"payment/n-{number}",
+            "namespace": "default",
+            "namespace_id": "n-1",
         },
+        "policy": {"agent_id": f"n-{number}", "time_zone": "UTC"},
         "step": {
             "saga_id": "payment/rent",
             "name": f"n-{number}",

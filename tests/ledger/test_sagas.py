@@ -249,14 +249,14 @@ class TestFence:
 
     async def test_a_racing_step_is_either_in_the_list_or_refused(self, ledger: Database) -> None:
         await open_payment(ledger)
-        claims = [claim(f"hold-{number}", ordinal=number) for number in range(12)]
+        claims = [claim(f"hold-{number}", ordinal=number) for number in range(1, 13)]
         *landed, compensation = await asyncio.gather(
             *(take_step(ledger, each) for each in claims),
             compensate(ledger),
             return_exceptions=True,
         )
         assert isinstance(compensation, Compensation)
-        in_time = [f"hold-{n}" for n, result in enumerate(landed) if result == {"held": 1}]
+        in_time = [f"hold-{n}" for n, result in enumerate(landed, 1) if result == {"held": 1}]
         assert len(in_time) + sum(isinstance(result, Fenced) for result in landed) == 12
         assert [step.name for step in compensation.steps] == list(reversed(in_time))
 
