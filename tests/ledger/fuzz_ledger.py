@@ -54,7 +54,7 @@ async def _write(database: Database, saga_id: str, aggregate: str, *events: Even
 
 
 async def _group(database: Database, n: int, namespace_id: str) -> None:
-    agent, saga, change, transfer = f"bot-{n}", f"payment/p-{n}", f"change/c-{n}", f"t-{n}"
+    agent, saga, transfer = f"bot-{n}", f"payment/p-{n}", f"t-{n}"
     ended = n % 4 == 1
     await _write(database, saga, f"agent/{agent}", AgentRegistered(agent_id=agent, user="user:ana"))
     asked_for = {
@@ -103,6 +103,11 @@ async def _group(database: Database, n: int, namespace_id: str) -> None:
         await _write(database, saga, f"authorization/a-{n}", captured)
     await _write(database, saga, f"step/{saga}/transfer", _step_event(n))
     await _write(database, saga, f"saga/{saga}", _saga_event(n))
+    await _change(database, n, namespace_id)
+
+
+async def _change(database: Database, n: int, namespace_id: str) -> None:
+    change = f"change/c-{n}"
     await _write(database, change, f"saga/{change}", _started("change", f"c-{n}", namespace_id))
     made = [
         writing.resource_begun(f"db-{n}", change=change),
