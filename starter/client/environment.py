@@ -2,13 +2,13 @@
 
 import json
 import os
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ledger.processes import start_of
 from starter.client.errors import Unreachable, WrongSetting
 
 if TYPE_CHECKING:
@@ -81,27 +81,10 @@ def is_up(folder: Path = FOLDER) -> bool:
 
 def _lives(holder: Mapping[str, Any]) -> bool:
     """Whether the very process lives: its id alone may have been given to another one since."""
-    if Path("/proc/stat").exists():
-        try:
-            return bool(abs(_started(int(holder["pid"])) - holder["created"]) < 1)
-        except FileNotFoundError:
-            return False
-    # Imported here: it takes 20 ms, and only macOS needs it.
-    import psutil
-
     try:
-        return bool(psutil.Process(holder["pid"]).create_time() == holder["created"])
-    except psutil.Error:
+        return bool(start_of(int(holder["pid"])) == holder["start"])
+    except ProcessLookupError:
         return False
-
-
-def _started(pid: int) -> float:
-    """When a process of Linux began, as a Unix time: see proc_pid_stat(5), `starttime`."""
-    # The name of the program, in parentheses, may hold anything.
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
-    assert booted
-    return int(booted[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def setting(name: str, environment: Mapping[str, str]) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from temporalio.client import Client
 
@@ -18,6 +17,7 @@ from activities.authorizations import authorization_of
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import AuthorizationDenied, authorization_name
 from ledger.database import open_database
+from ledger.processes import start_of
 from ledger.sagas.saga_log import Opening, Run, close_saga, open_saga
 from ledger.sagas.step_log import StepClaim, commit_step
 from ledger.store.commit import Author, Decision, Ref
@@ -218,7 +218,7 @@ async def test_without_an_environment_the_up_of_this_folder_is_found(
     folder = tmp_path / ".amends"
     folder.mkdir()
     (folder / "env").write_text("".join(f"export {name}='{settings[name]}'\n" for name in settings))
-    holder = {"pid": os.getpid(), "created": psutil.Process().create_time()}
+    holder = {"pid": os.getpid(), "start": start_of(os.getpid())}
     (folder / "up.json").write_text(json.dumps({"supervisor": holder}))
     for name in settings:
         monkeypatch.delenv(name, raising=False)

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 import click
-import psutil
 import pytest
 
 from ledger.errors import DatabaseUnavailable
+from ledger.processes import start_of
 from starter.cli import servers
 from starter.client.environment import (
     FOLDER,
@@ -30,13 +30,13 @@ export AMENDS_ENV='development'
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The data folder of an `amends up` that runs: this very process."""
-    write_up(tmp_path, pid=os.getpid(), created=psutil.Process().create_time())
+    write_up(tmp_path, pid=os.getpid(), start=start_of(os.getpid()))
     return tmp_path
 
 
-def write_up(folder: Path, pid: int, created: float) -> None:
+def write_up(folder: Path, pid: int, start: str) -> None:
     (folder / "env").write_text(LINES)
-    (folder / "up.json").write_text(json.dumps({"supervisor": {"pid": pid, "created": created}}))
+    (folder / "up.json").write_text(json.dumps({"supervisor": {"pid": pid, "start": start}}))
 
 
 def test_a_running_up_completes_the_environment(folder: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_command_gets_the_secrets_that_it_needs_and_no_other(
         monkeypatch.delenv(name, raising=False)
     if of_the_folder:
         (tmp_path / FOLDER).mkdir()
-        write_up(tmp_path / FOLDER, os.getpid(), psutil.Process().create_time())
+        write_up(tmp_path / FOLDER, os.getpid(), start_of(os.getpid()))
         lines = "".join(f"export {name}=secret\n" for name in SECRETS)
         (tmp_path / FOLDER / "env").write_text(lines)
     else:
@@ -100,7 +100,7 @@ def test_what_a_killed_up_left_behind_does_not_count_and_a_folder_without_up_is_
 ) -> None:
     with pytest.raises(Unreachable, match="start it"):
         up_settings(tmp_path)
-    write_up(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 60)
+    write_up(tmp_path, pid=os.getpid(), start=start_of(os.getppid()) + "0")
     assert not is_up(tmp_path)
     assert settings({}, tmp_path) == {}
     with pytest.raises(Unreachable, match="no amends up runs"):
@@ -132,7 +132,7 @@ async def test_a_ledger_out_of_reach_is_told_by_its_cause_where_amends_is_up(
         async with reading(nowhere):
             raise DatabaseUnavailable("PostgreSQL: DiskFull (53100)")
     folder.mkdir()
-    write_up(folder, pid=os.getpid(), created=psutil.Process().create_time())
+    write_up(folder, pid=os.getpid(), start=start_of(os.getpid()))
     with pytest.raises(Unreachable, match=r"DiskFull \(53100\).*logs/postgres\.log"):
         async with reading(nowhere):
             raise DatabaseUnavailable("PostgreSQL: DiskFull (53100)")

@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 
+from ledger.processes import start_of
+
 # The environment variable by which we know our children again.
 TOKEN = "AMENDS_UP_TOKEN"
 
-# psutil derives the creation time from the boot time, which a clock correction moves a little.
-_CLOCK_TOLERANCE_S = 2.0
 _POLL_S = 0.02
 _LOG_LIMIT_BYTES = 10_000_000
 
@@ -116,9 +116,9 @@ def is_alive(process: psutil.Process) -> bool:
 
 def by_mark(mark: Mapping[str, Any]) -> psutil.Process | None:
     """The process of this mark in up.json, if that very process still runs."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
         process = psutil.Process(mark["pid"])
-        if abs(process.create_time() - mark["created"]) < _CLOCK_TOLERANCE_S:
+        if start_of(process.pid) == mark.get("start"):
             return process if is_alive(process) else None
     return None
 

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from ledger.processes import start_of
 from worker.embedded import system_user
 from worker.embedded.errors import BadRequest, EmbeddedError, FolderHeld
 
@@ -171,4 +170,4 @@ def write_private(file: Path, text: str) -> None:
 
 def mark(pid: int) -> dict[str, Any]:
     """The mark of a process for ever: its id alone may be given to another one later."""
-    return {"pid": pid, "created": psutil.Process(pid).create_time()}
+    return {"pid": pid, "start": start_of(pid)}
