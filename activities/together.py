@@ -13,7 +13,7 @@ from activities.step import CARRIED_OUT, Claim, Request
 from ledger.database import Database
 from ledger.errors import NeverWorks, TooMuchContention
 from ledger.reading import read
-from ledger.sagas.together import SEAT, NotTogether, Together
+from ledger.sagas.together import PART, NotTogether, Together
 
 # What one step alone is refused for. Anything else is a failure of the whole.
 _REFUSED = (NeverWorks, TooMuchContention, NotTogether, DataError, CheckViolation)
@@ -57,7 +57,7 @@ class TogetherActivities:
         together = Together(self._database, len(asked.steps))
 
         async def one(number: int, step: AdjacentStep) -> Any:
-            SEAT.set(together.seat(number))
+            PART.set(together.part(number))
             CARRIED_OUT.set(step.activity)
             try:
                 method = self._methods[step.activity]

@@ -39,7 +39,7 @@ from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.saga_log import Opening, started_by
-from ledger.sagas.together import SEAT, Work
+from ledger.sagas.together import PART, Work
 from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]
@@ -125,8 +125,8 @@ async def commit_step(
     """
     needed = [*claim.refs("running", new=True), *refs]
     work = Work(author, needed, _committing(claim, decide), windows_of)
-    if (seat := SEAT.get()) is not None:
-        return await seat.join(work)
+    if (part := PART.get()) is not None:
+        return await part.join(work)
     done = commit(database, author, needed, work.decide, windows_of=windows_of)
     return await _recording(database, author, claim, done)
 

@@ -2,7 +2,7 @@
 
 Each step is claimed, decided and recorded as it is alone, in its order and by its author; what a
 later one stands on is the state after the earlier ones. Activities need not know: each begins its
-step with `commit_step`, which waits in its seat until all have come.
+step with `commit_step`, which waits until all have come.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class NotTogether(Exception):
 
 
 class Together:
-    """The commit of `count` steps. It is made when the last of them has taken its seat."""
+    """The commit of `count` steps. It is made when the last of them has come."""
 
     def __init__(self, database: Database, count: int) -> None:
         self._database = database
@@ -42,15 +42,15 @@ class Together:
         loop = asyncio.get_running_loop()
         self._done: asyncio.Future[list[Json]] = loop.create_future()
 
-    def seat(self, number: int) -> "Seat":
-        """The seat of the step with this number, from 0."""
-        return Seat(self, number)
+    def part(self, number: int) -> "Part":
+        """The part of the step with this number, from 0."""
+        return Part(self, number)
 
     def leave(self, error: BaseException) -> None:
         """Lets nobody wait for a step that will not come."""
         if not self._done.done():
             self._done.set_exception(error)
-            # Nobody may be seated.
+            # Nobody may wait.
             self._done.exception()
 
     async def join(self, number: int, work: Work) -> Json:
@@ -79,19 +79,19 @@ class Together:
 
 
 @dataclass(frozen=True)
-class Seat:
-    """The place of one step in a `Together`."""
+class Part:
+    """One step in a `Together`."""
 
     together: Together
     number: int
 
     async def join(self, work: Work) -> Json:
-        """Takes the seat: see `Together.join`."""
+        """Comes: see `Together.join`."""
         return await self.together.join(self.number, work)
 
 
-# The seat of the step that the running task carries out.
-SEAT: ContextVar[Seat | None] = ContextVar("seat", default=None)
+# The part of the step that the running task carries out.
+PART: ContextVar[Part | None] = ContextVar("part", default=None)
 
 
 def _in_turn(works: Sequence[Work]) -> Decide[list[Json]]:

@@ -28,7 +28,7 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class _Voice:
+class _AuthorTexts:
     """An author of events, with the metadata as RFC 8785 text and as it is."""
 
     author: Author
@@ -53,15 +53,15 @@ def writing(
     aggregate that was loaded for share, and NotLoaded where only locks show that one is still
     absent.
     """
-    voices, by = _voices(author, decision)
-    events: dict[str, list[tuple[Event, _Voice]]] = {}
+    known, by = _author_texts(author, decision)
+    events: dict[str, list[tuple[Event, _AuthorTexts]]] = {}
     for (aggregate, event), number in zip(decision.events, by, strict=True):
-        events.setdefault(aggregate, []).append((event, voices[number]))
+        events.setdefault(aggregate, []).append((event, known[number]))
     parts: list[Part] = []
     places: dict[str, Iterator[str]] = {}
     values: Values = {}
-    for number, voice in enumerate(voices):
-        values |= voice.values(f"a{number}_")
+    for number, each in enumerate(known):
+        values |= each.values(f"a{number}_")
     if loaded.loaded_at is not None:
         parts.append(Fresh())
         values["loaded_at"] = loaded.loaded_at.isoformat()
@@ -96,16 +96,16 @@ def writing(
     return Writing(tuple(parts), tuple(zip(order, by, strict=True)), values)
 
 
-def _voices(author: Author, decision: Decision[Any]) -> tuple[list[_Voice], list[int]]:
+def _author_texts(author: Author, decision: Decision[Any]) -> tuple[list[_AuthorTexts], list[int]]:
     """The authors of the events, each once in a row, and for each event the number of its own."""
     authors = decision.authors or [author] * len(decision.events)
-    voices: list[_Voice] = []
+    known: list[_AuthorTexts] = []
     by: list[int] = []
     for number, each in enumerate(authors):
         if not number or each is not authors[number - 1]:
-            voices.append(_Voice(each, *texts(dict(each.metadata))))
-        by.append(len(voices) - 1)
-    return voices, by
+            known.append(_AuthorTexts(each, *texts(dict(each.metadata))))
+        by.append(len(known) - 1)
+    return known, by
 
 
 def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChange]:
@@ -119,7 +119,7 @@ def _changes(events: Iterable[tuple[str, Event]]) -> dict[SpendWindow, SpendChan
     return dict(sorted(changes.items(), key=lambda change: as_it_is(change[0].as_json())))
 
 
-def _written(head: Head, events: Sequence[tuple[Event, _Voice]], prefix: str) -> Values:
+def _written(head: Head, events: Sequence[tuple[Event, _AuthorTexts]], prefix: str) -> Values:
     if head.ref.lock != "update":
         raise ValueError(
             f"{head.ref.aggregate} was loaded for share: load it for update to write it"
@@ -134,7 +134,7 @@ def _written(head: Head, events: Sequence[tuple[Event, _Voice]], prefix: str) ->
         f"{prefix}_version": str(head.version + len(events)),
     }
     state = head.state
-    for number, (event, voice) in enumerate(events):
+    for number, (event, by) in enumerate(events):
         if (why := objection(head.aggregate_type.name, state, event)) is not None:
             raise IllegalTransition(f"{name}: {why}; nothing was written")
         state = head.aggregate_type.evolve(state, event)
@@ -147,11 +147,11 @@ def _written(head: Head, events: Sequence[tuple[Event, _Voice]], prefix: str) ->
             "version": str(version),
             "event_type": type(event).__name__,
             "schema_version": str(event.schema_version),
-            "user_id": voice.author.user_id,
-            "saga_id": voice.author.saga_id,
-            "step": voice.author.step,
+            "user_id": by.author.user_id,
+            "saga_id": by.author.saga_id,
+            "step": by.author.step,
             "payload": hashed,
-            "metadata": voice.hashed,
+            "metadata": by.hashed,
         }
         row["head"], row["middle"], row["tail"] = hash_parts(row)
         row["payload"] = payload

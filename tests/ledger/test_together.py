@@ -12,7 +12,7 @@ from ledger.aggregates.spend_window import SpendChange
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.sagas.step_log import StepClaim, commit_step
-from ledger.sagas.together import SEAT, NotTogether, Together
+from ledger.sagas.together import PART, NotTogether, Together
 from ledger.store.commit import Author, Decision, Loaded, Ref
 from tests.ledger.conftest import Clone
 from tests.ledger.test_fold import draw
@@ -64,7 +64,7 @@ async def together(database: Database, works: list[Any]) -> list[Any]:
     joint = Together(database, len(works))
 
     async def one(number: int) -> Any:
-        SEAT.set(joint.seat(number))
+        PART.set(joint.part(number))
         try:
             return await works[number]()
         except Exception as error:
