@@ -43,17 +43,26 @@ async def stretches(
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
     """As `rows`, but some hundreds at a time: for readers of millions.
 
-    The server prepares the next stretch while the caller works on one.
+    The server prepares the next stretch while the caller works on one. In SQL: a cursor of psycopg
+    takes five round trips where this takes two, and a whole verification of a small ledger is made
+    of them.
     """
-    async with connection.cursor(name=name) as cursor:
-        await cursor.execute(query, values, binary=True)
-        ahead = create_task(cursor.fetchmany(AHEAD))
+    await connection.execute(f'DECLARE "{name}" NO SCROLL CURSOR FOR {query}'.encode(), values)
+    fetch = f'FETCH FORWARD {AHEAD} FROM "{name}"'.encode()
+
+    async def fetched() -> list[dict[str, Any]]:
+        return await (await connection.execute(fetch, binary=True)).fetchall()
+
+    stretch = await fetched()
+    while len(stretch) == AHEAD:
+        ahead = create_task(fetched())
         try:
-            while stretch := await ahead:
-                ahead = create_task(cursor.fetchmany(AHEAD))
-                # One turn of the loop, in which the request goes out.
-                await sleep(0)
-                yield stretch
+            # One turn of the loop, in which the request goes out.
+            await sleep(0)
+            yield stretch
+            stretch = await ahead
         finally:
             ahead.cancel()
             await gather(ahead, return_exceptions=True)
+    if stretch:
+        yield stretch
