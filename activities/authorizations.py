@@ -109,17 +109,27 @@ class AuthorizationActivities:
             Ref(agent_name(request.agent_id), "share"),
             Ref(policy_name(request.agent_id), "share"),
         ]
-        await commit_step(
+        made: Json = {}
+
+        def authorize(loaded: Loaded) -> Decision[Json]:
+            nonlocal made
+            decision = decide(loaded, claim.saga_id, authorization_id, request)
+            made = decision.result
+            return _with_wait(loaded, claim, decision)
+
+        decided = await commit_step(
             self._database,
             claim.author(),
             claim.step_claim(request),
             refs,
-            lambda loaded: _with_wait(
-                loaded, claim, decide(loaded, claim.saga_id, authorization_id, request)
-            ),
+            authorize,
             windows_of=request.agent_id,
         )
-        standing = await self._standing(authorization_id, claim)
+        if decided is made and not _waits(claim, decided["state"]):
+            # Of what was decided just now, and waits for nobody, all is known.
+            standing = Authorized(authorization_id=authorization_id, **decided)
+        else:
+            standing = await self._standing(authorization_id, claim)
         return standing.model_copy(update={"admitted": claim.admitted})
 
     async def _standing(self, authorization_id: str, claim: Claim | None = None) -> Authorized:
@@ -127,10 +137,7 @@ class AuthorizationActivities:
         state = await state_of(self._database, authorization_name(authorization_id))
         assert isinstance(state, AuthorizationState)
         waits_since = None
-        # Nobody waits for an end, and hardly ever for a payment that the policy approved.
-        by_policy = claim is not None and claim.opening and not _by_hand(claim.opening.input)
-        may_wait = ("pending_approval",) if by_policy else ("pending_approval", "approved")
-        if claim is not None and state.state in may_wait:
+        if claim is not None and _waits(claim, state.state):
             saga = await state_of(self._database, saga_name(claim.saga_id))
             assert isinstance(saga, SagaState)
             waits_since = saga.waits_since
@@ -184,7 +191,7 @@ class AuthorizationActivities:
         await commit_step(
             self._database, claim.author(), claim.step_claim(request), [Ref(name)], settle
         )
-        return await self._standing(request.authorization_id)
+        return Authorized(authorization_id=request.authorization_id, state="captured")
 
     @activity.defn
     async def release_authorization(self, claim: Claim, request: Authorize) -> UndoReport:
@@ -257,6 +264,13 @@ def _with_wait(loaded: Loaded, claim: Claim, decision: Decision[Json]) -> Decisi
     if wait is None:
         return decision
     return Decision(decision.result, [*decision.events, (name, wait)], decision.limits)
+
+
+def _waits(claim: Claim, state: str) -> bool:
+    """Whether the saga of an authorization in this state may wait for a decision: nobody waits for
+    an end, and hardly ever for a payment that the policy approved."""
+    by_policy = claim.opening is not None and not _by_hand(claim.opening.input)
+    return state in (("pending_approval",) if by_policy else ("pending_approval", "approved"))
 
 
 def _by_hand(asked: Json) -> bool:
