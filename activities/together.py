@@ -1,4 +1,4 @@
-"""Carries out steps that follow each other in one commit, as one activity."""
+"""Carries out steps that follow each other as one activity, in one commit or in one each."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,13 +30,14 @@ class AdjacentStep(Request):
 
 
 class AdjacentSteps(Request):
-    """Steps that follow each other, in their order."""
+    """Steps that follow each other, in their order: in one commit, or `apart`, each in its own."""
 
     steps: list[AdjacentStep]
+    apart: bool = False
 
 
 class TogetherActivities:
-    """Carries out activities of `rooms` that only touch our database, several in one commit."""
+    """Carries out activities of `rooms` that only touch our database, several in one activity."""
 
     def __init__(self, database: Database, rooms: Sequence[object]) -> None:
         self._database, self._rooms = database, rooms
@@ -52,17 +53,16 @@ class TogetherActivities:
 
     @activity.defn
     async def carry_out_steps(self, asked: AdjacentSteps) -> list[Any] | None:
-        """Carries out the steps in one commit; returns their answers, or None where that can't be,
-        as one of them is refused: then nothing was written."""
+        """Carries out the steps; returns their answers, or None where one of them is refused. Then
+        nothing was written, or, `apart`, the steps before that one."""
+        if asked.apart:
+            return await self._apart(asked.steps)
         together = Together(self._database, len(asked.steps))
 
         async def one(number: int, step: AdjacentStep) -> Any:
             PART.set(together.part(number))
-            CARRIED_OUT.set(step.activity)
             try:
-                method = self._methods[step.activity]
-                [_, model] = _arguments(method)
-                return await method(step.claim, read(model, step.request))
+                return await self._one(step)
             except BaseException as error:
                 together.leave(error)
                 raise
@@ -76,6 +76,18 @@ class TogetherActivities:
             if not isinstance(failure, _REFUSED):
                 raise failure
         return None if failures else answers
+
+    async def _apart(self, steps: Sequence[AdjacentStep]) -> list[Any] | None:
+        try:
+            return [await self._one(step) for step in steps]
+        except _REFUSED:
+            return None
+
+    async def _one(self, step: AdjacentStep) -> Any:
+        CARRIED_OUT.set(step.activity)
+        method = self._methods[step.activity]
+        [_, model] = _arguments(method)
+        return await method(step.claim, read(model, step.request))
 
 
 @cache

@@ -12,23 +12,31 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks import ledger, payments, sagas, start
+from benchmarks import beside, ledger, payments, sagas, start
 from benchmarks.part import Part
 from worker.embedded.servers import EmbeddedServers
 
 
-async def main(what: str, small: bool) -> int:
+async def main(what: str, small: bool, build: Path | None) -> int:
     """Print each part as it is done."""
-    findings = 0
+    if what == "beside":
+        assert build is not None
+        size = beside.SMALL if small else beside.WHOLE
+        return await _print([beside.measure(build, size)])
     with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
         async with EmbeddedServers(Path(folder) / "servers", guarded=False) as servers:
-            for parts in _parts(servers, what, small):
-                async with aclosing(parts):
-                    async for part in parts:
-                        print(f"## {part.title}\n\n{part.table}\n", flush=True)
-                        for found in part.findings:
-                            print(found, file=sys.stderr, flush=True)
-                        findings += len(part.findings)
+            return await _print(_parts(servers, what, small))
+
+
+async def _print(all_parts: list[AsyncGenerator[Part, None]]) -> int:
+    findings = 0
+    for parts in all_parts:
+        async with aclosing(parts):
+            async for part in parts:
+                print(f"## {part.title}\n\n{part.table}\n", flush=True)
+                for found in part.findings:
+                    print(found, file=sys.stderr, flush=True)
+                findings += len(part.findings)
     return 1 if findings else 0
 
 
@@ -48,17 +56,28 @@ def _parts(servers: EmbeddedServers, what: str, small: bool) -> list[AsyncGenera
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=("ledger", "payments", "sagas", "start", "all"), default="all"
+        "what",
+        nargs="?",
+        choices=("ledger", "payments", "sagas", "start", "beside", "all"),
+        default="all",
+    )
+    parser.add_argument(
+        "--build",
+        type=lambda text: Path(text).absolute(),
+        help="of beside: the folder of another build, such as a worktree",
     )
     parser.add_argument(
         "--small", action="store_true", help="little of the ledger and of the sagas, to try it out"
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.what == "beside") != (arguments.build is not None):
+        parser.error("beside needs --build FOLDER, and nothing else takes it")
+    return arguments
 
 
 if __name__ == "__main__":
     arguments = _arguments()
-    status = asyncio.run(main(arguments.what, arguments.small))
+    status = asyncio.run(main(arguments.what, arguments.small, arguments.build))
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads of the SDK's core may abort an interpreter that is going down.

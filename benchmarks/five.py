@@ -34,13 +34,12 @@ class FiveSteps(SagaWorkflow[AgentRequest, AgentResult]):
         return await self.carry_out(raw)
 
     async def story(self, request: AgentRequest) -> AgentResult:
+        return await self._run_steps(request, apart=True)
+
+    async def _run_steps(self, request: AgentRequest, *, apart: bool) -> AgentResult:
         result = AgentResult(state="registered", agent_id=request.agent_id)
-        for number, step in enumerate(_steps(request), 1):
-            await self.saga.step(
-                *step[:3],
-                undo=step.undo,
-                ending=result.model_dump(mode="json") if number == STEPS else None,
-            )
+        steps, ending = _steps(request), result.model_dump(mode="json")
+        await self.saga.steps(*steps, ending=ending, apart=apart)
         return result
 
     def subjects(self, request: AgentRequest) -> list[str]:
@@ -58,9 +57,7 @@ class FiveInOne(FiveSteps):
         return await self.carry_out(raw)
 
     async def story(self, request: AgentRequest) -> AgentResult:
-        result = AgentResult(state="registered", agent_id=request.agent_id)
-        await self.saga.steps(*_steps(request), ending=result.model_dump(mode="json"))
-        return result
+        return await self._run_steps(request, apart=False)
 
 
 def _steps(request: AgentRequest) -> list[Step]:

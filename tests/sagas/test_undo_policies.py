@@ -94,12 +94,13 @@ async def test_an_undo_that_may_go_on_leaves_a_residual_after_its_tries(
 
 
 @pytest.mark.parametrize("says", ["yes", "no"])
-async def test_steps_in_one_commit_are_undone_as_if_each_were_alone_and_a_no_has_them_be_alone(
-    trial_driver: Driver, probe: Probe, trial_steps: TrialSteps, client: Client, says: Word
+@pytest.mark.parametrize("how", ["together", "apart"])
+async def test_adjacent_steps_are_undone_as_if_each_were_alone_and_a_no_has_them_be_alone(
+    trial_driver: Driver, probe: Probe, trial_steps: TrialSteps, how: str, says: Word
 ) -> None:
     names = [new_id(name) for name in ("a", "b", "c")]
     trial_steps.says[names[-1]] = says
-    request = trial(*names) | {"together": True}
+    request = trial(*names) | {"adjacent": how}
     result = await trial_driver.run(request)
     done = names if says == "yes" else names[:2]
     assert result["state"] == "compensated"
@@ -115,7 +116,9 @@ async def test_steps_in_one_commit_are_undone_as_if_each_were_alone_and_a_no_has
     assert [(row["step"], row["activity"]) for row in committed] == [
         (name, "note_trial") for name in done
     ]
-    assert len({row["xid"] for row in committed}) == (1 if says == "yes" else 2)
+    assert len({row["xid"] for row in committed}) == (
+        1 if (how, says) == ("together", "yes") else len(done)
+    )
     assert [each["name"] for each in result["steps"]] == done
 
 

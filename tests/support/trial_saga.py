@@ -21,14 +21,14 @@ with workflow.unsafe.imports_passed_through():
 
 
 class TrialRequest(Input):
-    """`then_undo`: all that was run is taken back; `together`: nobody is called, and the steps are
-    one commit."""
+    """`then_undo`: all that was run is taken back; `adjacent`: nobody is called, and the steps are
+    one activity, in one commit or one each."""
 
     operation_id: str
     actor: str = "user:u-17"
     trial: list[TrialStep]
     at_once: bool = False
-    together: bool = False
+    adjacent: Literal["no", "together", "apart"] = "no"
     then_undo: bool = True
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -58,12 +58,13 @@ class TrialSaga(SagaWorkflow[TrialRequest, TrialResult]):
         return await self.carry_out(raw)
 
     async def story(self, request: TrialRequest) -> TrialResult:
-        if request.together:
+        if request.adjacent != "no":
             await self.saga.steps(
                 *(
                     Step(each.name, TrialSteps.note_trial, each, undo=TrialSteps.undo_trial)
                     for each in request.trial
-                )
+                ),
+                apart=request.adjacent == "apart",
             )
         elif request.at_once:
             await asyncio.gather(*(self._run_step(trial_step) for trial_step in request.trial))

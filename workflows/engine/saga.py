@@ -138,13 +138,16 @@ class Saga(SagaRecord):
         self._is_ended(ending)
         return answer
 
-    async def steps(self, *steps: Step, ending: dict[str, Any] | None = None) -> list[Any]:
+    async def steps(
+        self, *steps: Step, ending: dict[str, Any] | None = None, apart: bool = False
+    ) -> list[Any]:
         """Run steps of which none needs the answer of another: each as `step` does, all in one
-        commit. Where that can't be, since one of them is refused, they run one by one.
+        commit, or `apart`, one after the other in a commit each. Where one of them is refused, they
+        run as by `step`.
 
         Returns their answers. An `ending` closes the saga with the last.
         """
-        answers = await self._together(steps, ending)
+        answers = await self._together(steps, ending, apart)
         if answers is not None:
             return answers
         return [
@@ -158,7 +161,7 @@ class Saga(SagaRecord):
         ]
 
     async def _together(
-        self, steps: Sequence[Step], ending: dict[str, Any] | None
+        self, steps: Sequence[Step], ending: dict[str, Any] | None, apart: bool
     ) -> list[Any] | None:
         first, before = not self.lifecycle.is_recorded, (self.ordinal, self._ends_wait)
         claims = [self._next(each.name, each.request, each.undo, False, each.by) for each in steps]
@@ -172,7 +175,7 @@ class Saga(SagaRecord):
         try:
             values = await self.ours(
                 TogetherActivities.carry_out_steps,
-                AdjacentSteps(steps=asked),
+                AdjacentSteps(steps=asked, apart=apart),
                 summary=", ".join(each.name for each in steps),
                 tries=errors.TRIES_AT_ONCE,
             )
