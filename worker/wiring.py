@@ -19,7 +19,7 @@ from activities.classification import ClassifyErrors
 from activities.namespace import KnowNamespace
 from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created
-from activities.providers.provider import Provider
+from activities.providers.provider import Closing, Provider
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
@@ -147,7 +147,11 @@ async def wire(
                 )
             )
         if "infrastructure" in queues:
-            resources = ResourceActivities(database, providers(settings))
+            used = providers(settings)
+            for provider in used:
+                if isinstance(provider, Closing):
+                    stack.push_async_callback(provider.close)
+            resources = ResourceActivities(database, used)
             workers.append(
                 worker(
                     client,

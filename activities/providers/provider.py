@@ -8,7 +8,7 @@ ProviderError
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -137,4 +137,13 @@ class Provider(Protocol):
         Refuses a thing without the marker of this resource, and, unless `allow_irreversible`, one
         whose data would be lost. Raises ProviderUnavailable, ProviderRefused.
         """
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A provider that keeps something open between two calls."""
+
+    async def close(self) -> None:
+        """Closes what is kept, at the end of the worker; a later call may open it again."""
         ...

@@ -79,13 +79,14 @@ async def working(
 ) -> AsyncIterator[Client]:
     """A client with a worker behind it, wired as in production but for its shorter attempts."""
     client = await Client.connect(servers.temporal.address, data_converter=DATA_CONVERTER)
-    providers = [PostgresProvider(way_to_target.url)]
+    provider = PostgresProvider(way_to_target.url)
     rooms = [
         SagaActivities(database, client),
         StepRecords(database),
-        ResourceActivities(database, providers, attempt=ATTEMPT),
+        ResourceActivities(database, [provider], attempt=ATTEMPT),
     ]
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(provider.close)
         await stack.enter_async_context(
             worker(client, QUEUE, [InfrastructureSaga, RollbackSaga], rooms)
         )

@@ -1,6 +1,6 @@
 """The worker dies at each point of each operation; then the attempt is repeated, or undone."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,8 +25,12 @@ Prepare = Callable[[ActivityDriver, str], Awaitable[Wish]]
 
 
 @pytest.fixture
-def site(servers: EmbeddedServers, database: Database, ledger: Database) -> ActivityDriver:
-    return ActivityDriver(database, KillableProvider(PostgresProvider(servers.target_url)))
+async def site(
+    servers: EmbeddedServers, database: Database, ledger: Database
+) -> AsyncIterator[ActivityDriver]:
+    provider = PostgresProvider(servers.target_url)
+    yield ActivityDriver(database, KillableProvider(provider))
+    await provider.close()
 
 
 async def create(site: ActivityDriver, prefix: str) -> Wish:

@@ -35,5 +35,7 @@ async def bank(mock_bank_url: str) -> AsyncIterator[MockBank]:
 
 
 @pytest.fixture(scope="session")
-def provider(target_url: str) -> PostgresProvider:
-    return PostgresProvider(target_url)
+async def provider(target_url: str) -> AsyncIterator[PostgresProvider]:
+    provider = PostgresProvider(target_url)
+    yield provider
+    await provider.close()

@@ -16,6 +16,9 @@ from activities.providers.postgres.spec import (
 from activities.providers.postgres.thing import Thing
 from activities.providers.provider import Marker, Observed, ProviderRefused, Spec
 
+# Sessions that stay connected between two calls: of so many resources at once.
+KEPT = 4
+
 
 class PostgresProvider:
     """Provides roles, databases and schemas on one PostgreSQL server (16 or newer); see Provider.
@@ -27,8 +30,12 @@ class PostgresProvider:
     kinds = KINDS
 
     def __init__(self, target_url: str) -> None:
-        """Connects to nothing yet; each call opens and closes its own sessions."""
-        self._server = Server(target_url)
+        """Connects to nothing yet."""
+        self._server = Server(target_url, keep=KEPT)
+
+    async def close(self) -> None:
+        """See Closing."""
+        await self._server.close()
 
     async def read(self, kind: str, name: str, spec: Spec) -> Observed | None:
         """See Provider. `postgres.database` and `postgres.schema` have the fact `tables`."""

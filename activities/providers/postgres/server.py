@@ -1,7 +1,8 @@
 """Sessions on the target server, and the meaning of its errors."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
@@ -43,32 +44,70 @@ REFUSALS = {
 class Server:
     """The target server behind a URL, whose database is only where sessions start from."""
 
-    def __init__(self, url: str) -> None:
-        """Raises ValueError, without the value, for what is no PostgreSQL URL."""
+    def __init__(self, url: str, keep: int = 0) -> None:
+        """Keeps so many sessions connected between two calls, until `close`. Raises ValueError,
+        without the value, for what is no PostgreSQL URL."""
         try:
             self._url = make_conninfo(url)
         except psycopg.ProgrammingError:
             # libpq quotes the text, and a password may stand in it
             raise ValueError("not a PostgreSQL URL") from None
+        # In the URL's own database: a new session takes both sides longer than most of what is done
+        # in it. The server ends one that nobody wants for long.
+        self._keep, self._idle = keep, list[Session]()
+
+    async def close(self) -> None:
+        """Closes the sessions that are kept."""
+        while self._idle:
+            await self._idle.pop().close()
 
     @asynccontextmanager
     async def session(self, database: str | None = None) -> AsyncIterator[Session]:
-        """Opens a session for one call, in autocommit, in `database` or in the URL's own.
+        """Gives a session for one call, in autocommit, in `database` or in the URL's own.
 
         Raises ProviderUnavailable, ProviderRefused for whatever PostgreSQL raises inside.
         """
+        kept = False
+        try:
+            known = await self._known() if database is None else None
+            session = known or await self._connect(database)
+            try:
+                yield session
+                if database is None and len(self._idle) < self._keep:
+                    await session.execute("SELECT pg_advisory_unlock_all()")
+                    self._idle.append(session)
+                    kept = True
+            finally:
+                if not kept:
+                    await session.close()
+        except psycopg.Error as error:
+            raise meaning_of(error) from error
+
+    async def _known(self) -> Session | None:
+        """A session of an earlier call that still answers."""
+        while self._idle:
+            session = self._idle.pop()
+            with suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await session.execute("SELECT")
+                return session
+            await session.close()
+        return None
+
+    async def _connect(self, database: str | None) -> Session:
         place = {} if database is None else {"dbname": database}
         conninfo = make_conninfo(
             self._url, connect_timeout=CONNECT_TIMEOUT_S, application_name="amends", **place
         )
+        session = await psycopg.AsyncConnection[DictRow].connect(
+            conninfo, autocommit=True, row_factory=dict_row
+        )
         try:
-            async with await psycopg.AsyncConnection[DictRow].connect(
-                conninfo, autocommit=True, row_factory=dict_row
-            ) as session:
-                await set_up(session, SETTINGS)
-                yield session
-        except psycopg.Error as error:
-            raise meaning_of(error) from error
+            await set_up(session, SETTINGS)
+        except BaseException:
+            await session.close()
+            raise
+        return session
 
     async def has_database(self, name: str) -> bool:
         """Whether the server has a database of that name."""
