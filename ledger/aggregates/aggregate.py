@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, get_
 import msgspec
 
 from ledger.aggregates.columns import Columns
-from ledger.aggregates.errors import RowUnreadable
+from ledger.aggregates.errors import RowUnreadable, row_name
 from ledger.aggregates.errors import UnknownEvent as UnknownEvent
 from ledger.aggregates.names import aggregate_id as aggregate_id
 from ledger.aggregates.names import id_text as id_text
@@ -155,7 +155,7 @@ class AggregateType:
         except ValueError:
             types = get_type_hints(self.state)
             wrong = [name for name, value in fields.items() if not _fits(value, types[name])]
-        raise RowUnreadable(str(row["aggregate"]), sorted(wrong))
+        raise RowUnreadable(row_name(row), sorted(wrong))
 
 
 def _fits(value: Any, type_hint: Any) -> bool:

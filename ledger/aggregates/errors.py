@@ -1,11 +1,17 @@
 """The errors of a reader that meets what it can't read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class UnknownEvent(Exception):
     """An event whose type or version this release can't read: skipping it would falsify the
     fold."""
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """The name of a row: its aggregate, or the id of that where the name is empty."""
+    return str(row.get("aggregate") or row.get("aggregate_id"))
 
 
 class RowUnreadable(Exception):

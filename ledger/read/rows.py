@@ -4,7 +4,7 @@ is named, and the others are listed."""
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from ledger.aggregates.errors import RowUnreadable
+from ledger.aggregates.errors import RowUnreadable, row_name
 from ledger.aggregates.names import aggregate_type_named
 from ledger.database import Database
 from ledger.unreadable import unreadable_in
@@ -17,7 +17,7 @@ def shown(database: Database, row: Mapping[str, Any]) -> dict[str, Any]:
     wrong = unreadable_in(row)
     if not wrong:
         return dict(row)
-    database.note(str(RowUnreadable(str(row.get("aggregate")), wrong)))
+    database.note(str(RowUnreadable(row_name(row), wrong)))
     return {**row, **dict.fromkeys(wrong), "unreadable": wrong}
 
 
@@ -27,7 +27,7 @@ def whole(database: Database, rows: Iterable[Row]) -> list[Row]:
     found = []
     for row in rows:
         if wrong := unreadable_in(row):
-            database.note(str(RowUnreadable(str(row["aggregate"]), wrong)))
+            database.note(str(RowUnreadable(row_name(row), wrong)))
         else:
             found.append(row)
     return found
@@ -43,7 +43,7 @@ def readable(
 def _is_readable(database: Database, aggregate_type: str, row: Mapping[str, Any]) -> bool:
     try:
         if wrong := unreadable_in(row):
-            raise RowUnreadable(str(row["aggregate"]), wrong)
+            raise RowUnreadable(row_name(row), wrong)
         aggregate_type_named(aggregate_type).state_of(row)
     except RowUnreadable as error:
         database.note(str(error))

@@ -52,7 +52,7 @@ async def saga(database: Database, saga_id: str) -> SagaStory:
     out and noted. Raises NotFound, RowUnreadable."""
     async with reading(database) as connection:
         row = await _row(connection, saga_id)
-        if wrong := unreadable_in(row):
+        if wrong := [*unreadable_in(row), *_no_objects(row)]:
             raise RowUnreadable(saga_name(saga_id), wrong)
         steps = "SELECT * FROM ledger.saga_steps WHERE saga_id = %(saga_id)s ORDER BY ordinal"
         cursor = await connection.execute(steps.encode(), {"saga_id": saga_id})
@@ -63,6 +63,11 @@ async def saga(database: Database, saga_id: str) -> SagaStory:
             waits=waits_of(row, found),
             events=await events_of_saga(connection, saga_id),
         )
+
+
+def _no_objects(row: Row) -> list[str]:
+    """The columns that hold JSON of another form than an object."""
+    return [name for name in ("input", "result") if not isinstance(row[name], dict | None)]
 
 
 async def _row(connection: Connection, saga_id: str) -> Row:

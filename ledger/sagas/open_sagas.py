@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from ledger.aggregates.errors import RowUnreadable
+from ledger.aggregates.errors import RowUnreadable, row_name
 from ledger.aggregates.names import aggregate_id, saga_name
 from ledger.database import Database
 from ledger.unreadable import unreadable_in
@@ -105,7 +105,7 @@ def _sagas_in(rows: Sequence[dict[str, Any]], tell: Callable[[str], None]) -> li
 def _saga_in(row: dict[str, Any]) -> OpenSaga:
     """The open saga of a row. Raises RowUnreadable, also for a row that claims to be another."""
     if wrong := unreadable_in(row):
-        raise RowUnreadable(row["aggregate"], wrong)
+        raise RowUnreadable(row_name(row), wrong)
     if row["aggregate"] != saga_name(row["workflow_id"]):
-        raise RowUnreadable(row["aggregate"], ["workflow_id"])
+        raise RowUnreadable(row_name(row), ["workflow_id"])
     return OpenSaga(**row)

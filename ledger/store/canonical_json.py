@@ -63,6 +63,15 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(_exact(value))
 
 
+def is_exact(value: Any) -> bool:
+    """Whether a JSON value has canonical bytes: it holds no float."""
+    try:
+        canonical(value)
+    except TypeError:
+        return False
+    return True
+
+
 def canonical_text(value: Any) -> str:
     """As `canonical`, decoded to a text that goes on into another."""
     return canonical(value).decode()

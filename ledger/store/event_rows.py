@@ -6,10 +6,11 @@ from itertools import count
 from typing import Any
 
 from ledger.aggregates.aggregate import Event, State, id_text
+from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.aggregates.transitions import objection
 from ledger.errors import IllegalTransition
-from ledger.store.canonical_json import as_it_is, texts
+from ledger.store.canonical_json import as_it_is, is_exact, texts
 from ledger.store.decision import Author, Decision, Head, Loaded, NotLoaded
 from ledger.store.event_log import event_ids, hash_parts
 from ledger.store.statements import Fresh, Held, Part, Spent, Written
@@ -166,11 +167,18 @@ _OF_EVENT = (
 
 
 def _state_values(prefix: str, head: Head, state: State) -> Values:
-    as_json = head.aggregate_type.json_columns
-    return {
-        prefix + name: _json(value) if name in as_json else _text(value)
-        for name, value in state.as_json().items()
-    }
+    as_json, values = head.aggregate_type.json_columns, state.as_json()
+    try:
+        return {
+            prefix + name: _json(value) if name in as_json else _text(value)
+            for name, value in values.items()
+        }
+    except TypeError:
+        # A row that was changed past the rules: no event of ours has such a value.
+        wrong = [name for name in as_json if name in values and not is_exact(values[name])]
+        if not wrong:
+            raise
+        raise RowUnreadable(head.ref.aggregate, wrong) from None
 
 
 def _text(value: str | int | None) -> str | None:

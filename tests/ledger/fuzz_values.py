@@ -21,6 +21,7 @@ from psycopg import AsyncConnection, errors, sql
 from temporalio.client import Client
 
 from activities.runs import namespace_id
+from ledger.aggregates.names import aggregate_id
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.migrations import upgrade as migrate
@@ -222,6 +223,9 @@ class _Toucher:
             # Keys are no bounds: they hold whatever is off.
             return None
         found.names = {str(new), f"saga/{new}", *labels}
+        if found.aggregate:
+            # By which a row is named that has no name any more.
+            found.names.add(str(aggregate_id(found.aggregate)))
         # To a model the null of JSON is that of SQL.
         found.certain &= new != "null"
         return found if changed else None

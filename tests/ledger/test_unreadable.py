@@ -158,25 +158,32 @@ async def test_the_first_event_may_be_the_poison(clone: Clone, database: Databas
 
 
 async def test_commands_name_it_on_stderr_and_none_ends_in_a_traceback(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clone: Clone,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    await open_payment(database, "other")
     monkeypatch.setenv("AMENDS_AUDIT_URL", clone.auditor)
     await clone.damage(
-        "UPDATE ledger.sagas SET started_at = 'infinity'",
+        "UPDATE ledger.sagas SET started_at = 'infinity' WHERE operation_id = 'rent'",
+        "UPDATE ledger.sagas SET input = '1' WHERE operation_id = 'other'",
         f"UPDATE ledger.event_log SET metadata = '[]' WHERE aggregate = '{BOT}' AND version = 4",
     )
     told = {}
-    for arguments in ("sagas", "sagas --json", f"log {BOT}", f"blame {BOT} state", "saga rent"):
+    words = ("sagas", "sagas --json", f"log {BOT}", f"blame {BOT} state", "saga rent", "saga other")
+    for arguments in words:
         status = await asyncio.to_thread(run, arguments.split())
         told[arguments] = (status, *capsys.readouterr())
     named = "amends: started_at of the row of saga/payment/rent can't be read: run amends verify\n"
     assert told["sagas"][2] == told["sagas --json"][2] == named
     assert "(unreadable)" in told["sagas"][1]
-    [shown] = json.loads(told["sagas --json"][1])
+    [shown, _] = json.loads(told["sagas --json"][1])
     assert (shown["started_at"], shown["unreadable"]) == (None, ["started_at"])
     assert "unreadable (metadata)" in told[f"log {BOT}"][1]
-    assert [each[0] for each in told.values()] == [0, 0, 0, 0, 1]
+    assert [each[0] for each in told.values()] == [0, 0, 0, 0, 1, 1]
     assert told["saga rent"][2] == named
+    assert told["saga other"][2].startswith("amends: input of the row of saga/payment/other can't")
 
 
 def test_depth_counts_brackets_that_are_no_text() -> None:

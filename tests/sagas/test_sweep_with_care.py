@@ -121,6 +121,9 @@ DAMAGE = {
     # The sweep reads no such column, and the end of the run can't be recorded.
     "waits_until = 'infinity', run_paused = 'paused'": "waits_until of the row of saga/{} can't",
     "cause_reason = repeat('x', 70000)": "saga/{}: its run is not_found, and the ledger refuses",
+    # No event has a float, and none can be written beside it.
+    "input = jsonb_set(input, '{x}', '0.5')": "input of the row of saga/{} can't be read",
+    "aggregate = ''": "workflow_id of the row of ",
     "workflow_id = '', aggregate = 'saga/'": "saga/: Temporal can't be asked about it",
     "workflow_id = 'payment/' || repeat('€', 330), "
     "aggregate = 'saga/payment/' || repeat('€', 330)": "saga/payment/€€",
