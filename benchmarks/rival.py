@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, LiteralString
@@ -56,28 +56,50 @@ class Rival:
     operation: str
     steps: list[Step]
 
-    async def measure(self, form: str, amount: Amount, warm_up: int, spent_s: Spent) -> Measured:
-        """`form`: `threads` or `loop`. Raises RuntimeError when it fails; it has said why."""
-        task = asdict(self) | asdict(amount) | {"form": form, "warm_up": warm_up}
-        process = await asyncio.create_subprocess_exec(
-            *(ENVIRONMENT / "bin" / "python", ROOT / "benchmarks" / "rival_program.py"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+    async def measure(
+        self, form: str, processes: int, amount: Amount, warm_up: int, spent_s: Spent
+    ) -> Measured:
+        """`form`: `threads` or `loop`. So many `processes` share the many at once; the first runs
+        those that are alone. Raises RuntimeError when one fails; it has said why."""
+        share = replace(
+            amount,
+            together=amount.together // processes,
+            at_once=max(amount.at_once // processes, 1),
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(task).encode())
-        process.stdin.close()
-        await process.stdout.readline()
+        programs: list[asyncio.subprocess.Process] = []
+        for number in range(processes):
+            task = asdict(self) | asdict(share) | {"form": form, "warm_up": warm_up}
+            programs.append(await _started(task | ({"alone": 0} if number else {})))
         before = spent_s()
-        out = await process.stdout.read()
+        found = await asyncio.gather(*map(_run_together, programs))
         after = spent_s()
-        if await process.wait():
-            raise RuntimeError(f"the DBOS program ended with status {process.returncode}")
-        found = json.loads(out)
-        cpu_ms = for_each(before, after, amount.together)
-        cpu_ms[OWN] = found["own_s"] / amount.together * 1_000
-        return Measured(found["per_s"], found["times_ms"], cpu_ms)
+        done = share.together * processes
+        cpu_ms = for_each(before, after, done)
+        cpu_ms[OWN] = sum(each["own_s"] for each in found) / done * 1_000
+        elapsed_s = max(share.together / each["per_s"] for each in found)
+        return Measured(done / elapsed_s, found[0]["times_ms"], cpu_ms)
+
+
+async def _started(task: Json) -> asyncio.subprocess.Process:
+    """A program that is ready to run many at once."""
+    process = await asyncio.create_subprocess_exec(
+        *(ENVIRONMENT / "bin" / "python", ROOT / "benchmarks" / "rival_program.py"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(task).encode() + b"\n")
+    await process.stdout.readline()
+    return process
+
+
+async def _run_together(process: asyncio.subprocess.Process) -> Json:
+    out, _ = await process.communicate(b"go\n")
+    if process.returncode:
+        raise RuntimeError(f"the DBOS program ended with status {process.returncode}")
+    found: Json = json.loads(out)
+    return found
 
 
 async def set_up() -> None:

@@ -1,8 +1,9 @@
 """The saga of five steps on DBOS Transact: runs in a virtual environment of its own (rival.py).
 
-Reads a JSON document (`Rival.measure`) from stdin. Prints a line when it begins to run many at
-once, and then a JSON document: `times_ms`, `per_s`, `own_s`. Each step is a datasource transaction:
-the event and state rows that the same step of ours wrote, in one statement.
+Reads a line of JSON (`Rival.measure`) from stdin. Prints a line when it is ready to run many at
+once, does so after another line, and prints a JSON document: `times_ms`, `per_s`, `own_s`. Each
+step is a datasource transaction: the event and state rows that the same step of ours wrote, in one
+statement.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatas
 
 Json = dict[str, Any]
 
-TASK: Json = json.load(sys.stdin)
+TASK: Json = json.loads(sys.stdin.readline())
 CONNECTIONS = 20  # as many as our worker has
 ENGINE = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_pre_ping": False}
 # What ours has by default; DBOS's own default is SERIALIZABLE, and slower.
@@ -140,7 +141,8 @@ async def measure_loop() -> Json:
 
 
 def begun() -> tuple[float, float]:
-    print("together", flush=True)
+    print("ready", flush=True)
+    sys.stdin.readline()
     return time.process_time(), time.perf_counter()
 
 

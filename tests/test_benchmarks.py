@@ -45,7 +45,7 @@ async def test_sagas_are_set_beside_plain_workflows_and_their_ledger_verifies(
             *("plain, local activities", "plain, ordinary activities"),
         )
     ]
-    assert len(ratios.table.rows) == 4
+    assert len(ratios.table.rows) == 6
     assert measured.findings == []
 
 
