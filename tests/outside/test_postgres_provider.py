@@ -1,8 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -21,7 +20,6 @@ from activities.providers.provider import (
     ProviderUnavailable,
     Spec,
 )
-from tests.support.until import until
 
 ROLE, DATABASE, SCHEMA = "postgres.role", "postgres.database", "postgres.schema"
 
@@ -364,41 +362,3 @@ class TestOutOfReach:
                 await shop.apply(ROLE, shop.app, RoleSpec())
         await shop.apply(ROLE, shop.app, RoleSpec())
         assert await shop.read(ROLE, shop.app, RoleSpec()) is not None
-
-
-async def test_a_session_serves_many_calls_holds_nothing_between_them_and_may_be_lost(
-    target_url: str, target_superuser_url: str
-) -> None:
-    url = make_conninfo(target_superuser_url, dbname="postgres")
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-
-        async def seen(query: str) -> list[tuple[Any, ...]]:
-            return await (await connection.execute(query.encode())).fetchall()
-
-        ours = (
-            "SELECT pid FROM pg_stat_activity WHERE usename = 'amends_provisioner' "
-            "AND application_name = 'amends'"
-        )
-        others = await seen(ours)
-
-        async def own() -> list[tuple[Any, ...]]:
-            return [each for each in await seen(ours) if each not in others]
-
-        provider, name = PostgresProvider(target_url), f"app-{uuid4().hex[:8]}"
-        marker = Marker(f"resource/dev/{name}", "change/shop-1")
-        for _ in range(3):
-            await provider.apply(ROLE, name, RoleSpec(), marker)
-            [[pid]] = await own()
-            assert await seen(f"SELECT FROM pg_locks WHERE pid = {pid}") == []
-        await connection.execute("SELECT pg_terminate_backend(%s)", [pid])
-        assert await provider.read(ROLE, name, RoleSpec()) is not None
-        await provider.delete(
-            ROLE, name, RoleSpec(), resource=marker.resource, allow_irreversible=False
-        )
-        assert len(await own()) == 1
-        await provider.close()
-        await until(lambda: _is_empty(own()))
-
-
-async def _is_empty(found: Awaitable[list[Any]]) -> bool:
-    return await found == []
