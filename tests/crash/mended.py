@@ -29,7 +29,7 @@ async def nothing_comes_back(play: Play) -> None:
     await play.asks(45_000)
     # Long enough for the cancel to come, and too short for the call to hear of it: it is known that
     # the money moved.
-    await play.fault("slow_after", delay_ms=600)
+    await play.fault("slow_after", delay_ms=400)
     await play.fault("timeout_before", operation="reverse", remaining=1_000)
     await play.cancel_when_booked()
     await play.until_asked(STEP)
