@@ -56,10 +56,16 @@ def options_of(address: str, namespace: str) -> str:
 
 
 def up_settings(folder: Path = FOLDER) -> dict[str, str]:
-    """The settings of the `amends up` that runs here. Raises Unreachable when none does."""
+    """The settings of the `amends up` that runs here. Raises Unreachable when none does, and for
+    those of another user, who could name servers of their own."""
     file = folder / "env"
     try:
         lines = file.read_text().splitlines() if is_up(folder) else None
+        if lines is not None and (owner := file.stat().st_uid) != os.geteuid():
+            raise Unreachable(
+                f"{file} belongs to another user ({owner}), who may have prepared it: run as that "
+                f"user, or say in the environment where the servers are"
+            )
     except OSError as error:
         raise Unreachable(f"{file} can't be read ({error.strerror})") from None
     if lines is None:

@@ -91,6 +91,17 @@ def test_a_command_gets_the_secrets_that_it_needs_and_no_other(
     assert given["AMENDS_LOG_FORMAT"] == "json"
 
 
+def test_the_servers_of_another_user_are_not_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(Unreachable, match="belongs to another user"):
+        settings({}, folder)
+    with pytest.raises(Unreachable, match="belongs to another user"):
+        up_settings(folder)
+    assert settings({"TEMPORAL_ADDRESS": "mine"}, folder) == {"TEMPORAL_ADDRESS": "mine"}
+
+
 def test_an_empty_setting_is_none(folder: Path) -> None:
     assert settings({"TEMPORAL_ADDRESS": ""}, folder)["AMENDS_AUDIT_URL"]
 
