@@ -67,14 +67,15 @@ def _upgraded(engine: Engine, owner_url: str) -> str | None:
             command.upgrade(configuration(connection), "head")
             # A ledger restored into another cluster begins a new incarnation.
             connection.execute(text("SELECT ledger.record_incarnation()"))
-    except OperationalError as error:
-        if not isinstance(error.orig, LockNotAvailable):
-            raise
-        return seen[-1] if seen else ""
-    except psycopg.Error as error:
-        if error.sqlstate != _REFUSED:
-            raise
-        raise MigrationRefused(f"nothing was changed: {error.diag.message_primary}") from None
+    except (OperationalError, psycopg.Error) as error:
+        # Statements of a migration may bypass SQLAlchemy.
+        cause = error.orig if isinstance(error, OperationalError) else error
+        if isinstance(cause, LockNotAvailable):
+            return seen[-1] if seen else ""
+        if isinstance(cause, psycopg.Error) and cause.sqlstate == _REFUSED:
+            what = cause.diag.message_primary
+            raise MigrationRefused(f"nothing was changed: {what}") from None
+        raise
     return None
 
 
