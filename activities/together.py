@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.step import CARRIED_OUT, Claim, Request
 from ledger.database import Database
-from ledger.errors import NeverWorks, TooMuchContention
+from ledger.errors import Fenced, NeverWorks, TooMuchContention
 from ledger.reading import read
 from ledger.sagas.together import PART, NotTogether, Together
 
@@ -80,6 +80,9 @@ class TogetherActivities:
     async def _apart(self, steps: Sequence[AdjacentStep]) -> list[Any] | None:
         try:
             return [await self._one(step) for step in steps]
+        except Fenced:
+            # On record by now.
+            raise
         except _REFUSED:
             return None
 

@@ -84,8 +84,8 @@ class Requests:
         await self._amends.result((await self._amends.submit(request)).saga_id)
 
     async def five_commits(self) -> None:
-        """A saga of five commits."""
-        await self._five("FiveSteps")
+        """A saga of five commits, in one activity where the build can do that."""
+        await self._five("FiveSteps" if IS_OLD else "FiveApart")
 
     async def one_commit(self) -> None:
         """The same five steps in one commit."""
@@ -215,7 +215,7 @@ async def _five_worker(stack: AsyncExitStack, settings: Settings, client: Client
     if not IS_OLD:
         together = import_module("activities.together")
         rooms.append(together.TogetherActivities(database, [agents]))
-        workflows.append(five.FiveInOne)
+        workflows += [five.FiveApart, five.FiveInOne]
     return wiring.worker(client, FIVE, workflows, rooms, runner("on"))
 
 

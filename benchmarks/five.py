@@ -34,7 +34,14 @@ class FiveSteps(SagaWorkflow[AgentRequest, AgentResult]):
         return await self.carry_out(raw)
 
     async def story(self, request: AgentRequest) -> AgentResult:
-        return await self._run_steps(request, apart=True)
+        result = AgentResult(state="registered", agent_id=request.agent_id)
+        for number, step in enumerate(_steps(request), 1):
+            await self.saga.step(
+                *step[:3],
+                undo=step.undo,
+                ending=result.model_dump(mode="json") if number == STEPS else None,
+            )
+        return result
 
     async def _run_steps(self, request: AgentRequest, *, apart: bool) -> AgentResult:
         result = AgentResult(state="registered", agent_id=request.agent_id)
@@ -44,6 +51,20 @@ class FiveSteps(SagaWorkflow[AgentRequest, AgentResult]):
 
     def subjects(self, request: AgentRequest) -> list[str]:
         return [f"agent/{request.agent_id}"]
+
+
+@workflow.defn
+class FiveApart(FiveSteps):
+    """The same five steps and commits, in one activity."""
+
+    kind = replace(FiveSteps.kind, workflow="FiveApart")
+
+    @workflow.run
+    async def run(self, *raw: Any) -> AgentResult:
+        return await self.carry_out(raw)
+
+    async def story(self, request: AgentRequest) -> AgentResult:
+        return await self._run_steps(request, apart=True)
 
 
 @workflow.defn

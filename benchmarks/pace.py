@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 One = Callable[[int], Awaitable[object]]
-# Who spends processor time: the program that asks for the sagas and carries them, beside servers.
-OWN = "own"
+# Who spends processor time: the program that asks for the sagas and carries them, and servers.
+OWN, POSTGRES, TEMPORAL = "own", "PostgreSQL", "Temporal"
 # Processor seconds so far, by who spent them.
 Spent = Callable[[], Mapping[str, float]]
 

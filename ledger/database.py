@@ -258,7 +258,7 @@ async def open_database(
         await pool.close(timeout=0.5)
 
 
-async def within(seconds: float | None, connection: Connection, work: Awaitable[T]) -> T:
+async def within(seconds: float | None, connection: AsyncConnection[Any], work: Awaitable[T]) -> T:
     """The result of `work` on this connection. A server that hangs is waited for no longer than
     `seconds`, nor after a cancellation. Raises DatabaseUnavailable."""
     working = asyncio.ensure_future(work)
@@ -273,7 +273,7 @@ async def within(seconds: float | None, connection: Connection, work: Awaitable[
     return working.result()
 
 
-def _hang_up(connection: Connection) -> None:
+def _hang_up(connection: AsyncConnection[Any]) -> None:
     """Ends a connection without a word to the server: whatever waits on it fails at once."""
     if not connection.closed:
         # Of its socket a copy: closed under the driver, its number could come to stand for another.

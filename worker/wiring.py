@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from inspect import iscoroutinefunction
+from typing import cast
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -149,8 +151,8 @@ async def wire(
         if "infrastructure" in queues:
             used = providers(settings)
             for provider in used:
-                if isinstance(provider, Closing):
-                    stack.push_async_callback(provider.close)
+                if iscoroutinefunction(getattr(provider, "close", None)):
+                    stack.push_async_callback(cast(Closing, provider).close)
             resources = ResourceActivities(database, used)
             workers.append(
                 worker(

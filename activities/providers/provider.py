@@ -8,7 +8,7 @@ ProviderError
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -140,7 +140,6 @@ class Provider(Protocol):
         ...
 
 
-@runtime_checkable
 class Closing(Protocol):
     """A provider that keeps something open between two calls."""
 

@@ -52,7 +52,7 @@ async def saga(database: Database, saga_id: str) -> SagaStory:
     out and noted. Raises NotFound, RowUnreadable."""
     async with reading(database) as connection:
         row = await _row(connection, saga_id)
-        if wrong := [*unreadable_in(row), *_no_objects(row)]:
+        if wrong := unreadable_in(row) or _no_objects(row):
             raise RowUnreadable(saga_name(saga_id), wrong)
         steps = "SELECT * FROM ledger.saga_steps WHERE saga_id = %(saga_id)s ORDER BY ordinal"
         cursor = await connection.execute(steps.encode(), {"saga_id": saga_id})

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,12 +61,7 @@ def up_settings(folder: Path = FOLDER) -> dict[str, str]:
     those of another user, who could name servers of their own."""
     file = folder / "env"
     try:
-        lines = file.read_text().splitlines() if is_up(folder) else None
-        if lines is not None and (owner := file.stat().st_uid) != os.geteuid():
-            raise Unreachable(
-                f"{file} belongs to another user ({owner}), who may have prepared it: run as that "
-                f"user, or say in the environment where the servers are"
-            )
+        lines = _own_text(file).splitlines() if is_up(folder) else None
     except OSError as error:
         raise Unreachable(f"{file} can't be read ({error.strerror})") from None
     if lines is None:
@@ -74,11 +70,28 @@ def up_settings(folder: Path = FOLDER) -> dict[str, str]:
     return dict(pair.split("=", 1) for _, pair in words)
 
 
+def _own_text(file: Path) -> str:
+    """The text of a file of this user, in a folder of this user. Raises Unreachable for others."""
+    # Of the file that is open, or it could be another one by the time it is asked about.
+    with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as stream:
+        found = os.fstat(stream.fileno())
+        owners = (file.parent.lstat().st_uid, file.parent.stat().st_uid, found.st_uid)
+        for owner in owners:
+            if owner != os.geteuid():
+                raise Unreachable(
+                    f"{file} belongs to another user ({owner}), who may have prepared it: run as "
+                    f"that user, or say in the environment where the servers are"
+                )
+        if not stat.S_ISREG(found.st_mode):
+            raise Unreachable(f"{file} is no file: start amends up again")
+        return stream.read()
+
+
 def is_up(folder: Path = FOLDER) -> bool:
     """Whether the process that wrote `env` lives: a killed one leaves its files behind."""
-    if not (folder / "env").exists():
-        return False
     try:
+        if not (folder / "env").exists():
+            return False
         holder = json.loads((folder / "up.json").read_text())["supervisor"]
         return _lives(holder)
     except (OSError, ValueError, KeyError, TypeError):

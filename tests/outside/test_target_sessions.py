@@ -1,5 +1,6 @@
 """The sessions of the provider `postgres` on its target server."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from activities.providers.postgres.provider import PostgresProvider
+from activities.providers.postgres.provider import KEPT, PostgresProvider
 from activities.providers.postgres.spec import RoleSpec
 from activities.providers.provider import Marker
 from tests.support.until import until
@@ -45,9 +46,12 @@ async def test_a_session_serves_many_calls_holds_nothing_between_them_and_may_be
             ROLE, name, RoleSpec(), resource=marker.resource, allow_irreversible=False
         )
         assert len(await own()) == 1
+        many = [provider.read(ROLE, name, RoleSpec()) for _ in range(3 * KEPT)]
+        await asyncio.gather(*many)
+        await until(lambda: _are(own(), KEPT))
         await provider.close()
-        await until(lambda: _is_empty(own()))
+        await until(lambda: _are(own(), 0))
 
 
-async def _is_empty(found: Awaitable[list[Any]]) -> bool:
-    return await found == []
+async def _are(found: Awaitable[list[Any]], count: int) -> bool:
+    return len(await found) == count

@@ -72,7 +72,7 @@ def test_a_command_gets_the_secrets_that_it_needs_and_no_other(
     given: dict[str, str] = {}
     monkeypatch.setattr(os, "execve", lambda _, __, environment: given.update(environment))
     monkeypatch.chdir(tmp_path)
-    for name in SECRETS:
+    for name in (*SECRETS, "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"):
         monkeypatch.delenv(name, raising=False)
     if of_the_folder:
         (tmp_path / FOLDER).mkdir()
@@ -100,6 +100,17 @@ def test_the_servers_of_another_user_are_not_ours(
     with pytest.raises(Unreachable, match="belongs to another user"):
         up_settings(folder)
     assert settings({"TEMPORAL_ADDRESS": "mine"}, folder) == {"TEMPORAL_ADDRESS": "mine"}
+
+
+@pytest.mark.parametrize("made", ["link", "pipe"])
+def test_settings_are_read_from_a_file_of_the_folder_only(folder: Path, made: str) -> None:
+    (folder / "env").rename(folder / "other")
+    if made == "link":
+        (folder / "env").symlink_to(folder / "other")
+    else:
+        os.mkfifo(folder / "env")
+    with pytest.raises(Unreachable, match=r"env (can't be read|is no file)"):
+        settings({}, folder)
 
 
 def test_an_empty_setting_is_none(folder: Path) -> None:

@@ -180,7 +180,7 @@ class Saga(SagaRecord):
                 tries=errors.TRIES_AT_ONCE,
             )
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) or (apart and cause_of(error) == "Fenced"):
                 raise
             workflow.logger.warning("steps of one commit run one by one: %s", words_of(error))
             values = None

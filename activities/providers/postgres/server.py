@@ -1,8 +1,7 @@
 """Sessions on the target server, and the meaning of its errors."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import psycopg
@@ -11,6 +10,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from activities.providers.provider import ProviderError, ProviderRefused, ProviderUnavailable
+from ledger.database import within
+from ledger.errors import DatabaseUnavailable
 from ledger.session import set_up
 
 Session: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -73,10 +74,11 @@ class Server:
             session = known or await self._connect(database)
             try:
                 yield session
-                if database is None and len(self._idle) < self._keep:
+                if database is None and self._keep:
                     await session.execute("SELECT pg_advisory_unlock_all()")
-                    self._idle.append(session)
-                    kept = True
+                    if len(self._idle) < self._keep:
+                        self._idle.append(session)
+                        kept = True
             finally:
                 if not kept:
                     await session.close()
@@ -84,15 +86,21 @@ class Server:
             raise meaning_of(error) from error
 
     async def _known(self) -> Session | None:
-        """A session of an earlier call that still answers."""
-        while self._idle:
-            session = self._idle.pop()
-            with suppress(psycopg.Error, TimeoutError):
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await session.execute("SELECT")
-                return session
+        """A session of an earlier call that still answers; where one does not, the others go with
+        it."""
+        if not self._idle:
+            return None
+        session = self._idle.pop()
+        try:
+            await within(CONNECT_TIMEOUT_S, session, session.execute("SELECT"))
+        except (psycopg.Error, DatabaseUnavailable):
             await session.close()
-        return None
+            await self.close()
+            return None
+        except BaseException:
+            await session.close()
+            raise
+        return session
 
     async def _connect(self, database: str | None) -> Session:
         place = {} if database is None else {"dbname": database}
@@ -138,7 +146,7 @@ async def run(session: Session, statement: str, **parts: str | int | sql.Composa
 
 
 async def lock(session: Session, name: str) -> None:
-    """Locks the name until the session ends, so that attempts at one thing come one by one.
+    """Locks the name until the session's call ends, so that attempts at one thing come one by one.
 
     It also waits for the statement that a killed worker has left running on the server.
     """
