@@ -180,7 +180,9 @@ class Saga(SagaRecord):
                 tries=errors.TRIES_AT_ONCE,
             )
         except ActivityError as error:
-            if is_cancelled_exception(error) or (apart and cause_of(error) == "Fenced"):
+            # Told by a step apart, and on record by now; a first step finds out what it met.
+            fenced = apart and not first and cause_of(error) == "Fenced"
+            if is_cancelled_exception(error) or fenced:
                 raise
             workflow.logger.warning("steps of one commit run one by one: %s", words_of(error))
             values = None
