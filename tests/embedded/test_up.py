@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from subprocess import Popen
 
 import psutil
 import psycopg
@@ -172,10 +173,7 @@ async def test_two_at_once_are_one(data: Path) -> None:
 async def test_one_that_is_up_gives_its_files_to_its_owner_alone_and_a_second_one_its_summary(
     data: Path,
 ) -> None:
-    # Of a crash of the machine: the process that the file names is a stranger, which is not hurt.
-    (data / "postgres" / "postmaster.pid").write_text(f"{os.getpid()}\n{data}/postgres\n")
     async with amends_up(data) as first:
-        assert first.servers()["postgres"] != os.getpid()
         files = files_below(data)
         open_to_others = [f for f in files if stat.S_IMODE(f.stat().st_mode) & 0o077]
         assert {"env", "secrets.json", "up.json", "temporal.db"} <= {file.name for file in files}
@@ -185,6 +183,27 @@ async def test_one_that_is_up_gives_its_files_to_its_owner_alone_and_a_second_on
         assert first.process.returncode is None
         assert await first.signal(signal.SIGTERM) == 0
         assert processes_of(data) == []
+
+
+@pytest.fixture
+def two_of_the_owner(data: Path) -> Iterator[tuple[Popen[bytes], Popen[bytes]]]:
+    """Two processes of PostgreSQL's user: a stranger that runs, and a dead one nobody reaps."""
+    owner = (data / "postgres").stat().st_uid
+    with Popen(["sleep", "600"], user=owner) as runs, Popen(["true"], user=owner) as ended:
+        yield runs, ended
+        runs.kill()
+
+
+async def test_a_pid_file_of_a_crash_stops_no_start_and_hurts_no_stranger(
+    data: Path, two_of_the_owner: tuple[Popen[bytes], Popen[bytes]]
+) -> None:
+    stranger, dead = two_of_the_owner
+    await until(lambda: psutil.Process(dead.pid).status() == psutil.STATUS_ZOMBIE)
+    for written in (f"{stranger.pid}\n{data}/postgres\n", f"{dead.pid}\n{data}/postgres\n", ""):
+        (data / "postgres" / "postmaster.pid").write_text(written)
+        async with amends_up(data):
+            pass
+    assert stranger.poll() is None
 
 
 async def test_what_is_killed_comes_back_on_its_port_and_leaves_with_the_rest(data: Path) -> None:

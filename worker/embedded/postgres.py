@@ -192,18 +192,23 @@ class Cluster(Server):
     async def _stop_left_over(self) -> None:
         """Stop the server of a killed supervisor, and clear a pid file that names a stranger."""
         pid_file = self.data / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
-            process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
-            if self._is_ours(process):
-                await child.end(process, *self.stop_signals, grace_s=self.grace_s)
-            else:
-                # PostgreSQL would refuse to start while any process of its user has this id.
-                pid_file.unlink()
+        try:
+            pid, *rest = pid_file.read_text().split("\n")
+        except FileNotFoundError:
+            return
+        # A crash of the machine may have left the file empty.
+        if pid.isdigit():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(int(pid))
+                if child.is_alive(process) and self._is_ours(process):
+                    await child.end(process, *self.stop_signals, grace_s=self.grace_s)
+        # PostgreSQL refuses to start while any process of its user has the id in the file: a
+        # stranger, or a killed server for whose status nobody asks. Its parent's id it passes over.
+        # The rest stays: by it PostgreSQL sees a killed server's sessions that have not ended yet.
+        with contextlib.suppress(FileNotFoundError), pid_file.open("r+") as file:
+            file.write("\n".join((str(os.getpid()), *rest)))
+            file.truncate()
 
     def _is_ours(self, process: psutil.Process) -> bool:
         arguments = process.cmdline()
-        return (
-            child.is_alive(process)
-            and Path(arguments[0]).name == "postgres"
-            and str(self.data) in arguments
-        )
+        return Path(arguments[0]).name == "postgres" and str(self.data) in arguments
