@@ -1,14 +1,17 @@
 """Activities on agents and their policies: who may ask for payments, and how much they may
 spend."""
 
+from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field, JsonValue
 from temporalio import activity
 
 from activities.step import Claim, Request
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, AgentState, agent_name
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.aggregates.policy import PolicySet, PolicyState, Terms, policy_name
+from ledger.aggregates.spend_periods import running_windows
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.reading import read
@@ -16,6 +19,9 @@ from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Decision, Loaded, Ref
 
 Json = dict[str, Any]
+# How long an approved payment waits for its capture, unless the policy says otherwise: as long as
+# card networks keep an authorization.
+CAPTURE_WITHIN_S = 7 * 24 * 3600
 
 
 class ChangeAgent(Request):
@@ -28,7 +34,8 @@ class ChangeAgent(Request):
 
 
 class SetPolicy(Request):
-    """Request to set what an agent may spend, in minor units of `currency`."""
+    """Request to set what an agent may spend, in minor units of `currency`; `terms` as the ledger
+    has them."""
 
     agent_id: str
     currency: str
@@ -36,12 +43,25 @@ class SetPolicy(Request):
     daily_limit_minor: int
     approval_threshold_minor: int
     time_zone: str
+    terms: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class PolicyVersion(Request):
     """The version of a policy that decisions will name."""
 
     policy_version: int
+
+
+def policy_set(request: SetPolicy, before: PolicyState | None, now: datetime) -> PolicySet:
+    """The next version of a policy. The windows that have begun go on until their own end, whatever
+    the time zone is from now on."""
+    terms = Terms.read({"capture_within_s": CAPTURE_WITHIN_S, **request.terms})
+    if before is not None and before.time_zone != request.time_zone:
+        terms = terms.changed(running=running_windows(before, now))
+    elif before is not None:
+        terms = terms.changed(running=before.terms.running)
+    amounts = request.model_dump(exclude={"terms"})
+    return PolicySet(terms=terms, **amounts)
 
 
 class AgentActivities:
@@ -78,7 +98,7 @@ class AgentActivities:
         name = policy_name(request.agent_id)
 
         def change(loaded: Loaded) -> Decision[Json]:
-            event = PolicySet(**request.model_dump())
+            event = policy_set(request, loaded[name], loaded.now)
             return Decision({"policy_version": loaded.version(name) + 1}, [(name, event)])
 
         step = claim.step_claim(request)

@@ -17,12 +17,14 @@ from activities.adapters.payment import (
     TransferReport,
     TransferStatus,
 )
-from activities.authorizations import require, transfer_of
+from activities.authorization_decisions import capture
+from activities.authorizations import transfer_of
 from activities.errors import ATTEMPT, Failed, Refused
 from activities.step import Claim, Request, heartbeat
-from ledger.aggregates.agent import AgentState, agent_name
+from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.authorization import AuthorizationCaptureStarted, authorization_name
+from ledger.aggregates.authorization import authorization_name
+from ledger.aggregates.policy import policy_name
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepRefused, StepState, StepUndone
 from ledger.aggregates.step_report import UndoReport
 from ledger.aggregates.transfer import (
@@ -35,7 +37,6 @@ from ledger.aggregates.transfer import (
     transfer_name,
 )
 from ledger.database import Database
-from ledger.errors import StateRefused
 from ledger.reading import read
 from ledger.sagas.step_log import Started, StepOutcome, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded, Ref, database_time
@@ -101,15 +102,10 @@ class TransferActivities:
             authorization_name(request.authorization_id),
             transfer_name(transfer_id),
         )
-        agent = agent_name(request.agent_id)
+        agent, policy = agent_name(request.agent_id), policy_name(request.agent_id)
 
         def start(loaded: Loaded) -> Decision[dict[str, Any] | None]:
-            require(loaded[authorization], "approved", "capture")
-            owner: AgentState | None = loaded[agent]
-            if owner is None or owner.state == "revoked":
-                raise StateRefused(
-                    f"agent {request.agent_id} is revoked: nothing is captured", "agent_revoked"
-                )
+            captured = capture(loaded, loaded[authorization], transfer_id)
             begun = TransferStarted(
                 transfer_id=transfer_id,
                 saga_id=claim.saga_id,
@@ -117,16 +113,16 @@ class TransferActivities:
                 key=claim.saga_id,
                 **request.model_dump(exclude={"agent_id", "description"}),
             )
-            capture = AuthorizationCaptureStarted(transfer_id=transfer_id)
-            return Decision(None, [(authorization, capture), (transfer, begun)])
+            return Decision(None, [*captured.events, (transfer, begun)], captured.limits)
 
         return await start_step(
             self._database,
             claim.author(),
             claim.step_claim(request),
-            [Ref(authorization), Ref(transfer), Ref(agent, "share")],
+            [Ref(authorization), Ref(transfer), Ref(agent, "share"), Ref(policy, "share")],
             start,
             within=SEND_WITHIN,
+            windows_of=[request.agent_id],
         )
 
     async def _send_once(

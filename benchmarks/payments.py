@@ -21,8 +21,9 @@ from worker.embedded.servers import EmbeddedServers
 from worker.search_attributes import register_search_attributes
 from worker.settings import Settings
 from worker.wiring import connect, wire
-from workflows.contract.agent import AgentRequest, PolicyRequest
+from workflows.contract.agent import AgentRequest
 from workflows.contract.payment import PaymentRequest
+from workflows.contract.policy import PolicyRequest
 
 AMOUNT = Amount(alone=100, together=400, at_once=20)
 

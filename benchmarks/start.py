@@ -23,9 +23,10 @@ from worker.embedded.servers import EmbeddedServers
 from worker.search_attributes import register_search_attributes
 from worker.settings import Settings
 from worker.wiring import connect, wire
-from workflows.contract.agent import AgentRequest, PolicyRequest
+from workflows.contract.agent import AgentRequest
 from workflows.contract.change import ChangeRequest, Resource
 from workflows.contract.payment import Destination, PaymentRequest
+from workflows.contract.policy import PolicyRequest
 
 ROOT = Path(__file__).parent.parent
 AGENT, FIRST, CHANGE = "bench-start", "bench-start-1", "bench-start-shop"

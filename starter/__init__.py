@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ledger.aggregates.money import Money
     from starter.client.client import Amends
-    from workflows.contract.agent import AgentRequest, PolicyRequest
+    from workflows.contract.agent import AgentRequest
     from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
     from workflows.contract.payment import Destination, PaymentRequest
+    from workflows.contract.policy import PolicyRequest
 
 __all__ = [
     "AgentRequest",
@@ -35,7 +36,7 @@ _MODULE_OF = {
     "Destination": "workflows.contract.payment",
     "Money": "ledger.aggregates.money",
     "PaymentRequest": "workflows.contract.payment",
-    "PolicyRequest": "workflows.contract.agent",
+    "PolicyRequest": "workflows.contract.policy",
     "Resource": "workflows.contract.change",
     "RollbackRequest": "workflows.contract.change",
 }

@@ -33,7 +33,7 @@ QUEUE, FORGETFUL = "sandboxed", "sandboxed-forgetful"
 POLICY = """
 import builtins, io
 from worker.sandbox import runner
-from workflows.contract.agent import PolicyRequest
+from workflows.contract.policy import PolicyRequest
 
 runner("on")
 

@@ -7,20 +7,16 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities import transfers
-from activities.authorizations import (
-    Approve,
-    AuthorizationActivities,
-    Authorize,
-    Authorized,
-    Settle,
-)
+from activities.authorization_decisions import Approve, Authorize
+from activities.authorizations import AuthorizationActivities, Authorized, Settle
 from activities.transfers import Transfer, TransferActivities
 from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.kinds import PAYMENT
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
-from workflows.engine.decisions import not_allowed, system
+from workflows.contract.updates import Approval, By
+from workflows.engine.decisions import Asked, not_allowed, system
 from workflows.engine.run import ATTENTION, RESOLVING, cause_of
 from workflows.engine.story import Compensate
 from workflows.engine.workflow import SagaWorkflow
@@ -100,23 +96,38 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                 destination=request.destination.cbu,
                 description=request.description,
                 approve_within=request.approve_within,
+                capture_within=request.capture_within,
             ),
             undo=AuthorizationActivities.release_authorization,
         )
 
     async def _approval(self, hold: Authorized) -> Authorized:
-        """Wait for a person. A rejection, or a deadline that passes, compensates the saga."""
+        """Wait until as many people approved as the policy asks for. A refused approval changes
+        nothing; a rejection, or a deadline that passes, compensates the saga."""
         self.saga.decided("pending_approval")
-        asked = await self.saga.person("approval", since=hold.waits_since, until=hold.expires_at)
-        if asked is None:
-            raise Compensate("approval_expired", system())
-        if asked.verb == "reject":
-            asked.answer()
-            raise Compensate("rejected", asked.by)
-        request = Approve(authorization_id=hold.authorization_id, reason=asked.by.reason)
+        while hold.state == "pending_approval":
+            asked = await self.saga.person(
+                "approval", since=hold.waits_since, until=hold.expires_at
+            )
+            if asked is None:
+                raise Compensate("approval_expired", system())
+            if asked.verb == "reject":
+                asked.answer()
+                raise Compensate("rejected", asked.by)
+            hold = await self._approve(hold, asked)
+        self.saga.stop_waiting(f"the authorization is {hold.state}")
+        return hold
+
+    async def _approve(self, hold: Authorized, asked: Asked) -> Authorized:
+        """Carry out one approval: the n-th is a step of its own."""
+        request = Approve(
+            authorization_id=hold.authorization_id,
+            reason=asked.by.reason,
+            binding=asked.by.binding if isinstance(asked.by, Approval) else None,
+        )
         try:
             approved = await self.saga.step(
-                "approve",
+                f"approve {hold.attempts + 1}" if hold.attempts else "approve",
                 AuthorizationActivities.approve_authorization,
                 request,
                 by=asked.by.actor,
@@ -127,14 +138,21 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                 raise Compensate("approval_expired", system()) from error
             raise
         self.saga.decided(approved.state)
-        asked.answer()
-        self.saga.stop_waiting(f"the authorization is {approved.state}")
+        refused = approved.refused and not_allowed(f"can't approve: {approved.refused}")
+        asked.answer(refused or None)
         return approved
 
     async def _agent_captures(self, agent_id: str, hold: Authorized) -> str:
-        """Wait until the agent captures; returns the actor that did."""
-        asked = await self.saga.person("capture", whom=f"agent:{agent_id}", since=hold.waits_since)
-        assert asked is not None
+        """Wait until the agent captures; returns the actor that did. A deadline that passes
+        compensates the saga."""
+        asked = await self.saga.person(
+            "capture",
+            whom=f"agent:{agent_id}",
+            since=hold.waits_since,
+            until=hold.capture_until,
+        )
+        if asked is None:
+            raise Compensate("capture_expired", system())
         self.saga.agree()
         return asked.by.actor
 
@@ -158,11 +176,11 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     @workflow.update
     async def approve(self, *raw: Any) -> Progress:
         """Approve the payment as a person. Refused unless the saga waits for an approval."""
-        return await self._ask("approve", raw)
+        return await self._ask("approve", raw, Approval)
 
     @approve.validator
     def _check_approve(self, *raw: Any) -> None:
-        self._check_person("approve", raw)
+        self._check_person("approve", raw, Approval)
 
     @workflow.update
     async def reject(self, *raw: Any) -> Progress:
@@ -175,11 +193,11 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     def _check_reject(self, *raw: Any) -> None:
         self._check_person("reject", raw)
 
-    def _check_person(self, verb: str, raw: tuple[Any, ...]) -> None:
+    def _check_person(self, verb: str, raw: tuple[Any, ...], model: type[By] = By) -> None:
         # Whoever asks for the money does not also allow it.
-        if not self._admit_by(raw).actor.startswith("user:"):
+        if not self._admit_by(raw, model).actor.startswith("user:"):
             raise not_allowed(f"can't {verb}: a user decides, not an agent or a system")
-        self._check_ask(verb, "approval", raw)
+        self._check_ask(verb, "approval", raw, model)
 
     @workflow.update
     async def capture(self, *raw: Any) -> Progress:

@@ -5,8 +5,8 @@ from typing import Any
 from temporalio import workflow
 
 from activities.agents import AgentActivities, SetPolicy
-from workflows.contract.agent import PolicyRequest, PolicyResult
 from workflows.contract.kinds import POLICY
+from workflows.contract.policy import PolicyRequest, PolicyResult
 from workflows.engine.workflow import SagaWorkflow
 
 
@@ -28,7 +28,10 @@ class PolicySaga(SagaWorkflow[PolicyRequest, PolicyResult]):
         policy = await self.saga.step(
             "set policy",
             AgentActivities.set_policy,
-            SetPolicy(**request.model_dump(include=set(SetPolicy.model_fields))),
+            SetPolicy(
+                terms=request.terms(),
+                **request.model_dump(include=set(SetPolicy.model_fields) - {"terms"}),
+            ),
         )
         self.saga.decided("set")
         return PolicyResult(

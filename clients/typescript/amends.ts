@@ -27,6 +27,28 @@ export interface AgentResult {
   agent_id: string;
 }
 /**
+ * Hours at which payments are allowed, in the time zone of the policy: on these days, from
+ * `start` until before `end`.
+ */
+export interface AllowedHours {
+  /**
+   * @minItems 1
+   * @maxItems 7
+   */
+  days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+  start: string;
+  end: string;
+}
+/**
+ * Argument of the update `approve`. `binding` is the digest of what the person saw: an approval
+ * of anything else is refused.
+ */
+export interface Approval {
+  actor: string;
+  reason?: string | null;
+  binding?: string | null;
+}
+/**
  * Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why.
  */
 export interface By {
@@ -107,6 +129,21 @@ export interface StepReport {
   residual?: string | null;
 }
 /**
+ * Spending limits in minor units of one currency; None is no limit.
+ */
+export interface CurrencyLimits {
+  max_per_transaction_minor: number;
+  daily_limit_minor: number;
+  approval_threshold_minor: number;
+  daily_count?: number | null;
+  weekly_limit_minor?: number | null;
+  weekly_count?: number | null;
+  monthly_limit_minor?: number | null;
+  monthly_count?: number | null;
+  total_limit_minor?: number | null;
+  total_count?: number | null;
+}
+/**
  * The destination of a payment: a CBU or CVU of 22 digits.
  */
 export interface Destination {
@@ -128,7 +165,8 @@ export interface OperatorAction {
   step: string;
 }
 /**
- * Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
+ * Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`, as long as
+ * `capture_within` and the policy allow.
  *
  * Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
  * starts, or one with a start delay.
@@ -141,6 +179,7 @@ export interface PaymentRequest {
   description?: string;
   capture?: "automatic" | "manual";
   approve_within?: string;
+  capture_within?: string | null;
   metadata?: {
     [k: string]: JsonValue;
   };
@@ -159,17 +198,49 @@ export interface PaymentResult {
   steps?: StepReport[];
 }
 /**
- * Input of `PolicySaga`: the spending limits of an agent, in minor units of `currency`. An
- * amount equal to a limit is allowed, equal to the threshold is automatic.
+ * A person who may approve: in any currency, or up to `limit_minor` minor units of one.
+ */
+export interface PolicyApprover {
+  user: string;
+  currency?: string | null;
+  limit_minor?: number | null;
+}
+/**
+ * Input of `PolicySaga`: what an agent may spend, in minor units of `currency`. An amount equal
+ * to a limit is allowed, equal to the threshold is automatic.
+ *
+ * `further` are the limits in other currencies. Without `allowed_destinations` every destination
+ * is allowed that is not refused, without `hours` every hour, without `approvers` every person
+ * approves; `approvals` different people have to. `capture_within`: how long an approved payment
+ * waits for its capture (default P7D).
  */
 export interface PolicyRequest {
-  operation_id?: string | null;
-  agent_id: string;
-  currency: string;
   max_per_transaction_minor: number;
   daily_limit_minor: number;
   approval_threshold_minor: number;
+  daily_count?: number | null;
+  weekly_limit_minor?: number | null;
+  weekly_count?: number | null;
+  monthly_limit_minor?: number | null;
+  monthly_count?: number | null;
+  total_limit_minor?: number | null;
+  total_count?: number | null;
+  operation_id?: string | null;
+  agent_id: string;
+  currency: string;
   time_zone?: string;
+  further?: {
+    [k: string]: CurrencyLimits;
+  };
+  allowed_destinations?: string[] | null;
+  /**
+   * @maxItems 1000
+   */
+  refused_destinations?: string[];
+  hours?: AllowedHours[] | null;
+  approvers?: PolicyApprover[] | null;
+  approvals?: number;
+  capture_within?: string | null;
   actor: string;
   reason?: string | null;
   metadata?: {
@@ -372,7 +443,7 @@ export type PaymentSaga = (input: PaymentRequest) => Promise<PaymentResult>;
 /** The updates of `PaymentSaga`, each with its argument; they answer with `Progress`. */
 export interface PaymentSagaUpdates {
   submit: PaymentRequest;
-  approve: By;
+  approve: Approval;
   reject: By;
   capture: By;
   cancel: By;

@@ -26,11 +26,23 @@ class _Frozen(msgspec.StructMeta):
     """Makes classes whose values are frozen and have no unknown fields, for type checkers too."""
 
     def __new__(
-        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], kw_only: bool = False
+        cls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        kw_only: bool = False,
+        omit_defaults: bool = False,
     ) -> Any:
         """Make one class."""
         return super().__new__(
-            cls, name, bases, namespace, frozen=True, forbid_unknown_fields=True, kw_only=kw_only
+            cls,
+            name,
+            bases,
+            namespace,
+            frozen=True,
+            forbid_unknown_fields=True,
+            kw_only=kw_only,
+            omit_defaults=omit_defaults,
         )
 
 

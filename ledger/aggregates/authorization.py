@@ -2,11 +2,11 @@
 it."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
 from ledger.aggregates.columns import Column, state_columns
 from ledger.aggregates.spend_window import SpendChange
 
@@ -40,9 +40,13 @@ class AuthorizationRequested(Event):
 
 
 class AuthorizationDenied(Event):
-    """The policy denied the request; `reason` is one of the contract's words."""
+    """The policy denied the request. `reasons` are all that apply, in the deciding order of the
+    contract; the first is `reason`."""
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old, "reasons": [old["reason"]]},)
 
     reason: str
+    reasons: list[str]
 
 
 class ApprovalRequested(Event):
@@ -57,19 +61,49 @@ class ApprovalRequested(Event):
     binding: str
 
 
+class ApprovalGiven(Event):
+    """A person approved, and another one has to approve as well."""
+
+    by: str
+    reason: str | None = None
+
+
+class ApprovalRefused(Event):
+    """The approval of a person was refused, for a word of the contract, under this version of the
+    policy; the authorization goes on waiting."""
+
+    by: str
+    reason: str
+    policy_version: int | None
+
+
 class AuthorizationApproved(Event):
-    """The request was approved by the policy itself (the spend is reserved here) or by a person."""
+    """The request was approved by the policy itself (the spend is reserved here) or by a person,
+    whose yes was asked of `policy_version` once more. It is captured before `capture_until`."""
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (
+        lambda old: {**old, "policy_version": None, "capture_until": None},
+    )
 
     automatic: bool
     spend: list[SpendChange]
     binding: str
     reason: str | None = None
+    policy_version: int | None = None
+    capture_until: datetime | None = None
 
 
 class AuthorizationCaptureStarted(Event):
-    """The capture began: from here the transfer runs."""
+    """The capture began: from here the transfer runs. `spend` moves what was reserved to the
+    windows of the capture, where others have begun since; `policy_version` was asked."""
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (
+        lambda old: {**old, "spend": [], "policy_version": None},
+    )
 
     transfer_id: str
+    spend: list[SpendChange] = field(default_factory=list)
+    policy_version: int | None = None
 
 
 class AuthorizationCaptured(Event):
@@ -116,8 +150,11 @@ class AuthorizationState(State, kw_only=True):
     reason: str | None = None
     requested_at: datetime
     expires_at: datetime | None = None
+    capture_until: datetime | None = None
     policy_version: int | None
     binding: str | None = None
+    approved_by: list[str] = field(default_factory=list)
+    attempts: int = 0
     reserved: list[SpendChange] = field(default_factory=list)
     transfer_id: str | None = None
     provider_reference: str | None = None
@@ -143,11 +180,29 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
                 "expires_at": event.expires_at,
                 "binding": event.binding,
             }
+        case ApprovalGiven():
+            return {
+                "approved_by": [*state.approved_by, event.by],
+                "attempts": state.attempts + 1,
+            }
+        case ApprovalRefused():
+            return {"attempts": state.attempts + 1}
         case AuthorizationApproved():
-            reserved = event.spend or state.reserved
-            return {"state": "approved", "reserved": reserved, "binding": event.binding}
+            return {
+                "state": "approved",
+                "reserved": event.spend or state.reserved,
+                "binding": event.binding,
+                "capture_until": event.capture_until,
+            }
         case AuthorizationCaptureStarted():
-            return {"state": "capturing", "transfer_id": event.transfer_id}
+            moved = [change for change in event.spend if change.amount_minor > 0]
+            gone = {change.window for change in event.spend if change.amount_minor < 0}
+            kept = [change for change in state.reserved if change.window not in gone]
+            return {
+                "state": "capturing",
+                "transfer_id": event.transfer_id,
+                "reserved": [*kept, *moved],
+            }
         case AuthorizationCaptured():
             return {"state": "captured", "provider_reference": event.provider_reference}
         case AuthorizationReleased():
@@ -176,8 +231,11 @@ AUTHORIZATION = AggregateType(
         Column("reason", "text"),
         Column("requested_at", "timestamptz", nullable=False),
         Column("expires_at", "timestamptz"),
+        Column("capture_until", "timestamptz"),
         Column("policy_version", "integer"),
         Column("binding", "text"),
+        Column("approved_by", "jsonb", nullable=False),
+        Column("attempts", "integer", nullable=False),
         Column("reserved", "jsonb", nullable=False),
         Column("transfer_id", "text"),
         Column("provider_reference", "text"),
@@ -187,6 +245,8 @@ AUTHORIZATION = AggregateType(
         AuthorizationRequested,
         AuthorizationDenied,
         ApprovalRequested,
+        ApprovalGiven,
+        ApprovalRefused,
         AuthorizationApproved,
         AuthorizationCaptureStarted,
         AuthorizationCaptured,

@@ -6,12 +6,28 @@ it (`Event.spend`), is applied in the same commit, and `verify` sums them up aga
 
 from datetime import date
 
-from ledger.aggregates.aggregate import State
+from ledger.aggregates.aggregate import State, Value
 from ledger.aggregates.columns import Column, Columns
 
 
+class SpendLimit(Value, omit_defaults=True):
+    """The limit of a spend window: minor units, and a count of payments; equal is allowed, None is
+    no limit."""
+
+    amount_minor: int | None = None
+    count: int | None = None
+
+    def tightened(self, other: "SpendLimit") -> "SpendLimit":
+        """The limit that keeps both."""
+        return SpendLimit(
+            amount_minor=_least(self.amount_minor, other.amount_minor),
+            count=_least(self.count, other.count),
+        )
+
+
 class SpendWindow(State):
-    """A spend window: `period` (`daily`) that begins on `starts_on` in the policy's time zone."""
+    """A spend window: a `period` (`daily`, `weekly`, `monthly`, `total`) of an agent that begins on
+    `starts_on` in the policy's time zone."""
 
     agent_id: str
     currency: str
@@ -27,10 +43,18 @@ class SpendChange(State):
     amount_minor: int
     count: int
 
+    def reversed(self) -> "SpendChange":
+        """The change that takes this one back."""
+        return SpendChange(window=self.window, amount_minor=-self.amount_minor, count=-self.count)
+
     def plus(self, other: "SpendChange") -> "SpendChange":
         """Adds another change of the same window."""
         total, count = self.amount_minor + other.amount_minor, self.count + other.count
         return SpendChange(window=self.window, amount_minor=total, count=count)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 SPEND_WINDOWS = Columns(

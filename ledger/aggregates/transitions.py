@@ -18,6 +18,7 @@ _SAGA_OPEN = f"{_RUN} {_REPEATS}"
 _RELEASED = (
     "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated"
 )
+_ANSWERED = "ApprovalGiven ApprovalRefused"
 _UNDONE = "StepUndone StepSkipped StepResolved StepAttentionRequested StepRetryRequested"
 _UNDONE += " StepUndoDelayed"
 _UNDECIDED = f"StepLeftUnknown StepDone StepRefused StepFailed {_UNDONE}"
@@ -46,7 +47,7 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
         "authorization": {
             "": "AuthorizationRequested",
             "requested": "AuthorizationDenied ApprovalRequested AuthorizationApproved",
-            "pending_approval": f"AuthorizationApproved {_RELEASED}",
+            "pending_approval": f"{_ANSWERED} AuthorizationApproved {_RELEASED}",
             # A rejection or a deadline may meet an approval whose answer was lost.
             "approved": f"AuthorizationCaptureStarted {_RELEASED}",
             "capturing": "AuthorizationCaptured AuthorizationCompensated",
@@ -124,20 +125,51 @@ def _claim(state: Any, event: Any) -> str | None:
     return f"{type(event).__name__} is of another change than the one that claimed the resource"
 
 
+# How far from the day of a request its windows may begin, by period: in another time zone, and
+# after a change of it.
+_DAYS_APART = {"daily": 3, "weekly": 10, "monthly": 35}
+
+
 def _reserves(state: Any, event: Any) -> str | None:
-    asked = (state.agent_id, state.currency, "daily", state.amount_minor, 1)
-    if [_reserved(change) for change in event.spend] != [asked]:
+    asked = (state.agent_id, state.currency, state.amount_minor, 1)
+    periods = {change.window.period for change in event.spend}
+    if (
+        any(_reserved(change) != asked for change in event.spend)
+        or "daily" not in periods
+        or len(periods) < len(event.spend)
+    ):
         return f"{type(event).__name__} doesn't reserve the amount that was asked for"
-    # The day of the request in the zone of the policy.
-    [change] = event.spend
-    if abs(change.window.starts_on - state.requested_at.date()) <= timedelta(days=1):
-        return None
-    return f"{type(event).__name__} reserves on another day than that of the request"
+    for change in event.spend:
+        window, day = change.window, state.requested_at.date()
+        allowed = timedelta(days=_DAYS_APART.get(window.period, day.toordinal()))
+        if abs(window.starts_on - day) > allowed:
+            return f"{type(event).__name__} reserves on another day than that of the request"
+    return None
 
 
-def _reserved(change: SpendChange) -> tuple[str, str, str, int, int]:
+def _reserved(change: SpendChange) -> tuple[str, str, int, int]:
     window = change.window
-    return window.agent_id, window.currency, window.period, change.amount_minor, change.count
+    return window.agent_id, window.currency, change.amount_minor, change.count
+
+
+def _moves(state: Any, event: Any) -> str | None:
+    """What was reserved moves to later windows of the same periods, whole."""
+    left = [change for change in event.spend if change.amount_minor <= 0]
+    taken = [change for change in event.spend if change.amount_minor > 0]
+    periods = [change.window.period for change in taken]
+    gone = _amounts(left, -1)
+    if (
+        any(each not in _amounts(state.reserved) for each in gone)
+        or sorted(change.window.period for change in left) != sorted(periods)
+        or len(set(periods)) < len(periods)
+        or any(_reserved(each) not in map(_reserved, state.reserved) for each in taken)
+    ):
+        return f"{type(event).__name__} doesn't move the amount that was reserved"
+    return None
+
+
+def _gives(state: Any, event: Any) -> str | None:
+    return f"{event.by} has approved before" if event.by in state.approved_by else None
 
 
 def _waits(state: Any, event: Any) -> str | None:
@@ -182,5 +214,7 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     "SagaWaitEnded": _wait_ended,
     "StepResolved": _outcome,
     "ApprovalRequested": _reserves,
+    "ApprovalGiven": _gives,
     "AuthorizationApproved": _approves,
+    "AuthorizationCaptureStarted": _moves,
 }

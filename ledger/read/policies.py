@@ -1,45 +1,47 @@
 """Reads the policy of an agent, and what is spent of its limits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
-
-from psycopg import DataError
 
 from ledger.aggregates.columns import HEAD
 from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.names import aggregate_id
+from ledger.aggregates.policy import PERIODS, POLICY, PolicyState
+from ledger.aggregates.spend_periods import stretch
 from ledger.database import Database
 from ledger.errors import NotFound
-from ledger.read.cursors import reading
+from ledger.read.cursors import Row, reading
 from ledger.unreadable import unreadable_in
 
 _POLICY = "SELECT * FROM ledger.policies WHERE aggregate_id = %(aggregate_id)s"
-# The day by the database's clock, which also dates what is reserved.
+# By the database's clock, which also dates what is reserved.
 _SPENT = """
-    SELECT today.starts_on, coalesce(windows.amount_minor, 0) AS amount_minor,
-        coalesce(windows.count, 0) AS count
-    FROM (SELECT (clock_timestamp() AT TIME ZONE %(time_zone)s)::date AS starts_on) AS today
-    LEFT JOIN ledger.spend_windows AS windows ON windows.agent_id = %(agent_id)s
-        AND windows.currency = %(currency)s AND windows.period = 'daily'
-        AND windows.starts_on = today.starts_on"""
+    SELECT period, currency, starts_on, amount_minor, count FROM ledger.spend_windows
+    WHERE agent_id = %(agent_id)s"""
 
 
 @dataclass(frozen=True)
 class Window:
     """A spend window that has begun: `spent_minor` of `limit_minor` are reserved or spent, in
-    `count` payments. Minor units of the policy's currency."""
+    `count` of `count_limit` payments. Minor units of `currency`; a limit of None is none. It ends
+    at `ends_at`, None for never."""
 
     period: str
+    currency: str
     starts_on: date
-    limit_minor: int
+    ends_at: datetime | None
+    limit_minor: int | None
     spent_minor: int
+    count_limit: int | None
     count: int
 
     @property
-    def left_minor(self) -> int:
-        """What may still be spent: none where the limit was lowered below what is spent."""
-        return max(0, self.limit_minor - self.spent_minor)
+    def left_minor(self) -> int | None:
+        """What may still be spent: none where the limit was lowered below what is spent; None
+        where there is no limit."""
+        return None if self.limit_minor is None else max(0, self.limit_minor - self.spent_minor)
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,39 @@ async def policy(database: Database, agent_id: str) -> RecordedPolicy:
         state = {name: row[name] for name in row if name not in head}
         if wrong := unreadable_in(row):
             raise RowUnreadable(f"policy/{agent_id}", wrong)
-        try:
-            spent = await (await connection.execute(_SPENT, state)).fetchone()
-        except DataError:
-            raise RowUnreadable(f"policy/{agent_id}", ["time_zone"]) from None
-        assert spent is not None
-    window = Window(
-        period="daily",
-        starts_on=spent["starts_on"],
-        limit_minor=state["daily_limit_minor"],
-        spent_minor=spent["amount_minor"],
-        count=spent["count"],
-    )
-    return RecordedPolicy(state, row["version"], [window])
+        found = POLICY.state_of(row)
+        assert isinstance(found, PolicyState)
+        clock = await (await connection.execute(b"SELECT clock_timestamp() AS now")).fetchone()
+        assert clock is not None
+        spent = await (await connection.execute(_SPENT.encode(), state)).fetchall()
+    return RecordedPolicy(state, row["version"], _windows(found, spent, clock["now"]))
+
+
+def _windows(policy: PolicyState, spent: Sequence[Row], now: datetime) -> list[Window]:
+    """The windows of now that have a limit."""
+    known = {(row["period"], row["currency"], row["starts_on"]): row for row in spent}
+    windows: list[Window] = []
+    for currency in (policy.currency, *policy.terms.further):
+        limits = policy.limits(currency)
+        assert limits is not None
+        for period in PERIODS:
+            if (limit := limits.windows.get(period)) is None:
+                continue
+            try:
+                now_in = stretch(policy, period, now)
+            except (KeyError, ValueError, OSError):
+                raise RowUnreadable(f"policy/{policy.agent_id}", ["time_zone"]) from None
+            row = known.get((period, currency, now_in.starts_on), {"amount_minor": 0, "count": 0})
+            windows.append(
+                Window(
+                    period=period,
+                    currency=currency,
+                    starts_on=now_in.starts_on,
+                    ends_at=now_in.ends_at,
+                    limit_minor=limit.amount_minor,
+                    spent_minor=row["amount_minor"],
+                    count_limit=limit.count,
+                    count=row["count"],
+                )
+            )
+    return windows

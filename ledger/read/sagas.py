@@ -35,6 +35,15 @@ async def sagas_named(database: Database, saga_ids: list[str]) -> dict[str, Row]
     return {row["workflow_id"]: row for row in whole(database, rows)}
 
 
+async def binding_of(database: Database, saga_id: str) -> str | None:
+    """The digest of what an approval of this payment approves; None where nothing waits for one."""
+    query = b"""SELECT binding FROM ledger.authorizations
+        WHERE saga_id = %(saga_id)s AND state = 'pending_approval'"""
+    async with database.connection() as connection:
+        row = await (await connection.execute(query, {"saga_id": saga_id})).fetchone()
+    return row["binding"] if row else None
+
+
 async def results_of_step(
     database: Database, saga_ids: list[str], step: str
 ) -> dict[str, dict[str, Any]]:

@@ -115,7 +115,7 @@ async def commit_step(
     refs: Sequence[Ref],
     decide: Decide[Json],
     *,
-    windows_of: str | None = None,
+    windows_of: Sequence[str] = (),
 ) -> Json:
     """Carries out a step that writes only to our database; a repeat gets the stored result.
 
@@ -160,6 +160,7 @@ async def start_step(
     decide: Decide[Json | None],
     *,
     within: timedelta,
+    windows_of: Sequence[str] = (),
 ) -> Started:
     """Records the step as started, with undo plan and deadline, before the external call.
 
@@ -182,7 +183,8 @@ async def start_step(
         ]
         return Decision(Started(evolve(None, started), again=False), events, decision.limits)
 
-    work = commit(database, author, [*claim.refs("running"), *refs], claimed)
+    needed = [*claim.refs("running"), *refs]
+    work = commit(database, author, needed, claimed, windows_of=windows_of)
     return await _recording(database, author, claim, work)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.aggregates.aggregate import Event
-from ledger.aggregates.spend_window import SpendWindow
+from ledger.aggregates.spend_window import SpendLimit, SpendWindow
 from ledger.database import Database
 from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
 
@@ -26,7 +26,7 @@ class Work:
     author: Author
     refs: Sequence[Ref]
     decide: Decide[Json]
-    windows_of: str | None = None
+    windows_of: Sequence[str] = ()
 
 
 class NotTogether(Exception):
@@ -66,15 +66,12 @@ class Together:
         return (await asyncio.shield(self._done))[number]
 
     async def _commit(self, works: Sequence[Work]) -> list[Json]:
-        agents = {work.windows_of for work in works if work.windows_of is not None}
-        if len(agents) > 1:
-            raise NotTogether("the windows of two agents are needed")
         return await commit(
             self._database,
             works[0].author,
             [ref for work in works for ref in work.refs],
             _in_turn(works),
-            windows_of=agents.pop() if agents else None,
+            windows_of=[holder for work in works for holder in work.windows_of],
         )
 
 
@@ -99,7 +96,7 @@ def _in_turn(works: Sequence[Work]) -> Decide[list[Json]]:
         results: list[Json] = []
         events: list[tuple[str, Event]] = []
         authors: list[Author] = []
-        limits: dict[SpendWindow, int] = {}
+        limits: dict[SpendWindow, SpendLimit] = {}
         for work in works:
             decision = work.decide(loaded)
             loaded = loaded.after(decision.events)
@@ -112,6 +109,6 @@ def _in_turn(works: Sequence[Work]) -> Decide[list[Json]]:
     return decide
 
 
-def _tighten(limits: dict[SpendWindow, int], more: Mapping[SpendWindow, int]) -> None:
+def _tighten(limits: dict[SpendWindow, SpendLimit], more: Mapping[SpendWindow, SpendLimit]) -> None:
     for window, limit in more.items():
-        limits[window] = min(limit, limits.get(window, limit))
+        limits[window] = limit.tightened(limits.get(window, limit))

@@ -60,9 +60,9 @@ async def commit(
     refs: Sequence[Ref],
     decide: Decide[T],
     *,
-    windows_of: str | None = None,
+    windows_of: Sequence[str] = (),
 ) -> T:
-    """Loads `refs` (and the spend windows of agent `windows_of`), decides, and writes the decision.
+    """Loads `refs` and the spend windows of `windows_of`, decides, and writes the decision.
 
     All of it happens or nothing. `decide` may run several times: a lost race (serialization
     failure, deadlock, a row that another commit created or changed) is retried and never stored as
@@ -130,7 +130,7 @@ async def _unlocked(
     author: Author,
     refs: Mapping[str, Ref],
     decide: Decide[T],
-    windows_of: str | None,
+    windows_of: Sequence[str],
 ) -> T:
     assumed = any(ref.assumed for ref in refs.values())
     loaded = await load(connection, refs, windows_of, locked=False)
@@ -156,7 +156,7 @@ async def _locked(
     author: Author,
     refs: Mapping[str, Ref],
     decide: Decide[T],
-    windows_of: str | None,
+    windows_of: Sequence[str],
 ) -> T:
     async with connection.pipeline():
         await connection.begin()
@@ -181,33 +181,40 @@ async def _locked(
 
 
 async def load(
-    connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
+    connection: Connection, refs: Mapping[str, Ref], windows_of: Sequence[str], *, locked: bool
 ) -> Loaded:
     """Loads the states of a commit, in one statement; none where nothing is loaded."""
     heads = {name: _head(ref, None) for name, ref in refs.items()}
     wanted = _to_load(refs)
-    if not wanted and windows_of is None:
+    if not wanted and not windows_of:
         return Loaded(heads, None, {})
     cursor = await _ask(connection, refs, windows_of, locked=locked)
     *rows, now = cast(tuple[Any, ...], await cursor.fetchone())
-    spent = [_spent(row) for row in (rows.pop(0) if windows_of is not None else ())]
+    spent = [_spent(row) for row in (rows.pop(0) if windows_of else ())]
     heads |= {ref.aggregate: _head(ref, row) for ref, row in zip(wanted, rows, strict=True)}
     return Loaded(heads, now, {change.window: change for change in spent})
 
 
 async def _ask(
-    connection: Connection, refs: Mapping[str, Ref], windows_of: str | None, *, locked: bool
+    connection: Connection, refs: Mapping[str, Ref], windows_of: Sequence[str], *, locked: bool
 ) -> AsyncRawCursor[Any]:
     wanted = _to_load(refs)
     statement = load_statement(
         tuple(
             (aggregate_type_of(ref.aggregate).name, ref.lock if locked else None) for ref in wanted
         ),
-        windows_of is not None,
+        bool(windows_of),
         locked,
     )
     ids = {f"id{number}": id_text(ref.aggregate) for number, ref in enumerate(wanted)}
-    return await _execute(connection, statement, ids | {"agent_id": windows_of})
+    holders = {"holders": _array(windows_of)} if windows_of else {}
+    return await _execute(connection, statement, ids | holders)
+
+
+def _array(texts: Sequence[str]) -> str:
+    """The texts as an array in PostgreSQL's form."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in sorted(set(texts)))
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _to_load(refs: Mapping[str, Ref]) -> list[Ref]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from ledger.aggregates.aggregate import AggregateType, Event
-from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.spend_window import SpendChange, SpendLimit, SpendWindow
 
 T = TypeVar("T")
 
@@ -125,13 +125,13 @@ class Decision(Generic[T]):
     """The decision of a `decide` function: events per aggregate, in order, and a result for the
     caller.
 
-    `limits` (minor units) bind the spend windows that the events add to. `authors` are those of the
+    `limits` bind the spend windows that the events add to. `authors` are those of the
     events, one for each, where not all are of the commit's.
     """
 
     result: T
     events: Sequence[tuple[str, Event]] = ()
-    limits: Mapping[SpendWindow, int] = field(default_factory=dict)
+    limits: Mapping[SpendWindow, SpendLimit] = field(default_factory=dict)
     authors: Sequence[Author] = ()
 
 

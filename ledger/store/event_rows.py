@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.aggregates.aggregate import Event, State, id_text
 from ledger.aggregates.errors import RowUnreadable
-from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.spend_window import SpendChange, SpendLimit, SpendWindow
 from ledger.aggregates.transitions import objection
 from ledger.errors import IllegalTransition
 from ledger.store.canonical_json import as_it_is, is_exact, texts
@@ -16,6 +16,8 @@ from ledger.store.event_log import event_ids, hash_parts
 from ledger.store.statements import Fresh, Held, Part, Spent, Written
 
 Values = dict[str, str | None]
+
+_NO_LIMIT = SpendLimit()
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,14 @@ def writing(
     for window, change in _changes(decision.events).items():
         prefix = f"p{len(parts)}_"
         parts.append(Spent(adds=change.amount_minor >= 0))
-        limit = decision.limits.get(window)
+        limit = decision.limits.get(window, _NO_LIMIT)
         given = window.as_json() | {
             "amount_minor": change.amount_minor,
             "count": change.count,
         }
         values |= {prefix + name: str(value) for name, value in given.items()}
-        values[prefix + "limit"] = None if limit is None else str(limit)
+        values[prefix + "limit"] = _text(limit.amount_minor)
+        values[prefix + "count_limit"] = _text(limit.count)
     for aggregate in sorted(loaded.heads):
         head, prefix = loaded.heads[aggregate], f"p{len(parts)}_"
         if aggregate in events:

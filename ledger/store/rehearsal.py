@@ -84,7 +84,7 @@ async def try_to_commit(connection: Connection) -> None:
             spends = table == "authorizations"
             if spends:
                 await connection.execute(_UPDATE.format("spend_windows", "count", "count").encode())
-            refs, windows_of = {aggregate: Ref(aggregate, new=True)}, name if spends else None
+            refs, windows_of = {aggregate: Ref(aggregate, new=True)}, [name] if spends else []
             loaded = await load(connection, refs, windows_of, locked=False)
             written = [(aggregate, event) for event in events]
             made = writing(_AUTHOR, loaded, Decision(None, written))

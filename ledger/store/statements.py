@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
     ColumnElement,
     Date,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Text,
+    any_,
     bindparam,
     func,
     insert,
@@ -31,8 +33,9 @@ from ledger.aggregates.spend_window import SPEND_WINDOWS
 from ledger.rendering import Statement, positional
 from ledger.store.event_log import EVENT_LOG
 
-# A window of spend that began longer ago than this can't contain now, whatever the time zone.
-RECENT_DAYS = 2
+# A window of spend that is named by a day longer ago than this can't contain now, whatever the time
+# zone. That of a whole life is always recent.
+RECENT_DAYS = {"daily": 3, "weekly": 9, "monthly": 33}
 
 Lock = Literal["update", "share"] | None
 
@@ -80,7 +83,7 @@ def _value(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 @lru_cache(_MOST_SHAPES)
 def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: bool) -> Statement:
-    """Reads the state rows of `id0`, `id1` ... as JSON, the recent windows of `agent_id`, the time.
+    """Reads the state rows of `id0`, `id1` ... as JSON, the recent windows of `holders`, the time.
 
     Locks are taken in this order, as the write takes them: windows, then rows as given. The clock
     is read after them.
@@ -102,9 +105,11 @@ def load_statement(heads: tuple[tuple[str, Lock], ...], windows: bool, locked: b
 
 def _recent_windows(locked: bool) -> Select[Any]:
     windows = SPEND_WINDOWS.table.c
+    days = " ".join(f"WHEN '{period}' THEN {days}" for period, days in RECENT_DAYS.items())
     recent = select(SPEND_WINDOWS.table).where(
-        windows.agent_id == _value("agent_id", windows.agent_id),
-        windows.starts_on >= literal_column(f"current_date - {RECENT_DAYS}", Date),
+        windows.agent_id == any_(bindparam("holders", type_=ARRAY(Text()))),
+        windows.starts_on
+        >= literal_column(f"current_date - CASE period {days} ELSE 40000 END", Date),
     )
     found = (recent.with_for_update() if locked else recent).subquery("recent")
     rows = func.coalesce(func.json_agg(literal_column("recent")), literal_column("'[]'"))
@@ -251,18 +256,24 @@ def _once(made: Select[Any], name: str) -> CTE:
 
 
 def _spend(prefix: str) -> CTE:
-    """Adds to a window, or begins it, if that keeps its limit: no row comes back if it would
+    """Adds to a window, or begins it, if that keeps its limits: no row comes back if it would
     not."""
     windows = SPEND_WINDOWS.table.c
     given = {column.name: _value(f"{prefix}_{column.name}", column) for column in windows}
     limit = _value(f"{prefix}_limit", windows.amount_minor)
-    first = select(*given.values()).where(limit.is_(None) | (given["amount_minor"] <= limit))
+    most = _value(f"{prefix}_count_limit", windows.count)
+
+    def within(amount: ColumnElement[Any], count: ColumnElement[Any]) -> ColumnElement[bool]:
+        return (limit.is_(None) | (amount <= limit)) & (most.is_(None) | (count <= most))
+
+    first = select(*given.values()).where(within(given["amount_minor"], given["count"]))
     new = upsert(SPEND_WINDOWS.table).from_select(list(given), first)
     total = windows.amount_minor + new.excluded.amount_minor
+    payments = windows.count + new.excluded.count
     statement = new.on_conflict_do_update(
         index_elements=list(SPEND_WINDOWS.table.primary_key),
-        set_={"amount_minor": total, "count": windows.count + new.excluded.count},
-        where=limit.is_(None) | (total <= limit),
+        set_={"amount_minor": total, "count": payments},
+        where=within(total, payments),
     )
     return statement.returning(literal_column("1")).cte(prefix)
 

@@ -143,7 +143,7 @@ def _decide_seeing(
             if not click.confirm(f"{verb} this payment as {who}?"):
                 output.line("nothing was decided")
                 return _WAITS
-    progress = _decided(verb, saga, actor, reason)
+    progress = _decided(verb, saga, actor, reason, facts.get("binding"))
     if as_json:
         output.document({**document_of(progress), "payment": facts})
     else:
@@ -159,7 +159,7 @@ def _facts(verb: str, text: str) -> dict[str, str]:
 
     async def work(database: "Database") -> dict[str, str]:
         from ledger.errors import NotFound
-        from ledger.read.sagas import sagas_named
+        from ledger.read.sagas import binding_of, sagas_named
         from starter.client.reading import meant_by
         from starter.client.subject import facts_of
         from starter.client.wrong_kind import require_payment
@@ -171,7 +171,9 @@ def _facts(verb: str, text: str) -> dict[str, str]:
             if "/" not in text:
                 require_payment(verb, (await meant_by(database, text)).removeprefix("saga/"))
             raise NotFound(f"no saga named {found!r} in the ledger")
-        return facts_of(recorded["kind"], recorded["input"])
+        facts = facts_of(recorded["kind"], recorded["input"])
+        binding = await binding_of(database, found) if verb == "approve" else None
+        return {**facts, "binding": binding} if binding else facts
 
     try:
         return with_ledger(work)
@@ -206,7 +208,9 @@ def _payment(saga: str) -> str:
     return saga if "/" in saga else f"payment/{as_scheduled(saga)}"
 
 
-def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Progress":
+def _decided(
+    verb: str, saga: str, actor: str | None, reason: str | None, binding: str | None = None
+) -> "Progress":
     from starter.cli.client import with_amends
     from starter.client.errors import NotKnown
     from starter.client.wrong_kind import require_payment
@@ -220,7 +224,8 @@ def _decided(verb: str, saga: str, actor: str | None, reason: str | None) -> "Pr
         }[verb]
         found = await amends.find(saga) if verb == "cancel" else _payment(saga)
         try:
-            progress = await decide(found, actor=options.person(actor), reason=reason)
+            seen = {"binding": binding} if binding else {}
+            progress = await decide(found, actor=options.person(actor), reason=reason, **seen)
         except NotKnown:
             if "/" in saga:
                 raise

@@ -116,54 +116,79 @@ def policy() -> None:
     """Set and show what an agent may spend."""
 
 
+_LIMITS = (
+    ("daily_count", "Payments of one day."),
+    ("weekly_limit", "Minor units of one week."),
+    ("weekly_count", "Payments of one week."),
+    ("monthly_limit", "Minor units of one month."),
+    ("monthly_count", "Payments of one month."),
+    ("total_limit", "Minor units in all."),
+    ("total_count", "Payments in all."),
+)
+
+
+def _more_limits(command: options.Command) -> options.Command:
+    """Add an option for each limit that a policy need not have."""
+    for name, text in reversed(_LIMITS):
+        flag = "--" + name.replace("_", "-")
+        command = click.option(flag, type=int, metavar="N", help=text)(command)
+    return command
+
+
 @policy.command("set")
 @click.argument("agent")
-@click.option("--currency", required=True, metavar="ISO4217")
 @click.option(
-    "--max-per-transaction",
-    required=True,
-    type=int,
-    metavar="N",
-    help="Minor units of one payment.",
+    "--file",
+    "file",
+    metavar="FILE",
+    help="YAML or JSON with the fields of a policy, beside or in place of options; - is stdin.",
 )
-@click.option("--daily-limit", required=True, type=int, metavar="N", help="Minor units of one day.")
+@click.option("--currency", metavar="ISO4217")
+@click.option("--max-per-transaction", type=int, metavar="N", help="Minor units of one payment.")
+@click.option("--daily-limit", type=int, metavar="N", help="Minor units of one day.")
 @click.option(
     "--approval-threshold",
-    required=True,
     type=int,
     metavar="N",
     help="Minor units above which a person decides.",
 )
+@_more_limits
 @click.option("--time-zone", show_default="UTC", help="The time zone in which a day begins.")
+@click.option(
+    "--capture-within",
+    metavar="DURATION",
+    show_default="P7D",
+    help="How long an approved payment waits for its capture.",
+)
 @options.actor
 @options.reason
 @options.operation_id
 @options.as_json
 def set_policy(
     agent: str,
-    currency: str,
-    max_per_transaction: int,
-    daily_limit: int,
-    approval_threshold: int,
-    time_zone: str | None,
+    file: str | None,
+    actor: str | None,
+    reason: str | None,
+    operation_id: str | None,
     as_json: bool,
-    **asked: str | None,
+    **asked: int | str | None,
 ) -> int:
-    """Set what AGENT may spend, from its next request on. Equal to a limit is allowed."""
+    """Set what AGENT may spend, from its next request on. Equal to a limit is allowed.
+
+    A FILE may name what has no option: allowed and refused destinations, hours, approvers, and
+    limits in further currencies (amends schema PolicySaga).
+    """
+    from starter.cli.documents import read_yaml
     from starter.cli.story import submit
     from starter.client.validation import checked
-    from workflows.contract.agent import PolicyRequest
+    from workflows.contract.policy import PolicyRequest
 
-    limits = {
-        "agent_id": agent,
-        "currency": currency,
-        "max_per_transaction_minor": max_per_transaction,
-        "daily_limit_minor": daily_limit,
-        "approval_threshold_minor": approval_threshold,
-        "time_zone": time_zone,
-    }
-    said = {name: value for name, value in limits.items() if value is not None}
-    written, repeated = {**_asked_by(asked), **said}, asked["operation_id"] is not None
+    from_file = read_yaml(file) if file is not None else {}
+    by = _asked_by({"actor": actor, "reason": reason, "operation_id": operation_id})
+    if operation_id is None and "operation_id" in from_file:
+        by.pop("operation_id")
+    written = {**by, **from_file, **_said(asked), "agent_id": agent}
+    repeated = operation_id is not None or "operation_id" in from_file
     request = checked(PolicyRequest, written, repeated=repeated)
     status = submit(request, written, as_json=as_json)
     known = _agents()
@@ -172,14 +197,26 @@ def set_policy(
     return status
 
 
+_MINOR = ("_limit", "_per_transaction", "_threshold")
+
+
+def _said(asked: dict[str, Any]) -> dict[str, Any]:
+    """The options of a policy that were given, by the names of their fields."""
+    return {
+        f"{name}_minor" if name.endswith(_MINOR) else name: value
+        for name, value in asked.items()
+        if value is not None
+    }
+
+
 @policy.command("show")
 @click.argument("agent")
 @options.as_json
 def show_policy(agent: str, as_json: bool) -> None:
     """Show what AGENT may spend, has spent and has left.
 
-    A window is the day that has begun in the time zone of the policy. What is reserved for payments
-    that wait or are under way counts as spent.
+    A window is a day, a week or a month that has begun in the time zone of the policy, or its whole
+    life. What is reserved for payments that wait or are under way counts as spent.
     """
     from starter.cli.client import with_ledger
 
@@ -208,10 +245,19 @@ def show_policy(agent: str, as_json: bool) -> None:
         amount = amount_text(shown.state[f"{name}_minor"], currency)
         output.line(f"  {name.replace('_', ' ')}: {amount}")
     for window in shown.windows:
-        spent, left = (amount_text(n, currency) for n in (window.spent_minor, window.left_minor))
-        payments = "1 payment" if window.count == 1 else f"{window.count} payments"
-        told = f"{spent} spent or reserved in {payments}, {left} left"
-        output.line(f"  {window.period} window of {window.starts_on}: {told}")
+        output.line(f"  {window.period} window of {window.starts_on}: {_told(window)}")
+
+
+def _told(window: "Window") -> str:
+    from ledger.aggregates.amounts import amount_text
+
+    payments = "1 payment" if window.count == 1 else f"{window.count} payments"
+    told = f"{amount_text(window.spent_minor, window.currency)} spent or reserved in {payments}"
+    if window.left_minor is not None:
+        told += f", {amount_text(window.left_minor, window.currency)} left"
+    if window.count_limit is not None:
+        told += f", of {window.count_limit} payments"
+    return told
 
 
 def _window(window: "Window") -> dict[str, Any]:

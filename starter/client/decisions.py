@@ -7,30 +7,41 @@ from starter.client.standing import Standing
 from starter.client.validation import checked
 from starter.client.wrong_kind import require_payment
 from workflows.contract.progress import Progress
-from workflows.contract.updates import By, OperatorAction, Resolve, Skip
+from workflows.contract.updates import Approval, By, OperatorAction, Resolve, Skip
 
 
 class Decisions(Standing):
     """The updates of the contract, each repeatable by its sender."""
 
-    async def approve(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+    async def approve(
+        self,
+        saga_id: str,
+        *,
+        actor: str,
+        reason: str | None = None,
+        binding: str | None = None,
+    ) -> Progress:
         """Approve the payment as a person. A repeat by the same person gets the progress.
 
-        Raises NotAllowed unless it waits for approval.
+        `binding` is the digest of what the person saw, from the authorization: an approval of
+        anything else is refused. Raises NotAllowed unless it waits for approval, and where the
+        policy of now refuses it.
         """
-        return await self._once("approve", saga_id, actor, reason)
+        told = {"actor": actor, "reason": reason, "binding": binding}
+        return await self._once("approve", saga_id, checked(Approval, told))
 
     async def reject(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
         """Reject the payment as a person. A repeat by the same person gets the progress.
 
         Raises NotAllowed unless it waits for approval.
         """
-        return await self._once("reject", saga_id, actor, reason)
+        return await self._once("reject", saga_id, _by(actor, reason))
 
-    async def _once(self, verb: str, saga_id: str, actor: str, reason: str | None) -> Progress:
+    async def _once(self, verb: str, saga_id: str, by: By) -> Progress:
         require_payment(verb, saga_id)
+        actor = by.actor
         try:
-            return await self._update(verb, saga_id, _by(actor, reason))
+            return await self._update(verb, saga_id, by)
         except NotAllowed:
             # The answer to the first may have been lost; the ledger knows whose decision stands.
             # An agent that approves is refused, also where its own limits approved.
@@ -42,7 +53,7 @@ class Decisions(Standing):
                 progress = await self.progress(saga_id)
                 end = (progress.result or {}).get("state")
                 stands = end == "rejected" if verb == "reject" else end in (None, "captured")
-                if stands and await decided_by(ledger, saga_id, verb) == actor:
+                if stands and actor in await decided_by(ledger, saga_id, verb):
                     return progress
             raise
 

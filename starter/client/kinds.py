@@ -1,10 +1,11 @@
 """The kind of saga that a request or a name is of."""
 
 from starter.client.errors import InvalidInput
-from workflows.contract.agent import AgentRequest, AgentResult, PolicyRequest, PolicyResult
+from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
 from workflows.contract.kinds import KINDS, SagaKind, kind_named
 from workflows.contract.payment import PaymentRequest, PaymentResult
+from workflows.contract.policy import PolicyRequest, PolicyResult
 
 Request = PaymentRequest | AgentRequest | PolicyRequest | ChangeRequest | RollbackRequest
 Result = PaymentResult | AgentResult | PolicyResult | ChangeResult

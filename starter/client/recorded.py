@@ -52,12 +52,13 @@ async def recorded_progress(address: LedgerAddress, saga_id: str) -> "Progress":
     return progress_of(story)
 
 
-async def decided_by(address: LedgerAddress, saga_id: str, verb: str) -> str | None:
-    """The actor that approved or rejected the payment, as recorded; None if there is none."""
+async def decided_by(address: LedgerAddress, saga_id: str, verb: str) -> set[str]:
+    """The actors that approved or rejected the payment, as recorded."""
     async with reading(address) as database:
         story = await saga_story(database, saga_id)
-    wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
-    return next((each.user_id for each in story.events if each.event_type == wanted), None)
+    approved, rejected = ("AuthorizationApproved", "ApprovalGiven"), ("AuthorizationRejected",)
+    wanted = {"approve": approved, "reject": rejected}[verb]
+    return {each.user_id for each in story.events if each.event_type in wanted}
 
 
 async def recorded_result(address: LedgerAddress, saga_id: str) -> dict[str, Any]:

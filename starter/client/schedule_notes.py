@@ -5,9 +5,9 @@ from temporalio.client import ScheduleDescription, ScheduleHandle
 
 from starter.client.kinds import Request
 from starter.client.wording import summary
-from workflows.contract.agent import PolicyRequest
 from workflows.contract.change import RollbackRequest
 from workflows.contract.payment import PaymentRequest
+from workflows.contract.policy import PolicyRequest
 
 # The name in the memo of a schedule under which it says what it does.
 WHAT = "what"

@@ -5,9 +5,10 @@ from typing import Any
 
 from ledger.aggregates.money import Money
 from starter.demo.stage import Stage
-from workflows.contract.agent import AgentRequest, PolicyRequest
+from workflows.contract.agent import AgentRequest
 from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
 from workflows.contract.payment import Destination, PaymentRequest
+from workflows.contract.policy import PolicyRequest
 
 ACTOR = "user:ana"
 CBU = "2850590940090418135201"

@@ -26,13 +26,22 @@ _ASKER = "coalesce(a.request ->> 'actor', 'agent:' || (a.request ->> 'agent_id')
 _MADE = "'ResourceCreated', 'ResourceUpdated', 'ResourceReplaced'"
 # Where a request says nothing, as the contract has it.
 _DEFAULTS = """'{"metadata": {}, "capture": "automatic", "approve_within": "P1D", "absent": [],
-    "force": false, "allow_irreversible": false}'::jsonb"""
-# The day of each authorization, in the zone of the policy, and what it still holds of a window.
+    "force": false, "allow_irreversible": false, "capture_within": null, "daily_count": null,
+    "weekly_limit_minor": null, "weekly_count": null, "monthly_limit_minor": null,
+    "monthly_count": null, "total_limit_minor": null, "total_count": null, "further": {},
+    "allowed_destinations": null, "refused_destinations": [], "hours": null, "approvers": null,
+    "approvals": 1}'::jsonb"""
+# The windows of each capture, in the zone of the policy, and what it holds of them.
 _CAPTURED = f"""
-    (SELECT z.authorization_id, z.agent_id, z.currency, 'daily' AS period,
-        (z.requested_at AT TIME ZONE asked.zone)::date::text AS starts_on,
+    (SELECT z.authorization_id, z.agent_id, z.currency, period,
+        coalesce(date_trunc(unit, e."timestamp" AT TIME ZONE asked.zone)::date, '1970-01-01')::text
+            AS starts_on,
         z.amount_minor::numeric AS minor, 1::bigint AS count
     FROM {_PAID} JOIN ledger.authorizations AS z USING (saga_id)
+    JOIN ledger.event_log AS e ON e.aggregate_id = z.aggregate_id
+        AND e.event_type = 'AuthorizationCaptureStarted'
+    CROSS JOIN (VALUES ('daily', 'day'), ('weekly', 'week'), ('monthly', 'month'), ('total', NULL))
+        AS periods (period, unit)
     WHERE asked.state = 'captured')"""
 
 
@@ -219,11 +228,16 @@ PAYMENTS = {
             <> (coalesce(wanted.minor, 0), coalesce(wanted.count, 0))""",
     "an authorization that is captured has its reservation in its row, and no other": """
         SELECT z.saga_id FROM ledger.authorizations AS z LEFT JOIN LATERAL (
-            SELECT payload -> 'spend' AS spend FROM ledger.event_log AS e
-            WHERE e.aggregate_id = z.aggregate_id AND z.state = 'captured'
-              AND event_type IN ('ApprovalRequested', 'AuthorizationApproved')
-            ORDER BY version LIMIT 1) AS held ON true
-        WHERE z.reserved <> coalesce(held.spend, '[]')""",
+            SELECT jsonb_agg(held.row ORDER BY held.row) AS spend FROM (
+                SELECT jsonb_build_object('window', change -> 'window',
+                    'amount_minor', sum((change ->> 'amount_minor')::bigint),
+                    'count', sum((change ->> 'count')::bigint)) AS row
+                FROM ledger.event_log AS e
+                CROSS JOIN jsonb_array_elements(e.payload -> 'spend') AS change
+                WHERE e.aggregate_id = z.aggregate_id GROUP BY change -> 'window'
+                HAVING sum((change ->> 'amount_minor')::bigint) <> 0) AS held) AS held ON true
+        WHERE (SELECT jsonb_agg(row ORDER BY row) FROM jsonb_array_elements(z.reserved) AS row)
+            IS DISTINCT FROM held.spend OR z.state <> 'captured' AND z.reserved <> '[]'""",
     "the spend windows are the captured payments of each day": f"""
         SELECT agent_id, period, starts_on FROM (
             SELECT agent_id, currency, period, starts_on::text, sum(amount_minor) AS minor,

@@ -238,7 +238,7 @@ _OF_CLIENTS = [
         Damage("the spend windows", (one_row("ledger.spend_windows", change),))
         for change in (
             *("amount_minor = amount_minor + 1", "count = count + 1"),
-            *("currency = 'USD'", "agent_id = 'eve'", "period = 'weekly'"),
+            *("currency = 'USD'", "agent_id = 'eve'", "period = 'yearly'"),
         )
     ),
     Damage("the spend windows", ("UPDATE ledger.spend_windows SET starts_on = starts_on - 400",)),

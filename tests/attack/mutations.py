@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities import authorizations
+from activities import authorization_decisions
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import TransferOrder, TransferReport
 from activities.providers.postgres.role import Role
 from activities.step import Claim
+from ledger.aggregates import policy_evaluation
 from ledger.aggregates.authorization import AuthorizationApproved
 from ledger.aggregates.policy import PolicyState
-from ledger.aggregates.spend_window import SpendWindow
+from ledger.aggregates.policy_evaluation import Asked, Windows
+from ledger.aggregates.spend_window import SpendChange
 from ledger.sagas import step_log
 from ledger.sagas.step_log import StepClaim
 from ledger.store.commit import Author
@@ -40,14 +42,18 @@ class Mutation:
 
 
 def _no_maximum() -> None:
-    put(authorizations, "denial", lambda *_: None)
+    put(authorization_decisions, "denials", lambda *_: [])
 
 
 def _no_threshold() -> None:
-    def at_once(request: Any, policy: Any, version: Any, change: Any, now: Any) -> Any:
-        return AuthorizationApproved(automatic=True, spend=[change], binding="none")
+    def at_once(loaded: Any, request: Any, policy: Any, version: Any, windows: Any, _: Any) -> Any:
+        spend = [
+            SpendChange(window=window, amount_minor=request.amount_minor, count=1)
+            for window in windows.values()
+        ]
+        return AuthorizationApproved(automatic=True, spend=spend, binding="none")
 
-    put(authorizations, "_reserve", at_once)
+    put(authorization_decisions, "_verdict", at_once)
 
 
 def _another_account() -> None:
@@ -64,23 +70,24 @@ def _another_account() -> None:
 def _reject_approves() -> None:
     ask = PaymentSaga._ask
 
-    async def approving(saga: PaymentSaga, verb: str, raw: tuple[Any, ...]) -> Any:
-        return await ask(saga, "approve" if verb == "reject" else verb, raw)
+    async def approving(saga: PaymentSaga, verb: str, raw: tuple[Any, ...], *model: Any) -> Any:
+        return await ask(saga, "approve" if verb == "reject" else verb, raw, *model)
 
     put(PaymentSaga, "_ask", approving)
 
 
 def _another_day() -> None:
-    window = authorizations.daily_window
+    windows_at = policy_evaluation.windows_at
 
-    def beside_it(agent_id: str, policy: PolicyState, now: datetime) -> SpendWindow | None:
-        found = window(agent_id, policy, now)
-        # A day further away the ledger itself refuses.
-        today = now.date()
-        other = today + timedelta(days=1) if found and found.starts_on == today else today
-        return found.changed(starts_on=other) if found else None
+    def beside_it(policy: PolicyState, asked: Asked, now: datetime) -> Windows | None:
+        found = windows_at(policy, asked, now)
+        if found is None:
+            return None
+        daily, today = found["daily"], now.date()
+        other = today + timedelta(days=1) if daily.starts_on == today else today
+        return {**found, "daily": daily.changed(starts_on=other)}
 
-    put(authorizations, "daily_window", beside_it)
+    put(authorization_decisions, "windows_at", beside_it)
 
 
 def _somebody() -> None:

@@ -30,7 +30,7 @@ from worker.embedded.servers import EmbeddedServers
 from worker.process import migrate
 from worker.settings import Settings
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.contract.agent import PolicyRequest
+from workflows.contract.policy import PolicyRequest
 
 T = TypeVar("T")
 

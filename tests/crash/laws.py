@@ -142,7 +142,8 @@ async def _money(case: Case) -> AsyncIterator[str]:
     if sent > (1 if case.faults.isdisjoint((FROZEN, TWICE)) else 2):
         yield f"the order was sent {sent} times"
     windows = await case.ground.ask(
-        "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s",
+        "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s"
+        " AND period = 'total'",
         f"{case.prefix}bot",
     )
     (asked,) = await case.ground.ask(

@@ -137,13 +137,24 @@ SAMPLES: tuple[Event, ...] = (
     saga_step.StepResolved(outcome="undone", evidence="ticket 19", residual="a fee of 100"),
     _asked(policy_version=3),
     _asked(policy_version=None),
-    authorization.AuthorizationDenied(reason="exceeded_daily_limit"),
+    authorization.AuthorizationDenied(
+        reason="exceeded_daily_limit", reasons=["exceeded_daily_limit", "exceeded_weekly_count"]
+    ),
     authorization.ApprovalRequested(spend=SPENT, expires_at=NOON, binding=HASH),
     authorization.AuthorizationApproved(
         automatic=False, spend=[], binding=HASH, reason="the invoice is right"
     ),
-    authorization.AuthorizationApproved(automatic=True, spend=SPENT, binding=HASH),
+    authorization.ApprovalGiven(by="user:ana"),
+    authorization.ApprovalGiven(by="user:ana", reason="the invoice is right"),
+    authorization.ApprovalRefused(by="user:ana", reason="not_an_approver", policy_version=2),
+    authorization.ApprovalRefused(by="user:ana", reason="no_policy", policy_version=None),
+    authorization.AuthorizationApproved(
+        automatic=True, spend=SPENT, binding=HASH, policy_version=2, capture_until=LATER_ON
+    ),
     authorization.AuthorizationCaptureStarted(transfer_id=TRANSFER),
+    authorization.AuthorizationCaptureStarted(
+        transfer_id=TRANSFER, spend=[*RELEASED, *SPENT], policy_version=2
+    ),
     authorization.AuthorizationCaptured(provider_reference="M-1042"),
     authorization.AuthorizationRejected(spend=RELEASED, reason="not ours"),
     authorization.AuthorizationRejected(spend=RELEASED),
@@ -177,6 +188,38 @@ SAMPLES: tuple[Event, ...] = (
         daily_limit_minor=10_000_000,
         approval_threshold_minor=5_000_000,
         time_zone="America/Argentina/Buenos_Aires",
+        terms=policy.Terms(),
+    ),
+    policy.PolicySet(
+        agent_id="expense-bot",
+        currency="ARS",
+        max_per_transaction_minor=6_000_000,
+        daily_limit_minor=10_000_000,
+        approval_threshold_minor=5_000_000,
+        time_zone="America/Argentina/Buenos_Aires",
+        terms=policy.Terms(
+            windows={
+                "daily": spend_window.SpendLimit(count=20),
+                "weekly": spend_window.SpendLimit(amount_minor=30_000_000, count=60),
+            },
+            further={
+                "USD": policy.Limits(
+                    max_per_transaction_minor=10_000,
+                    approval_threshold_minor=5_000,
+                    windows={"total": spend_window.SpendLimit(amount_minor=100_000)},
+                )
+            },
+            allowed_destinations=[CBU],
+            refused_destinations=[CBU],
+            hours=[policy.Hours(days=["mon", "fri"], start="09:00", end="18:00")],
+            approvers=[
+                policy.Approver(user="user:ana"),
+                policy.Approver(user="user:eva", currency="ARS", limit_minor=7_000_000),
+            ],
+            approvals=2,
+            capture_within_s=604_800,
+            running={"daily": policy.RunningWindow(starts_on=date(2026, 11, 22), ends_at=LATER_ON)},
+        ),
     ),
     resource.ResourceChangeStarted(
         environment="dev",

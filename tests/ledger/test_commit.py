@@ -8,6 +8,7 @@ import pytest
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import AuthorizationApproved, authorization_name
+from ledger.aggregates.spend_window import SpendLimit
 from ledger.database import Database
 from ledger.errors import DatabaseUnavailable, TooMuchContention
 from ledger.store import commit as write_path
@@ -190,7 +191,7 @@ async def test_a_decision_that_forgot_to_look_can_t_pass_the_limit(
     amount = LIMIT - already + 1
     approved = AuthorizationApproved(automatic=True, spend=spend(amount), binding="b")
     events = [(aggregate, requested("a-2", amount)), (aggregate, approved)]
-    decision = Decision(None, events, {window(): LIMIT})
+    decision = Decision(None, events, {window(): SpendLimit(amount_minor=LIMIT)})
     with pytest.raises(TooMuchContention):
         await commit(ledger, AUTHOR, [Ref(aggregate)], lambda _: decision)
     assert await clone.fetch(WINDOWS) == before

@@ -1,7 +1,7 @@
 """Legal histories of all aggregate types: what the events fold into is what the row holds."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -66,6 +66,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(1, 2**31 - 1),
     bool: st.booleans(),
     datetime: moments,
+    date: st.dates(),
     NoneType: st.none(),
     Any: jsons,
     # Spend is not free: it is fitted to what was asked for.
@@ -85,7 +86,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is list:
         return st.lists(values_of(inner[0]), max_size=3)
     if origin is dict:
-        return st.dictionaries(texts, values_of(inner[1]), max_size=3)
+        return st.dictionaries(values_of(inner[0]), values_of(inner[1]), max_size=3)
     assert issubclass(annotation, Value), annotation
     return instances_of(annotation)
 

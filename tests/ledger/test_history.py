@@ -28,7 +28,7 @@ async def ask(
 ) -> str:
     name = f"a-{day}-{agent_id}"
     first = requested(name, 100).changed(agent_id=agent_id, requested_at=DAY + timedelta(days=day))
-    verdict: Event = authorization.AuthorizationDenied(reason="no_policy")
+    verdict: Event = authorization.AuthorizationDenied(reason="no_policy", reasons=["no_policy"])
     if state == "approved":
         own = window(agent_id).changed(starts_on=first.requested_at.date())
         spend = [SpendChange(window=own, amount_minor=100, count=1)]

@@ -134,7 +134,7 @@ APPROVED = "event_type = 'AuthorizationApproved'"
 UNREPLAYABLE: list[tuple[str, str, str, type[Exception], str]] = [
     ("agents", AGENT_1, *change)
     for change in (
-        ("schema_version = 2", UnknownEvent, "version 2 .* upgrade"),
+        ("schema_version = 9", UnknownEvent, "version 9 .* upgrade"),
         ("event_type = 'AgentPromoted'", UnknownEvent, "AgentPromoted .* upgrade"),
         (
             "event_type = 'AgentRevoked', payload = '{}'",
@@ -153,7 +153,7 @@ UNREPLAYABLE: list[tuple[str, str, str, type[Exception], str]] = [
 ] + [
     ("spend_windows", APPROVED, *change)
     for change in (
-        ("schema_version = 2", UnknownEvent, "version 2 .* upgrade"),
+        ("schema_version = 9", UnknownEvent, "version 9 .* upgrade"),
         ("event_type = 'Refunded'", UnknownEvent, "Refunded .* upgrade"),
         ("aggregate = 'invoice/1'", UnknownEvent, "'invoice' is unknown"),
         ("payload = jsonb_set(payload, '{spend,0,count}', '\"x\"')", LogDamaged, "22P02"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.aggregates.authorization import AuthorizationApproved, authorization_name
-from ledger.aggregates.spend_window import SpendChange
+from ledger.aggregates.spend_window import SpendChange, SpendLimit
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.sagas.step_log import StepClaim, commit_step
@@ -128,11 +128,11 @@ async def test_a_limit_binds_what_all_of_them_spend(clone: Clone, ledger: Databa
                 raise StateRefused("too much", "exceeded_daily_limit")
             change = SpendChange(window=of, amount_minor=100, count=1)
             approved = AuthorizationApproved(automatic=True, spend=[change], binding="b")
-            return Decision({}, [(name, approved)], {of: limit})
+            return Decision({}, [(name, approved)], {of: SpendLimit(amount_minor=limit)})
 
         author = Author("user:ana", step.saga_id, step.step)
         refs = [Ref(name)]
-        return await commit_step(ledger, author, step, refs, decide, windows_of=agent)
+        return await commit_step(ledger, author, step, refs, decide, windows_of=[agent])
 
     for agent, limit in (("enough", 200), ("short", 199)):
         steps = claims_of(agent, 2, opens=True, closes=False)

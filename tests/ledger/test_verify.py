@@ -175,7 +175,8 @@ DAMAGE: dict[str, tuple[str | Found, *tuple[str, ...]]] = {
     "a row of its id in another table too": (
         "name",
         f"""INSERT INTO ledger.policies SELECT aggregate_id, aggregate, version, base, head_at,
-            head_hash, xid, 'x', 'ARS', 1, 1, 1, 'UTC' FROM ledger.agents WHERE {THE_BOT}""",
+            head_hash, xid, 'x', 'ARS', 1, 1, 1, 'UTC', '{{}}' FROM ledger.agents
+            WHERE {THE_BOT}""",
     ),
     "an event too many": ("head hash order", event_copy(5)),
     "an unknown event": ("unreadable_event hash", event(2, "event_type = 'AgentPromoted'")),

@@ -11,7 +11,7 @@ from ledger.aggregates.aggregate import Event
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
-from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.spend_window import SpendChange, SpendLimit, SpendWindow
 from ledger.aggregates.transfer import TransferExecuted, TransferStarted
 from ledger.database import Database
 from ledger.errors import StateRefused
@@ -212,15 +212,17 @@ async def reserve(
         first = requested(authorization_id, amount_minor, saga_id)
         total = loaded.spent(window()).amount_minor + amount_minor
         if total > LIMIT:
-            denied = authorization.AuthorizationDenied(reason="exceeded_daily_limit")
+            denied = authorization.AuthorizationDenied(
+                reason="exceeded_daily_limit", reasons=["exceeded_daily_limit"]
+            )
             return Decision("denied", [(aggregate, first), (aggregate, denied)])
         approved = authorization.AuthorizationApproved(
             automatic=True, spend=spend(amount_minor), binding="b"
         )
         events: list[tuple[str, Event]] = [(aggregate, first), (aggregate, approved)]
-        return Decision("approved", events, {window(): LIMIT})
+        return Decision("approved", events, {window(): SpendLimit(amount_minor=LIMIT)})
 
-    return await commit(database, AUTHOR, [Ref(aggregate)], decide, windows_of="expense-bot")
+    return await commit(database, AUTHOR, [Ref(aggregate)], decide, windows_of=["expense-bot"])
 
 
 async def release(database: Database, authorization_id: str, amount_minor: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +14,9 @@ from temporalio.client import Client
 from activities import errors, step, transfers
 from activities.adapters import mock
 from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
+from activities.agents import SetPolicy, policy_set
 from ledger.aggregates.agent import AgentRegistered, agent_name
-from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.aggregates.policy import policy_name
 from ledger.database import Database, open_database
 from ledger.store.commit import Author, Decision, Ref, commit
 from tests.conftest import CloneDatabase
@@ -34,7 +35,7 @@ from worker.process import migrate, work
 from worker.settings import Settings, needed
 from worker.wiring import wire
 from workflows.contract.admission import DATA_CONVERTER
-from workflows.contract.agent import PolicyRequest
+from workflows.contract.policy import PolicyRequest
 
 TEMPLATE = "sagas_template"
 QUEUE, GATED = "sagas-payments", "sagas-gated"
@@ -150,8 +151,9 @@ def new_agent(driver: Driver, ledger: Database) -> NewAgent:
         agent = new_id("bot")
         registered = AgentRegistered(agent_id=agent, user="user:u-17")
         asked = PolicyRequest.model_validate(policy(agent, **limits))
-        policy_set = PolicySet(**asked.model_dump(include=set(PolicySet.__struct_fields__)))
-        events = [(agent_name(agent), registered), (policy_name(agent), policy_set)]
+        fields = asked.model_dump(include=set(SetPolicy.model_fields) - {"terms"})
+        first = policy_set(SetPolicy(terms=asked.terms(), **fields), None, datetime.now(UTC))
+        events = [(agent_name(agent), registered), (policy_name(agent), first)]
         await commit(
             ledger,
             Author("user:u-17"),

@@ -340,7 +340,7 @@ async def test_money_whose_reversal_is_given_up_stays_spent_and_is_a_residual(
     assert (transfer["state"], hold["state"]) == ("executed", "compensated")
     # The limit of the day holds: what left the account was spent.
     assert await probe.spent(agent) == (45_000, 1)
-    assert [held["amount_minor"] for held in hold["reserved"]] == [4_500_000]
+    assert {held["amount_minor"] for held in hold["reserved"]} == {4_500_000}
     assert (await driver.run(payment(agent, 60_000)))["reason"] == "exceeded_daily_limit"
     assert (await probe.saga(request))["result"] == result
 

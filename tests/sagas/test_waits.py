@@ -53,7 +53,8 @@ async def test_a_wait_begins_and_ends_in_the_commits_of_its_steps(
     held = await row(probe, request)
     assert (held["waits_for"], held["waits_on"]) == ("capture", f"agent:{agent}")
     assert datetime.fromisoformat(wait["since"]) == held["waits_since"] > asked["waits_since"]
-    assert (wait["whom"], held["waits_until"]) == (f"agent:{agent}", None)
+    assert wait["whom"] == f"agent:{agent}"
+    assert held["waits_until"] == (await probe.authorization(request))["capture_until"]
     await driver.tell(request, "capture")
     await driver.result(request)
     assert await row(probe, request) == NOTHING

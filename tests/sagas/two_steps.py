@@ -9,7 +9,8 @@ from typing import Any
 
 from temporalio import workflow
 
-from activities.authorizations import Approve, AuthorizationActivities
+from activities.authorization_decisions import Approve
+from activities.authorizations import AuthorizationActivities
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.payment import PaymentSaga
 

@@ -22,7 +22,7 @@ CAPTURED: LiteralString = """
     WHERE state = 'captured' GROUP BY agent_id"""
 SPENT: LiteralString = """
     SELECT agent_id, sum(amount_minor)::bigint AS minor FROM ledger.spend_windows
-    WHERE amount_minor <> 0 GROUP BY agent_id"""
+    WHERE amount_minor <> 0 AND period = 'total' GROUP BY agent_id"""
 TWICE: LiteralString = """
     SELECT count(*) AS n FROM (
         SELECT aggregate FROM ledger.event_log

@@ -116,7 +116,7 @@ async def recorded(url: str, request: PaymentRequest, result: PaymentResult) -> 
         wanted = requested(authorization_of(saga_id), request.amount.minor, saga_id)
         asked_for: list[tuple[str, Event]] = [
             (hold, wanted.changed(agent_id=request.agent_id, destination=request.destination.cbu)),
-            (hold, AuthorizationDenied(reason=result.reason or "")),
+            (hold, AuthorizationDenied(reason=result.reason or "", reasons=[result.reason or ""])),
         ]
         claim = StepClaim(saga_id, "authorize", 1, 1, "authorize", "-")
         decision = Decision[dict[str, Any]]({}, asked_for)

@@ -54,6 +54,8 @@ class Kind:
 PRINTS = Kind(210, NOTHING_HEAVY)
 DESCRIBES = Kind(320, (NO_READER - {"activities"}) | {"activities.step", "psycopg"})
 LISTS = Kind(395, NO_LIST)
+# The windows of a policy begin and end as its model says.
+WINDOWS = Kind(420, NO_LIST - {"msgspec"})
 FOLDS = Kind(420, NO_READER | {"pydantic"})
 PLANS = Kind(510, NO_PLAN)
 CLIENT = Kind(690, NO_CLIENT)
@@ -75,7 +77,7 @@ COMMANDS = {
     "agent list": LISTS,
     "policy set {agent} --currency ARS --max-per-transaction 6000000 --daily-limit 10000000"
     " --approval-threshold 5000000": DECIDES,
-    "policy show {agent}": LISTS,
+    "policy show {agent}": WINDOWS,
     "pay {payment}": CLIENT,
     "approve {saga} --yes": DECIDES,
     "reject {saga} --yes": DECIDES,

@@ -51,7 +51,9 @@ async def test_a_payment_waits_for_an_approval_and_then_for_its_capture(
     assert approved.status == 0
     row = await places.are(saga_id, Waits("running", "capture", f"agent:{agent}"))
     assert datetime.fromisoformat(row["since"]) > since
-    assert row["until"] is None
+    assert datetime.fromisoformat(row["until"]) - datetime.fromisoformat(row["since"]) == timedelta(
+        days=7
+    )
     assert (await command(*shlex.split(row["commands"][0])[1:])).status == 0
     await places.are_silent(saga_id)
 

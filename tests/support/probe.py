@@ -103,7 +103,9 @@ class Probe:
 
     async def spent(self, agent: str) -> tuple[int, int]:
         """Reserved or spent today, in pesos, and by how many payments."""
-        rows = await self.ledger("SELECT * FROM ledger.spend_windows WHERE agent_id = %s", agent)
+        rows = await self.ledger(
+            "SELECT * FROM ledger.spend_windows WHERE agent_id = %s AND period = 'daily'", agent
+        )
         assert len(rows) <= 1, "the test ran over midnight"
         return (rows[0]["amount_minor"] // 100, rows[0]["count"]) if rows else (0, 0)
 

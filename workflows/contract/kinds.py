@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.contract.agent import AgentRequest, AgentResult, PolicyRequest, PolicyResult
+from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
 from workflows.contract.payment import PaymentRequest, PaymentResult
+from workflows.contract.policy import PolicyRequest, PolicyResult
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Destination(Input):
 
 
 class PaymentRequest(Input):
-    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`.
+    """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`, as long as
+    `capture_within` and the policy allow.
 
     Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
     starts, or one with a start delay.
@@ -40,6 +41,7 @@ class PaymentRequest(Input):
         "description": "",
         "capture": "automatic",
         "approve_within": "P1D",
+        "capture_within": None,
     }
 
     operation_id: OperationId | None = None
@@ -49,6 +51,7 @@ class PaymentRequest(Input):
     description: Line = ""
     capture: Literal["automatic", "manual"] = "automatic"
     approve_within: Duration = timedelta(days=1)
+    capture_within: Duration | None = None
     metadata: Metadata = Field(default_factory=dict)
 
     @property

@@ -21,7 +21,15 @@ REASONS: Mapping[str, str] = {
     "exceeded_weekly_count": "the agent would make more payments than its limit of a week",
     "exceeded_monthly_limit": "the agent would spend more than its limit of a month",
     "exceeded_monthly_count": "the agent would make more payments than its limit of a month",
+    "exceeded_total_limit": "the agent would spend more than its limit in all",
+    "exceeded_total_count": "the agent would make more payments than its limit in all",
+    # refusals of an approval
+    "changed": "what is approved is not what is asked for",
+    "four_eyes": "another person has to approve as well",
+    "not_an_approver": "the policy does not name this approver",
+    "exceeded_approver_limit": "the amount is above the limit of the approver",
     # causes of a compensation
+    "capture_expired": "the agent did not capture the payment in time",
     "provider_refused": "the bank refused the payment",
     "provider_failed": "the bank did not carry the payment out",
     "rejected": "the payment was rejected",

@@ -1,6 +1,8 @@
 """The arguments of the updates that people and agents send to a saga."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from workflows.contract.fields import Actor, Input, Line, StepText
 
@@ -10,6 +12,13 @@ class By(Input):
 
     actor: Actor
     reason: Line | None = None
+
+
+class Approval(By):
+    """Argument of the update `approve`. `binding` is the digest of what the person saw: an approval
+    of anything else is refused."""
+
+    binding: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class OperatorAction(By):

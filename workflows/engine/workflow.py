@@ -117,19 +117,19 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         if why := self._lifecycle.refuses_cancel():
             raise not_allowed(f"can't cancel: {why}")
 
-    async def _ask(self, verb: str, raw: tuple[Any, ...]) -> Progress:
+    async def _ask(self, verb: str, raw: tuple[Any, ...], model: type[By] = By) -> Progress:
         """Hand a decision to the story and wait until it is recorded."""
-        asked = Asked(verb, read(raw, By))
+        asked = Asked(verb, read(raw, model))
         self.saga.inbox.waiting.append(asked)
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:
             raise asked.refusal
         return self.progress()
 
-    def _admit_by(self, raw: tuple[Any, ...]) -> By:
+    def _admit_by(self, raw: tuple[Any, ...], model: type[By] = By) -> By:
         """Validate the argument of an update. Whoever asked for the saga is known by the name that
         was admitted with it, whatever names are by now. Raises ApplicationError `InvalidInput`."""
-        problems, by = problems_with(raw, By), read(raw, By)
+        problems, by = problems_with(raw, model), read(raw, model)
         if self._execution.saga is not None and by.actor == self.saga.actor:
             problems = [problem for problem in problems if problem[0] != "actor"]
         if problems:
@@ -150,8 +150,10 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             commands = " or ".join(waits) or f"amends saga {now.saga_id} follows it"
             raise not_allowed(f"can't {verb}: {why}: {commands}")
 
-    def _check_ask(self, verb: str, waits_for: str, raw: tuple[Any, ...]) -> None:
-        self._admit_by(raw)
+    def _check_ask(
+        self, verb: str, waits_for: str, raw: tuple[Any, ...], model: type[By] = By
+    ) -> None:
+        self._admit_by(raw, model)
         self._check_not_undone(verb)
         now = self.progress()
         if now.waits_for != waits_for:

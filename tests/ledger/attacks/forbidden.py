@@ -65,13 +65,14 @@ _STEP_ENDED = (
 )
 _STEP_DONE = "StepCommitted StepStarted StepLeftUnknown StepDone StepRefused StepFailed"
 _AUTHORIZATION_ENDED = (
-    "AuthorizationRequested AuthorizationDenied ApprovalRequested AuthorizationApproved "
-    "AuthorizationCaptureStarted AuthorizationCaptured AuthorizationRejected AuthorizationExpired "
+    "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
+    "AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
+    "AuthorizationRejected AuthorizationExpired "
     "AuthorizationVoided AuthorizationCompensated"
 )
 _APPROVED = (
-    "AuthorizationRequested AuthorizationDenied ApprovalRequested AuthorizationApproved "
-    "AuthorizationCaptured"
+    "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
+    "AuthorizationApproved AuthorizationCaptured"
 )
 _TRANSFER_ENDED = (
     "TransferStarted TransferExecuted TransferRefused TransferCancelled TransferReversed"
@@ -105,11 +106,12 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "skipped": _STEP_ENDED,
     },
     "authorization": {
-        "": "AuthorizationDenied ApprovalRequested AuthorizationApproved "
-        "AuthorizationCaptureStarted AuthorizationCaptured AuthorizationRejected "
-        "AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
+        "": "AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
+        "AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
+        "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
         # Nothing is reserved yet: there is nothing to capture, and nothing to give back.
-        "requested": "AuthorizationRequested AuthorizationCaptureStarted AuthorizationCaptured "
+        "requested": "AuthorizationRequested ApprovalGiven ApprovalRefused "
+        "AuthorizationCaptureStarted AuthorizationCaptured "
         "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
         "pending_approval": "AuthorizationRequested AuthorizationDenied ApprovalRequested "
         "AuthorizationCaptureStarted AuthorizationCaptured",
@@ -117,8 +119,8 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "approved by a person": _APPROVED,
         # Money may be on its way: it is captured, or brought back.
         "capturing": "AuthorizationRequested AuthorizationDenied ApprovalRequested "
-        "AuthorizationApproved AuthorizationCaptureStarted AuthorizationRejected "
-        "AuthorizationExpired AuthorizationVoided",
+        "ApprovalGiven ApprovalRefused AuthorizationApproved AuthorizationCaptureStarted "
+        "AuthorizationRejected AuthorizationExpired AuthorizationVoided",
         "captured": _AUTHORIZATION_ENDED,
         "denied": _AUTHORIZATION_ENDED,
         "rejected": _AUTHORIZATION_ENDED,

@@ -96,7 +96,7 @@ class Payment:
 
     def denied(self) -> Told:
         """Opened, and denied by the policy."""
-        denied = authorization.AuthorizationDenied(reason="no_policy")
+        denied = authorization.AuthorizationDenied(reason="no_policy", reasons=["no_policy"])
         step = self.took("authorize", 1)
         return [*self.started(), *self.requested(), (self.hold, denied), *step]
 

@@ -1,0 +1,313 @@
+"""The decisions on authorizations: by the policy, by a person, at the capture, and what every end
+releases. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from activities.request import Request
+from ledger.aggregates.agent import AgentState, agent_name
+from ledger.aggregates.aggregate import Event, State
+from ledger.aggregates.authorization import (
+    ApprovalGiven,
+    ApprovalRefused,
+    ApprovalRequested,
+    AuthorizationApproved,
+    AuthorizationCaptureStarted,
+    AuthorizationCompensated,
+    AuthorizationDenied,
+    AuthorizationExpired,
+    AuthorizationRejected,
+    AuthorizationReleased,
+    AuthorizationRequested,
+    AuthorizationState,
+    AuthorizationVoided,
+    authorization_name,
+)
+from ledger.aggregates.policy import PolicyState, policy_name
+from ledger.aggregates.policy_evaluation import (
+    Asked,
+    Windows,
+    denials,
+    limits_of,
+    windows_at,
+)
+from ledger.aggregates.saga import SagaState
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.transfer import TransferState
+from ledger.errors import StateRefused
+from ledger.store.canonical_json import digest
+from ledger.store.decision import Decision, Loaded
+
+Json = dict[str, Any]
+
+
+class Authorize(Request):
+    """A request of an agent to pay: minor units, ISO 4217, a checked CBU."""
+
+    agent_id: str
+    amount_minor: int
+    currency: str
+    destination: str
+    description: str
+    approve_within: timedelta
+    capture_within: timedelta | None = None
+
+
+class Approve(Request):
+    """The approval of an authorization by a person. `binding` is the digest of what the person saw;
+    None where that is not said."""
+
+    authorization_id: str
+    reason: str | None = None
+    binding: str | None = None
+
+
+def decide(
+    loaded: Loaded, saga_id: str, authorization_id: str, request: Authorize, *, manual: bool
+) -> Decision[Json]:
+    """Decides a request by the policy: denied, approved, or pending approval. `manual`: the agent
+    captures later."""
+    agent: AgentState | None = loaded[agent_name(request.agent_id)]
+    policy: PolicyState | None = loaded[policy_name(request.agent_id)]
+    version = loaded.version(policy_name(request.agent_id)) or None
+    asked = Asked(request.agent_id, request.amount_minor, request.currency, request.destination)
+    reasons = denials(asked, agent, policy, loaded.spent, loaded.now)
+    windows = windows_at(policy, asked, loaded.now) if policy else None
+    requested = AuthorizationRequested(
+        **request.model_dump(exclude={"approve_within", "capture_within"}),
+        authorization_id=authorization_id,
+        saga_id=saga_id,
+        requested_at=loaded.now,
+        policy_version=version,
+        inputs=_inputs(loaded, agent, policy, windows),
+    )
+    name = authorization_name(authorization_id)
+    if reasons or policy is None or windows is None:
+        denied = AuthorizationDenied(reason=reasons[0], reasons=reasons)
+        result = {"state": "denied", "reason": reasons[0]}
+        return Decision(result, [(name, requested), (name, denied)])
+    verdict = _verdict(loaded, request, policy, version, windows, manual)
+    state = "approved" if isinstance(verdict, AuthorizationApproved) else "pending_approval"
+    events: list[tuple[str, Event]] = [(name, requested), (name, verdict)]
+    return Decision({"state": state}, events, limits_of(policy, windows))
+
+
+def _verdict(
+    loaded: Loaded,
+    request: Authorize,
+    policy: PolicyState,
+    version: int | None,
+    windows: Windows,
+    manual: bool,
+) -> Event:
+    binding = digest(
+        {
+            "amount_minor": request.amount_minor,
+            "currency": request.currency,
+            "destination": request.destination,
+            "description": request.description,
+            "policy_version": version,
+        }
+    )
+    spend = [
+        SpendChange(window=window, amount_minor=request.amount_minor, count=1)
+        for window in windows.values()
+    ]
+    limits = policy.limits(request.currency)
+    assert limits is not None
+    if request.amount_minor <= limits.approval_threshold_minor:
+        until = _capture_until(policy, request.capture_within, loaded.now) if manual else None
+        return AuthorizationApproved(
+            automatic=True,
+            spend=spend,
+            binding=binding,
+            policy_version=version,
+            capture_until=until,
+        )
+    expires_at = loaded.now + request.approve_within
+    return ApprovalRequested(spend=spend, expires_at=expires_at, binding=binding)
+
+
+def _capture_until(policy: PolicyState, within: timedelta | None, now: datetime) -> datetime | None:
+    """Until when the agent may capture: the shorter of what it asked for and the policy allows."""
+    allowed = policy.terms.capture_within_s
+    given = [within] if within is not None else []
+    given += [timedelta(seconds=allowed)] if allowed is not None else []
+    return now + min(given) if given else None
+
+
+def _inputs(
+    loaded: Loaded,
+    agent: AgentState | None,
+    policy: PolicyState | None,
+    windows: Windows | None,
+) -> Json:
+    def as_json(state: State | None) -> Json | None:
+        return state.as_json() if state else None
+
+    spent = {period: loaded.spent(window).as_json() for period, window in (windows or {}).items()}
+    return {"agent": as_json(agent), "policy": as_json(policy), "spent": spent}
+
+
+class AskedAgain(Request):
+    """What the policy of now says of an authorization that still waits. `reasons` against it come
+    in the deciding order, and none is a yes; `words` name both versions of the policy."""
+
+    version: int | None
+    reasons: list[str]
+    words: str
+
+
+def ask_again(loaded: Loaded, authorization: AuthorizationState) -> AskedAgain:
+    """Asks the agent and the policy of now about an authorization: a policy that was tightened
+    binds what still waits."""
+    agent_id = authorization.agent_id
+    asked = asked_by(authorization)
+    policy: PolicyState | None = loaded[policy_name(agent_id)]
+
+    def without_it(window: SpendWindow) -> SpendChange:
+        spent = loaded.spent(window)
+        for held in authorization.reserved:
+            if held.window == window:
+                spent = spent.plus(held.reversed())
+        return spent
+
+    reasons = denials(asked, loaded[agent_name(agent_id)], policy, without_it, loaded.now)
+    version = loaded.version(policy_name(agent_id)) or None
+    words = f"policy version {version} says {', '.join(reasons) or 'yes'}"
+    if version != authorization.policy_version:
+        words += f"; it was asked for under version {authorization.policy_version}"
+    return AskedAgain(version=version, reasons=reasons, words=words)
+
+
+def asked_by(authorization: AuthorizationState) -> Asked:
+    """What an authorization asks of the policy."""
+    return Asked(
+        authorization.agent_id,
+        authorization.amount_minor,
+        authorization.currency,
+        authorization.destination,
+    )
+
+
+def approval(
+    loaded: Loaded,
+    authorization: AuthorizationState,
+    request: Approve,
+    person: str,
+    *,
+    within: timedelta | None,
+    manual: bool,
+) -> Decision[Json]:
+    """The yes of a person: approved, refused with the words for it, or one of several that are
+    needed. Each is an event."""
+    name = authorization_name(authorization.authorization_id)
+    again = ask_again(loaded, authorization)
+    policy: PolicyState | None = loaded[policy_name(authorization.agent_id)]
+    reason, words = _objection(authorization, request, policy, person)
+    if reason is None and again.reasons:
+        reason, words = again.reasons[0], again.words
+    if reason is not None or policy is None:
+        refused = ApprovalRefused(
+            by=person, reason=reason or "no_policy", policy_version=again.version
+        )
+        return Decision({"state": "pending_approval", "refused": words}, [(name, refused)])
+    if len(authorization.approved_by) + 1 < policy.terms.approvals:
+        given = ApprovalGiven(by=person, reason=request.reason)
+        return Decision({"state": "pending_approval"}, [(name, given)])
+    approved = AuthorizationApproved(
+        automatic=False,
+        spend=[],
+        binding=authorization.binding or "",
+        policy_version=again.version,
+        capture_until=_capture_until(policy, within, loaded.now) if manual else None,
+        reason=request.reason,
+    )
+    return Decision({"state": "approved"}, [(name, approved)])
+
+
+def _objection(
+    authorization: AuthorizationState, request: Approve, policy: PolicyState | None, person: str
+) -> tuple[str | None, str]:
+    """Why this person can't approve this: a word and a sentence."""
+    if request.binding is not None and request.binding != authorization.binding:
+        return "changed", "what you approve is not what is asked for: look at it again"
+    if person in authorization.approved_by:
+        return "four_eyes", f"{person} has approved already, and another person has to"
+    approvers = policy.terms.approvers if policy else None
+    if approvers is None:
+        return None, ""
+    limits = [
+        each.limit_minor
+        for each in approvers
+        if each.user == person and each.currency in (None, authorization.currency)
+    ]
+    if not limits:
+        return "not_an_approver", f"the policy does not name {person} as an approver"
+    if None not in limits and authorization.amount_minor > max(
+        limit for limit in limits if limit is not None
+    ):
+        return "exceeded_approver_limit", f"the amount is above the limit of {person}"
+    return None, ""
+
+
+def capture(
+    loaded: Loaded, authorization: AuthorizationState | None, transfer_id: str
+) -> Decision[AuthorizationCaptureStarted]:
+    """The begin of a capture, if the policy of now allows it. What was reserved moves to the
+    windows of now: a limit counts what moves in its window.
+
+    Raises StateRefused, with the first reason.
+    """
+    require(authorization, "approved", "capture")
+    assert authorization is not None
+    if authorization.capture_until is not None and loaded.now >= authorization.capture_until:
+        raise StateRefused("the deadline for the capture has passed", "capture_expired")
+    again = ask_again(loaded, authorization)
+    if again.reasons:
+        raise StateRefused(f"can't capture: {again.words}", again.reasons[0])
+    policy: PolicyState = loaded[policy_name(authorization.agent_id)]
+    windows = windows_at(policy, asked_by(authorization), loaded.now)
+    assert windows is not None
+    spend: list[SpendChange] = []
+    for held in authorization.reserved:
+        now = next(w for period, w in windows.items() if period == held.window.period)
+        if now != held.window:
+            spend += [held.reversed(), held.changed(window=now)]
+    started = AuthorizationCaptureStarted(
+        transfer_id=transfer_id, spend=spend, policy_version=again.version
+    )
+    events = [(authorization_name(authorization.authorization_id), started)]
+    return Decision(started, events, limits_of(policy, windows))
+
+
+_ENDS: dict[str, type[AuthorizationReleased]] = {
+    "rejected": AuthorizationRejected,
+    "approval_expired": AuthorizationExpired,
+    "capture_expired": AuthorizationExpired,
+    "cancelled": AuthorizationVoided,
+}
+
+
+def released(authorization: AuthorizationState, saga: SagaState) -> AuthorizationReleased:
+    """The event that releases the reserved spend. An authorization whose money had begun to move
+    was `compensated`, whatever the cause."""
+    end = _ENDS.get(saga.cause or "", AuthorizationCompensated)
+    if authorization.state in ("capturing", "captured"):
+        end = AuthorizationCompensated
+    back = [held.reversed() for held in authorization.reserved]
+    return end(spend=back, reason=saga.cause_reason or saga.cause)
+
+
+def is_gone(transfer: TransferState | None) -> bool:
+    """Whether money moved, or may have moved, and is not known to be back."""
+    return transfer is not None and transfer.state in ("started", "executed")
+
+
+def require(authorization: AuthorizationState | None, state: str, verb: str) -> None:
+    """Raises StateRefused unless the authorization is in the given state."""
+    found = authorization.state if authorization else "unknown"
+    if found != state:
+        raise StateRefused(
+            f"can't {verb}: the authorization is {found}, not {state}", "not_allowed"
+        )

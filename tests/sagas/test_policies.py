@@ -1,0 +1,184 @@
+"""What a policy says: windows of every kind, destinations, hours, currencies, approvers; and that
+one that was tightened binds what still waits."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.sagas.conftest import Inject, NewAgent
+from tests.support.driver import CBU, Driver, Json, payment, policy, refused
+from tests.support.probe import Probe
+
+ANA, EVA = ({"actor": f"user:{name}", "reason": "it is due"} for name in ("ana", "eva"))
+OTHER = "0170099220000067797370"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+NEVER = [{"days": [DAYS[datetime.now(UTC).weekday() - 3]], "start": "09:00", "end": "18:00"}]
+PESOS_10 = 1_000
+
+REASONS: Mapping[str, tuple[Json, Json]] = {
+    "exceeded_daily_count": ({"daily_count": 1}, {}),
+    "exceeded_weekly_limit": ({"weekly_limit_minor": 2 * PESOS_10 - 1}, {}),
+    "exceeded_weekly_count": ({"weekly_count": 1}, {}),
+    "exceeded_monthly_limit": ({"monthly_limit_minor": 2 * PESOS_10 - 1}, {}),
+    "exceeded_monthly_count": ({"monthly_count": 1}, {}),
+    "exceeded_total_limit": ({"total_limit_minor": 2 * PESOS_10 - 1}, {}),
+    "exceeded_total_count": ({"total_count": 1}, {}),
+    "destination_not_allowed": ({"allowed_destinations": [OTHER]}, {}),
+    "currency_not_allowed": ({}, {"amount": {"minor": PESOS_10, "currency": "USD"}}),
+    "outside_allowed_hours": ({"hours": NEVER}, {}),
+}
+
+
+async def test_each_reason_to_deny_after_a_payment_that_was_allowed(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    assert (await driver.run(payment(agent, 10)))["state"] == "captured"
+    for reason, (terms, asked) in REASONS.items():
+        await driver.run(policy(agent, **terms))
+        denied = payment(agent, 10, **asked)
+        assert (await driver.run(denied))["reason"] == reason
+        told = (await probe.event(denied, "AuthorizationDenied"))["payload"]
+        assert told == {"reason": reason, "reasons": [reason]}
+    refused_destination = policy(agent, refused_destinations=[CBU], daily_count=0, total_count=0)
+    await driver.run(refused_destination)
+    denied = payment(agent, 10)
+    await driver.run(denied)
+    told = (await probe.event(denied, "AuthorizationDenied"))["payload"]["reasons"]
+    assert told == ["destination_not_allowed", "exceeded_daily_count", "exceeded_total_count"]
+
+
+async def test_a_limit_set_in_mid_window_counts_what_was_spent_before_and_a_currency_has_its_own(
+    driver: Driver, agent: str
+) -> None:
+    dollars = {
+        "max_per_transaction_minor": 500,
+        "daily_limit_minor": 500,
+        "approval_threshold_minor": 500,
+    }
+    await driver.run(payment(agent, 100))
+    await driver.run(policy(agent, weekly_limit_minor=15_000, further={"USD": dollars}))
+    assert (await driver.run(payment(agent, 51)))["reason"] == "exceeded_weekly_limit"
+    in_dollars = {"amount": {"minor": 500, "currency": "USD"}}
+    assert (await driver.run(payment(agent, 0, **in_dollars)))["state"] == "captured"
+    assert (await driver.run(payment(agent, 0, **in_dollars)))["reason"] == "exceeded_daily_limit"
+    assert (await driver.run(payment(agent, 50)))["state"] == "captured"
+
+
+async def test_200_at_once_against_limits_that_fit_37_are_37_with_faults_of_the_bank(
+    driver: Driver, probe: Probe, new_agent: NewAgent, inject: Inject
+) -> None:
+    agent = await new_agent(
+        daily_count=40,
+        weekly_limit_minor=38 * PESOS_10 - 1,
+        monthly_count=39,
+        total_limit_minor=50 * PESOS_10,
+    )
+    requests = [payment(agent, 10) for _ in range(200)]
+    for number, request in enumerate(requests[::10]):
+        await inject(request, "timeout_after" if number % 2 else "answer_twice")
+    results = await asyncio.gather(*(driver.run(request) for request in requests))
+    ends = [(result["state"], result["reason"]) for result in results]
+    assert ends.count(("captured", None)) == 37
+    assert ends.count(("denied", "exceeded_weekly_limit")) == 163
+    windows = await probe.ledger(
+        "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s", agent
+    )
+    assert windows == [{"amount_minor": 37 * PESOS_10, "count": 37}] * 4
+
+
+async def test_a_policy_that_was_tightened_binds_an_approval_and_a_refused_one_is_on_record(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    await driver.until_waits(request, "approval")
+    await driver.run(policy(agent, max_per_transaction_minor=5_000_000))
+    for _ in range(2):
+        error = await refused(driver.tell(request, "approve", ANA))
+        assert error.message == (
+            "can't approve: policy version 2 says exceeded_max_transaction_limit; it was asked for "
+            "under version 1"
+        )
+    assert (await probe.told(request)).count("ApprovalRefused") == 2
+    assert (await driver.progress(request))["waits_for"] == "approval"
+    await driver.run(policy(agent))
+    await driver.tell(request, "approve", ANA)
+    assert (await driver.result(request))["state"] == "captured"
+    approved = (await probe.event(request, "AuthorizationApproved"))["payload"]
+    assert (approved["policy_version"], approved["automatic"]) == (3, False)
+
+
+async def test_a_policy_that_was_tightened_binds_a_capture_and_releases_what_was_reserved(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    request = payment(agent, 45_000, capture="manual")
+    await driver.until_waits(request, "capture")
+    await driver.run(policy(agent, refused_destinations=[CBU]))
+    await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
+    result = await driver.result(request)
+    assert (result["state"], result["reason"]) == ("compensated", "destination_not_allowed")
+    assert await probe.booked(request) is None
+    assert await probe.spent(agent) == (0, 0)
+
+
+async def test_only_an_approver_within_their_limit_approves_and_four_eyes_are_two_people(
+    driver: Driver, probe: Probe, new_agent: NewAgent
+) -> None:
+    approvers = [
+        {"user": "user:ana"},
+        {"user": "user:eva", "currency": "ARS", "limit_minor": 5_500_000},
+        {"user": "user:leo", "currency": "ARS", "limit_minor": 5_499_999},
+    ]
+    agent = await new_agent(approvers=approvers, approvals=2)
+    request = payment(agent, 55_000)
+    await driver.until_waits(request, "approval")
+    for person, reason in (("leo", "exceeded_approver_limit"), ("mia", "not_an_approver")):
+        await refused(driver.tell(request, "approve", {"actor": f"user:{person}"}))
+        told = [
+            e["payload"]
+            for e in await probe.events(request)
+            if e["event_type"] == "ApprovalRefused"
+        ]
+        assert told[-1] == {"by": f"user:{person}", "reason": reason, "policy_version": 1}
+    first = await driver.tell(request, "approve", ANA)
+    assert (first["decision"], first["waits_for"]) == ("pending_approval", "approval")
+    assert "has approved already" in (await refused(driver.tell(request, "approve", ANA))).message
+    await driver.tell(request, "approve", EVA)
+    assert (await driver.result(request))["state"] == "captured"
+    steps = [
+        row["name"]
+        for row in await probe.ledger(
+            "SELECT name FROM ledger.saga_steps WHERE saga_id = %s AND name LIKE 'approve%%' "
+            "ORDER BY ordinal",
+            f"payment/{request['operation_id']}",
+        )
+    ]
+    assert steps == ["approve", "approve 2", "approve 3", "approve 4", "approve 5"]
+
+
+async def test_an_approval_of_anything_else_is_refused(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    request = payment(agent, 55_000)
+    await driver.until_waits(request, "approval")
+    error = await refused(driver.tell(request, "approve", {**ANA, "binding": "0" * 64}))
+    assert "is not what is asked for" in error.message
+    seen: Any = (await probe.authorization(request))["binding"]
+    await driver.tell(request, "approve", {**ANA, "binding": seen})
+    assert (await driver.result(request))["state"] == "captured"
+
+
+@pytest.mark.parametrize("whose", ["request", "policy"])
+async def test_an_authorization_that_nobody_captures_expires_and_releases_its_spend(
+    driver: Driver, probe: Probe, new_agent: NewAgent, whose: str
+) -> None:
+    within = {"capture_within": "PT0.4S"} if whose == "request" else {}
+    limits = {} if whose == "request" else {"capture_within": "PT1S"}
+    agent = await new_agent(**limits)
+    request = payment(agent, 45_000, capture="manual", **within)
+    result = await driver.run(request)
+    assert (result["state"], result["reason"]) == ("expired", "capture_expired")
+    assert await probe.spent(agent) == (0, 0)
+    assert await probe.booked(request) is None
