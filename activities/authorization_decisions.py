@@ -29,6 +29,7 @@ from ledger.aggregates.policy_evaluation import (
     Windows,
     denials,
     limits_of,
+    verdict,
     windows_at,
 )
 from ledger.aggregates.saga import SagaState
@@ -82,22 +83,26 @@ def decide(
         inputs=_inputs(loaded, agent, policy, windows),
     )
     name = authorization_name(authorization_id)
-    if reasons or policy is None or windows is None:
+    state = verdict(asked, policy, reasons)
+    if state == "denied" or policy is None or windows is None:
         denied = AuthorizationDenied(reason=reasons[0], reasons=reasons)
         result = {"state": "denied", "reason": reasons[0]}
         return Decision(result, [(name, requested), (name, denied)])
-    verdict = _verdict(loaded, request, policy, version, windows, manual)
-    state = "approved" if isinstance(verdict, AuthorizationApproved) else "pending_approval"
-    events: list[tuple[str, Event]] = [(name, requested), (name, verdict)]
+    reserved = _reserve(
+        loaded, request, policy, version, windows, automatic=state == "approved", manual=manual
+    )
+    events: list[tuple[str, Event]] = [(name, requested), (name, reserved)]
     return Decision({"state": state}, events, limits_of(policy, windows))
 
 
-def _verdict(
+def _reserve(
     loaded: Loaded,
     request: Authorize,
     policy: PolicyState,
     version: int | None,
     windows: Windows,
+    *,
+    automatic: bool,
     manual: bool,
 ) -> Event:
     binding = digest(
@@ -113,9 +118,7 @@ def _verdict(
         SpendChange(window=window, amount_minor=request.amount_minor, count=1)
         for window in windows.values()
     ]
-    limits = policy.limits(request.currency)
-    assert limits is not None
-    if request.amount_minor <= limits.approval_threshold_minor:
+    if automatic:
         until = _capture_until(policy, request.capture_within, loaded.now) if manual else None
         return AuthorizationApproved(
             automatic=True,

@@ -4,9 +4,10 @@ Pure: the same states and the same moment give the same answer, in the deciding 
 simulation over the log.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from ledger.aggregates.agent import AgentState
@@ -78,6 +79,19 @@ def denials(
     if windows is not None:
         reasons += _of_amounts(asked, policy, windows, spent)
     return reasons
+
+
+def verdict(
+    asked: Asked, policy: PolicyState | None, reasons: Sequence[str]
+) -> Literal["denied", "pending_approval", "approved"]:
+    """What a policy decides with these reasons against a request: without any, a person decides
+    above the threshold."""
+    limits = policy.limits(asked.currency) if policy else None
+    if reasons or limits is None:
+        return "denied"
+    return (
+        "approved" if asked.amount_minor <= limits.approval_threshold_minor else "pending_approval"
+    )
 
 
 def _of_agent(agent: AgentState | None) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`amends agent` and `amends policy`: the agents and their spending limits."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ from starter.cli import options, output
 if TYPE_CHECKING:
     from ledger.database import Database
     from ledger.read.policies import RecordedPolicy, Window
+    from ledger.read.policy_simulation import Simulated
 
 
 @click.group()
@@ -207,6 +209,68 @@ def _said(asked: dict[str, Any]) -> dict[str, Any]:
         for name, value in asked.items()
         if value is not None
     }
+
+
+@policy.command("simulate")
+@click.argument("file")
+@click.option("--agent", metavar="AGENT", help="The agent, where FILE names none.")
+@click.option("--from", "since", required=True, metavar="WHEN", help="A time, or PT24H ago.")
+@click.option("--to", "until", metavar="WHEN", show_default="now", help="A time, or PT1H ago.")
+@options.as_json
+def simulate_policy(
+    file: str, agent: str | None, since: str, until: str | None, as_json: bool
+) -> int:
+    """Show which past decisions the policy in FILE would have made otherwise, and why.
+
+    FILE is YAML or JSON with the fields of a policy; - is stdin. Nothing is set. What was spent
+    before --from counts as it was; what was denied and would be allowed counts as captured. Exit
+    status 1 if a decision differs.
+    """
+    from starter.cli.client import with_ledger
+    from starter.cli.documents import read_yaml
+    from starter.cli.moments import parse_past
+    from starter.client.validation import checked
+    from workflows.contract.policy import PolicyRequest
+
+    fields = {"actor": options.person(None), **read_yaml(file)}
+    request = checked(PolicyRequest, {**fields, "agent_id": agent} if agent else fields)
+    now = datetime.now(UTC)
+    begins = parse_past(since, now=now, field="--from")
+    ends = parse_past(until, now=now, field="--to") if until else now
+
+    async def work(database: "Database") -> "Simulated":
+        from ledger.aggregates.policy import PolicyState, Terms
+        from ledger.read.policy_simulation import simulate
+
+        amounts = request.model_dump(include=set(PolicyState.__struct_fields__))
+        policy = PolicyState(terms=Terms.read(request.terms()), **amounts)
+        return await simulate(database, policy, begins, ends)
+
+    found = with_ledger(work)
+    if as_json:
+        differing = [vars(each) for each in found.differing]
+        output.document({"decisions": found.decisions, "differing": differing})
+    else:
+        _show_simulated(found)
+    return 1 if found.differing else 0
+
+
+def _show_simulated(found: "Simulated") -> None:
+    from ledger.aggregates.amounts import amount_text
+
+    rows = [
+        (
+            f"{each.requested_at:%Y-%m-%d %H:%M:%S}Z",
+            each.saga_id,
+            amount_text(each.amount_minor, each.currency),
+            ", ".join((each.was, *each.was_reasons)),
+            ", ".join((each.would, *each.would_reasons)),
+        )
+        for each in found.differing
+    ]
+    if rows:
+        output.table(("requested", "payment", "amount", "was", "would be"), rows, empty="")
+    output.line(f"{len(rows)} of {found.decisions} decisions differ")
 
 
 @policy.command("show")

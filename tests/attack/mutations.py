@@ -20,10 +20,8 @@ from activities.adapters.payment import TransferOrder, TransferReport
 from activities.providers.postgres.role import Role
 from activities.step import Claim
 from ledger.aggregates import policy_evaluation
-from ledger.aggregates.authorization import AuthorizationApproved
 from ledger.aggregates.policy import PolicyState
 from ledger.aggregates.policy_evaluation import Asked, Windows
-from ledger.aggregates.spend_window import SpendChange
 from ledger.sagas import step_log
 from ledger.sagas.step_log import StepClaim
 from ledger.store.commit import Author
@@ -46,14 +44,10 @@ def _no_maximum() -> None:
 
 
 def _no_threshold() -> None:
-    def at_once(loaded: Any, request: Any, policy: Any, version: Any, windows: Any, _: Any) -> Any:
-        spend = [
-            SpendChange(window=window, amount_minor=request.amount_minor, count=1)
-            for window in windows.values()
-        ]
-        return AuthorizationApproved(automatic=True, spend=spend, binding="none")
+    def at_once(asked: Any, policy: Any, reasons: Any) -> str:
+        return "denied" if reasons else "approved"
 
-    put(authorization_decisions, "_verdict", at_once)
+    put(authorization_decisions, "verdict", at_once)
 
 
 def _another_account() -> None:

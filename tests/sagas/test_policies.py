@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from ledger.aggregates.policy import PolicyState, Terms
+from ledger.database import Database
+from ledger.read.policy_simulation import simulate
 from tests.sagas.conftest import Inject, NewAgent
-from tests.support.driver import CBU, Driver, Json, payment, policy, refused
+from tests.support.driver import CBU, Driver, Json, payment, policy, refused, saga_of
 from tests.support.probe import Probe
+from workflows.contract.policy import PolicyRequest
 
 ANA, EVA = ({"actor": f"user:{name}", "reason": "it is due"} for name in ("ana", "eva"))
 OTHER = "0170099220000067797370"
@@ -182,3 +186,51 @@ async def test_an_authorization_that_nobody_captures_expires_and_releases_its_sp
     assert (result["state"], result["reason"]) == ("expired", "capture_expired")
     assert await probe.spent(agent) == (0, 0)
     assert await probe.booked(request) is None
+
+
+async def test_a_simulation_names_what_another_policy_would_have_decided_and_why(
+    driver: Driver, ledger: Database, new_agent: NewAgent
+) -> None:
+    agent = await new_agent(daily_count=3)
+    await driver.run(payment(agent, 10))
+    since = datetime.now(UTC)
+    captured, above, denied, voided, last = (
+        payment(agent, pesos, **more)
+        for pesos, more in [
+            (45_000, {}),
+            (70_000, {}),
+            (10, {}),
+            (20, {"capture": "manual"}),
+            (10, {}),
+        ]
+    )
+    await driver.submit(voided)
+    await driver.tell(voided, "cancel")
+    for request in (captured, above, last, denied):
+        await driver.run(request)
+
+    async def differing(**terms: Any) -> list[tuple[str, str, list[str]]]:
+        fields = policy(agent, **{"daily_count": 3, **terms})
+        request = PolicyRequest.model_validate(fields)
+        amounts = request.model_dump(include=set(PolicyState.__struct_fields__))
+        asked = PolicyState(terms=Terms.read(request.terms()), **amounts)
+        found = await simulate(ledger, asked, since, datetime.now(UTC))
+        assert found == await simulate(ledger, asked, since, datetime.now(UTC))
+        assert found.decisions == 5
+        return [(each.saga_id, each.would, each.would_reasons) for each in found.differing]
+
+    assert await differing() == []
+    assert await differing(max_per_transaction_minor=7_000_000, daily_limit_minor=12_000_000) == [
+        (saga_of(above), "pending_approval", []),
+        (saga_of(last), "denied", ["exceeded_daily_count"]),
+    ]
+    assert await differing(refused_destinations=[CBU], daily_count=9) == [
+        (saga_of(request), "denied", ["destination_not_allowed", *more])
+        for request, more in [
+            (voided, []),
+            (captured, []),
+            (above, ["exceeded_max_transaction_limit"]),
+            (last, []),
+            (denied, []),
+        ]
+    ]

@@ -78,6 +78,7 @@ COMMANDS = {
     "policy set {agent} --currency ARS --max-per-transaction 6000000 --daily-limit 10000000"
     " --approval-threshold 5000000": DECIDES,
     "policy show {agent}": WINDOWS,
+    "policy simulate {policy} --from PT1H": DECIDES,
     "pay {payment}": CLIENT,
     "approve {saga} --yes": DECIDES,
     "reject {saga} --yes": DECIDES,
@@ -190,7 +191,9 @@ async def filled(
         await command(verb, it, "--json", "--as", "user:ana")
         for verb, it in (("pay", request), ("pay", large), ("apply", change))
     ]
-    files = {"payment": request, "change": change}
+    amounts = ("max_per_transaction_minor", "daily_limit_minor", "approval_threshold_minor")
+    policy = {"agent_id": request["agent_id"], "currency": "ARS", **dict.fromkeys(amounts, 1)}
+    files = {"payment": request, "change": change, "policy": policy}
     for kind, it in files.items():
         (folder / kind).write_text(json.dumps(it))
     return {

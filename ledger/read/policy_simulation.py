@@ -1,0 +1,186 @@
+"""Simulates a policy over the log: which decisions of the past it would have made otherwise.
+
+The evaluator is that of the deciding commit, and takes request by request in the order of the log.
+The same policy over the same log gives the same answer.
+"""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ledger.aggregates.agent import AgentState
+from ledger.aggregates.policy import PolicyState
+from ledger.aggregates.policy_evaluation import Asked, denials, verdict, windows_at
+from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.database import Database
+from ledger.read.cursors import reading, stretches
+
+# What is decided, and what is given back, of one agent, from the first event on: earlier spend
+# stands in the windows of now. The verdict follows its request in the same commit.
+_DECISIONS = """
+    SELECT event.aggregate, event.event_type, event."timestamp", event.payload,
+        event.payload->'inputs'->'agent' AS agent
+    FROM ledger.authorizations AS asked
+    JOIN ledger.event_log AS event USING (aggregate_id)
+    WHERE asked.agent_id = %(agent_id)s AND event."timestamp" < %(until)s
+        AND event.event_type = ANY(%(types)s)
+    ORDER BY event."timestamp", event.position"""
+_VERDICTS = {
+    "AuthorizationDenied": "denied",
+    "ApprovalRequested": "pending_approval",
+    "AuthorizationApproved": "approved",
+}
+_RELEASES = (
+    *("AuthorizationRejected", "AuthorizationExpired"),
+    *("AuthorizationVoided", "AuthorizationCompensated"),
+)
+_TYPES = ["AuthorizationRequested", "AuthorizationCaptureStarted", *_VERDICTS, *_RELEASES]
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A decision that the policy would have made otherwise: minor units of `currency`; `was` and
+    `would` are `approved`, `pending_approval` or `denied`, with all reasons of a denial."""
+
+    authorization: str
+    saga_id: str
+    requested_at: datetime
+    amount_minor: int
+    currency: str
+    was: str
+    was_reasons: list[str]
+    would: str
+    would_reasons: list[str]
+
+
+@dataclass
+class Simulated:
+    """The outcome of a simulation: the decisions compared, and those that differ."""
+
+    decisions: int = 0
+    differing: list[Differing] = field(default_factory=list)
+
+
+@dataclass
+class _Open:
+    asked: Asked
+    saga_id: str
+    agent: AgentState | None
+    at: datetime
+    # The windows that hold it in the simulation.
+    held: list[SpendWindow] = field(default_factory=list)
+
+
+class _Simulation:
+    def __init__(self, policy: PolicyState, since: datetime) -> None:
+        self._policy, self._since = policy, since
+        self._windows: dict[SpendWindow, SpendChange] = {}
+        self._open: dict[str, _Open] = {}
+        self.found = Simulated()
+
+    def take(self, events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            name, payload = event["aggregate"], event["payload"]
+            match event["event_type"]:
+                case "AuthorizationRequested":
+                    self._open[name] = _asked(event)
+                case "AuthorizationCaptureStarted":
+                    self._move(name, event["timestamp"])
+                case told if told in _VERDICTS:
+                    # The yes of a person is not the policy's.
+                    if name in self._open and payload.get("automatic", True):
+                        self._decide(name, _VERDICTS[told], payload)
+                case _:
+                    if payload.get("spend") and name in self._open:
+                        self._release(self._open.pop(name))
+
+    def _decide(self, name: str, was: str, payload: dict[str, Any]) -> None:
+        asked = self._open[name]
+        reasons = denials(asked.asked, asked.agent, self._policy, self._spent, asked.at)
+        would = verdict(asked.asked, self._policy, reasons)
+        # Before the time asked for, the spend is what it was.
+        counts = was if asked.at < self._since else would
+        if counts != "denied":
+            self._hold(asked, asked.at)
+        if asked.at < self._since:
+            return
+        self.found.decisions += 1
+        told = payload.get("reasons") or ([payload["reason"]] if was == "denied" else [])
+        if (was, told) != (would, reasons) and (was != would or told[:1] != reasons[:1]):
+            self.found.differing.append(
+                Differing(
+                    authorization=name,
+                    saga_id=asked.saga_id,
+                    requested_at=asked.at,
+                    amount_minor=asked.asked.amount_minor,
+                    currency=asked.asked.currency,
+                    was=was,
+                    was_reasons=told,
+                    would=would,
+                    would_reasons=reasons,
+                )
+            )
+
+    def _move(self, name: str, at: datetime) -> None:
+        if (asked := self._open.get(name)) is not None and asked.held:
+            self._release(asked)
+            self._hold(asked, at)
+
+    def _hold(self, asked: _Open, at: datetime) -> None:
+        asked.held = list((windows_at(self._policy, asked.asked, at) or {}).values())
+        self._add(asked, 1)
+
+    def _release(self, asked: _Open) -> None:
+        self._add(asked, -1)
+        asked.held = []
+
+    def _add(self, asked: _Open, count: int) -> None:
+        for window in asked.held:
+            change = SpendChange(
+                window=window, amount_minor=count * asked.asked.amount_minor, count=count
+            )
+            self._windows[window] = self._spent(window).plus(change)
+
+    def _spent(self, window: SpendWindow) -> SpendChange:
+        found = self._windows.get(window)
+        return found or SpendChange(window=window, amount_minor=0, count=0)
+
+
+def _asked(event: dict[str, Any]) -> _Open:
+    payload, agent = event["payload"], event["agent"]
+    asked = Asked(
+        payload["agent_id"], payload["amount_minor"], payload["currency"], payload["destination"]
+    )
+    return _Open(
+        asked,
+        payload["saga_id"],
+        AgentState.read(agent) if agent else None,
+        datetime.fromisoformat(payload["requested_at"]),
+    )
+
+
+async def simulate(
+    database: Database, policy: PolicyState, since: datetime, until: datetime
+) -> Simulated:
+    """The decisions on requests of the agent of a policy in [since, until) that it would have made
+    otherwise. Spend from before counts as it was; what it would allow and was denied counts as
+    captured. Raises DatabaseUnavailable, ValueError for a damaged event."""
+    simulation = _Simulation(policy, since)
+    async with aclosing(_decisions(database, policy.agent_id, until)) as found:
+        async for events in found:
+            simulation.take(events)
+    return simulation.found
+
+
+async def _decisions(
+    database: Database, agent_id: str, until: datetime
+) -> AsyncGenerator[list[dict[str, Any]], None]:
+    values = {"agent_id": agent_id, "until": until, "types": _TYPES}
+    async with (
+        reading(database) as connection,
+        aclosing(stretches(connection, "decided", _DECISIONS, values)) as found,
+    ):
+        async for stretch in found:
+            yield stretch
