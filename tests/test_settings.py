@@ -13,7 +13,7 @@ from tests.support.tls_front import self_signed, tls_front
 from worker.embedded.servers import EmbeddedServers
 from worker.sandbox import runner
 from worker.settings import MIGRATE_NEEDS, Settings, SettingsError, needed
-from worker.wiring import connect
+from worker.wiring import connect, payment_adapter
 from workflows.contract.kinds import INFRASTRUCTURE, PAYMENTS, SWEEPS
 
 WORKER = {
@@ -96,6 +96,64 @@ def test_a_migration_needs_the_owners_url_alone() -> None:
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"AMENDS_{name}"):
         Settings.from_environment(WORKER | {f"AMENDS_{name.partition(' ')[0]}": value})
+
+
+BIND = {
+    "AMENDS_DATABASE_URL": WORKER["AMENDS_DATABASE_URL"],
+    "AMENDS_PAYMENT_ADAPTER": "bind",
+    "AMENDS_BIND_URL": "https://sandbox.bind.com.ar/v1",
+    "AMENDS_BIND_USERNAME": "hidden-user",
+    "AMENDS_BIND_PASSWORD": "hidden",
+    "AMENDS_BIND_ACCOUNT_ID": "hidden-account",
+}
+
+
+async def test_the_adapter_of_the_settings_is_the_one_that_pays() -> None:
+    assert payment_adapter(Settings.from_environment(WORKER)).name == "mock"
+    settings = Settings.from_environment(BIND)
+    assert "hidden" not in repr(settings)
+    async with payment_adapter(settings) as adapter:
+        assert adapter.name == "bind"
+        assert "hidden" not in repr(adapter)
+
+
+def test_an_adapter_names_what_it_misses() -> None:
+    asked = {name: BIND[name] for name in ("AMENDS_DATABASE_URL", "AMENDS_PAYMENT_ADAPTER")}
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment(asked)
+    for name in ("URL", "USERNAME", "PASSWORD", "ACCOUNT_ID"):
+        assert f"AMENDS_BIND_{name} is not set" in str(refused.value)
+    assert "MOCK_BANK" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BIND_URL", "sandbox.bind.com.ar"),
+        ("BIND_URL", "https://user:hidden@sandbox.bind.com.ar/v1"),
+        ("BIND_URL", "http://127.0.0.1:8080/v1"),
+        ("BIND_CONCEPT", "groceries"),
+        ("BIND_CERTIFICATE_KEY", "/nowhere/key.pem"),
+        ("BIND_LOOK_AGAIN", "PT0S"),
+        ("BIND_LOOK_AGAIN", "P1D"),
+        ("PAYMENT_ADAPTER", "paypal"),
+    ],
+)
+def test_a_wrong_setting_of_bind_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"AMENDS_{name}") as refused:
+        Settings.from_environment(BIND | {f"AMENDS_{name}": value})
+    assert "hidden" not in str(refused.value)
+
+
+def test_development_may_pay_at_a_simulator_without_tls() -> None:
+    simulated = BIND | {"AMENDS_BIND_URL": "http://127.0.0.1:8080/v1", "AMENDS_ENV": "development"}
+    assert Settings.from_environment(simulated).look_again_s == 300
+
+
+def test_a_certificate_that_can_not_be_used_is_a_sentence_about_settings() -> None:
+    settings = Settings.from_environment(BIND | {"AMENDS_BIND_CERTIFICATE": "/nowhere/c.pem"})
+    with pytest.raises(SettingsError, match="AMENDS_BIND_CERTIFICATE"):
+        payment_adapter(settings)
 
 
 def test_no_secret_is_shown() -> None:

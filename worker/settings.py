@@ -18,8 +18,20 @@ from ledger.times import parse_duration
 RUN_NEEDS = ("AMENDS_DATABASE_URL",)
 MIGRATE_NEEDS = ("AMENDS_MIGRATION_URL",)
 TARGET_NEEDS = ("AMENDS_POSTGRES_TARGET_URL",)
+# By the adapter that pays.
+ADAPTER_NEEDS: Mapping[str, Collection[str]] = {
+    "mock": ("AMENDS_MOCK_BANK_URL",),
+    "bind": (
+        "AMENDS_BIND_URL",
+        "AMENDS_BIND_USERNAME",
+        "AMENDS_BIND_PASSWORD",
+        "AMENDS_BIND_ACCOUNT_ID",
+    ),
+}
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
+_HTTP_URL = re.compile(r"https?://[^\s/@]+(/\S*)?")
+_CONCEPT = re.compile(r"[A-Z]{3}")
 _PERCENT = re.compile(r"\d{1,2}|100")
 _ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
@@ -37,21 +49,36 @@ def _secret(name: str) -> Any:
     return field(default=None, repr=False, metadata={"name": name, "secret": True})
 
 
+def _database(name: str) -> Any:
+    secret = {"name": name, "secret": True, "database": True}
+    return field(default=None, repr=False, metadata=secret)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of a worker. Their repr shows no secret."""
 
-    database_url: str | None = _secret("AMENDS_DATABASE_URL")  # role amends_worker
-    migration_url: str | None = _secret("AMENDS_MIGRATION_URL")  # role amends_owner
-    audit_url: str | None = _secret("AMENDS_AUDIT_URL")  # role amends_auditor
-    target_url: str | None = _secret("AMENDS_POSTGRES_TARGET_URL")  # role amends_provisioner
-    mock_bank_url: str | None = _secret("AMENDS_MOCK_BANK_URL")
+    database_url: str | None = _database("AMENDS_DATABASE_URL")  # role amends_worker
+    migration_url: str | None = _database("AMENDS_MIGRATION_URL")  # role amends_owner
+    audit_url: str | None = _database("AMENDS_AUDIT_URL")  # role amends_auditor
+    target_url: str | None = _database("AMENDS_POSTGRES_TARGET_URL")  # role amends_provisioner
+    mock_bank_url: str | None = _database("AMENDS_MOCK_BANK_URL")
     database_pooling: str = _setting("AMENDS_DATABASE_POOLING", "session")
     environment: str = _setting("AMENDS_ENV", "production")
     temporal_unauthenticated: str = _setting("AMENDS_TEMPORAL_UNAUTHENTICATED", "refuse")
     health_address: str = _setting("AMENDS_HEALTH_ADDRESS", "127.0.0.1:8080")
     log_format: str = _setting("AMENDS_LOG_FORMAT", "console")
     payment_adapter: str = _setting("AMENDS_PAYMENT_ADAPTER", "mock")
+    bind_url: str | None = _setting("AMENDS_BIND_URL")
+    bind_username: str | None = _secret("AMENDS_BIND_USERNAME")
+    bind_password: str | None = _secret("AMENDS_BIND_PASSWORD")
+    bind_account_id: str | None = _secret("AMENDS_BIND_ACCOUNT_ID")
+    bind_origin_cvu: str | None = _secret("AMENDS_BIND_ORIGIN_CVU")
+    bind_concept: str = _setting("AMENDS_BIND_CONCEPT", "VAR")
+    bind_certificate: str | None = _setting("AMENDS_BIND_CERTIFICATE")
+    bind_certificate_key: str | None = _setting("AMENDS_BIND_CERTIFICATE_KEY")
+    bind_ca: str | None = _setting("AMENDS_BIND_CA")
+    bind_look_again: str = _setting("AMENDS_BIND_LOOK_AGAIN", "PT5M")
     payments_queue: str = _setting("AMENDS_PAYMENTS_QUEUE", "amends-payments")
     infrastructure_queue: str = _setting("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
     workflow_sandbox: str = _setting("AMENDS_WORKFLOW_SANDBOX", "on")
@@ -78,8 +105,8 @@ class Settings:
 
     def _missing(self, needs: Collection[str]) -> list[str]:
         needed = set(needs)
-        if self.payment_adapter == "mock" and "AMENDS_DATABASE_URL" in needed:
-            needed.add("AMENDS_MOCK_BANK_URL")
+        if "AMENDS_DATABASE_URL" in needed:
+            needed |= set(ADAPTER_NEEDS.get(self.payment_adapter, ()))
         return [
             f"{_name(item)} is not set"
             for item in fields(self)
@@ -90,7 +117,7 @@ class Settings:
         wrong = [
             f"{_name(item)} is not a postgresql:// URL"
             for item in fields(self)
-            if item.metadata.get("secret")
+            if item.metadata.get("database")
             and (url := getattr(self, item.name)) is not None
             and not _POSTGRES_URL.fullmatch(url)
         ]
@@ -98,7 +125,7 @@ class Settings:
             ("AMENDS_DATABASE_POOLING", self.database_pooling, POOLINGS),
             ("AMENDS_ENV", self.environment, ("development", "production")),
             ("AMENDS_LOG_FORMAT", self.log_format, ("console", "json")),
-            ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, ("mock",)),
+            ("AMENDS_PAYMENT_ADAPTER", self.payment_adapter, tuple(ADAPTER_NEEDS)),
             ("AMENDS_WORKFLOW_SANDBOX", self.workflow_sandbox, ("on", "isolated", "off")),
             (
                 "AMENDS_TEMPORAL_UNAUTHENTICATED",
@@ -110,7 +137,23 @@ class Settings:
                 wrong.append(f"{name} is not one of {', '.join(allowed)}")
         if not _ADDRESS.fullmatch(self.health_address) or self.health_port > 65_535:
             wrong.append("AMENDS_HEALTH_ADDRESS is not host:port")
-        return [*wrong, *self._wrong_sweep()]
+        return [*wrong, *self._wrong_bind(), *self._wrong_sweep()]
+
+    def _wrong_bind(self) -> list[str]:
+        wrong = []
+        if self.bind_url is not None:
+            if not _HTTP_URL.fullmatch(self.bind_url):
+                wrong.append("AMENDS_BIND_URL is not an https:// URL without a user")
+            elif self.bind_url.startswith("http:") and self.environment != "development":
+                # The password would go out in the clear.
+                wrong.append("AMENDS_BIND_URL is http:// and AMENDS_ENV is not development")
+        if not _CONCEPT.fullmatch(self.bind_concept):
+            wrong.append("AMENDS_BIND_CONCEPT is not a concept of three capitals, such as VAR")
+        if self.bind_certificate_key and not self.bind_certificate:
+            wrong.append("AMENDS_BIND_CERTIFICATE_KEY is set without AMENDS_BIND_CERTIFICATE")
+        if not timedelta() < _duration(self.bind_look_again) <= timedelta(hours=1):
+            wrong.append("AMENDS_BIND_LOOK_AGAIN is not an ISO 8601 duration up to PT1H")
+        return wrong
 
     def _wrong_sweep(self) -> list[str]:
         wrong = []
@@ -126,6 +169,11 @@ class Settings:
     def pooling(self) -> Pooling:
         """How the sessions of AMENDS_DATABASE_URL are pooled."""
         return cast(Pooling, self.database_pooling)
+
+    @property
+    def look_again_s(self) -> float:
+        """The seconds until BIND has news of a transfer without outcome."""
+        return _duration(self.bind_look_again).total_seconds()
 
     @property
     def sweep_every(self) -> timedelta:

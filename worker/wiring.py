@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from inspect import iscoroutinefunction
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -36,6 +37,9 @@ from workflows.engine.misdirected import Misdirected
 from workflows.kinds import sagas_of
 from workflows.recovery import RecoverySaga
 from workflows.sweep import SweepWorkflow
+
+if TYPE_CHECKING:
+    from activities.adapters.bind.adapter import BindBank
 
 # What runs is finished before the worker leaves: an outside call may take this long.
 GRACE = timedelta(seconds=30)
@@ -133,8 +137,8 @@ async def wire(
         runs = runner(settings.workflow_sandbox)
         workers = []
         if "payments" in queues:
-            bank_url = needed(settings.mock_bank_url, "AMENDS_MOCK_BANK_URL")
-            bank = await stack.enter_async_context(MockBank(bank_url))
+            bank = payment_adapter(settings)
+            await stack.enter_async_context(bank)
             authorizations = AuthorizationActivities(database)
             transfers = TransferActivities(database, bank)
             agents = AgentActivities(database)
@@ -168,6 +172,37 @@ async def wire(
         lost = OrphanedSagas(database, client, settings.care, undos())
         workers.append(worker(client, settings.sweep_queue, SWEEPERS, [lost], runs, served))
         yield Running(database, client, workers)
+
+
+def payment_adapter(settings: Settings) -> "MockBank | BindBank":
+    """The adapter that pays, not yet open. Raises SettingsError."""
+    if settings.payment_adapter == "mock":
+        return MockBank(needed(settings.mock_bank_url, "AMENDS_MOCK_BANK_URL"))
+    # Its HTTP client is loaded where it is used.
+    from activities.adapters.bind.adapter import BindBank
+    from activities.adapters.bind.connection import BindSettings
+
+    files = (settings.bind_certificate, settings.bind_certificate_key, settings.bind_ca)
+    certificate, key, ca = (Path(file) if file else None for file in files)
+    account = BindSettings(
+        url=needed(settings.bind_url, "AMENDS_BIND_URL"),
+        username=needed(settings.bind_username, "AMENDS_BIND_USERNAME"),
+        password=needed(settings.bind_password, "AMENDS_BIND_PASSWORD"),
+        account_id=needed(settings.bind_account_id, "AMENDS_BIND_ACCOUNT_ID"),
+        origin_cvu=settings.bind_origin_cvu,
+        concept=settings.bind_concept,
+        certificate=certificate,
+        certificate_key=key,
+        ca=ca,
+        look_again_s=settings.look_again_s,
+    )
+    try:
+        return BindBank(account)
+    except OSError as error:
+        raise SettingsError(
+            "settings: AMENDS_BIND_CERTIFICATE, AMENDS_BIND_CERTIFICATE_KEY or AMENDS_BIND_CA "
+            f"can't be used ({type(error).__name__})"
+        ) from None
 
 
 def addresses(settings: Settings) -> dict[str, str]:

@@ -115,6 +115,7 @@ class MockBank:
 
     name = "mock"
     can_reverse = True
+    can_cancel = True
 
     def __init__(self, url: str, max_connections: int = 10) -> None:
         """`url`: the bank's own database, made by `create_mock_bank`. Connects to nothing yet."""

@@ -27,7 +27,16 @@ class OutcomeUnknown(PaymentError):
 
     Keep the money reserved, ask `find` with growing pauses; `transfer`, `cancel` and `reverse`
     may be called again with the same key while the provider remembers keys.
+
+    `again_in_s`: before that the provider has no news. `for_ever`: the provider will never tell,
+    and a person has to find out.
     """
+
+    def __init__(
+        self, message: str, again_in_s: float | None = None, *, for_ever: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.again_in_s, self.for_ever = again_in_s, for_ever
 
 
 class NothingSent(PaymentError):
@@ -69,7 +78,8 @@ class TransferReport:
     """The provider's report on a key.
 
     executed   the money moved; `reference` is the provider's own id of the transfer
-    refused    the provider said no, for `reason`; nothing moved, and the key stays refused
+    refused    the provider said no, for `reason`; nothing moved, and where `can_cancel` is true
+               the key stays refused
     cancelled  nothing moved, and nothing will ever move under this key
     reversed   the money moved and came back; `reference` is still the transfer's
 
@@ -102,7 +112,14 @@ class PaymentAdapter(Protocol):
 
     @property
     def can_reverse(self) -> bool:
-        """Whether `reverse` exists. Where it does not, an executed transfer is final."""
+        """Whether `reverse` exists. Where it does not, an executed transfer is final: the saga
+        goes forward from it, and is never compensated while it may still be executed."""
+        ...
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether `cancel` stops what has not arrived. Where it does not, an absent transfer is
+        believed to be absent only once no attempt can still deliver it."""
         ...
 
     async def transfer(self, order: TransferOrder) -> TransferReport:
@@ -124,8 +141,9 @@ class PaymentAdapter(Protocol):
     async def cancel(self, key: str) -> TransferReport:
         """Makes sure that no order with this key is carried out from now on, known or not yet.
 
-        An executed transfer is reported `executed` and left alone: it takes `reverse`.
-        Raises OutcomeUnknown, NothingSent.
+        An executed transfer is reported `executed` and left alone: it takes `reverse`. Where
+        `can_cancel` is false nothing is stopped: this reports what is final, and raises
+        OutcomeUnknown for a key that is absent or under way. Raises OutcomeUnknown, NothingSent.
         """
         ...
 

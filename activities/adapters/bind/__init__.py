@@ -1,0 +1,1 @@
+"""The payment adapter `bind`: transfers by BIND APIBank (Banco Industrial, Argentina) over HTTP."""
