@@ -32,7 +32,14 @@ LONG = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "run the conformance suite alone, against this payment adapter (module:Class)"
+    parser.addoption("--adapter", dest="adapter", default=None, help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("adapter") is not None:
+        items[:] = [item for item in items if item.path.parent.name == "conformance"]
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
