@@ -17,8 +17,10 @@ from temporalio.worker import (
 
 from activities.adapters.payment import NothingSent, NotTheSameTransfer, OutcomeUnknown
 from activities.errors import (
+    AGAIN_IN_S,
     ATTEMPT_NUMBER,
     FAILED,
+    FOR_EVER,
     INVALID_INPUT,
     REFUSED,
     REUSED,
@@ -70,7 +72,7 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
             # PostgreSQL can't hold the value, or a bound of the ledger refuses it; it never will.
             return _final(FAILED, describe(error), "invalid_data")
         case OutcomeUnknown():
-            return _final(UNKNOWN, str(error))
+            return _final(UNKNOWN, str(error), *_news(error))
         case StillOpen() | NothingSent() | ProviderUnavailable() if error.again_in_s is not None:
             again_in = timedelta(seconds=error.again_in_s)
             message = recordable(str(error))
@@ -83,6 +85,13 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
             name = type(error).__name__
             state = getattr(error, "sqlstate", None)
             return ApplicationError(f"{name} {state or ''}".strip(), type=name)
+
+
+def _news(error: OutcomeUnknown) -> list[dict[str, Any]]:
+    """When the outcome is worth another look; empty where nothing is known of that."""
+    told = {AGAIN_IN_S: error.again_in_s, FOR_EVER: error.for_ever or None}
+    known = {name: value for name, value in told.items() if value is not None}
+    return [known] if known else []
 
 
 def _final(kind: str, message: str, *details: Any) -> ApplicationError:

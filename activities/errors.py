@@ -30,6 +30,8 @@ REUSED, IN_PROGRESS = "operation_id_reused", "operation_in_progress"
 UNKNOWN, UNAVAILABLE_NOW = "unknown", "unavailable"
 # The last detail of a failure of a later attempt.
 ATTEMPT_NUMBER = "attempt"
+# Of the failure `unknown`: so long there is no news, or there never will be.
+AGAIN_IN_S, FOR_EVER = "again_in_s", "for_ever"
 
 
 class Refused(Exception):

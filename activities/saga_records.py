@@ -35,10 +35,12 @@ class OtherRun(Request):
 
 
 class CompensationRequest(Request):
-    """The reason of a compensation: `cause` is a word of the contract, `reason` of a person."""
+    """The reason of a compensation: `cause` is a word of the contract, `reason` of a person;
+    `pivot` is the pivot step of the kind."""
 
     cause: str
     reason: str | None = None
+    pivot: str | None = None
 
 
 class Ending(Request):
@@ -119,6 +121,7 @@ class SagaActivities:
             activity.info().workflow_run_id or "",
             request.cause,
             request.reason,
+            request.pivot,
         )
 
     @activity.defn

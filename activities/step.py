@@ -37,7 +37,8 @@ class Claim(Request):
 
     `tries` had no outcome before this one. With a `verdict` no external system is called. The first
     step may open the saga and the last one close it with `ending`, its result, in the same commit;
-    `ends_wait`: it carries out the decision that the saga waited for.
+    `ends_wait`: it carries out the decision that the saga waited for. `withdrawn`: whoever asked no
+    longer wants it, so nothing more is sent, and only the outcome of what was sent is found out.
     """
 
     saga_id: str
@@ -51,6 +52,7 @@ class Claim(Request):
     opening: Opening | None = None
     ending: dict[str, JsonValue] | None = None
     ends_wait: bool = False
+    withdrawn: bool = False
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.adapters.payment import (
+    NothingSent,
     NotTheSameTransfer,
     OutcomeUnknown,
     PaymentAdapter,
@@ -44,12 +45,17 @@ from ledger.store.commit import Decision, Loaded, Ref, database_time
 # How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
 # cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.
 SEND_WITHIN = timedelta(minutes=5)
+# A provider that can't cancel may still get the last attempt: it begins before the deadline, and
+# gives itself up after 25 s. What is not there after more than twice that is not there.
+ABSENT_AFTER = timedelta(minutes=1)
 # When the provider can't tell for so long what became of an order, a person is asked: longer than
 # an order may be sent and most outages last, and well within a working day.
 TELL_WITHIN = timedelta(hours=1)
 # So many answers that are no success make an undo wait for a person: with growing pauses that is an
 # hour, too. Money that does not come back by itself takes somebody who telephones.
 UNDO_TRIES = 13
+# Of clocks that differ by a little.
+MARGIN_S = 1.0
 # Nothing of ours moved, and a person has to look at who used the key.
 FOREIGN = StepUndone(
     note="the provider has another transfer under our key",
@@ -87,11 +93,15 @@ class TransferActivities:
 
         Raises Refused (the provider or a revocation says no), Failed (not sent in time), and the
         adapter's OutcomeUnknown and NothingSent: the next attempt looks before it sends.
+
+        Where the adapter can't reverse, the start of the step says `final`: the saga goes forward
+        until the outcome is on record.
         """
         started = await self._start(claim, request)
         step = started.step
         if step.undecided:
             async with _asking():
+                self._check_adapter(claim, step)
                 report = await self._send_once(claim, request, started)
             step = await self._finish(claim, request, report)
         return self._answer(step)
@@ -113,7 +123,8 @@ class TransferActivities:
                 key=claim.saga_id,
                 **request.model_dump(exclude={"agent_id", "description"}),
             )
-            return Decision(None, [*captured.events, (transfer, begun)], captured.limits)
+            facts = {"adapter": self._adapter.name, "final": not self._adapter.can_reverse}
+            return Decision(facts, [*captured.events, (transfer, begun)], captured.limits)
 
         return await start_step(
             self._database,
@@ -132,15 +143,26 @@ class TransferActivities:
         if claim.verdict is not None:
             done = claim.verdict.outcome == "done"
             return _by_hand(claim, request, "executed" if done else "cancelled")
-        if started.again:
-            # An earlier attempt may have sent it: look before sending again.
-            known = await self._adapter.find(claim.saga_id)
-            if known is not None:
-                return _same(known, request)
         deadline = started.step.deadline
-        if deadline is None or await database_time(self._database) > deadline:
+        # Before the look: what is not there at that time counts.
+        now = await database_time(self._database)
+        is_late = deadline is None or now > deadline or claim.withdrawn
+        if started.again or (is_late and not self._adapter.can_cancel):
+            # An earlier attempt may have sent it: look before sending again.
+            known = await self._find(claim, request)
+            if known is not None:
+                return known
+        if is_late and self._adapter.can_cancel:
             ended = await self._adapter.cancel(claim.saga_id)
             return _same(ended, request) if ended.status == "executed" else None
+        absent_at = (deadline or now) + ABSENT_AFTER
+        if is_late:
+            if now > absent_at:
+                return None
+            raise OutcomeUnknown(
+                "the provider has no such transfer, and may still get it",
+                max((absent_at - now).total_seconds(), 0) + MARGIN_S,
+            )
         order = TransferOrder(
             key=claim.saga_id,
             amount_minor=request.amount_minor,
@@ -148,7 +170,41 @@ class TransferActivities:
             destination=request.destination,
             description=request.description,
         )
-        return _same(await self._adapter.transfer(order), request)
+        try:
+            report = _same(await self._adapter.transfer(order), request)
+            if report.known_before and not started.again:
+                raise NotTheSameTransfer("the provider had a transfer under our key before ours")
+        except NotTheSameTransfer as error:
+            raise self._foreign(error) from None
+        if report.status == "refused" and started.again and not self._adapter.can_cancel:
+            # It speaks of this attempt, and an earlier one may have got there, or still get there.
+            raise OutcomeUnknown(
+                "the provider refuses the repeat of an attempt without answer",
+                (absent_at - now).total_seconds() + MARGIN_S,
+            )
+        return report
+
+    async def _find(self, claim: Claim, request: Transfer) -> TransferReport | None:
+        try:
+            known = await self._adapter.find(claim.saga_id)
+            return _same(known, request) if known is not None else None
+        except NotTheSameTransfer as error:
+            raise self._foreign(error) from None
+
+    def _foreign(self, error: NotTheSameTransfer) -> Exception:
+        """Another party's transfer under our key. What can't be undone is not compensated on the
+        strength of a difference: a person looks first."""
+        return error if self._adapter.can_reverse else OutcomeUnknown(str(error), for_ever=True)
+
+    def _check_adapter(self, claim: Claim, step: StepState) -> None:
+        """Raises NothingSent where another adapter began the transfer: this one would not find
+        it, and pay again."""
+        began = (step.facts or {}).get("adapter")
+        if claim.verdict is None and began not in (None, self._adapter.name):
+            raise NothingSent(
+                f"the transfer was begun by the adapter {began}: run a worker with "
+                f"AMENDS_PAYMENT_ADAPTER={began} for it"
+            )
 
     async def _finish(
         self, claim: Claim, request: Transfer, report: TransferReport | None
@@ -209,6 +265,11 @@ class TransferActivities:
         stays."""
         if claim.verdict is not None:
             return None
+        if not self._adapter.can_reverse:
+            raise NothingSent(
+                f"the adapter {self._adapter.name} reverses nothing: run a worker with the adapter "
+                "that began the transfer"
+            )
         try:
             known = await self._adapter.find(claim.saga_id)
             if known is not None:

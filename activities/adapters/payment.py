@@ -85,7 +85,8 @@ class TransferReport:
 
     Amount, currency and destination are the provider's record; None where it has none: the key
     was cancelled before any order with it arrived. `reference` and `reason` are cut where they are
-    longer than what the ledger takes.
+    longer than what the ledger takes. `known_before`: the provider says that this order was not the
+    first with its key.
     """
 
     key: str
@@ -95,6 +96,7 @@ class TransferReport:
     amount_minor: int | None
     currency: str | None
     destination: str | None = field(repr=False)
+    known_before: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("reference", "reason"):

@@ -196,6 +196,13 @@ class StepState(State):
         """Whether the outcome of the step is not on record yet."""
         return self.state in UNDECIDED
 
+    @property
+    def holds_forward(self) -> bool:
+        """Whether the step is done, or may be, and nothing undoes it: the facts of its start say
+        `final`. Its saga is not compensated while this holds."""
+        is_final = bool((self.facts or {}).get("final"))
+        return is_final and (self.undecided or self.state == "done")
+
 
 def evolve(state: StepState | None, event: Event) -> StepState:
     """Folds one event into the state of a step. Raises UnknownEvent."""

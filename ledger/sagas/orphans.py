@@ -41,7 +41,8 @@ async def declare_lost(
     pivot: str | None,
 ) -> SagaState:
     """Records that a saga is orphaned in this epoch, and begins compensation in the same commit,
-    unless the step `pivot` is done: then the run that takes the saga over goes forward.
+    unless the step `pivot` is done, or may be and can't be undone: then the run that takes the saga
+    over goes forward.
 
     From here the lost run is fenced, should it live after all. Returns the saga as it stands: of
     one that has ended, or that another epoch carries by now, nothing is written.
@@ -59,7 +60,8 @@ async def declare_lost(
             SagaLost(run_id=saga.run_id, epoch=epoch + 1, found=found, reason=reason)
         ]
         step: StepState | None = loaded[pivot_ref] if pivot_ref else None
-        if saga.state == "running" and (step is None or step.state != "done"):
+        is_pivoted = step is not None and (step.state == "done" or step.holds_forward)
+        if saga.state == "running" and not is_pivoted:
             why = f"its run was lost: {found}"
             events.append(SagaCompensating(epoch=epoch + 2, cause=LOST_RUN, reason=why))
         return Decision(reduce(evolve, events, saga), [(saga_ref, event) for event in events])

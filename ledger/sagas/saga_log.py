@@ -20,7 +20,7 @@ from ledger.aggregates.saga import (
     evolve,
     saga_name,
 )
-from ledger.aggregates.saga_step import STEP, StepState, UndoPlan
+from ledger.aggregates.saga_step import STEP, StepState, UndoPlan, step_name
 from ledger.aggregates.step_report import StepReport, report_of
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotAdmitted, NotFound, StateRefused
@@ -249,7 +249,8 @@ class Compensation(BaseModel):
 
     `held`: whether any step ever had an undo; `residuals`: what undone steps left behind so far;
     `reports`: how all steps stand, in the order of their start. Of a saga that has ended: its
-    `state` and its `result`, and no step.
+    `state` and its `result`, and no step. `running`: nothing was begun, since the pivot may be done
+    and can't be undone; its outcome decides.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -265,7 +266,7 @@ class Compensation(BaseModel):
     reports: list[StepReport] = Field(default_factory=list)
 
 
-async def begin_compensation(
+async def begin_compensation(  # noqa: PLR0913, PLR0917 - each is a word of the event
     database: Database,
     author: Author,
     saga_id: str,
@@ -273,13 +274,16 @@ async def begin_compensation(
     run_id: str,
     cause: str,
     reason: str | None,
+    pivot: str | None = None,
 ) -> Compensation:
     """Raises the epoch, so that no forward commit lands any more, and returns the steps to undo.
 
-    Of a saga that compensates already, the first cause stands; of one that has ended, nothing is
-    written. Raises Fenced for an old epoch.
+    Of a saga that compensates already, the first cause stands; of one that has ended, or whose step
+    `pivot` is or may be done and can't be undone, nothing is written. Raises Fenced for an old
+    epoch.
     """
     saga_ref = saga_name(saga_id)
+    pivot_ref = step_name(saga_id, pivot) if pivot else None
 
     def decide(loaded: Loaded) -> Decision[SagaState]:
         saga = _existing(loaded, saga_id)
@@ -291,11 +295,16 @@ async def begin_compensation(
             return Decision(saga)
         if saga.epoch != epoch:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of epoch {epoch}")
+        step: StepState | None = loaded[pivot_ref] if pivot_ref else None
+        if step is not None and step.holds_forward:
+            return Decision(saga)
         begun = SagaCompensating(epoch=epoch + 1, cause=cause, reason=reason)
         return Decision(evolve(saga, begun), [(saga_ref, begun)])
 
-    saga = await commit(database, author, [Ref(saga_ref)], decide)
-    if saga.closed:
+    # No step begins meanwhile: each takes the saga's row for share.
+    refs = [Ref(saga_ref), *([Ref(pivot_ref, "share")] if pivot_ref else [])]
+    saga = await commit(database, author, refs, decide)
+    if saga.state != "compensating":
         return Compensation(
             state=saga.state, result=saga.result, epoch=saga.epoch, cause=cause, reason=reason
         )

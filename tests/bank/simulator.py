@@ -88,8 +88,9 @@ class Transfer:
             "details": {"origin_id": self.origin_id, "warnings": list(warnings)},
             "transaction_ids": [f"{self.id}-1"],
             "status": self.statuses[0],
+            "description": self.description,
             "charge": {
-                "summary": self.description,
+                "summary": "VAR",
                 "value": {"currency": self.currency, "amount": self.amount},
             },
         }
@@ -193,11 +194,11 @@ class BindSimulator:
         origin_id = str(order["origin_id"])
         self.seen.append(("transfer", origin_id))
         fault = self._next("transfer", origin_id)
-        if fault.when == "before" and (failed := await self._fail(request, fault)) is not None:
-            return failed
         if fault.held:
             self._held[origin_id] = order
-            return await self._fail(request, Fault(cut="drop")) or _error(500, "")
+            return await self._fail(request, Fault(cut=fault.cut or "drop")) or _error(500, "")
+        if fault.when == "before" and (failed := await self._fail(request, fault)) is not None:
+            return failed
         answer = self._carry_out(order, fault)
         if fault.when == "after" and (failed := await self._fail(request, fault)) is not None:
             return failed

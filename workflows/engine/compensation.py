@@ -32,11 +32,13 @@ Undone = tuple[Undo, UndoReport]
 
 async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> Compensation:
     """Compensate the saga: undo every step that was started. Returns the compensation once all
-    undos have ended."""
+    undos have ended; one in state `running` where none was begun (see `saga_log`)."""
     compensation = await run.ours(
         SagaActivities.begin_compensation, run.claim(actor), request, summary="begin compensation"
     )
     run.epoch = compensation.epoch
+    if compensation.state == "running":
+        return compensation
     if compensation.state == "compensating":
         run.cause = cause_in_words(compensation.cause, compensation.reason, actor)
         run.enter(LifecycleEvent.COMPENSATING, reason=compensation.cause)

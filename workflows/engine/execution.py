@@ -76,6 +76,11 @@ class Execution(Generic[RequestT, ResultT]):
             return "the saga is being cancelled"
         return self.lifecycle.undone_because()
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether a cancel came while only the outcome of the pivot could decide."""
+        return self.saga is not None and self.saga.withdrawn_by is not None
+
     async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
         try:
             request = self._story.read(raw)
@@ -174,6 +179,9 @@ class Execution(Generic[RequestT, ResultT]):
     def _why(self, error: BaseException) -> Compensate:
         if isinstance(error, Compensate):
             return error
+        if self.is_withdrawn and self.lifecycle.cause == "cancelled":
+            assert self.saga is not None
+            return Compensate("cancelled", self.saga.withdrawn_by or system())
         if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
             return Compensate("cancelled", self._cancelled_by or system())
         cause = cause_of(error) if isinstance(error, ActivityError) else "failed"
@@ -189,8 +197,11 @@ class Execution(Generic[RequestT, ResultT]):
             if opened.how == "duplicate":
                 return self._first_answer(saga, opened.state, opened.result or {})
             request = self._on_record(saga, request, old=opened.old)
-        asked = CompensationRequest(cause=why.cause, reason=why.by.reason)
+        pivot = self._story.kind.pivot_step
+        asked = CompensationRequest(cause=why.cause, reason=why.by.reason, pivot=pivot)
         compensation = await compensate(saga, asked, why.by.actor)
+        if compensation.state == "running":
+            return await self._find_out(saga, request, why)
         if compensation.result is not None:
             # A workflow task that was lost had closed it already: what came since is too late.
             return self._first_answer(saga, compensation.state, compensation.result)
@@ -201,6 +212,16 @@ class Execution(Generic[RequestT, ResultT]):
         result = await self._story.compensated(self._story.as_admitted(request), compensation)
         ending = result.model_dump(mode="json")
         return self._result(await saga.close("compensated", ending, why.by.actor))
+
+    async def _find_out(self, saga: Saga, request: RequestT, why: Compensate) -> ResultT:
+        """Tell the story again, to find out the outcome of its pivot and go on from there: a pivot
+        that can't be undone is not compensated while it may be done."""
+        if saga.withdrawn_by is not None:
+            # Found out, and yet not on record: another run, later, may see why.
+            raise failed(saga.saga_id, why.cause, why.by.reason)
+        saga.withdrawn_by, self._cancelled_by = why.by, None
+        saga.refuse_cancel()
+        return await self._tell(saga, request)
 
     def _first_answer(self, saga: Saga, state: str, result: dict[str, Any]) -> ResultT:
         saga.enter(LifecycleEvent(state), result=result)

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities import errors
-from activities.errors import UNKNOWN
+from activities.errors import AGAIN_IN_S, FOR_EVER, UNKNOWN
 from activities.step import Claim, Request
 from activities.step_records import Doubt, StepRecords
 from ledger.words import summary_of
@@ -51,7 +51,7 @@ async def until_known(
         try:
             answer = await (call(claim) if looks_up else persist(run, claim, call))
         except ActivityError as error:
-            why = _doubt(error, asked, looks_up)
+            why, news = _doubt(error, asked, looks_up), _news(error)
         else:
             _told(asked, "done")
             return answer
@@ -67,8 +67,9 @@ async def until_known(
             heed_cancel()
         # An older version noted no deadline.
         until = until or workflow.now() + tell_within
-        if workflow.now() < until:
-            await _pause(run, claim, why, pause, until)
+        if workflow.now() < until and not news.get(FOR_EVER):
+            again_in = timedelta(seconds=float(news.get(AGAIN_IN_S, 0)))
+            await _pause(run, claim, why, max(pause, again_in), until)
             pause = longer(pause)
             continue
         asked = await ask(run, claim, why, undoing=False, outside=True)
@@ -96,6 +97,12 @@ def _doubt(error: ActivityError, asked: Asked | None, looks_up: bool) -> str:
     if not cancelled:
         _told(asked, "failed")
     raise error
+
+
+def _news(error: ActivityError) -> dict[str, Any]:
+    """When the outcome is worth another look, where the activity told."""
+    details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
+    return {name: told for each in details if isinstance(each, dict) for name, told in each.items()}
 
 
 def _told(asked: Asked | None, how: str) -> None:

@@ -143,7 +143,12 @@ TABLE: Mapping[Phase, Row] = {
         },
     ),
     # A first step that ran beside others may answer late.
-    _P.STOPPING: Row("running", _COMPENSATED, {**_FOUND, _E.OPENED: _P.STOPPING}),
+    _P.STOPPING: Row(
+        "running",
+        _COMPENSATED,
+        # Its pivot may be done and can't be undone: the outcome decides, not the cancel.
+        {**_FOUND, _E.OPENED: _P.STOPPING, _E.CANCEL_REFUSED: _P.UNCANCELLABLE},
+    ),
     _P.COMPENSATING: Row(
         "compensating",
         _COMPENSATED,

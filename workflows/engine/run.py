@@ -24,6 +24,7 @@ from activities.step import Claim
 from ledger.sagas.saga_log import Opening
 from ledger.words import summary_of
 from workflows.contract.progress import Progress
+from workflows.contract.updates import By
 from workflows.contract.waits import StepProgress, Wait, step_wait
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import page, refusal_page
@@ -73,6 +74,8 @@ class SagaRun:
         # Of the page: what is asked for, the plan made of it, and why the saga is compensated.
         self._about, self.cause = about, ""
         self.planned: list[str] = []
+        # Who no longer wants what was asked for, once its outcome alone decides.
+        self.withdrawn_by: By | None = None
         # Whether the operation id is that of another request.
         self.is_reused = False
         self.opening, self.lifecycle = opening, lifecycle
@@ -189,6 +192,7 @@ class SagaRun:
             saga_id=self.saga_id,
             epoch=self.epoch,
             actor=actor or self.actor,
+            withdrawn=self.withdrawn_by is not None,
             context=self.context,
         )
 

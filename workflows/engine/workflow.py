@@ -107,7 +107,8 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
     @workflow.update
     async def cancel(self, *raw: Any) -> Progress:
         """Compensate the saga, whatever it is doing, unless that comes too late. Answers when the
-        compensation is recorded as begun."""
+        compensation is recorded as begun, or waits for the outcome of a pivot that can't be
+        undone."""
         self._execution.cancel(read(raw, By))
         return await self._compensating()
 
@@ -137,9 +138,14 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         return by
 
     async def _compensating(self) -> Progress:
-        """Wait until the compensation is recorded as begun, or the saga has ended."""
+        """Wait until the compensation is recorded as begun, or waits for an outcome, or the saga
+        has ended."""
         await workflow.wait_condition(
-            lambda: self._lifecycle.is_compensating or self._lifecycle.has_ended
+            lambda: (
+                self._lifecycle.is_compensating
+                or self._lifecycle.has_ended
+                or self._execution.is_withdrawn
+            )
         )
         return self.progress()
 

@@ -117,6 +117,7 @@ def read_transfer(key: str, answer: Answer, again_in_s: float) -> TransferReport
         amount_minor=told.amount_minor,
         currency=told.currency,
         destination=told.destination,
+        known_before=told.known_before,
     )
 
 
@@ -154,6 +155,7 @@ class _Told:
     currency: str
     destination: str
     description: str | None
+    known_before: bool
 
     @classmethod
     def of(cls, body: Json) -> "_Told":
@@ -169,7 +171,8 @@ class _Told:
             amount_minor=_minor(value.get("amount"), currency),
             currency=currency,
             destination=_maybe(routing, "address") or _text(details, "cbu"),
-            description=_maybe(_object(body, "charge"), "summary") or _maybe(body, "description"),
+            description=_maybe(body, "description") or _maybe(details, "description"),
+            known_before=DUPLICATE in (details.get("warnings") or ()),
         )
 
 

@@ -42,7 +42,7 @@ class BindSettings:
     certificate: Path | None = None
     certificate_key: Path | None = field(default=None, repr=False)
     ca: Path | None = None
-    answer_within_s: float = ANSWER_WITHIN_S
+    answer_within_s: float = field(default_factory=lambda: ANSWER_WITHIN_S)
     look_again_s: float = LOOK_AGAIN_S
 
     def tls(self) -> ssl.SSLContext:

@@ -3,9 +3,10 @@
 The origin id is 15 characters of Crockford's alphabet, the first 75 bits of the SHA-256 digest of
 the key. Among n transfers of one account, two keys share an origin id with a probability of less
 than n * n / 2**76: one in 7 * 10**8 for ten million transfers, one in 7 * 10**4 for a thousand
-million. That bound is small and not zero, so each transfer also carries a mark in its description:
-the next 100 bits of the digest. Two keys that share an origin id differ in their mark, and the
-second transfer is NotTheSameTransfer, also to the same destination with the same amount.
+million. That bound is small and not zero. Of two keys that share an origin id, the second transfer
+is not made, and is told apart by its amount or destination, by the warning of BIND that the first
+order of a key was not the first (`known_before`), and, where BIND repeats the description, by the
+mark at its end: the next 100 bits of the digest.
 """
 
 from hashlib import sha256
