@@ -116,12 +116,15 @@ def capture(saga: str, actor: str | None, reason: str | None, yes: bool, as_json
 @click.command()
 @_deciding
 def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Cancel the saga ID, of any kind, and compensate it."""
+    """Cancel the saga ID, of any kind, and compensate it.
+
+    A transfer that the bank can't take back is compensated only where it was not executed.
+    """
     from starter.cli.story import say
 
     progress = _decided("cancel", saga, actor, reason)
     say(progress, as_json=as_json)
-    return _unless_stuck(progress)
+    return 1 if progress.state == "completed" else _unless_stuck(progress)
 
 
 _ENDING = ("reject", "cancel")
@@ -249,7 +252,8 @@ async def _undone(amends: "Amends", begun: "Progress") -> "Progress":
     try:
         async with aclosing(amends.follow(begun.saga_id)) as followed:
             async for now in followed:
-                if now.state == "compensating" and now.waits_for:
+                # In doubt: the outcome decides, and may take its time.
+                if now.state in ("compensating", "resolving") and now.waits_for:
                     break
     except SagaFailed as error:
         # Nothing was held yet, as in a start delay: that is what a cancel asks for.

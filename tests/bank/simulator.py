@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from activities.adapters.bind.answers import DUPLICATE, NOT_FOUND
+from activities.adapters.bind.origin_id import origin_id_of
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -120,8 +121,8 @@ class BindSimulator:
         app.router.add_post(f"{path}/transaction-requests", self._known(self._transfer))
         app.router.add_get(f"{path}/{{origin_id}}", self._known(self._find))
         # For who can't call the methods: a program of another process.
-        app.router.add_post("/simulator/faults/{origin_id}", self._script)
-        app.router.add_get("/simulator/transfers/{origin_id}", self._booked)
+        app.router.add_post("/simulator/faults", self._script)
+        app.router.add_get("/simulator/transfers", self._booked)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0, handler_cancellation=True
         )
@@ -259,20 +260,17 @@ class BindSimulator:
             return web.Response(status=500)
         if fault.body is not None:
             return web.Response(status=fault.http or 200, text=fault.body)
-        if fault.http == 401:
-            self.revoke_logins()
         return _error(fault.http, fault.code) if fault.http is not None else None
 
     async def _script(self, request: web.Request) -> web.StreamResponse:
         given = _decode(await request.read())
         known = {item.name for item in fields(Fault)} & set(given)
-        self.script(request.match_info["origin_id"], Fault(**{name: given[name] for name in known}))
+        self.script(origin_id_of(request.query["key"]), Fault(**{it: given[it] for it in known}))
         return _answer(200, {})
 
     async def _booked(self, request: web.Request) -> web.StreamResponse:
-        transfer = self.transfers.get(request.match_info["origin_id"])
-        moved = self.moved(request.match_info["origin_id"])
-        return _answer(200, {"orders": transfer.orders if transfer else 0, "moved": len(moved)})
+        moved = self.moved(origin_id_of(request.query["key"]))
+        return _answer(200, {"moved": len(moved)})
 
 
 def _refusal(order: Json) -> str | None:
