@@ -9,10 +9,11 @@ UV ?= uv
 COMPILE = $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 \
   --no-emit-index-url --no-emit-find-links --no-header
 KEEP ?=
+BIND ?=
 ARGS ?=
 
 help:
-	@echo "make demo [KEEP=1] | test [ARGS=...] | check | bench | crash | attack | soak | lock | .venv"
+	@echo "make demo [KEEP=1] [BIND=1] | test [ARGS=...] | check | bench | crash | attack | soak | lock | .venv"
 
 .venv: $(READY)
 
@@ -35,7 +36,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	touch $(READY)
 
 demo: $(READY)
-	@KEEP="$(KEEP)" $(BIN)/python -m starter.demo
+	@KEEP="$(KEEP)" BIND="$(BIND)" $(BIN)/python -m starter.demo
 
 # Two processes, each with servers of its own; a file's tests stay together, and the files in the
 # order of tests/conftest.py.

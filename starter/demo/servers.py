@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,22 +15,22 @@ from typing import Any, Self
 from rich.console import Console
 
 from starter.client.environment import is_up, up_settings
+from starter.demo.errors import DemoServersFailed
 
 # The first start makes two database clusters; on a slow disk that takes its time.
 START_DEADLINE_S = 90
 STOP_DEADLINE_S = 60
 
 
-class DemoServersFailed(Exception):
-    """The servers of the tour did not start; the message says where to look."""
-
-
 class DemoServers:
     """The servers of the tour, running inside `async with`: joined if KEEP=1 left them up (and then
-    left up again), else started on empty data."""
+    left up again), else started on empty data. `settings`: of the worker, beside its own."""
 
-    def __init__(self, data: Path, keep: bool, console: Console) -> None:
+    def __init__(
+        self, data: Path, keep: bool, console: Console, settings: Mapping[str, str]
+    ) -> None:
         self._data, self._keep, self._console = data, keep, console
+        self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self.environment: dict[str, str] = {}
 
@@ -50,6 +51,7 @@ class DemoServers:
             *command,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL if self._keep else None,
+            env={**os.environ, **self._settings},
             start_new_session=True,
         )
         assert self._process.stdout is not None

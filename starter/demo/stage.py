@@ -18,6 +18,7 @@ from ledger.read.queries import sagas
 from ledger.read.sagas import saga
 from starter.client.client import Amends
 from starter.client.short_names import short
+from starter.demo.banks import Bank
 from starter.demo.servers import DemoServers
 
 Found = TypeVar("Found")
@@ -34,9 +35,14 @@ class Stage:
     """The tools of a scene. `run` makes the operation ids of each run new."""
 
     def __init__(
-        self, amends: Amends, database: Database, servers: DemoServers, console: Console
+        self,
+        amends: Amends,
+        database: Database,
+        servers: DemoServers,
+        bank: Bank,
+        console: Console,
     ) -> None:
-        self.amends, self.servers = amends, servers
+        self.amends, self.servers, self._bank = amends, servers, bank
         self._database, self._console = database, console
         self.run = uuid4().hex[:6]
         self._scene = 0
@@ -100,22 +106,13 @@ class Stage:
         return await verify(self._database)
 
     async def script_bank(self, saga_id: str, fault: str, delay_ms: int = 0) -> None:
-        """Script a fault of the mock bank for the next call for this payment."""
-        await self._bank(
-            "INSERT INTO mock_bank.faults (key, fault, delay_ms) VALUES (%s, %s, %s)",
-            saga_id,
-            fault,
-            delay_ms,
-        )
+        """Script a fault of the bank for the next call for this payment."""
+        await self._bank.script(saga_id, fault, delay_ms)
 
     async def bank_has(self, saga_id: str) -> tuple[int, str]:
         """The number of transfers of the bank under the payment's key, and the state of the
         last."""
-        rows = await self._bank("SELECT status FROM mock_bank.transfers WHERE key = %s", saga_id)
-        return len(rows), rows[-1][0] if rows else "none"
-
-    async def _bank(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return await _query(self.servers.environment["AMENDS_MOCK_BANK_URL"], statement, *values)
+        return await self._bank.has(saga_id)
 
     async def target_has(self, *names: str) -> list[str]:
         """The names of these roles and databases that exist on the target server."""
