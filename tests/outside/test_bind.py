@@ -33,7 +33,7 @@ from activities.adapters.payment import (
 )
 from tests.bank.simulator import ACCOUNT_ID, PASSWORD, USERNAME, BindSimulator, Fault
 from tests.conformance.bind_bank import account_at
-from tests.support.tls_front import self_signed
+from tests.support.tls_front import self_signed, tls_front
 
 CBU = "2850590940090418135201"
 CVU = "0000003100010000000001"
@@ -219,16 +219,28 @@ async def test_a_cvu_pays_by_its_own_kind_of_transfer(
         assert (await adapter.find(order.key) or order).key == order.key
 
 
+async def test_a_bank_that_asks_for_a_certificate_is_reached_with_it_alone(
+    bank: BindSimulator, order: TransferOrder, tmp_path: Path
+) -> None:
+    certificate, key = await self_signed(tmp_path)
+    at = f"127.0.0.1:{bank.port}"
+    async with tls_front(at, certificate, key, asks=True) as address:
+        bare = replace(account_at(f"https://{address}/v1"), ca=certificate)
+        named = replace(bare, certificate=certificate, certificate_key=key)
+        distrusting = replace(named, ca=None)
+        for account in (bare, distrusting):
+            async with BindBank(account) as adapter:
+                with pytest.raises(NothingSent):
+                    await adapter.transfer(order)
+        async with BindBank(named) as adapter:
+            assert (await adapter.transfer(order)).status == "executed"
+
+
 async def test_a_file_that_is_no_certificate_is_refused_at_the_start(tmp_path: Path) -> None:
     text = tmp_path / "certificate.pem"
     text.write_text("no certificate")
     with pytest.raises(ssl.SSLError):
         BindBank(replace(account_at("https://127.0.0.1/v1"), certificate=text))
-    certificate, key = await self_signed(tmp_path)
-    account = account_at("https://127.0.0.1/v1")
-    account = replace(account, certificate=certificate, certificate_key=key, ca=certificate)
-    async with BindBank(account):
-        pass
 
 
 # Two keys whose origin ids would be the same are not found; what BIND tells of one is.

@@ -2,6 +2,7 @@
 its outcome decides."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -12,11 +13,25 @@ from activities import transfers
 from activities.adapters.bind.adapter import BindBank
 from tests.bank.simulator import BindSimulator, Fault
 from tests.sagas.bind_payments import BindPayments, check
-from tests.sagas.conftest import NewAgent, Place, working_for
+from tests.sagas.cancellation import (
+    ANSWERS,
+    BEFORE,
+    LOST,
+    TASK,
+    Act,
+    Stops,
+    cancel_what_hears,
+    end_of,
+)
+from tests.sagas.conftest import GATED, NewAgent, Place, working_for
 from tests.sagas.sweeping import Sweeper, end
-from tests.support.driver import USER, Driver, Handle, Json
+from tests.support.activity_gates import Gates
+from tests.support.driver import USER, Driver, Handle, Json, saga_of
 from tests.support.probe import Probe
+from tests.support.replaying import RECORD, record, replay
 from tests.support.until import until
+from worker.embedded.servers import EmbeddedServers
+from workflows.contract.admission import DATA_CONVERTER
 
 QUEUE = "sagas-bind"
 # A reply that never comes, and looks that tell nothing until they are healed.
@@ -28,6 +43,11 @@ FATES = {
     "it lands late": Fault(held=True),
 }
 WAYS = ("update", "temporal")
+RECORDED = {
+    (MOMENTS[0], "it landed", "temporal"): "payment-cancelled-at-its-pivot",
+    (MOMENTS[1], "it did not land", "update"): "payment-withdrawn-at-its-pivot",
+}
+ENDS = {BEFORE: ("voided", 0), LOST: ("captured", 1), ANSWERS: ("captured", 1)}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +78,18 @@ async def driver(
 
 
 @pytest.fixture
+async def gated_at_bind(
+    servers: EmbeddedServers, place: Place, gates: Gates, at_bind: dict[str, str]
+) -> AsyncIterator[Client]:
+    """A client of a worker that pays at the simulator, whose activities are behind gates."""
+    address = servers.temporal.address
+    client = await Client.connect(address, data_converter=DATA_CONVERTER, interceptors=[gates])
+    async with working_for(client, place, GATED, **at_bind):
+        yield client
+        gates.open()
+
+
+@pytest.fixture
 def payments(
     driver: Driver, probe: Probe, bank: BindSimulator, new_agent: NewAgent
 ) -> BindPayments:
@@ -70,6 +102,15 @@ def soon_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfers, "SEND_WITHIN", timedelta(seconds=4))
     monkeypatch.setattr(transfers, "ABSENT_AFTER", timedelta(seconds=1))
     monkeypatch.setattr(transfers, "MARGIN_S", 0.1)
+
+
+async def replays(handle: Handle, name: str | None) -> None:
+    """The history of a run replays, as the saved one of its kind does (tests/sagas/test_replay.py).
+    `AMENDS_RECORD_HISTORIES=1 pytest tests/sagas/test_pivot.py` saves it."""
+    history = await handle.fetch_history()
+    await replay(handle.id, history)
+    if name and RECORD in os.environ:
+        record(name, history)
 
 
 async def cancel(handle: Handle, way: str) -> None:
@@ -113,12 +154,35 @@ async def test_a_cancel_never_undoes_a_transfer_that_landed_or_may_land(
         assert payments.bank.seen.count(("transfer", payments.origin(request))) == 1
         spent = (45_000, 1) if landed else (0, 0)
         assert await payments.probe.spent(request["agent_id"]) == spent
+        await replays(handle, RECORDED.get((moment, fate, way)))
 
     async with asyncio.TaskGroup() as group:
         for moment in MOMENTS:
             for fate in FATES:
                 for way in WAYS:
                     group.create_task(play(moment, fate, way))
+
+
+async def test_a_cancel_at_the_activity_of_the_transfer_asks_the_record_whether_it_began(
+    payments: BindPayments, gated_at_bind: Client, stops: Stops
+) -> None:
+    """Before the activity begins nothing is on record, and nothing is sent; after it, the transfer
+    is, although the saga has not heard of it."""
+    driver = Driver(gated_at_bind, GATED)
+
+    async def play(column: str, way: str) -> None:
+        request = await payments.new()
+        act = Act("execute_transfer execute transfer")
+        stand = await stops.at(saga_of(request), act, column)
+        handle = await driver.start(request, task_timeout=TASK)
+        canceller = await cancel_what_hears(handle, stand, [way])
+        assert (await end_of(handle), payments.paid(request)) == ENDS[column]
+        assert await canceller.answers() <= {"accepted", "ended"}
+
+    async with asyncio.TaskGroup() as group:
+        for column in ENDS:
+            for way in WAYS:
+                group.create_task(play(column, way))
 
 
 async def test_a_cancel_before_the_order_is_sent_compensates(
