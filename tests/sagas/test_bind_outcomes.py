@@ -16,7 +16,14 @@ from temporalio.client import Client
 from activities import transfers
 from activities.adapters.bind import connection
 from activities.adapters.bind.answers import REFUSALS
-from tests.bank.simulator import BindSimulator, Fault, Transfer
+from tests.bank.simulator import (
+    ACCOUNT_ID,
+    PASSWORD,
+    USERNAME,
+    BindSimulator,
+    Fault,
+    Transfer,
+)
 from tests.sagas.bind_payments import BindPayments, check
 from tests.sagas.conftest import NewAgent, Place, working_for
 from tests.support.driver import CBU, Driver, Json
@@ -154,8 +161,16 @@ async def played(payments: BindPayments, row: Row) -> str:
     await payments.driver.start(request)
     ends = await end_of(payments, request)
     payments.bank.release(origin)
+    history = await payments.driver.handle(request).fetch_history()
+    assert_silent(b"".join(event.SerializeToString() for event in history.events).decode("latin1"))
     money = money_of(payments, request, row)
     return f"| {row.told} | {ends} | {money} | {await spend_of(payments, request, ends)} |"
+
+
+def assert_silent(text: str) -> None:
+    """No credential, and not the account that pays."""
+    secrets = (USERNAME, PASSWORD, ACCOUNT_ID, "token-")
+    assert [secret for secret in secrets if secret in text] == []
 
 
 def money_of(payments: BindPayments, request: Json, row: Row) -> str:
@@ -201,6 +216,7 @@ async def test_every_status_code_and_fault_ends_as_the_table_says(
     bank: BindSimulator,
     new_agent: NewAgent,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     payments, found = BindPayments(driver, probe, bank, new_agent), dict[str, str]()
     turn = asyncio.Semaphore(AT_ONCE)
@@ -218,6 +234,9 @@ async def test_every_status_code_and_fault_ends_as_the_table_says(
                 for row in ROWS:
                     if row.pace == pace:
                         group.create_task(play(row))
+    assert_silent(caplog.text)
+    assert CBU not in caplog.text
+    assert_silent(str(await probe.ledger("SELECT * FROM ledger.event_log")))
     made = table_of([found[row.told] for row in ROWS])
     text = DOCUMENT.read_text()
     before, head, rest = text.partition(HEAD)
