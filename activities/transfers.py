@@ -154,7 +154,7 @@ class TransferActivities:
                 return known
         if is_late and self._adapter.can_cancel:
             ended = await self._adapter.cancel(claim.saga_id)
-            return _same(ended, request) if ended.status == "executed" else None
+            return self._ours(ended, request) if ended.status == "executed" else None
         absent_at = (deadline or now) + ABSENT_AFTER
         if is_late:
             if now > absent_at:
@@ -171,7 +171,7 @@ class TransferActivities:
             description=request.description,
         )
         try:
-            report = _same(await self._adapter.transfer(order), request)
+            report = self._ours(await self._adapter.transfer(order), request)
             if report.known_before and not started.again:
                 raise NotTheSameTransfer("the provider had a transfer under our key before ours")
         except NotTheSameTransfer as error:
@@ -187,7 +187,14 @@ class TransferActivities:
     async def _find(self, claim: Claim, request: Transfer) -> TransferReport | None:
         try:
             known = await self._adapter.find(claim.saga_id)
-            return _same(known, request) if known is not None else None
+        except NotTheSameTransfer as error:
+            raise self._foreign(error) from None
+        return self._ours(known, request) if known is not None else None
+
+    def _ours(self, report: TransferReport, request: Transfer) -> TransferReport:
+        """The report, if it is of our transfer."""
+        try:
+            return _same(report, request)
         except NotTheSameTransfer as error:
             raise self._foreign(error) from None
 
