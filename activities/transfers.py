@@ -123,7 +123,11 @@ class TransferActivities:
                 key=claim.saga_id,
                 **request.model_dump(exclude={"agent_id", "description"}),
             )
-            facts = {"adapter": self._adapter.name, "final": not self._adapter.can_reverse}
+            facts = {
+                "adapter": self._adapter.name,
+                "known_as": self._adapter.known_as(claim.saga_id),
+                "final": not self._adapter.can_reverse,
+            }
             return Decision(facts, [*captured.events, (transfer, begun)], captured.limits)
 
         return await start_step(

@@ -157,6 +157,10 @@ class MockBank:
         async with self._connection(broken=OutcomeUnknown) as connection:
             await connection.execute(ADD_FAULT, vars(fault))
 
+    def known_as(self, key: str) -> str:
+        """The key itself."""
+        return key
+
     async def transfer(self, order: TransferOrder) -> TransferReport:
         """See PaymentAdapter."""
         report = await self._call("transfer", order.key, lambda fault: self._book(order, fault))

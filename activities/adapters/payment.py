@@ -124,6 +124,11 @@ class PaymentAdapter(Protocol):
         believed to be absent only once no attempt can still deliver it."""
         ...
 
+    def known_as(self, key: str) -> str:
+        """What the provider knows the transfer of a key by: always the same for a key, for the
+        operator who asks the provider, and for its statement."""
+        ...
+
     async def transfer(self, order: TransferOrder) -> TransferReport:
         """Carries out the order once, however often it is called, and reports the state of the key.
 

@@ -63,6 +63,7 @@ async def test_transfers_of_other_keys_are_other_transfers(
     other = replace(order, key=order.key + "-2")
     first, second = await asyncio.gather(adapter.transfer(order), adapter.transfer(other))
     assert first.reference != second.reference
+    assert len({adapter.known_as(each.key) for each in (order, order, other)}) == 2
     assert await bank.moved(other.key) == [other.amount_minor]
 
 

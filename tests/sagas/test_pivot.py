@@ -220,6 +220,12 @@ async def test_what_bind_will_never_know_a_person_resolves(
     handle = await payments.driver.start(request)
     # At once, not after the hour that other doubts may take.
     await payments.until_in(request, "needs_attention")
+    # The operator is told which transfer to ask for.
+    step = await payments.driver.step(request, "execute transfer")
+    assert payments.origin(request) in step["detail"]
+    facts = (await payments.probe.step(request, "execute transfer"))["facts"]
+    known = {"adapter": "bind", "known_as": payments.origin(request), "final": True}
+    assert facts == known
     told = {**USER, "step": "execute transfer", "outcome": outcome, "evidence": "ticket 7"}
     # A cancel does not decide in the person's place.
     await payments.driver.tell(request, "cancel")

@@ -59,6 +59,10 @@ class BindBank:
     ) -> None:
         await self.close()
 
+    def known_as(self, key: str) -> str:
+        """The origin id."""
+        return origin_id_of(key)
+
     async def transfer(self, order: TransferOrder) -> TransferReport:
         """See PaymentAdapter."""
         path = f"{self._path}/transaction-requests"

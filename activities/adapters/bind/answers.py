@@ -104,11 +104,11 @@ def read_transfer(key: str, answer: Answer, again_in_s: float) -> TransferReport
         raise failure_of(answer, again_in_s)
     told = _Told.of(answer.body)
     if told.origin_id not in (None, origin_id_of(key)):
-        raise NotTheSameTransfer("BIND reports a transfer of another origin id")
+        raise NotTheSameTransfer(f"BIND reports another origin id than {origin_id_of(key)}")
     check_mark(key, told.description)
     status = FINAL.get(told.status)
     if status is None:
-        raise _unfinished(told.status, again_in_s)
+        raise _unfinished(f"{told.status} of {origin_id_of(key)}", told.status, again_in_s)
     return TransferReport(
         key=key,
         status=status,
@@ -137,10 +137,11 @@ def failure_of(answer: Answer, again_in_s: float) -> OutcomeUnknown | NothingSen
     return OutcomeUnknown(f"BIND gave no outcome ({answer.words})", again_in_s)
 
 
-def _unfinished(status: str, again_in_s: float) -> OutcomeUnknown:
+def _unfinished(told: str, status: str, again_in_s: float) -> OutcomeUnknown:
     if status == FOR_EVER:
-        return OutcomeUnknown("BIND will never know the outcome (UNKNOWN_FOREVER)", for_ever=True)
-    known = status if status in UNDER_WAY else "a status that Amends does not know"
+        return OutcomeUnknown(f"BIND will never know the outcome ({told})", for_ever=True)
+    # Words of BIND that are in no list stay outside.
+    known = told if status in UNDER_WAY else "a status that Amends does not know"
     return OutcomeUnknown(f"BIND has no outcome yet ({known})", again_in_s)
 
 
