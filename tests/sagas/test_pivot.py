@@ -4,6 +4,7 @@ its outcome decides."""
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,10 +24,10 @@ from tests.sagas.cancellation import (
     cancel_what_hears,
     end_of,
 )
-from tests.sagas.conftest import GATED, NewAgent, Place, working_for
+from tests.sagas.conftest import GATED, NewAgent, NewWorker, Place, working_for
 from tests.sagas.sweeping import Sweeper, end
 from tests.support.activity_gates import Gates
-from tests.support.driver import USER, Driver, Handle, Json, saga_of
+from tests.support.driver import USER, Driver, Handle, Json, new_id, saga_of
 from tests.support.probe import Probe
 from tests.support.replaying import RECORD, record, replay
 from tests.support.until import until
@@ -249,3 +250,24 @@ async def test_an_adapter_leaves_alone_what_another_one_began(payments: BindPaym
         await until(waits_for_its_adapter, 0.02)
     assert (await handle.result())["state"] == "captured"
     assert payments.paid(request) == 1
+
+
+async def test_a_worker_that_is_killed_while_the_order_is_on_its_way_pays_once(
+    payments: BindPayments, new_worker: NewWorker
+) -> None:
+    queue = new_id("bind-killed")
+    driver = replace(payments.driver, queue=queue)
+    landed = await payments.new(Fault(cut="hang", when="after"))
+    unsent = await payments.new(Fault(cut="hang"))
+    # Its settings come from the environment, as those of every worker.
+    async with new_worker(queue, **payments.bank.settings()) as worker:
+        await worker.start()
+        handles = [await driver.start(each) for each in (landed, unsent)]
+        for each in (landed, unsent):
+            await payments.until_sent(each)
+        await worker.kill()
+        await worker.start()
+        assert [(await it.result())["state"] for it in handles] == ["captured", "captured"]
+        assert await worker.stop() == 0
+    assert [payments.paid(each) for each in (landed, unsent)] == [1, 1]
+    assert payments.bank.seen.count(("transfer", payments.origin(landed))) == 1
