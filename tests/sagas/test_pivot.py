@@ -100,8 +100,8 @@ def payments(
 @pytest.fixture
 def soon_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to send is short, and absence is believed soon after it."""
-    monkeypatch.setattr(transfers, "SEND_WITHIN", timedelta(seconds=4))
-    monkeypatch.setattr(transfers, "ABSENT_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(transfers, "SEND_WITHIN", timedelta(seconds=6))
+    monkeypatch.setattr(transfers, "ABSENT_AFTER", timedelta(seconds=2))
     monkeypatch.setattr(transfers, "MARGIN_S", 0.1)
 
 
@@ -135,6 +135,11 @@ async def under_way(payments: BindPayments, moment: str, fate: str) -> Json:
     return request
 
 
+async def is_not_believed(payments: BindPayments, request: Json) -> bool:
+    step = await payments.driver.step(request, "execute transfer")
+    return "may still get it" in (step.get("detail") or "")
+
+
 @pytest.mark.usefixtures("quick_heartbeat", "soon_absent")
 async def test_a_cancel_never_undoes_a_transfer_that_landed_or_may_land(
     payments: BindPayments,
@@ -145,8 +150,11 @@ async def test_a_cancel_never_undoes_a_transfer_that_landed_or_may_land(
         await cancel(handle, way)
         await payments.until_in(request, "resolving")
         assert not await payments.probe.has_told(request, "SagaCompensating")
-        payments.bank.release(payments.origin(request))
         payments.bank.heal(payments.origin(request))
+        if fate != "it landed":
+            # BIND says that there is no such transfer, and is not believed yet.
+            await until(lambda: is_not_believed(payments, request), 0.05)
+            payments.bank.release(payments.origin(request))
         result = await handle.result()
         landed = fate != "it did not land"
         ends = (result["state"], result["reason"], payments.paid(request))
@@ -162,6 +170,20 @@ async def test_a_cancel_never_undoes_a_transfer_that_landed_or_may_land(
             for fate in FATES:
                 for way in WAYS:
                     group.create_task(play(moment, fate, way))
+
+
+async def test_a_doubt_waits_as_long_as_the_provider_says(
+    payments: BindPayments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "MARGIN_S", 1_000.0)
+    request = await under_way(payments, MOMENTS[1], "it did not land")
+    handle = payments.driver.handle(request)
+    await cancel(handle, "update")
+    payments.bank.heal(payments.origin(request))
+    await until(lambda: is_not_believed(payments, request), 0.05)
+    detail = (await payments.driver.step(request, "execute transfer"))["detail"]
+    assert float(detail.split()[-2]) >= 1_000
+    await end(handle)
 
 
 async def test_a_cancel_at_the_activity_of_the_transfer_asks_the_record_whether_it_began(
