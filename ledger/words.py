@@ -10,10 +10,12 @@ _MOST_SUMMARY_BYTES = 400
 # What a provider says is recorded up to here: more than a person reads, and within the bounds of
 # the ledger.
 MOST_RECORDED = 2_000
-# Account and card numbers (a CBU has 22 digits) are personal data, in whatever groups: no page has
-# them. An operation id that we made begins with the digits of a time, and is none.
+# Account and card numbers (a CBU has 22 digits, an IBAN begins with two letters) are personal data,
+# in whatever groups: no page has them. An operation id that we made begins with the digits of a
+# time, and is none.
 _ACCOUNT = re.compile(
     r"(?P<ours>\b20\d{6}-[0-2]\d{5}-(?:[0-9a-f]{8}|[0-9a-f]{4})\b)"
+    r"|\b[A-Z]{2}\d{2}(?:[ ./_\u2010-\u2015\u2212\uFFFD-]?[A-Z0-9]){11,30}\b"
     r"|\d(?:[ ./_\u2010-\u2015\u2212\uFFFD-]?\d){15,}"
 )
 # What Markdown gives a meaning, a dash of two hyphens, and what makes a link of an address: there

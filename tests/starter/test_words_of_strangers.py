@@ -102,6 +102,8 @@ def test_words_on_a_page_and_in_a_summary_are_bounded_and_without_account_number
         "4111\u20131111\u200b1111\n1111",
         "2850.5909.4009.0418.1352.01",
         "2850590/9400904181352-01",
+        "ES91 2850 0418 4502 0005 1332",
+        "MT84MALT011111000012345MTLCAST001S",
     ],
 )
 def test_no_page_has_an_account_or_a_card_number_in_whatever_groups(number: str) -> None:
