@@ -7,6 +7,7 @@ from typing import Any
 from activities.request import Request
 from ledger.aggregates.agent import AgentState, agent_name
 from ledger.aggregates.aggregate import Event, State
+from ledger.aggregates.amounts import published
 from ledger.aggregates.authorization import (
     ApprovalGiven,
     ApprovalRefused,
@@ -43,7 +44,7 @@ Json = dict[str, Any]
 
 
 class Authorize(Request):
-    """A request of an agent to pay: minor units, ISO 4217, a checked CBU."""
+    """A request of an agent to pay: minor units, ISO 4217, a checked CBU or IBAN."""
 
     agent_id: str
     amount_minor: int
@@ -64,14 +65,22 @@ class Approve(Request):
 
 
 def decide(
-    loaded: Loaded, saga_id: str, authorization_id: str, request: Authorize, *, manual: bool
+    loaded: Loaded,
+    saga_id: str,
+    authorization_id: str,
+    request: Authorize,
+    *,
+    manual: bool,
+    payable: bool = True,
 ) -> Decision[Json]:
     """Decides a request by the policy: denied, approved, or pending approval. `manual`: the agent
-    captures later."""
+    captures later; `payable`: the adapter pays to such an account."""
     agent: AgentState | None = loaded[agent_name(request.agent_id)]
     policy: PolicyState | None = loaded[policy_name(request.agent_id)]
     version = loaded.version(policy_name(request.agent_id)) or None
-    asked = Asked(request.agent_id, request.amount_minor, request.currency, request.destination)
+    asked = Asked(
+        request.agent_id, request.amount_minor, request.currency, request.destination, payable
+    )
     reasons = denials(asked, agent, policy, loaded.spent, loaded.now)
     windows = windows_at(policy, asked, loaded.now) if policy else None
     requested = AuthorizationRequested(
@@ -80,7 +89,12 @@ def decide(
         saga_id=saga_id,
         requested_at=loaded.now,
         policy_version=version,
-        inputs=_inputs(loaded, agent, policy, windows),
+        inputs={
+            **_inputs(loaded, agent, policy, windows),
+            # Which list gave the amount its minor units.
+            "iso4217": published(),
+            "payable": payable,
+        },
     )
     name = authorization_name(authorization_id)
     state = verdict(asked, policy, reasons)

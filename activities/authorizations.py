@@ -1,6 +1,7 @@
 """Activities on authorizations: the policy decides and the spend is reserved in one commit; a
 person decides above the threshold; all ends but a capture release the spend to its window."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -8,6 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities.adapters.payment import ACCOUNT_KINDS, AccountKind, account_kind
 from activities.authorization_decisions import (
     Approve,
     Authorize,
@@ -82,8 +84,10 @@ def transfer_of(saga_id: str) -> str:
 class AuthorizationActivities:
     """Decisions on payments, which write only to our database."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, pays_to: Collection[AccountKind] = ACCOUNT_KINDS
+    ) -> None:
+        self._database, self._pays_to = database, pays_to
 
     @activity.defn
     async def authorize(self, claim: Claim, request: Authorize) -> Authorized:
@@ -96,12 +100,15 @@ class AuthorizationActivities:
             Ref(agent_name(request.agent_id), "share"),
             Ref(policy_name(request.agent_id), "share"),
         ]
+        payable = account_kind(request.destination) in self._pays_to
         made: Json = {}
 
         def authorize(loaded: Loaded) -> Decision[Json]:
             nonlocal made
             manual = _by_hand(_request_of(loaded, claim))
-            decision = decide(loaded, claim.saga_id, authorization_id, request, manual=manual)
+            decision = decide(
+                loaded, claim.saga_id, authorization_id, request, manual=manual, payable=payable
+            )
             made = decision.result
             return _with_wait(loaded, claim, decision)
 

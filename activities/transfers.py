@@ -17,6 +17,7 @@ from activities.adapters.payment import (
     TransferOrder,
     TransferReport,
     TransferStatus,
+    account_kind,
 )
 from activities.authorization_decisions import capture
 from activities.authorizations import transfer_of
@@ -38,6 +39,7 @@ from ledger.aggregates.transfer import (
     transfer_name,
 )
 from ledger.database import Database
+from ledger.errors import StateRefused
 from ledger.reading import read
 from ledger.sagas.step_log import Started, StepOutcome, finish_step, start_step, undo_step
 from ledger.store.commit import Decision, Loaded, Ref, database_time
@@ -115,6 +117,12 @@ class TransferActivities:
         agent, policy = agent_name(request.agent_id), policy_name(request.agent_id)
 
         def start(loaded: Loaded) -> Decision[dict[str, Any] | None]:
+            # The adapter may be another one than when it was authorized.
+            if (kind := account_kind(request.destination)) not in self._adapter.pays_to:
+                raise StateRefused(
+                    f"the adapter {self._adapter.name} does not pay to an account of kind {kind}",
+                    "destination_not_allowed",
+                )
             captured = capture(loaded, loaded[authorization], transfer_id)
             begun = TransferStarted(
                 transfer_id=transfer_id,

@@ -139,7 +139,7 @@ async def wire(
         if "payments" in queues:
             bank = payment_adapter(settings)
             await stack.enter_async_context(bank)
-            authorizations = AuthorizationActivities(database)
+            authorizations = AuthorizationActivities(database, bank.pays_to)
             transfers = TransferActivities(database, bank)
             agents = AgentActivities(database)
             workers.append(

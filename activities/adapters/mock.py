@@ -25,6 +25,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from activities.adapters.payment import (
+    ACCOUNT_KINDS,
     NothingSent,
     NotTheSameTransfer,
     OutcomeUnknown,
@@ -116,6 +117,7 @@ class MockBank:
     name = "mock"
     can_reverse = True
     can_cancel = True
+    pays_to = ACCOUNT_KINDS
 
     def __init__(self, url: str, max_connections: int = 10) -> None:
         """`url`: the bank's own database, made by `create_mock_bank`. Connects to nothing yet."""

@@ -9,12 +9,20 @@ A report is what the provider said. What is not a report is an exception:
 Messages never carry an account number.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ledger.words import recordable
 
 TransferStatus = Literal["executed", "refused", "cancelled", "reversed"]
+AccountKind = Literal["cbu", "iban"]
+ACCOUNT_KINDS: frozenset[AccountKind] = frozenset({"cbu", "iban"})
+
+
+def account_kind(account: str) -> AccountKind:
+    """The kind of a checked account number: a CBU has digits only, an IBAN begins with letters."""
+    return "cbu" if account.isdecimal() else "iban"
 
 
 class PaymentError(Exception):
@@ -61,7 +69,7 @@ class NotTheSameTransfer(PaymentError):
 @dataclass(frozen=True)
 class TransferOrder:
     """An order to pay `amount_minor` minor units of `currency` (ISO 4217) to `destination`, a
-    checked CBU.
+    checked CBU or IBAN: see `account_kind`.
 
     `key` names the transfer for ever: the same key is the same transfer.
     """
@@ -127,6 +135,11 @@ class PaymentAdapter(Protocol):
     def known_as(self, key: str) -> str:
         """What the provider knows the transfer of a key by: always the same for a key, for the
         operator who asks the provider, and for its statement."""
+        ...
+
+    @property
+    def pays_to(self) -> Collection[AccountKind]:
+        """The kinds of accounts that it pays to. A payment to another one is denied."""
         ...
 
     async def transfer(self, order: TransferOrder) -> TransferReport:

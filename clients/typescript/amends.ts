@@ -144,10 +144,12 @@ export interface CurrencyLimits {
   total_count?: number | null;
 }
 /**
- * The destination of a payment: a CBU or CVU of 22 digits.
+ * The destination of a payment: `cbu`, a CBU or CVU of 22 digits, or `iban`, stored in capitals
+ * and without spaces. Exactly one of them.
  */
 export interface Destination {
-  cbu: string;
+  cbu?: string | null;
+  iban?: string | null;
 }
 /**
  * An amount above zero: `minor` units (cents) of `currency` (ISO 4217).

@@ -47,10 +47,20 @@ def funds() -> frozenset[str]:
     return frozenset(named | {"UYW"})
 
 
+@cache
+def published() -> str:
+    """The date on which this list of ISO 4217 was published: its version, which each authorization
+    records."""
+    from iso4217 import raw_xml
+
+    return str(raw_xml.attrib["Pblshd"])
+
+
 def know_currencies() -> None:
     """Read the tables now, from their file: a run of a workflow may open none."""
     decimals()
     funds()
+    published()
 
 
 def amount_text(minor: int, currency: str) -> str:

@@ -23,12 +23,14 @@ Spent = Callable[[SpendWindow], SpendChange]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a policy is asked about: minor units of a currency (ISO 4217) to a destination."""
+    """What a policy is asked about: minor units of a currency (ISO 4217) to a destination, which is
+    `payable` where the payment adapter pays to such an account."""
 
     agent_id: str
     amount_minor: int
     currency: str
     destination: str
+    payable: bool = True
 
 
 def windows_at(policy: PolicyState, asked: Asked, now: datetime) -> Windows | None:
@@ -106,9 +108,8 @@ def _of_terms(asked: Asked, policy: PolicyState, now: datetime | None) -> Iterat
     if policy.limits(asked.currency) is None:
         yield "currency_not_allowed"
     allowed = terms.allowed_destinations
-    if asked.destination in terms.refused_destinations or (
-        allowed is not None and asked.destination not in allowed
-    ):
+    refused = not asked.payable or asked.destination in terms.refused_destinations
+    if refused or (allowed is not None and asked.destination not in allowed):
         yield "destination_not_allowed"
     if now is not None and terms.hours is not None and not _is_within(terms.hours, policy, now):
         yield "outside_allowed_hours"

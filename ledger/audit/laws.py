@@ -60,7 +60,8 @@ _AUTHORIZATIONS = """
     LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || asked.saga_id
     CROSS JOIN LATERAL (SELECT saga.input ? 'amount' AND
         (saga.input->>'agent_id', saga.input->'amount'->>'minor', saga.input->'amount'->>'currency',
-            saga.input->'destination'->>'cbu') IS DISTINCT FROM (asked.agent_id,
+            coalesce(saga.input->'destination'->>'cbu',
+                saga.input->'destination'->>'iban')) IS DISTINCT FROM (asked.agent_id,
             asked.amount_minor::text, asked.currency, asked.destination)) AS compared (is_another)
     WHERE saga.aggregate IS NULL OR is_another OR NOT CASE saga.state
         WHEN 'running' THEN asked.state NOT IN ('rejected', 'expired', 'voided', 'compensated')

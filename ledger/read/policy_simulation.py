@@ -151,7 +151,11 @@ class _Simulation:
 def _asked(event: dict[str, Any]) -> _Open:
     payload, agent = event["payload"], event["agent"]
     asked = Asked(
-        payload["agent_id"], payload["amount_minor"], payload["currency"], payload["destination"]
+        payload["agent_id"],
+        payload["amount_minor"],
+        payload["currency"],
+        payload["destination"],
+        payload["inputs"].get("payable", True),
     )
     return _Open(
         asked,

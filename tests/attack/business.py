@@ -7,7 +7,8 @@ _PAID = """
         a.request ->> 'agent_id' AS agent_id, a.request ->> 'description' AS description,
         (a.request #>> '{amount,minor}')::bigint AS minor,
         a.request #>> '{amount,currency}' AS currency,
-        a.request #>> '{destination,cbu}' AS destination,
+        coalesce(a.request #>> '{destination,cbu}', a.request #>> '{destination,iban}')
+            AS destination,
         a.request ->> 'capture' AS capture,
         coalesce(a.request ->> 'approve_within', 'P1D')::interval AS approve_within,
         (p.request ->> 'max_per_transaction_minor')::bigint AS most,

@@ -16,6 +16,7 @@ Victim = Literal["frozen worker", "worker", "postgres", "temporal", "target", "s
 VICTIMS: tuple[Victim, ...] = get_args(Victim)
 ATTACKS_A_ROUND = 4
 CBUS = ("2850590940090418135201", "3982597391907483378878", "6232860712904047966693")
+ACCOUNTS = (*({"cbu": cbu} for cbu in CBUS), {"iban": "ES9121000418450200051332"})
 USER = {"actor": "user:u-17", "reason": "it was asked for"}
 # Where it is another day than in UTC for 14 and for 12 hours of it: of one of them, always.
 ZONES = ("UTC", "Pacific/Kiritimati", "Etc/GMT+12", "America/Argentina/Buenos_Aires")
@@ -126,7 +127,7 @@ class Drawn:
             "operation_id": name,
             "agent_id": f"{self.prefix}bot-{agent}",
             "amount": {"minor": minor + self.dice.randrange(1_000), "currency": "ARS"},
-            "destination": {"cbu": self.dice.choice(CBUS)},
+            "destination": self.dice.choice(ACCOUNTS),
             "description": f"rent of {name}",
             **more,
         }

@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import EventType
 
 from tests.support.driver import (
     CBU,
+    IBAN,
     Driver,
     Handle,
     Json,
@@ -44,6 +45,10 @@ def amount(minor: Any, currency: Any = "ARS") -> list[Any]:
 
 def cbu(number: Any) -> list[Any]:
     return but(GOOD, destination={"cbu": number})
+
+
+def iban(number: Any) -> list[Any]:
+    return but(GOOD, destination={"iban": number})
 
 
 def limit(minor: Any) -> list[Any]:
@@ -107,7 +112,15 @@ PAYMENTS: dict[str, tuple[list[Any], str, str]] = {
     "a wrong check digit of the bank": (cbu("9" + CBU[1:]), "destination.cbu", CBU[1:]),
     "a CBU with a letter": (cbu(CBU[:-1] + "x"), "destination.cbu", CBU[:-1]),
     "a CBU that is a number": (cbu(int(CBU)), "destination.cbu", CBU),
-    "no CBU": (but(GOOD, destination={}), "destination.cbu", CBU),
+    "no account": (but(GOOD, destination={}), "destination", CBU),
+    "two accounts": (but(GOOD, destination={"cbu": CBU, "iban": IBAN}), "destination", IBAN),
+    "an IBAN with a wrong digit": (iban(IBAN[:-1] + "3"), "destination.iban", IBAN[:-1]),
+    "a wrong national check digit": (
+        iban("ES71" + IBAN[4:-1] + "3"),
+        "destination.iban",
+        IBAN[4:-1],
+    ),
+    "an IBAN with a sign": (iban(IBAN[:-1] + "-"), "destination.iban", IBAN[:-1]),
     "a destination of its own form": (but(GOOD, destination=CANARY), "destination", CANARY),
     "a long description": (but(GOOD, description=CANARY * 40), "description", CANARY),
     "a description with NUL": (but(GOOD, description="canary\0"), "description", CANARY),

@@ -27,6 +27,7 @@ Json = dict[str, Any]
 Handle = WorkflowHandle[Any, Any]
 
 CBU = "2850590940090418135201"
+IBAN = "ES9121000418450200051332"
 USER = {"actor": "user:u-17"}
 # Pesos, as the requirements tell them.
 MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000

@@ -6,9 +6,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     Field,
+    model_validator,
 )
 
 from activities.adapters.cbu import check_cbu
+from activities.adapters.iban import check_iban
 from ledger.aggregates.money import Money, money_text
 from workflows.contract.fields import (
     Duration,
@@ -21,11 +23,27 @@ from workflows.contract.fields import (
     Reports,
 )
 
+# The one that is not given is no part of a request, as before there were two.
+_LEFT_OUT = Field(exclude_if=lambda account: account is None)
+
 
 class Destination(Input):
-    """The destination of a payment: a CBU or CVU of 22 digits."""
+    """The destination of a payment: `cbu`, a CBU or CVU of 22 digits, or `iban`, stored in capitals
+    and without spaces. Exactly one of them."""
 
-    cbu: Annotated[str, AfterValidator(check_cbu)]
+    cbu: Annotated[Annotated[str, AfterValidator(check_cbu)] | None, _LEFT_OUT] = None
+    iban: Annotated[Annotated[str, AfterValidator(check_iban)] | None, _LEFT_OUT] = None
+
+    @model_validator(mode="after")
+    def _is_one_account(self) -> "Destination":
+        if (self.cbu is None) == (self.iban is None):
+            raise ValueError("either cbu or iban is needed, and not both")
+        return self
+
+    @property
+    def account(self) -> str:
+        """The number of the account."""
+        return self.cbu or self.iban or ""
 
 
 class PaymentRequest(Input):

@@ -12,7 +12,7 @@ REASONS: Mapping[str, str] = {
     "no_policy": "no policy says what the agent may spend",
     "unknown_time_zone": "the time zone of the policy of the agent is unknown",
     "currency_not_allowed": "the policy of the agent is in another currency",
-    "destination_not_allowed": "the policy of the agent does not name this destination",
+    "destination_not_allowed": "neither policy nor bank allow a payment to this destination",
     "outside_allowed_hours": "the policy of the agent allows no payment at this hour",
     "exceeded_max_transaction_limit": "the amount is above the limit of the agent for one payment",
     "exceeded_daily_limit": "the agent would spend more than its limit of a day",

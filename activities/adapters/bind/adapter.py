@@ -20,6 +20,7 @@ from activities.adapters.bind.answers import (
 from activities.adapters.bind.connection import BANK_ID, BindSettings, Connection
 from activities.adapters.bind.origin_id import description_of, origin_id_of
 from activities.adapters.payment import (
+    AccountKind,
     NothingSent,
     NotTheSameTransfer,
     OutcomeUnknown,
@@ -34,6 +35,7 @@ class BindBank:
     name = "bind"
     can_reverse = False
     can_cancel = False
+    pays_to = frozenset[AccountKind]({"cbu"})
 
     def __init__(self, settings: BindSettings) -> None:
         """Connects to nothing yet. Raises OSError for a certificate that can't be read."""
