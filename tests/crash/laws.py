@@ -11,6 +11,7 @@ from typing import LiteralString
 
 from temporalio.client import WorkflowFailureError
 
+from tests.crash.adjacent_saga import NAMES
 from tests.crash.ground import Ground
 from tests.crash.orders import FROZEN, TWICE
 from tests.crash.scenario import Scenario
@@ -59,7 +60,7 @@ class Case:
 async def broken(case: Case) -> list[str]:
     """The laws that are broken, each as a sentence."""
     found = [*_ends(case)]
-    for law in (_record, _steps, _events, _money, _things):
+    for law in (_record, _steps, _events, _money, _things, _agents):
         found += [each async for each in law(case)]
     return found
 
@@ -174,3 +175,22 @@ async def _things(case: Case) -> AsyncIterator[str]:
     applied = case.ended.state == "applied" and case.scenario.kind == "change"
     if bool(present) != applied:
         yield f"{sorted(present)} are present after a {case.scenario.kind} {case.ended.state}"
+
+
+async def _agents(case: Case) -> AsyncIterator[str]:
+    """Adjacent steps are done in as many commits as were asked for, all of them or none."""
+    if case.scenario.commits is None:
+        return
+    (done,) = await case.ground.ask(
+        "SELECT count(DISTINCT xid) AS commits FROM ledger.event_log"
+        " WHERE saga_id = %s AND event_type = 'StepCommitted'",
+        case.saga_id,
+    )
+    if done["commits"] != case.scenario.commits:
+        yield f"its steps are done in {done['commits']} commits, not {case.scenario.commits}"
+    active = await case.ground.ask(
+        "SELECT agent_id FROM ledger.agents WHERE starts_with(agent_id, %s) AND state = 'active'",
+        case.prefix,
+    )
+    if len(active) != (len(NAMES) if case.ended.state == "registered" else 0):
+        yield f"{len(active)} agents are active of a saga that is {case.ended.state}"

@@ -3,7 +3,7 @@
 With any of them the explorer has to report broken laws; that is what shows that it looks.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -17,6 +17,7 @@ from ledger.sagas import step_log as step_claims
 from ledger.sagas.orphans import declare_lost
 from ledger.sagas.saga_log import Compensation
 from ledger.sagas.step_log import StepClaim
+from ledger.sagas.together import Together, Work
 from tests.crash.orders import ANSWER_LOST, FROZEN, KILL
 from tests.crash.patching import put
 from worker import sandbox
@@ -121,6 +122,20 @@ def _never_forward() -> None:
     put(lost_sagas, "declare_lost", compensating)
 
 
+def _fold_in_halves() -> None:
+    """The steps of one commit are written in two."""
+    whole = Together._commit
+
+    async def in_halves(together: Together, works: Sequence[Work]) -> list[dict[str, Any]]:
+        half = len(works) // 2
+        return [
+            *await whole(together, works[:half]),
+            *await whole(together, works[half:]),
+        ]
+
+    put(Together, "_commit", in_halves)
+
+
 MUTATIONS: dict[str, Mutation] = {
     "the fence removed": Mutation(
         _no_fence,
@@ -155,5 +170,10 @@ MUTATIONS: dict[str, Mutation] = {
         _never_forward,
         ("payment lost past its transfer", "before activity declare_lost_saga", KILL),
         "ended as compensated (None), not ('captured',)",
+    ),
+    "the commit of adjacent steps in halves": Mutation(
+        _fold_in_halves,
+        ("steps in one commit", "after commit c: SagaCompleted", KILL),
+        "its steps are done in 2 commits, not 1",
     ),
 }

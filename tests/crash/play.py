@@ -128,19 +128,23 @@ class Play:
 
     async def change(self, name: str, **parts: Any) -> Handle:
         """A change in an environment of its own."""
-        return await self._start("InfrastructureSaga", "change", name, parts)
+        return await self.start_saga(
+            "InfrastructureSaga", "change", name, environment=self.environment, **parts
+        )
 
     async def roll_back(self, change: str) -> Handle:
         """Take a change back."""
         to = f"before:{self.prefix}{change}"
-        return await self._start("RollbackSaga", "rollback", "rollback", {"to": to})
+        return await self.start_saga(
+            "RollbackSaga", "rollback", "rollback", environment=self.environment, to=to
+        )
 
-    async def _start(self, workflow: str, kind: str, name: str, parts: Json) -> Handle:
+    async def start_saga(self, workflow: str, kind: str, name: str, **parts: Any) -> Handle:
+        """A saga of this workflow type, with these parts of its request."""
         operation_id = f"{self.prefix}{name}"
-        request = {"operation_id": operation_id, "actor": "user:ana", **parts}
         return await self.ground.client.start_workflow(
             workflow,
-            request | {"environment": self.environment},
+            {"operation_id": operation_id, "actor": "user:ana", **parts},
             id=f"{kind}/{operation_id}",
             task_queue=self.queue,
             task_timeout=TASK_TIMEOUT,

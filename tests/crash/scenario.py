@@ -23,7 +23,7 @@ class Scenario:
     `is_cancelled`: somebody cancels it, whatever its workers are doing. `is_parallel`: its steps
     run side by side. `lost_at`: its worker is killed there and its run is terminated; what befalls
     it comes later. `begins_at`: the places before this one are those of other scenarios.
-    `is_soon_asked`: see Orders.
+    `is_soon_asked`: see Orders. `commits`: in how many commits its steps are done.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Scenario:
     lost_at: str | None = None
     begins_at: str | None = None
     is_soon_asked: bool = False
+    commits: int | None = None
 
     @property
     def kind(self) -> str:

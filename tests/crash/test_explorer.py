@@ -40,6 +40,7 @@ SAMPLE = [
     Point("payment cancelled at the fault", "after bank transfer", KILL),
     Point("change that fails and is undone", "after target delete app", KILL),
     Point("payment lost past its transfer", "before activity declare_lost_saga", KILL),
+    Point("steps in one commit", "after commit c: SagaCompleted", KILL),
 ]
 
 

@@ -28,12 +28,16 @@ from activities import errors, step, transfers
 from activities import orphans as lost_sagas
 from activities.providers.postgres import server
 from activities.resources import ResourceActivities
+from activities.step_records import StepRecords
+from activities.together import TogetherActivities
 from ledger.database import Database
 from ledger.sagas.open_sagas import OpenSaga, open_sagas
+from tests.crash.adjacent_saga import AdjacentSaga
 from tests.crash.mutations import MUTATIONS
 from tests.crash.orders import Orders
 from tests.crash.patching import put
 from tests.crash.places import Places, watch
+from tests.crash.registrations import Registrations
 from worker import wiring
 from worker.process import work
 from worker.settings import Settings
@@ -63,6 +67,20 @@ def ask_soon() -> None:
     put(transfers, "UNDO_TRIES", 2)
 
 
+def carry_adjacent_steps() -> None:
+    """The worker of payments also knows the saga of adjacent steps."""
+    make = wiring.worker
+
+    def wider(client: Client, queue: str, workflows: Any, rooms: list[Any], *more: Any) -> Worker:
+        for records in [room for room in rooms if isinstance(room, StepRecords)]:
+            registrations = Registrations(records._database)
+            together = TogetherActivities(records._database, [registrations])
+            workflows, rooms = [*workflows, AdjacentSaga], [*rooms, registrations, together]
+        return make(client, queue, workflows, rooms, *more)
+
+    put(wiring, "worker", wider)
+
+
 def sweep_for(saga_id: str) -> None:
     """The sweep of this worker sees one saga: those of other points have sweeps of their own."""
 
@@ -79,6 +97,7 @@ def carry_out(orders: Orders) -> NoReturn:
     if orders.is_soon_asked:
         ask_soon()
     sweep_for(orders.saga_id)
+    carry_adjacent_steps()
     if orders.mutation:
         MUTATIONS[orders.mutation].apply()
     watch(Places(orders))
