@@ -98,8 +98,14 @@ def _in_the_undo(places: Sequence[str]) -> Sequence[str]:
 
 
 def a_selection(points: Sequence[Point], most: int) -> list[Point]:
-    """So many of them, from everywhere, the same ones each time: in the order of their digests."""
-    return sorted(points, key=lambda point: digest(str(point)))[:most]
+    """So many of them, from everywhere, the same ones each time: in the order of their digests,
+    after those that are always tried."""
+
+    def place(point: Point) -> tuple[bool, str]:
+        is_always = SCENARIOS[point.scenario].is_whole and point.then is None
+        return not is_always, digest(str(point))
+
+    return sorted(points, key=place)[:most]
 
 
 async def try_point(

@@ -24,6 +24,7 @@ class Scenario:
     run side by side. `lost_at`: its worker is killed there and its run is terminated; what befalls
     it comes later. `begins_at`: the places before this one are those of other scenarios.
     `is_soon_asked`: see Orders. `commits`: in how many commits its steps are done.
+    `is_whole`: its points are always tried, before all others.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Scenario:
     begins_at: str | None = None
     is_soon_asked: bool = False
     commits: int | None = None
+    is_whole: bool = False
 
     @property
     def kind(self) -> str:
