@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ledger.aggregates.money import Money
+    from ledger.read.queries import PaymentQuery
     from starter.client.client import Amends
     from workflows.contract.agent import AgentRequest
     from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
@@ -23,6 +24,7 @@ __all__ = [
     "ChangeRequest",
     "Destination",
     "Money",
+    "PaymentQuery",
     "PaymentRequest",
     "PolicyRequest",
     "Resource",
@@ -35,6 +37,7 @@ _MODULE_OF = {
     "ChangeRequest": "workflows.contract.change",
     "Destination": "workflows.contract.payment",
     "Money": "ledger.aggregates.money",
+    "PaymentQuery": "ledger.read.queries",
     "PaymentRequest": "workflows.contract.payment",
     "PolicyRequest": "workflows.contract.policy",
     "Resource": "workflows.contract.change",

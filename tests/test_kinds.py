@@ -11,10 +11,10 @@ import pytest
 
 from activities.providers.kinds import BUILT_IN, ProviderType
 from ledger.aggregates.aggregate import AggregateType
-from ledger.aggregates.authorization import AuthorizationPhase
+from ledger.aggregates.authorization import AuthorizationPhase, AuthorizationState
 from ledger.aggregates.names import NAMED
 from ledger.aggregates.registry import AGGREGATE_TYPES
-from starter.cli.lists import PHASES
+from starter.cli.lists import COLUMNS, PHASES
 from worker.wiring import undos
 from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SagaKind
 from workflows.engine.workflow import SagaWorkflow
@@ -132,5 +132,6 @@ def test_an_aggregate_type_is_named_as_its_model_and_its_table_are(name: str) ->
     assert named.bare_name is None or named.bare_name in aggregate_type.state.__struct_fields__
 
 
-def test_the_states_that_amends_payments_takes_are_those_of_an_authorization() -> None:
+def test_the_states_and_columns_of_amends_payments_are_those_of_an_authorization() -> None:
     assert get_args(AuthorizationPhase) == PHASES
+    assert set(COLUMNS) == set(AuthorizationState.__struct_fields__) - {"reserved"}

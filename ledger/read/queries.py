@@ -11,12 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from ledger.aggregates.columns import HEAD
+from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
+from ledger.errors import NotFound
 from ledger.read.cursors import reading
 from ledger.read.rows import shown
 from ledger.read.waits import Waiting, waits_among
 
 _HEAD = frozenset(column.name for column in HEAD)
+# So much of an account number is shown outside of the payloads: enough to tell accounts apart.
+_SHOWN, _CUT = 4, "…"
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,25 @@ class ListedSagas(Listed):
 
 @dataclass(frozen=True)
 class PaymentQuery:
-    """A filter of payments: of an agent, in a state, asked for in `since` <= time < `until`."""
+    """A filter of payments: of an agent, in a state, asked for in `since` <= time < `until`, to a
+    `destination`: an account number, or its last four or more characters.
+
+    Raises ValueError for less of an account number.
+    """
 
     agent_id: str | None = None
     state: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    destination: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.destination is None:
+            return
+        account = self.destination.replace(" ", "").removeprefix(_CUT).upper()
+        if len(account) < _SHOWN:
+            raise ValueError(f"the last {_SHOWN} characters of an account number are needed")
+        object.__setattr__(self, "destination", account)
 
 
 async def sagas(database: Database, *, open_only: bool = False, limit: int) -> ListedSagas:
@@ -55,28 +72,52 @@ async def sagas(database: Database, *, open_only: bool = False, limit: int) -> L
     return ListedSagas(_states(database, rows), more, waits)
 
 
-async def payments(database: Database, query: PaymentQuery, *, limit: int) -> Listed:
-    """The newest `limit` payments that were asked for, whatever their outcome.
+async def payments(
+    database: Database, query: PaymentQuery, *, limit: int, after: str | None = None
+) -> Listed:
+    """The newest `limit` payments that were asked for, whatever their outcome; `after` a payment,
+    named by its `authorization_id`, the next ones: pages that no new payment shifts.
 
-    Raises DatabaseUnavailable.
+    Of the destination, a row has the last characters. Raises NotFound, DatabaseUnavailable.
     """
     async with database.connection() as connection:
-        rows, more = await _first(connection, payments_query(query), vars(query), limit)
-    return Listed(_states(database, rows), more)
+        values = vars(query) | (await _place(connection, after) if after else {})
+        statement = payments_query(query, after=after is not None)
+        rows, more = await _first(connection, statement, values, limit)
+    listed = _states(database, rows)
+    return Listed([{**row, "destination": _ending(row["destination"])} for row in listed], more)
 
 
-def payments_query(query: PaymentQuery) -> str:
-    """The query for payments, newest first; its values are the fields of the filter that are
-    set."""
+async def _place(connection: Connection, authorization_id: str) -> dict[str, Any]:
+    query = "SELECT requested_at, aggregate_id FROM ledger.authorizations WHERE aggregate_id = %s"
+    cursor = await connection.execute(query, [aggregate_id(f"authorization/{authorization_id}")])
+    if (row := await cursor.fetchone()) is None:
+        raise NotFound("no payment has the authorization id to go on after: copy it from a list")
+    return row
+
+
+def _ending(account: str | None) -> str | None:
+    return None if account is None else f"{_CUT}{account[-_SHOWN:]}"
+
+
+def payments_query(query: PaymentQuery, *, after: bool = False) -> str:
+    """The query for payments, newest first; its values are the fields of the filter that are set,
+    and with `after` those of a place."""
     conditions = {
         "agent_id": "agent_id = %(agent_id)s",
         "state": "state = %(state)s",
         "since": "requested_at >= %(since)s",
         "until": "requested_at < %(until)s",
+        "destination": f"right(destination, {_SHOWN}) = right(%(destination)s::text, {_SHOWN}) AND "
+        "right(destination, length(%(destination)s::text)) = %(destination)s",
     }
     found = [text for name, text in conditions.items() if getattr(query, name) is not None]
+    if after:
+        found.append("(requested_at, aggregate_id) < (%(requested_at)s, %(aggregate_id)s)")
     where = f" WHERE {' AND '.join(found)}" if found else ""
-    return f"SELECT * FROM ledger.authorizations{where} ORDER BY requested_at DESC"
+    return (
+        f"SELECT * FROM ledger.authorizations{where} ORDER BY requested_at DESC, aggregate_id DESC"
+    )
 
 
 async def present_resources(

@@ -1,10 +1,11 @@
 """Prints for commands: tables and lines for people, one JSON document for programs."""
 
+import csv
 import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,14 +38,37 @@ def moment(at: datetime | None, timespec: str = "seconds") -> str:
     return at.astimezone(zone).isoformat(sep=" ", timespec=timespec)
 
 
-def more(limit: int, *, as_json: bool = False) -> None:
-    """Say that a list goes on. With --json on stderr: stdout has one document."""
-    (aside if as_json else line)(f"and more: --limit {limit * 10} lists up to {limit * 10}")
+def more(limit: int, *, as_json: bool = False, after: str = "") -> None:
+    """Say that a list goes on, and after which row. With --json on stderr: stdout has one
+    document."""
+    goes_on = f", --after {after} the next ones" if after else ""
+    said = f"and more: --limit {limit * 10} lists up to {limit * 10}{goes_on}"
+    (aside if as_json else line)(said)
 
 
 def compact(value: Any) -> str:
-    """A JSON value in one line."""
-    return json.dumps(value, separators=(",", ":"))
+    """A JSON value in one line; its times are in UTC."""
+    return json.dumps(value, separators=(",", ":"), default=_as_json)
+
+
+class Csv:
+    """Prints rows of these columns as CSV on stdout. A text that a spreadsheet would take for a
+    formula has an apostrophe before it."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Print the next row."""
+        self._writer.writerow([_csv_cell(row.get(name)) for name in self._columns])
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(tuple("=+-@\t\r")) else value
+    return value if value is None or isinstance(value, int) else _as_json(value)
 
 
 class Array:

@@ -15,7 +15,7 @@ from temporalio.runtime import Runtime
 from starter.client.connection import connect
 from starter.client.decisions import Decisions
 from starter.client.environment import settings
-from starter.client.errors import InvalidInput
+from starter.client.errors import InvalidInput, WrongSetting
 from starter.client.failures import SagaEnded, translated
 from starter.client.follow import Follow
 from starter.client.kinds import Request, Result, kind_of
@@ -26,6 +26,7 @@ from workflows.contract.kinds import SWEEPS, repeat_id
 from workflows.contract.progress import Progress
 
 if TYPE_CHECKING:
+    from ledger.read.queries import Listed, PaymentQuery
     from starter.client.schedules import Schedules
     from workflows.contract.sweep import Swept
 
@@ -135,6 +136,23 @@ class Amends(Follow, Decisions):
                 return progress
         except SagaEnded:
             return await self._ended(saga_id)
+
+    async def payments(
+        self, query: "PaymentQuery | None" = None, *, limit: int = 1_000, after: str | None = None
+    ) -> "Listed":
+        """List payments from the ledger, the newest first: one page, and whether there are more.
+
+        The next page comes `after` the `authorization_id` of the last row; new payments shift none.
+        Of an account number, the rows have the last four characters. Raises NotKnown for `after`,
+        WrongSetting without AMENDS_AUDIT_URL.
+        """
+        from ledger.read.queries import PaymentQuery, payments
+        from starter.client.reading import reading
+
+        if (ledger := self._ledger()) is None:
+            raise WrongSetting("payments are read from the ledger: set AMENDS_AUDIT_URL")
+        async with reading(ledger) as database:
+            return await payments(database, query or PaymentQuery(), limit=limit, after=after)
 
     async def sweep(
         self,

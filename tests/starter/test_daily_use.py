@@ -32,10 +32,11 @@ async def test_a_list_goes_newest_first_and_says_that_there_are_more(
         assert (await command("pay", request)).status == 0
     for words in (["payments"], ["sagas"], ["log"]):
         listed = await command(*words, "--limit", "1")
-        assert listed.out.splitlines()[-1] == "and more: --limit 10 lists up to 10"
+        assert listed.out.splitlines()[-1].startswith("and more: --limit 10 lists up to 10")
         assert len(listed.out.splitlines()) == 3
         document = await command(*words, "--limit", "1", "--json")
-        assert (len(document.json), document.err) == (1, "and more: --limit 10 lists up to 10\n")
+        assert len(document.json) == 1
+        assert document.err.startswith("and more: --limit 10 lists up to 10")
     [newest] = (await command("payments", "--limit", "1", "--json")).json
     assert newest["saga_id"] == f"payment/{second['operation_id']}"
     everything = (await command("log", "--all", "--json")).json
