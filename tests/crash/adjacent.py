@@ -10,7 +10,16 @@ from tests.crash.scenario import scenario
 def adjacent(name: str, end: str, *, commits: int, apart: bool = False, **meets: Meets) -> None:
     """Three steps, what some of them meet, and the number of commits in which they are done."""
 
-    @scenario(name, "adjacent/steps", end, commits=commits, is_whole=not meets)
+    # After a fallback, it depends on how busy the processors are where whoever goes on begins: a
+    # second fault finds its place as in a saga whose steps run side by side.
+    @scenario(
+        name,
+        "adjacent/steps",
+        end,
+        commits=commits,
+        is_whole=not meets,
+        is_parallel=bool(meets),
+    )
     async def play_it(play: Play) -> None:
         agents = [
             {"agent_id": f"{play.prefix}{each}", "meets": meets.get(each, "nothing")}
