@@ -11,7 +11,7 @@ import pytest
 
 from activities.providers.kinds import BUILT_IN, ProviderType
 from ledger.aggregates.aggregate import AggregateType
-from ledger.aggregates.authorization import AuthorizationPhase, AuthorizationState
+from ledger.aggregates.authorization import AUTHORIZATION, AuthorizationPhase, AuthorizationState
 from ledger.aggregates.names import NAMED
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from starter.cli.lists import COLUMNS, PHASES
@@ -134,4 +134,5 @@ def test_an_aggregate_type_is_named_as_its_model_and_its_table_are(name: str) ->
 
 def test_the_states_and_columns_of_amends_payments_are_those_of_an_authorization() -> None:
     assert get_args(AuthorizationPhase) == PHASES
-    assert set(COLUMNS) == set(AuthorizationState.__struct_fields__) - {"reserved"}
+    fields = set(AuthorizationState.__struct_fields__)
+    assert set(COLUMNS) == fields - AUTHORIZATION.json_columns

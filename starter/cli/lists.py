@@ -28,11 +28,11 @@ PHASES = (
     "captured",
     "compensated",
 )
-# The columns of CSV: fields of an authorization, without the nested one.
+# The columns of CSV: fields of an authorization, without the nested ones.
 COLUMNS = (
     *("saga_id", "authorization_id", "agent_id", "amount_minor", "currency", "destination"),
-    *("description", "state", "reason", "requested_at", "expires_at", "policy_version", "binding"),
-    *("transfer_id", "provider_reference"),
+    *("description", "state", "reason", "requested_at", "expires_at", "capture_until"),
+    *("policy_version", "binding", "attempts", "transfer_id", "provider_reference"),
 )
 Row = dict[str, Any]
 Print = Callable[[list[Row]], None]

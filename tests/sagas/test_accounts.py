@@ -13,7 +13,7 @@ from activities.step_records import StepRecords
 from activities.transfers import TransferActivities
 from ledger.aggregates.amounts import published
 from ledger.database import Database
-from tests.sagas.conftest import Place
+from tests.sagas.conftest import NewAgent, Place
 from tests.support.driver import CBU, IBAN, Driver, new_id, payment
 from tests.support.probe import Probe
 from worker.wiring import worker
@@ -29,8 +29,10 @@ class ToArgentina(MockBank):
 
 
 async def test_a_payment_to_an_iban_is_stored_in_its_normal_form_and_repeated_in_any(
-    driver: Driver, probe: Probe, agent: str
+    driver: Driver, probe: Probe, new_agent: NewAgent
 ) -> None:
+    # The policy names it in a form of its own.
+    agent = await new_agent(allowed_destinations=[SPACED.upper()])
     request = payment(agent, 45_000, destination={"iban": SPACED})
     assert (await driver.run(request))["state"] == "captured"
     saga, booked = await probe.saga(request), await probe.until_booked(request)

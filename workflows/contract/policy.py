@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, StrictInt, model_validator
 
 from activities.adapters.cbu import check_cbu
+from activities.adapters.iban import check_iban
 from ledger.aggregates.money import CurrencyCode, amount_text
 from ledger.aggregates.policy import PERIODS
 from ledger.aggregates.time_zones import ZONES
@@ -22,7 +23,13 @@ from workflows.contract.fields import (
 )
 
 Count = Annotated[StrictInt, Field(ge=0, le=1_000_000)]
-Account = Annotated[str, AfterValidator(check_cbu)]
+
+
+def _account(text: str) -> str:
+    return check_cbu(text) if text.isdecimal() else check_iban(text)
+
+
+Account = Annotated[str, AfterValidator(_account)]
 Accounts = Annotated[list[Account], Field(max_length=1000)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
