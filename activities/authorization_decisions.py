@@ -1,6 +1,7 @@
 """The decisions on authorizations: by the policy, by a person, at the capture, and what every end
 releases. Pure."""
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from ledger.aggregates.amounts import published
 from ledger.aggregates.authorization import (
     ApprovalGiven,
     ApprovalRefused,
+    ApprovalRepeated,
     ApprovalRequested,
     AuthorizationApproved,
     AuthorizationCaptureStarted,
@@ -166,13 +168,22 @@ def _inputs(
     return {"agent": as_json(agent), "policy": as_json(policy), "spent": spent}
 
 
-class AskedAgain(Request):
-    """What the policy of now says of an authorization that still waits. `reasons` against it come
-    in the deciding order, and none is a yes; `words` name both versions of the policy."""
+@dataclass(frozen=True)
+class AskedAgain:
+    """What the policy of now, in this `version`, says of an authorization that was asked for under
+    the version `before`. `reasons` against it come in the deciding order, and none is a yes."""
 
     version: int | None
+    before: int | None
     reasons: list[str]
-    words: str
+
+    @property
+    def words(self) -> str:
+        """A sentence that names both versions."""
+        said = f"policy version {self.version} says {', '.join(self.reasons) or 'yes'}"
+        if self.version == self.before:
+            return said
+        return f"{said}; it was asked for under version {self.before}"
 
 
 def ask_again(loaded: Loaded, authorization: AuthorizationState) -> AskedAgain:
@@ -191,10 +202,7 @@ def ask_again(loaded: Loaded, authorization: AuthorizationState) -> AskedAgain:
 
     reasons = denials(asked, loaded[agent_name(agent_id)], policy, without_it, loaded.now)
     version = loaded.version(policy_name(agent_id)) or None
-    words = f"policy version {version} says {', '.join(reasons) or 'yes'}"
-    if version != authorization.policy_version:
-        words += f"; it was asked for under version {authorization.policy_version}"
-    return AskedAgain(version=version, reasons=reasons, words=words)
+    return AskedAgain(version, authorization.policy_version, reasons)
 
 
 def asked_by(authorization: AuthorizationState) -> Asked:
@@ -221,36 +229,48 @@ def approval(
     name = authorization_name(authorization.authorization_id)
     again = ask_again(loaded, authorization)
     policy: PolicyState | None = loaded[policy_name(authorization.agent_id)]
-    reason, words = _objection(authorization, request, policy, person)
+    reason, words = _objection(authorization, request.binding, policy, person)
     if reason is None and again.reasons:
         reason, words = again.reasons[0], again.words
+    result: Json = {"state": "pending_approval", "by": person}
     if reason is not None or policy is None:
         refused = ApprovalRefused(
             by=person, reason=reason or "no_policy", policy_version=again.version
         )
-        return Decision({"state": "pending_approval", "refused": words}, [(name, refused)])
-    if len(authorization.approved_by) + 1 < policy.terms.approvals:
-        given = ApprovalGiven(by=person, reason=request.reason)
-        return Decision({"state": "pending_approval"}, [(name, given)])
+        return Decision({**result, "refused": words}, [(name, refused)])
+    is_again = person in authorization.approved_by
+    given = _approvers(authorization, policy) | {person}
+    if len(given) < policy.terms.approvals:
+        if is_again:
+            return Decision(result, [(name, ApprovalRepeated(by=person))])
+        return Decision(result, [(name, ApprovalGiven(by=person, reason=request.reason))])
     approved = AuthorizationApproved(
         automatic=False,
         spend=[],
         binding=authorization.binding or "",
+        by=None if is_again else person,
         policy_version=again.version,
         capture_until=_capture_until(policy, within, loaded.now) if manual else None,
         reason=request.reason,
     )
-    return Decision({"state": "approved"}, [(name, approved)])
+    return Decision({**result, "state": "approved"}, [(name, approved)])
+
+
+def _approvers(authorization: AuthorizationState, policy: PolicyState) -> set[str]:
+    """Who has approved, and may approve by the policy of now."""
+    return {
+        person
+        for person in authorization.approved_by
+        if _objection(authorization, None, policy, person)[0] is None
+    }
 
 
 def _objection(
-    authorization: AuthorizationState, request: Approve, policy: PolicyState | None, person: str
+    authorization: AuthorizationState, binding: str | None, policy: PolicyState | None, person: str
 ) -> tuple[str | None, str]:
     """Why this person can't approve this: a word and a sentence."""
-    if request.binding is not None and request.binding != authorization.binding:
+    if binding is not None and binding != authorization.binding:
         return "changed", "what you approve is not what is asked for: look at it again"
-    if person in authorization.approved_by:
-        return "four_eyes", f"{person} has approved already, and another person has to"
     approvers = policy.terms.approvers if policy else None
     if approvers is None:
         return None, ""
@@ -268,6 +288,16 @@ def _objection(
     return None, ""
 
 
+def _needs_approval(authorization: AuthorizationState, policy: PolicyState) -> bool:
+    """Whether the policy of now asks for people who have not approved. An approval that an older
+    version recorded does not say whose it is, and counts as one."""
+    if verdict(asked_by(authorization), policy, ()) == "approved":
+        return False
+    is_old = authorization.expires_at is not None and not authorization.approved_by
+    given = 1 if is_old else len(_approvers(authorization, policy))
+    return given < policy.terms.approvals
+
+
 def capture(
     loaded: Loaded, authorization: AuthorizationState | None, transfer_id: str
 ) -> Decision[AuthorizationCaptureStarted]:
@@ -281,9 +311,11 @@ def capture(
     if authorization.capture_until is not None and loaded.now >= authorization.capture_until:
         raise StateRefused("the deadline for the capture has passed", "capture_expired")
     again = ask_again(loaded, authorization)
+    policy: PolicyState = loaded[policy_name(authorization.agent_id)]
+    if not again.reasons and _needs_approval(authorization, policy):
+        again = replace(again, reasons=["needs_approval"])
     if again.reasons:
         raise StateRefused(f"can't capture: {again.words}", again.reasons[0])
-    policy: PolicyState = loaded[policy_name(authorization.agent_id)]
     windows = windows_at(policy, asked_by(authorization), loaded.now)
     assert windows is not None
     spend: list[SpendChange] = []

@@ -24,6 +24,7 @@ from ledger.aggregates.agent import agent_name
 from ledger.aggregates.authorization import (
     ApprovalGiven,
     ApprovalRefused,
+    ApprovalRepeated,
     ApprovalRequested,
     AuthorizationApproved,
     AuthorizationCaptured,
@@ -50,7 +51,7 @@ ANY_USER = "user"
 class Authorized(Request):
     """The current state of an authorization, and since when the saga waits for a decision on it.
     `admitted` is the request of the saga, where this answer opened it; `attempts` how many
-    approvals came, and `refused` why the last one was refused."""
+    approvals came. Of an approval: whose it is (`by`), and why it was `refused`."""
 
     authorization_id: str
     state: str
@@ -59,6 +60,7 @@ class Authorized(Request):
     capture_until: datetime | None = None
     attempts: int = 0
     refused: str | None = None
+    by: str | None = None
     waits_since: datetime | None = None
     transfer_id: str | None = None
     admitted: dict[str, JsonValue] | None = None
@@ -193,7 +195,8 @@ class AuthorizationActivities:
             windows_of=[pending.agent_id],
         )
         standing = await self._standing(request.authorization_id, claim)
-        return standing.model_copy(update={"refused": answer.get("refused")})
+        told = {"refused": answer.get("refused"), "by": answer.get("by")}
+        return standing.model_copy(update=told)
 
     @activity.defn
     async def settle_authorization(self, claim: Claim, request: Settle) -> Authorized:
@@ -245,13 +248,14 @@ def _request_of(loaded: Loaded, claim: Claim) -> Json:
 def _with_wait(loaded: Loaded, claim: Claim, decision: Decision[Json]) -> Decision[Json]:
     """The decision on an authorization, and the wait of its saga that follows from it."""
     asked = _request_of(loaded, claim)
-    wait: SagaWaitStarted | None = None
+    wait, since = None, loaded.now
     for name, event in decision.events:
         until = None
         if isinstance(event, ApprovalRequested):
             until = event.expires_at
-        elif isinstance(event, (ApprovalGiven, ApprovalRefused)):
-            until = loaded[name].expires_at
+        elif isinstance(event, (ApprovalGiven, ApprovalRefused, ApprovalRepeated)):
+            until, waiting = loaded[name].expires_at, loaded[saga_name(claim.saga_id)]
+            since = waiting.waits_since or since
         elif isinstance(event, AuthorizationApproved) and _by_hand(asked):
             wait = SagaWaitStarted(
                 waits_for="capture",
@@ -261,7 +265,7 @@ def _with_wait(loaded: Loaded, claim: Claim, decision: Decision[Json]) -> Decisi
             )
         if until is not None:
             wait = SagaWaitStarted(
-                waits_for="approval", waits_on=ANY_USER, since=loaded.now, until=until
+                waits_for="approval", waits_on=ANY_USER, since=since, until=until
             )
     if wait is None:
         return decision

@@ -4,12 +4,13 @@ settled."""
 from typing import Any, cast
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities import transfers
 from activities.authorization_decisions import Approve, Authorize
 from activities.authorizations import AuthorizationActivities, Authorized, Settle
-from activities.transfers import Transfer, TransferActivities
+from activities.errors import REFUSED, REUSED
+from activities.transfers import Transfer, TransferActivities, Transferred
 from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.kinds import PAYMENT
@@ -17,9 +18,9 @@ from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
 from workflows.contract.updates import Approval, By
 from workflows.engine.decisions import Asked, not_allowed, system
-from workflows.engine.run import ATTENTION, RESOLVING, cause_of
+from workflows.engine.run import ATTENTION, RESOLVING, cause_of, words_of
 from workflows.engine.story import Compensate
-from workflows.engine.workflow import SagaWorkflow
+from workflows.engine.workflow import MAX_REPEATS, SagaWorkflow
 
 
 @workflow.defn
@@ -28,6 +29,8 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     kind = PAYMENT
     opens_with_its_first_step = True
+    # How many approvals the story has looked at.
+    _approvals = 0
 
     @workflow.run
     async def run(self, *raw: Any) -> PaymentResult:
@@ -49,22 +52,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         # A run that took over may find the capture begun: nobody is asked twice.
         manual = request.capture == "manual" and hold.state == "approved"
         by = await self._agent_captures(request.agent_id, hold) if manual else None
-        sent = await self.saga.call(
-            "execute transfer",
-            TransferActivities.execute_transfer,
-            Transfer(
-                authorization_id=hold.authorization_id,
-                agent_id=request.agent_id,
-                amount_minor=request.amount.minor,
-                currency=request.amount.currency,
-                destination=request.destination.account,
-                description=request.description,
-            ),
-            undo=TransferActivities.reverse_transfer,
-            policy=UndoPolicy(tries=transfers.UNDO_TRIES),
-            by=by,
-            tell_within=transfers.TELL_WITHIN,
-        )
+        sent = await self._send(request, hold, by)
         self.saga.pivot()
         result = PaymentResult(
             state="captured",
@@ -83,6 +71,32 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         )
         self.saga.show(decision="captured")
         return result
+
+    async def _send(self, request: PaymentRequest, hold: Authorized, by: str | None) -> Transferred:
+        """Send the transfer. Where the policy of now refuses the capture, its words are the reason
+        of the compensation."""
+        try:
+            return await self.saga.call(
+                "execute transfer",
+                TransferActivities.execute_transfer,
+                Transfer(
+                    authorization_id=hold.authorization_id,
+                    agent_id=request.agent_id,
+                    amount_minor=request.amount.minor,
+                    currency=request.amount.currency,
+                    destination=request.destination.account,
+                    description=request.description,
+                ),
+                undo=TransferActivities.reverse_transfer,
+                policy=UndoPolicy(tries=transfers.UNDO_TRIES),
+                by=by,
+                tell_within=transfers.TELL_WITHIN,
+            )
+        except ActivityError as error:
+            refused = isinstance(error.cause, ApplicationError) and error.cause.type == REFUSED
+            if refused and words_of(error) != cause_of(error):
+                raise Compensate(cause_of(error), system(reason=words_of(error))) from error
+            raise
 
     async def _authorize(self, request: PaymentRequest) -> Authorized:
         """Decide by the policy and reserve the spend, in one commit."""
@@ -119,28 +133,41 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         return hold
 
     async def _approve(self, hold: Authorized, asked: Asked) -> Authorized:
-        """Carry out one approval: the n-th is a step of its own."""
+        """Carry out one approval: the n-th is a step of its own. A number may be taken, by an
+        approval whose workflow task was lost: then it is the next one's."""
+        self._approvals += 1
         request = Approve(
             authorization_id=hold.authorization_id,
             reason=asked.by.reason,
             binding=asked.by.binding if isinstance(asked.by, Approval) else None,
         )
+        step = f"approve {hold.attempts + 1}" if hold.attempts else "approve"
         try:
             approved = await self.saga.step(
-                f"approve {hold.attempts + 1}" if hold.attempts else "approve",
-                AuthorizationActivities.approve_authorization,
-                request,
-                by=asked.by.actor,
+                step, AuthorizationActivities.approve_authorization, request, by=asked.by.actor
             )
         except ActivityError as error:
+            if cause_of(error) == REUSED and workflow.patched("approval-number-taken"):
+                return await self._next_approval(step, asked)
             asked.answer(not_allowed(f"can't approve: {cause_of(error)}"))
             if cause_of(error) == "approval_expired":
                 raise Compensate("approval_expired", system()) from error
             raise
+        if approved.by not in (None, asked.by.actor):
+            return await self._next_approval(step, asked)
         self.saga.decided(approved.state)
         refused = approved.refused and not_allowed(f"can't approve: {approved.refused}")
         asked.answer(refused or None)
         return approved
+
+    async def _next_approval(self, step: str, asked: Asked) -> Authorized:
+        """Carry out an approval of which the number was taken: what was decided is on record."""
+        self.saga.mark(step, "done")
+        hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
+        if hold.state == "pending_approval":
+            return await self._approve(hold, asked)
+        self.saga.decided(hold.state)
+        return hold
 
     async def _agent_captures(self, agent_id: str, hold: Authorized) -> str:
         """Wait until the agent captures; returns the actor that did. A deadline that passes
@@ -181,6 +208,10 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
     @approve.validator
     def _check_approve(self, *raw: Any) -> None:
         self._check_person("approve", raw, Approval)
+        if self._approvals >= MAX_REPEATS:
+            raise not_allowed(
+                f"can't approve: {MAX_REPEATS} approvals came and did not suffice: reject or cancel"
+            )
 
     @workflow.update
     async def reject(self, *raw: Any) -> Progress:

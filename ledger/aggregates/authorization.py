@@ -68,6 +68,12 @@ class ApprovalGiven(Event):
     reason: str | None = None
 
 
+class ApprovalRepeated(Event):
+    """A person who had approved approved again, and another one still has to."""
+
+    by: str
+
+
 class ApprovalRefused(Event):
     """The approval of a person was refused, for a word of the contract, under this version of the
     policy; the authorization goes on waiting."""
@@ -82,13 +88,14 @@ class AuthorizationApproved(Event):
     whose yes was asked of `policy_version` once more. It is captured before `capture_until`."""
 
     upcasters: ClassVar[tuple[Upcaster, ...]] = (
-        lambda old: {**old, "policy_version": None, "capture_until": None},
+        lambda old: {**old, "by": None, "policy_version": None, "capture_until": None},
     )
 
     automatic: bool
     spend: list[SpendChange]
     binding: str
     reason: str | None = None
+    by: str | None = None
     policy_version: int | None = None
     capture_until: datetime | None = None
 
@@ -185,11 +192,12 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
                 "approved_by": [*state.approved_by, event.by],
                 "attempts": state.attempts + 1,
             }
-        case ApprovalRefused():
+        case ApprovalRefused() | ApprovalRepeated():
             return {"attempts": state.attempts + 1}
         case AuthorizationApproved():
             return {
                 "state": "approved",
+                "approved_by": [*state.approved_by, *([event.by] if event.by else [])],
                 "reserved": event.spend or state.reserved,
                 "binding": event.binding,
                 "capture_until": event.capture_until,
@@ -247,6 +255,7 @@ AUTHORIZATION = AggregateType(
         ApprovalRequested,
         ApprovalGiven,
         ApprovalRefused,
+        ApprovalRepeated,
         AuthorizationApproved,
         AuthorizationCaptureStarted,
         AuthorizationCaptured,

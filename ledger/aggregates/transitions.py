@@ -18,7 +18,7 @@ _SAGA_OPEN = f"{_RUN} {_REPEATS}"
 _RELEASED = (
     "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated"
 )
-_ANSWERED = "ApprovalGiven ApprovalRefused"
+_ANSWERED = "ApprovalGiven ApprovalRefused ApprovalRepeated"
 _UNDONE = "StepUndone StepSkipped StepResolved StepAttentionRequested StepRetryRequested"
 _UNDONE += " StepUndoDelayed"
 _UNDECIDED = f"StepLeftUnknown StepDone StepRefused StepFailed {_UNDONE}"
@@ -163,13 +163,23 @@ def _moves(state: Any, event: Any) -> str | None:
         or sorted(change.window.period for change in left) != sorted(periods)
         or len(set(periods)) < len(periods)
         or any(_reserved(each) not in map(_reserved, state.reserved) for each in taken)
+        or not all(
+            each.window.starts_on > before.window.starts_on
+            for each in taken
+            for before in left
+            if each.window.period == before.window.period
+        )
     ):
         return f"{type(event).__name__} doesn't move the amount that was reserved"
     return None
 
 
 def _gives(state: Any, event: Any) -> str | None:
-    return f"{event.by} has approved before" if event.by in state.approved_by else None
+    return "the person has approved before" if event.by in state.approved_by else None
+
+
+def _repeats(state: Any, event: Any) -> str | None:
+    return None if event.by in state.approved_by else "the person has not approved before"
 
 
 def _waits(state: Any, event: Any) -> str | None:
@@ -189,7 +199,7 @@ def _approves(state: Any, event: Any) -> str | None:
         return "the approval is of a person where the policy decides, or the other way round"
     if event.automatic:
         return _reserves(state, event)
-    return "the amount is reserved twice" if event.spend else None
+    return "the amount is reserved twice" if event.spend else _gives(state, event)
 
 
 def _releases(state: Any, event: Any) -> str | None:
@@ -215,6 +225,7 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     "StepResolved": _outcome,
     "ApprovalRequested": _reserves,
     "ApprovalGiven": _gives,
+    "ApprovalRepeated": _repeats,
     "AuthorizationApproved": _approves,
     "AuthorizationCaptureStarted": _moves,
 }

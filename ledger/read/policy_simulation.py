@@ -69,6 +69,8 @@ class _Open:
     saga_id: str
     agent: AgentState | None
     at: datetime
+    # Whether no person would have been asked, so that a no, or silence, of one counts for nothing.
+    by_policy: bool = False
     # The windows that hold it in the simulation.
     held: list[SpendWindow] = field(default_factory=list)
 
@@ -92,9 +94,9 @@ class _Simulation:
                     # The yes of a person is not the policy's.
                     if name in self._open and payload.get("automatic", True):
                         self._decide(name, _VERDICTS[told], payload)
-                case _:
+                case told:
                     if payload.get("spend") and name in self._open:
-                        self._release(self._open.pop(name))
+                        self._end(name, told, payload.get("reason"))
 
     def _decide(self, name: str, was: str, payload: dict[str, Any]) -> None:
         asked = self._open[name]
@@ -106,6 +108,7 @@ class _Simulation:
             self._hold(asked, asked.at)
         if asked.at < self._since:
             return
+        asked.by_policy = was == "pending_approval" and would == "approved"
         self.found.decisions += 1
         told = payload.get("reasons") or ([payload["reason"]] if was == "denied" else [])
         if (was, told) != (would, reasons) and (was != would or told[:1] != reasons[:1]):
@@ -122,6 +125,11 @@ class _Simulation:
                     would_reasons=reasons,
                 )
             )
+
+    def _end(self, name: str, told: str, reason: str | None) -> None:
+        by_person = told == "AuthorizationRejected" or reason == "approval_expired"
+        if not (by_person and self._open[name].by_policy):
+            self._release(self._open.pop(name))
 
     def _move(self, name: str, at: datetime) -> None:
         if (asked := self._open.get(name)) is not None and asked.held:

@@ -271,6 +271,9 @@ def _as_decided(verb: str, progress: "Progress") -> int:
     if progress.result is not None:
         return status_of(progress)
     goes_on = ("running", "resolving") if verb == "approve" else ("running",)
+    if verb == "approve" and progress.waits_for == "approval":
+        # Another person has to approve as well.
+        return _WAITS
     return 0 if progress.state in goes_on else _WAITS
 
 

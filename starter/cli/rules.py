@@ -1,6 +1,6 @@
 """`amends agent` and `amends policy`: the agents and their spending limits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,6 +8,8 @@ import click
 from starter.cli import options, output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.database import Database
     from ledger.read.policies import RecordedPolicy, Window
     from ledger.read.policy_simulation import Simulated
@@ -182,14 +184,18 @@ def set_policy(
     """
     from starter.cli.documents import read_yaml
     from starter.cli.story import submit
+    from starter.client.errors import InvalidInput
     from starter.client.validation import checked
     from workflows.contract.policy import PolicyRequest
 
     from_file = read_yaml(file) if file is not None else {}
-    by = _asked_by({"actor": actor, "reason": reason, "operation_id": operation_id})
-    if operation_id is None and "operation_id" in from_file:
-        by.pop("operation_id")
-    written = {**by, **from_file, **_said(asked), "agent_id": agent}
+    if from_file.get("agent_id", agent) != agent:
+        raise InvalidInput("agent_id", f"is another agent than {agent}, whose policy is to be set")
+    asked_by = {"actor": actor, "reason": reason, "operation_id": operation_id}
+    by = _asked_by(asked_by)
+    # What the command line says overrides the file, and its defaults do not.
+    given = {name: text for name, text in by.items() if asked_by[name] is not None}
+    written = {**by, **from_file, **given, **_said(asked), "agent_id": agent}
     repeated = operation_id is not None or "operation_id" in from_file
     request = checked(PolicyRequest, written, repeated=repeated)
     status = submit(request, written, as_json=as_json)
@@ -220,7 +226,7 @@ def _said(asked: dict[str, Any]) -> dict[str, Any]:
 def simulate_policy(
     file: str, agent: str | None, since: str, until: str | None, as_json: bool
 ) -> int:
-    """Show which past decisions the policy in FILE would have made otherwise, and why.
+    """Show the past decisions that FILE would change.
 
     FILE is YAML or JSON with the fields of a policy; - is stdin. Nothing is set. What was spent
     before --from counts as it was; what was denied and would be allowed counts as captured. Exit
@@ -308,8 +314,34 @@ def show_policy(agent: str, as_json: bool) -> None:
     for name in ("max_per_transaction", "daily_limit", "approval_threshold"):
         amount = amount_text(shown.state[f"{name}_minor"], currency)
         output.line(f"  {name.replace('_', ' ')}: {amount}")
+    for line in _more(shown.state["terms"]):
+        output.line(f"  {line}")
     for window in shown.windows:
         output.line(f"  {window.period} window of {window.starts_on}: {_told(window)}")
+
+
+def _more(terms: dict[str, Any]) -> "Iterator[str]":
+    """What a policy says beyond its amounts, a line each. Accounts are counted, not shown."""
+    from ledger.aggregates.amounts import amount_text
+    from ledger.times import duration_text
+
+    for currency, limits in terms.get("further", {}).items():
+        at_once = amount_text(limits["max_per_transaction_minor"], currency)
+        above = amount_text(limits["approval_threshold_minor"], currency)
+        yield f"in {currency}: at most {at_once} at once, a person approves above {above}"
+    for name in ("allowed", "refused"):
+        if (accounts := terms.get(f"{name}_destinations")) is not None:
+            yield f"{name} destinations: {len(accounts)} (--json has them)"
+    for hours in terms.get("hours") or ():
+        yield f"hours: {' '.join(hours['days'])} {hours['start']}-{hours['end']}"
+    for approver in terms.get("approvers") or ():
+        limit = approver.get("limit_minor")
+        up_to = f" up to {amount_text(limit, approver['currency'])}" if limit is not None else ""
+        yield f"approver: {approver['user']}{up_to}"
+    if terms.get("approvals", 1) > 1:
+        yield f"approvals needed: {terms['approvals']}"
+    if (within := terms.get("capture_within_s")) is not None:
+        yield f"captured within: {duration_text(timedelta(seconds=within))}"
 
 
 def _told(window: "Window") -> str:

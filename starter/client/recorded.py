@@ -56,9 +56,8 @@ async def decided_by(address: LedgerAddress, saga_id: str, verb: str) -> set[str
     """The actors that approved or rejected the payment, as recorded."""
     async with reading(address) as database:
         story = await saga_story(database, saga_id)
-    approved, rejected = ("AuthorizationApproved", "ApprovalGiven"), ("AuthorizationRejected",)
-    wanted = {"approve": approved, "reject": rejected}[verb]
-    return {each.user_id for each in story.events if each.event_type in wanted}
+    wanted = {"approve": "AuthorizationApproved", "reject": "AuthorizationRejected"}[verb]
+    return {each.user_id for each in story.events if each.event_type == wanted}
 
 
 async def recorded_result(address: LedgerAddress, saga_id: str) -> dict[str, Any]:

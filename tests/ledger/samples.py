@@ -146,10 +146,14 @@ SAMPLES: tuple[Event, ...] = (
     ),
     authorization.ApprovalGiven(by="user:ana"),
     authorization.ApprovalGiven(by="user:ana", reason="the invoice is right"),
+    authorization.ApprovalRepeated(by="user:ana"),
     authorization.ApprovalRefused(by="user:ana", reason="not_an_approver", policy_version=2),
     authorization.ApprovalRefused(by="user:ana", reason="no_policy", policy_version=None),
     authorization.AuthorizationApproved(
         automatic=True, spend=SPENT, binding=HASH, policy_version=2, capture_until=LATER_ON
+    ),
+    authorization.AuthorizationApproved(
+        automatic=False, spend=[], binding=HASH, by="user:ana", policy_version=2
     ),
     authorization.AuthorizationCaptureStarted(transfer_id=TRANSFER),
     authorization.AuthorizationCaptureStarted(

@@ -3,11 +3,17 @@ one that was tightened binds what still waits."""
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.testing import ActivityEnvironment
 
+from activities.authorization_decisions import Approve
+from activities.authorizations import AuthorizationActivities, authorization_of
+from activities.step import Claim
 from ledger.aggregates.policy import PolicyState, Terms
 from ledger.database import Database
 from ledger.read.policy_simulation import simulate
@@ -127,6 +133,51 @@ async def test_a_policy_that_was_tightened_binds_a_capture_and_releases_what_was
     assert await probe.spent(agent) == (0, 0)
 
 
+async def test_a_capture_is_refused_where_the_policy_of_now_asks_for_people(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    request = payment(agent, 45_000, capture="manual")
+    await driver.until_waits(request, "capture")
+    await driver.run(policy(agent, approval_threshold_minor=0))
+    await driver.tell(request, "capture", {"actor": f"agent:{agent}"})
+    assert (await driver.result(request))["reason"] == "needs_approval"
+    told = (await probe.event(request, "SagaCompensating"))["payload"]["reason"]
+    assert told == (
+        "can't capture: policy version 2 says needs_approval; it was asked for under version 1"
+    )
+
+
+@pytest.mark.parametrize("reason", ["it is due", "another"])
+@pytest.mark.parametrize(("who", "approvals"), [("mia", 1), ("eva", 2), ("eva", 1)])
+async def test_an_approval_whose_task_was_lost_takes_nothing_from_the_next_person(
+    driver: Driver,
+    probe: Probe,
+    new_agent: NewAgent,
+    ledger: Database,
+    who: str,
+    approvals: int,
+    reason: str,
+) -> None:
+    approvers = [{"user": "user:ana"}, {"user": "user:eva"}]
+    agent = await new_agent(approvers=approvers, approvals=approvals)
+    request = payment(agent, 55_000)
+    await driver.until_waits(request, "approval")
+    # What the lost workflow task had committed.
+    saga = saga_of(request)
+    approve = AuthorizationActivities(ledger).approve_authorization
+    claim = Claim(
+        saga_id=saga, step="approve", ordinal=2, epoch=1, actor=f"user:{who}", ends_wait=True
+    )
+    first = Approve(authorization_id=authorization_of(saga), reason=reason)
+    await ActivityEnvironment().run(approve, claim, first)
+    with suppress(WorkflowUpdateFailedError):
+        await driver.tell(request, "approve", ANA)
+    assert (await driver.result(request))["state"] == "captured"
+    assert await probe.told_by(request, "AuthorizationApproved") == (
+        "user:eva" if (who, approvals) == ("eva", 1) else "user:ana"
+    )
+
+
 async def test_only_an_approver_within_their_limit_approves_and_four_eyes_are_two_people(
     driver: Driver, probe: Probe, new_agent: NewAgent
 ) -> None:
@@ -148,7 +199,8 @@ async def test_only_an_approver_within_their_limit_approves_and_four_eyes_are_tw
         assert told[-1] == {"by": f"user:{person}", "reason": reason, "policy_version": 1}
     first = await driver.tell(request, "approve", ANA)
     assert (first["decision"], first["waits_for"]) == ("pending_approval", "approval")
-    assert "has approved already" in (await refused(driver.tell(request, "approve", ANA))).message
+    again = await driver.tell(request, "approve", ANA)
+    assert (again["decision"], again["waits"]) == ("pending_approval", first["waits"])
     await driver.tell(request, "approve", EVA)
     assert (await driver.result(request))["state"] == "captured"
     steps = [
@@ -186,6 +238,25 @@ async def test_an_authorization_that_nobody_captures_expires_and_releases_its_sp
     assert (result["state"], result["reason"]) == ("expired", "capture_expired")
     assert await probe.spent(agent) == (0, 0)
     assert await probe.booked(request) is None
+
+
+async def test_a_simulation_keeps_what_a_person_rejected_and_the_policy_would_have_paid(
+    driver: Driver, ledger: Database, agent: str
+) -> None:
+    since = datetime.now(UTC)
+    rejected, after = payment(agent, 55_000), payment(agent, 50_000)
+    await driver.until_waits(rejected, "approval")
+    await driver.tell(rejected, "reject", ANA)
+    await driver.result(rejected)
+    await driver.run(after)
+    request = PolicyRequest.model_validate(policy(agent, approval_threshold_minor=6_000_000))
+    amounts = request.model_dump(include=set(PolicyState.__struct_fields__))
+    asked = PolicyState(terms=Terms.read(request.terms()), **amounts)
+    found = await simulate(ledger, asked, since, datetime.now(UTC))
+    assert [(each.saga_id, each.would, each.would_reasons) for each in found.differing] == [
+        (saga_of(rejected), "approved", []),
+        (saga_of(after), "denied", ["exceeded_daily_limit"]),
+    ]
 
 
 async def test_a_simulation_names_what_another_policy_would_have_decided_and_why(

@@ -1,5 +1,6 @@
 """The request and the result of `PolicySaga`."""
 
+from math import ceil
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StrictInt, model_validator
@@ -99,6 +100,11 @@ class PolicyApprover(Input):
             raise ValueError("limit_minor needs a currency")
         return self
 
+    def can(self, currency: str, threshold_minor: int) -> bool:
+        """Whether this person may approve anything above the threshold in a currency."""
+        above = self.limit_minor is None or self.limit_minor > threshold_minor
+        return self.currency in (None, currency) and above
+
 
 class PolicyRequest(CurrencyLimits):
     """Input of `PolicySaga`: what an agent may spend, in minor units of `currency`. An amount equal
@@ -145,9 +151,15 @@ class PolicyRequest(CurrencyLimits):
     def _fits_together(self) -> "PolicyRequest":
         if self.currency in self.further:
             raise ValueError("further has limits in the currency of the policy as well")
-        named = {approver.user for approver in self.approvers or ()}
-        if self.approvers is not None and len(named) < self.approvals:
-            raise ValueError(f"{self.approvals} approvals are needed of {len(named)} approvers")
+        for currency in (self.currency, *self.further):
+            limits = self if currency == self.currency else self.further[currency]
+            threshold = limits.approval_threshold_minor
+            able = {each.user for each in self.approvers or () if each.can(currency, threshold)}
+            if self.approvers is not None and len(able) < self.approvals:
+                raise ValueError(
+                    f"{self.approvals} approvals are needed, and {len(able)} approvers may approve "
+                    f"more than the threshold in {currency}"
+                )
         return self
 
     def terms(self) -> dict[str, Any]:
@@ -169,7 +181,7 @@ class PolicyRequest(CurrencyLimits):
         terms = {
             "windows": {period: limit for period, limit in windows.items() if limit},
             "further": further,
-            "capture_within_s": int(within.total_seconds()) if within else None,
+            "capture_within_s": ceil(within.total_seconds()) if within else None,
             **given,
         }
         return {name: value for name, value in terms.items() if value not in (None, {})}

@@ -25,10 +25,10 @@ REASONS: Mapping[str, str] = {
     "exceeded_total_count": "the agent would make more payments than its limit in all",
     # refusals of an approval
     "changed": "what is approved is not what is asked for",
-    "four_eyes": "another person has to approve as well",
     "not_an_approver": "the policy does not name this approver",
     "exceeded_approver_limit": "the amount is above the limit of the approver",
     # causes of a compensation
+    "needs_approval": "the policy of now asks for people who have not approved",
     "capture_expired": "the agent did not capture the payment in time",
     "provider_refused": "the bank refused the payment",
     "provider_failed": "the bank did not carry the payment out",

@@ -66,13 +66,13 @@ _STEP_ENDED = (
 _STEP_DONE = "StepCommitted StepStarted StepLeftUnknown StepDone StepRefused StepFailed"
 _AUTHORIZATION_ENDED = (
     "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
-    "AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
+    "ApprovalRepeated AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
     "AuthorizationRejected AuthorizationExpired "
     "AuthorizationVoided AuthorizationCompensated"
 )
 _APPROVED = (
     "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
-    "AuthorizationApproved AuthorizationCaptured"
+    "ApprovalRepeated AuthorizationApproved AuthorizationCaptured"
 )
 _TRANSFER_ENDED = (
     "TransferStarted TransferExecuted TransferRefused TransferCancelled TransferReversed"
@@ -106,11 +106,11 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "skipped": _STEP_ENDED,
     },
     "authorization": {
-        "": "AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
+        "": "AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused ApprovalRepeated "
         "AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
         "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
         # Nothing is reserved yet: there is nothing to capture, and nothing to give back.
-        "requested": "AuthorizationRequested ApprovalGiven ApprovalRefused "
+        "requested": "AuthorizationRequested ApprovalGiven ApprovalRefused ApprovalRepeated "
         "AuthorizationCaptureStarted AuthorizationCaptured "
         "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
         "pending_approval": "AuthorizationRequested AuthorizationDenied ApprovalRequested "
@@ -119,8 +119,9 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "approved by a person": _APPROVED,
         # Money may be on its way: it is captured, or brought back.
         "capturing": "AuthorizationRequested AuthorizationDenied ApprovalRequested "
-        "ApprovalGiven ApprovalRefused AuthorizationApproved AuthorizationCaptureStarted "
-        "AuthorizationRejected AuthorizationExpired AuthorizationVoided",
+        "ApprovalGiven ApprovalRefused ApprovalRepeated AuthorizationApproved "
+        "AuthorizationCaptureStarted AuthorizationRejected AuthorizationExpired "
+        "AuthorizationVoided",
         "captured": _AUTHORIZATION_ENDED,
         "denied": _AUTHORIZATION_ENDED,
         "rejected": _AUTHORIZATION_ENDED,
