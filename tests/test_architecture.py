@@ -32,8 +32,9 @@ FOLDER_MAY_IMPORT: dict[str, dict[str, frozenset[str]]] = {
         "migrations": LEDGER_ROOT | {"aggregates"},
     },
     "activities": {
-        ".": frozenset({"adapters", "providers"}),
-        "adapters": frozenset(),
+        ".": frozenset({"adapters", "providers", "statements"}),
+        "adapters": frozenset({"statements"}),
+        "statements": frozenset(),
         "providers": frozenset(),
     },
     "workflows": {

@@ -12,8 +12,8 @@ Faults are rows of `mock_bank.faults`; each hits `remaining` calls of its operat
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -24,6 +24,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
+from activities.adapters.mock_statement import pieces
 from activities.adapters.payment import (
     ACCOUNT_KINDS,
     NothingSent,
@@ -185,6 +186,15 @@ class MockBank:
         """See PaymentAdapter."""
         return await self._call("reverse", key, lambda _: self._write(REVERSE, {"key": key}))
 
+    async def statement(self, begins_at: datetime, ends_at: datetime) -> AsyncGenerator[str]:
+        """See Listing: the pieces of a file in camt.053.001.08."""
+        async with (
+            self._connection(broken=OutcomeUnknown, within_s=None) as connection,
+            aclosing(pieces(connection, begins_at, ends_at)) as found,
+        ):
+            async for piece in found:
+                yield piece
+
     async def _book(self, order: TransferOrder, fault: DictRow | None) -> TransferReport:
         if fault is not None and fault["fault"] == "refuse":
             reason = fault["note"] or "refused by the bank"
@@ -232,7 +242,7 @@ class MockBank:
 
     @asynccontextmanager
     async def _connection(
-        self, broken: type[PaymentError]
+        self, broken: type[PaymentError], within_s: float | None = ANSWER_WITHIN_S
     ) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
         """A connection for one statement. A failure while it is in use is raised as `broken`."""
         try:
@@ -240,7 +250,7 @@ class MockBank:
         except (PoolTimeout, PoolClosed) as error:
             raise NothingSent("the bank can't be reached") from error
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 yield connection
         except (psycopg.OperationalError, TimeoutError) as error:
             raise broken("the connection to the bank broke off") from error

@@ -9,9 +9,10 @@ A report is what the provider said. What is not a report is an exception:
 Messages never carry an account number.
 """
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Literal, Protocol, runtime_checkable
 
 from ledger.words import recordable
 
@@ -173,4 +174,14 @@ class PaymentAdapter(Protocol):
         A key under which nothing moved ends as after `cancel`, so this alone is a whole undo.
         Never called where `can_reverse` is false. Raises OutcomeUnknown, NothingSent.
         """
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """An adapter that can list what was booked, where no file of the bank is at hand."""
+
+    def statement(self, begins_at: datetime, ends_at: datetime) -> AsyncGenerator[str]:
+        """Yields the pieces of a statement of that time, in a format of `activities.statements`,
+        with the end-to-end id of each key. Raises OutcomeUnknown, NothingSent."""
         ...

@@ -1,0 +1,1 @@
+"""Statements of banks: files of entries, read as a stream, and compared with what is on record."""
