@@ -1,0 +1,59 @@
+"""The mock bank's own statement is right: read by the reader of statements, it is the books."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from activities.adapters.mock import Fault, MockBank
+from activities.adapters.payment import Listing, TransferOrder
+from activities.statements.entry import Entry, Statement
+from activities.statements.ids import MAX_END_TO_END_ID, end_to_end_id
+from activities.statements.read import read_statement
+
+CBU = "2850590940090418135201"
+# A currency that no other test pays in.
+CURRENCY = "TND"
+SHOWN = ("direction", "amount_minor", "reference", "end_to_end_id", "reversal")
+
+
+async def listed(bank: MockBank, begins: datetime, ends: datetime) -> tuple[list[str], str]:
+    """The entries of the currency, and its balances."""
+    text = "".join([piece async for piece in bank.statement(begins, ends)])
+    found = list(read_statement(io.BytesIO(text.encode())))
+    entries = [
+        " ".join(str(getattr(each, field)) for field in SHOWN)
+        for each in found
+        if isinstance(each, Entry) and each.currency == CURRENCY
+    ]
+    [totals] = [
+        each.totals[CURRENCY]
+        for each in found
+        if isinstance(each, Statement) and CURRENCY in each.totals
+    ]
+    assert totals.missing_minor == 0
+    return entries, f"{totals.opening_minor} {totals.closing_minor}"
+
+
+async def test_the_statement_of_the_mock_bank_is_its_books(bank: MockBank) -> None:
+    assert isinstance(bank, Listing)
+    keys = [f"payment/{uuid4()}-{'long' * 12}" for _ in range(4)]
+    orders = [TransferOrder(key, 1000 + n, CURRENCY, CBU) for n, key in enumerate(keys)]
+    begins = datetime.now(UTC) - timedelta(minutes=5)
+    await bank.inject(Fault(keys[2], "refuse"))
+    paid, reversed_, *_ = [await bank.transfer(order) for order in orders[:3]]
+    await bank.cancel(keys[3])
+    middle = datetime.now(UTC) + timedelta(seconds=1)
+    first, balances = await listed(bank, begins, middle)
+    ids = [end_to_end_id(key) for key in keys]
+    assert max(map(len, ids)) <= MAX_END_TO_END_ID
+    debits = [
+        f"debit 1000 {paid.reference} {ids[0]} False",
+        f"debit 1001 {reversed_.reference} {ids[1]} False",
+    ]
+    assert (first, balances) == (debits, "0 -2001")
+
+    await bank.reverse(keys[1])
+    ends = datetime.now(UTC) + timedelta(seconds=1)
+    credit = f"credit 1001 {reversed_.reference} {ids[1]} True"
+    assert await listed(bank, begins, ends) == ([*debits, credit], "0 -1000")
+    assert await listed(bank, ends, ends + timedelta(days=1)) == ([], "-1000 -1000")
