@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks import beside, ledger, payments, sagas, start
+from benchmarks import beside, ledger, payments, reconcile, sagas, start
 from benchmarks.part import Part
 from worker.embedded.servers import EmbeddedServers
 
@@ -50,6 +50,8 @@ def _parts(servers: EmbeddedServers, what: str, small: bool) -> list[AsyncGenera
         parts.append(sagas.measure(servers, sagas.SMALL if small else sagas.WHOLE))
     if what in ("start", "all"):
         parts.append(start.measure(servers, start.SMALL if small else start.WHOLE))
+    if what in ("reconcile", "all"):
+        parts.append(reconcile.measure(servers, reconcile.SMALL if small else reconcile.WHOLE))
     return parts
 
 
@@ -58,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("ledger", "payments", "sagas", "start", "beside", "all"),
+        choices=("ledger", "payments", "sagas", "start", "reconcile", "beside", "all"),
         default="all",
     )
     parser.add_argument(

@@ -64,10 +64,10 @@ async def _main(what: str, *arguments: str) -> Read:
             _verify(database, int(arguments[0])) if what == "verify" else _log(database)
         )
         elapsed_s = time.perf_counter() - began
-    return Read(events, elapsed_s, _peak_mb(), findings)
+    return Read(events, elapsed_s, peak_mb(), findings)
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Of this process, or of one that it started, if that held more."""
     # Kilobytes on Linux, bytes on macOS.
     unit = 2**20 if sys.platform == "darwin" else 2**10

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from benchmarks import ledger, sagas, start
+from benchmarks import ledger, reconcile, sagas, start
 from worker.embedded.servers import EmbeddedServers
 
 
@@ -67,3 +67,13 @@ async def test_every_command_of_the_cold_start_has_its_row(servers: EmbeddedServ
         [part] = [part async for part in parts]
     assert len(part.table.rows) == len(start.COMMANDS)
     assert all(int(modules) > 100 for _, _, modules, _, _ in part.table.rows)
+
+
+@pytest.mark.timeout(300)
+async def test_both_formats_of_a_file_reconcile_to_the_differences_that_it_has(
+    servers: EmbeddedServers,
+) -> None:
+    async with aclosing(reconcile.measure(servers, reconcile.SMALL)) as parts:
+        [part] = [part async for part in parts]
+    assert [row[0] for row in part.table.rows] == ["camt.053", "MT940"]
+    assert part.findings == []

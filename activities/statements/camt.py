@@ -8,6 +8,7 @@ Both are read in each version.
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import tzinfo
 from typing import Any, BinaryIO, cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from xml.parsers import expat
@@ -26,12 +27,12 @@ _MAX_DEPTH = 100
 _STATEMENT, _ENTRY, _TRANSACTION = 3, 4, 6
 
 
-def read_camt(file: BinaryIO) -> Iterator[Entry | Statement]:
-    """Yields the entries of each statement of the file, then the statement. Raises
-    StatementRefused."""
+def read_camt(file: BinaryIO, zone: tzinfo) -> Iterator[Entry | Statement]:
+    """Yields the entries of each statement of the file, then the statement. Times
+    without a zone are of `zone`. Raises StatementRefused."""
     message, namespace = _root(file)
     file.seek(0)
-    reader = _Reader(message, f"{{{namespace}}}")
+    reader = _Reader(message, f"{{{namespace}}}", zone)
     try:
         while chunk := file.read(_CHUNK_BYTES):
             yield from reader.feed(chunk)
@@ -46,10 +47,10 @@ def read_camt(file: BinaryIO) -> Iterator[Entry | Statement]:
 class _Reader:
     """Takes an entry at a time out of the tree that the parser grows."""
 
-    def __init__(self, message: str, prefix: str) -> None:
+    def __init__(self, message: str, prefix: str, zone: tzinfo) -> None:
         root, statement = _ROOTS[message]
         self._parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
-        self._reading = Reading(message == "053", prefix)
+        self._reading = Reading(message == "053", prefix, zone)
         self._path = (f"{prefix}{root}", f"{prefix}{statement}")
         self._done: dict[str, tuple[int, Callable[[Element], None]]] = {
             f"{prefix}Ntry": (_ENTRY, self._reading.entry),

@@ -1,6 +1,6 @@
 """Turns the elements of a camt file into entries and statements: what they mean, by ISO 20022."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
@@ -28,8 +28,8 @@ Node = dict[str, Any]
 class Reading:
     """What was read of a file so far. All methods raise ValueError for what can't be."""
 
-    def __init__(self, complete: bool, prefix: str) -> None:
-        self._complete, self._prefix = complete, prefix
+    def __init__(self, complete: bool, prefix: str, zone: tzinfo) -> None:
+        self._complete, self._prefix, self._zone = complete, prefix, zone
         self._transaction_amounts = [
             "/".join(f"{prefix}{local}" for local in path.split("/"))
             for path in ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/InstdAmt/Amt")
@@ -110,16 +110,18 @@ class Reading:
                     "reference": reference,
                     "end_to_end_id": end_to_end_id,
                     "batch": "part",
+                    "part": part,
                 }
             )
-            for amount, direction, reference, end_to_end_id in transactions
+            for part, (amount, direction, reference, end_to_end_id) in enumerate(transactions)
             if amount is not None
         ]
         whole = Entry(**fields)
         remainder = whole.signed_minor - sum(part.signed_minor for part in parts)
         if remainder:
             way: Direction = "credit" if remainder > 0 else "debit"
-            left = {"amount_minor": abs(remainder), "direction": way, "batch": "remainder"}
+            left: Node = {"amount_minor": abs(remainder), "direction": way, "batch": "remainder"}
+            left["part"] = len(parts)
             parts.append(Entry(**fields | left))
         return parts
 
@@ -177,8 +179,8 @@ class Reading:
         """The period that the statement names, or the days between its balances."""
         if element is not None:
             node = self._fields(element)
-            begins_at = _instant(_text(_needed(node, "FrDtTm")))
-            ends_at = _instant(_text(_needed(node, "ToDtTm")))
+            begins_at = self._instant(_needed(node, "FrDtTm"))
+            ends_at = self._instant(_needed(node, "ToDtTm"))
             if ends_at < begins_at:
                 raise ValueError("the period ends before it begins")
             return begins_at, ends_at
@@ -186,7 +188,7 @@ class Reading:
         closed = [on for kind, _, _, on in self._balances if kind == _CLOSING]
         if not opened or not closed:
             return None, None
-        return days(min(opened), max(closed))
+        return days(min(opened), max(closed), self._zone)
 
     def _fields(self, element: Element) -> dict[str, Element]:
         """What is in an element, by its local name; what may be there more than once, once."""
@@ -209,15 +211,21 @@ class Reading:
         # A date of XML Schema may have a zone behind it.
         if "Dt" in node:
             return _iso(_text(node["Dt"])[:10])
-        return _instant(_text(_needed(node, "DtTm")))
+        return self._instant(_needed(node, "DtTm"))
+
+    def _instant(self, element: Element) -> datetime:
+        """A time; without a zone it is the bank's."""
+        # XML Schema has the end of a day as hour 24 of it.
+        day, mark, rest = _text(element).partition("T24:00:00")
+        found = _iso(f"{day}T00:00:00{rest}") + timedelta(days=1) if mark else _iso(day)
+        return found if found.tzinfo else found.replace(tzinfo=self._zone)
 
 
-def days(opened: date, closed: date) -> tuple[datetime, datetime]:
+def days(opened: date, closed: date, zone: tzinfo) -> tuple[datetime, datetime]:
     """The period between a balance of one day and a balance of another: the opening balance is that
     of the evening before, unless both are of the same day."""
-    first = min(opened + timedelta(days=1), closed)
-    midnight = time(tzinfo=UTC)
-    return datetime.combine(first, midnight), datetime.combine(closed, midnight) + timedelta(days=1)
+    first, midnight = min(opened + timedelta(days=1), closed), time(tzinfo=zone)
+    return datetime.combine(first, midnight), datetime.combine(closed + timedelta(days=1), midnight)
 
 
 def _first(
@@ -273,14 +281,6 @@ def _reversal(text: str) -> bool:
     if text not in _REVERSALS:
         raise ValueError("RvslInd is neither true nor false")
     return _REVERSALS[text]
-
-
-def _instant(text: str) -> datetime:
-    """A time; without a zone it is UTC."""
-    # XML Schema has the end of a day as hour 24 of it.
-    day, mark, rest = text.partition("T24:00:00")
-    found = _iso(f"{day}T00:00:00{rest}") + timedelta(days=1) if mark else _iso(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _iso(text: str) -> datetime:

@@ -9,9 +9,9 @@ from activities.statements.entry import Direction, Entry
 
 # Whether the money moved by our record: it did, nobody knows yet, or it did not.
 Standing = Literal["moved", "in_doubt", "unmoved"]
-# Whether the statement should have the booking: it should, or the next one may have it too
-# (awaited), or an earlier one had it (settled), or it is none of its period.
-Due = Literal["due", "awaited", "settled", "outside"]
+# Whether the statement should have the booking: it should, or the next one may have it instead
+# (awaited), or an earlier one had it (settled), or it is of a later time (ahead) or of none.
+Due = Literal["due", "awaited", "settled", "ahead", "outside"]
 Kind = Literal["there_not_here", "here_not_there", "different", "twice"]
 
 
@@ -29,6 +29,16 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     currency: str
     standing: Standing = "moved"
     due: Due = "due"
+
+    @property
+    def name(self) -> str:
+        """The name of the booking."""
+        return booking_name(self.direction, self.transfer)
+
+
+def booking_name(direction: Direction, transfer: str) -> str:
+    """The name of a booking: its direction, and what it belongs to."""
+    return f"{direction} {transfer}"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +59,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, kw_only=True):
-    """What a transfer came to: matched bookings, differences, and whether the next statement has to
-    have it."""
+    """What a transfer came to: how many bookings matched, the differences, and the names of the
+    bookings that the next statement has to have (`awaited`), or has not, since they are booked
+    already (`ahead`)."""
 
     matched: int = 0
     differences: list[Difference] = msgspec.field(default_factory=list)
-    awaited: bool = False
+    awaited: list[str] = msgspec.field(default_factory=list)
+    ahead: list[str] = msgspec.field(default_factory=list)
 
 
 def compare(bookings: Sequence[Booking], entries: Sequence[Entry]) -> Compared:
@@ -85,6 +97,8 @@ def compare(bookings: Sequence[Booking], entries: Sequence[Entry]) -> Compared:
 
 def _take(found: Compared, booking: Booking, entries: list[Entry]) -> None:
     """The entry that is the booking, best the one that is equal to it; the others are it again."""
+    if booking.due == "ahead":
+        found.ahead.append(booking.name)
     taken = min(entries, key=lambda entry: len(_fields(booking, entry)))
     if fields := _fields(booking, taken):
         found.differences.append(_different(booking, taken, fields))
@@ -102,7 +116,7 @@ def _without_entry(
     elif booking.due == "awaited" or (
         booking.due == "due" and any(entry.status == "pending" for entry in entries)
     ):
-        found.awaited = True
+        found.awaited.append(booking.name)
     elif booking.due == "due":
         found.differences.append(
             Difference(kind="here_not_there", transfer=booking.transfer, booking=booking)

@@ -25,7 +25,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One movement on an account: an entry, or one transaction of an entry that is a batch.
 
     `direction` is that of the booking itself, also of a reversal: a reversed debit is a credit.
-    `statement` and `number` count from 0 in the file; the parts of one batch share their `number`.
+    `statement` and `number` count from 0 in the file; the parts of one batch share their `number`
+    and are counted by `part`.
     `batch` says what an entry of several transactions is here: `part` of it, its `total` because
     the file has no amounts of the parts, or the `remainder` by which the parts miss the total
     (charges). `transactions` is how many the file counts in a total, 0 where it does not say.
@@ -33,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     statement: int
     number: int
+    part: int = 0
     status: Status
     direction: Direction
     amount_minor: int

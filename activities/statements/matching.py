@@ -120,6 +120,32 @@ def _unexplained(entry: Entry) -> Compared:
     return Compared(differences=differences if entry.status == "booked" else [])
 
 
+class Outcome(msgspec.Struct, kw_only=True):
+    """What two sides came to: how many bookings matched, and the differences, `at_most` so many;
+    `more` says that there are more of them. For the names see `Compared`."""
+
+    matched: int = 0
+    differences: list[Difference] = msgspec.field(default_factory=list)
+    awaited: list[str] = msgspec.field(default_factory=list)
+    ahead: list[str] = msgspec.field(default_factory=list)
+    more: bool = False
+
+
+def outcome(results: Iterable[tuple[str | None, Compared]], at_most: int) -> Outcome:
+    """Adds up what the transfers came to."""
+    whole = Outcome()
+    for _, compared in results:
+        whole.matched += compared.matched
+        whole.differences += compared.differences
+        whole.awaited += compared.awaited
+        whole.ahead += compared.ahead
+        counts = len(whole.differences), len(whole.awaited), len(whole.ahead)
+        if max(counts) > at_most:
+            whole.more = True
+            break
+    return whole
+
+
 def match(
     entries: Sequence[Entry], bookings: Sequence[Booking]
 ) -> list[tuple[str | None, Compared]]:

@@ -3,7 +3,7 @@ Message: `RC` is the reversal of a credit, so a debit, and `RD` the reversal of 
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import BinaryIO
 
 from msgspec.structs import replace
@@ -33,10 +33,10 @@ _END_TO_END = re.compile(
 )
 
 
-def read_mt940(file: BinaryIO) -> Iterator[Entry | Statement]:
-    """Yields the entries of each statement of the file, then the statement. Raises
-    StatementRefused."""
-    reading = _Reading()
+def read_mt940(file: BinaryIO, zone: tzinfo) -> Iterator[Entry | Statement]:
+    """Yields the entries of each statement of the file, then the statement. Days are
+    of `zone`. Raises StatementRefused."""
+    reading = _Reading(zone)
     for line, tag, text in _fields(file):
         try:
             yield from reading.field(tag, text)
@@ -67,7 +67,8 @@ def _fields(file: BinaryIO) -> Iterator[tuple[int, str, str]]:
 
 
 class _Reading:
-    def __init__(self) -> None:
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
         self._statements = self._entries = 0
         self._id: str | None = None
         self._account, self._currency = "", ""
@@ -144,7 +145,7 @@ class _Reading:
     def _statement(self) -> Statement:
         if self._opened is None or self._closed is None or self._id is None:
             raise ValueError("a statement is without its balances (fields 60 and 62)")
-        begins_at, ends_at = days(self._opened, self._closed)
+        begins_at, ends_at = days(self._opened, self._closed, self._zone)
         self._statements += 1
         return Statement(
             statement=self._statements - 1,

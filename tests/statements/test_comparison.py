@@ -70,6 +70,8 @@ PENDING = entry(status="pending")
         ([booking(due="outside")], [entry()], "1"),
         ([booking(due="awaited")], [], "0 awaited"),
         ([booking(due="awaited")], [entry()], "1"),
+        ([booking(due="ahead")], [], "0"),
+        ([booking(due="ahead")], [entry()], "1 ahead"),
         ([booking(due="settled")], [], "0"),
         ([booking(due="settled")], [entry()], "0 twice"),
         ([booking()], [PENDING], "0 awaited"),
@@ -98,7 +100,7 @@ def shown(found: Compared) -> str:
     words = [str(found.matched)]
     for each in found.differences:
         words.append(f"{each.kind}:{'+'.join(each.fields)}" if each.fields else each.kind)
-    return " ".join([*words, *(["awaited"] if found.awaited else [])])
+    return " ".join([*words, *(["awaited"] * len(found.awaited)), *(["ahead"] * len(found.ahead))])
 
 
 NAMES = st.sampled_from([None, "A", "B", "C", "D"])
@@ -114,7 +116,7 @@ def both_sides(draw: st.DrawFn) -> tuple[list[Entry], list[Booking]]:
         booking(
             direction,
             draw(st.sampled_from(["moved", "in_doubt", "unmoved"])),
-            draw(st.sampled_from(["due", "awaited", "settled", "outside"])),
+            draw(st.sampled_from(["due", "awaited", "settled", "ahead", "outside"])),
             draw(AMOUNTS),
             f"T{number}",
             reference,

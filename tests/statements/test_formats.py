@@ -177,12 +177,13 @@ def files(draw: st.DrawFn) -> list[tuple[Statement, list[list[Entry]]]]:
             parts = [
                 Entry(
                     **shared,
+                    part=part,
                     direction=draw(st.sampled_from(["credit", "debit"])),
                     amount_minor=draw(st.integers(0, 10**12)),
                     reference=draw(IDS),
                     end_to_end_id=draw(IDS),
                 )
-                for _ in range(size)
+                for part in range(size)
             ]
             number += 1
             entries.append(parts)

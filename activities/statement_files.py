@@ -1,0 +1,105 @@
+"""Compares a bank's file with the transfers of the ledger, in bounded memory."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import tzinfo
+from functools import partial
+from threading import Event
+from typing import BinaryIO, TypeVar
+
+from activities.statements.comparison import Booking, booking_name
+from activities.statements.entry import Entry, Statement
+from activities.statements.ids import end_to_end_id
+from activities.statements.matching import Matching, Outcome, outcome
+from activities.statements.periods import Coverage
+from activities.statements.read import read_statement
+from ledger.database import Database
+from ledger.read.bookings import RecordedBooking, recorded_bookings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ComparedFile:
+    """The statements of a file, and what its entries came to."""
+
+    statements: list[Statement]
+    outcome: Outcome
+
+
+async def compare_file(
+    file: BinaryIO,
+    database: Database,
+    adapter: str,
+    zone: tzinfo,
+    coverage: Callable[[list[Statement]], Coverage],
+    at_most: int,
+) -> ComparedFile:
+    """Compares the entries of `file` with the transfers of `adapter`; `coverage` says which of them
+    the statements should have. Differences beyond `at_most` are left out.
+
+    The file is read in a thread. Raises StatementRefused, DatabaseUnavailable.
+    """
+    with Matching() as matching:
+        statements = await _in_thread(partial(_load, file, zone, matching))
+        covered = coverage(statements)
+        async with aclosing(recorded_bookings(database, adapter)) as found:
+            async for stretch in found:
+                matching.add_bookings(_booking(each, covered) for each in stretch)
+        whole = await _in_thread(lambda stop: outcome(_until(stop, matching.results()), at_most))
+    return ComparedFile(statements, whole)
+
+
+async def _in_thread(work: Callable[[Event], T]) -> T:
+    """The answer of `work`, which looks at the event: a thread can't be cancelled, and what it uses
+    is closed only after it has ended."""
+    stop = Event()
+    working = asyncio.create_task(asyncio.to_thread(work, stop))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.gather(working, return_exceptions=True)
+        raise
+
+
+class _Stopped(Exception):
+    """Nobody wants the answer any more."""
+
+
+def _until(stop: Event, found: Iterable[T]) -> Iterator[T]:
+    for each in found:
+        if stop.is_set():
+            raise _Stopped
+        yield each
+
+
+def _load(file: BinaryIO, zone: tzinfo, matching: Matching, stop: Event) -> list[Statement]:
+    statements: list[Statement] = []
+
+    def entries() -> Iterator[Entry]:
+        for each in _until(stop, read_statement(file, zone)):
+            if isinstance(each, Entry):
+                yield each
+            else:
+                statements.append(each)
+
+    matching.add_entries(entries())
+    return statements
+
+
+def _booking(recorded: RecordedBooking, coverage: Coverage) -> Booking:
+    transfer = recorded.transfer_id
+    name = booking_name(recorded.direction, transfer)
+    return Booking(
+        transfer=transfer,
+        reference=recorded.reference,
+        end_to_end_id=end_to_end_id(recorded.key),
+        direction=recorded.direction,
+        amount_minor=recorded.amount_minor,
+        currency=recorded.currency,
+        standing=recorded.standing,
+        due=coverage.due(name, recorded.currency, recorded.at),
+    )

@@ -1,0 +1,81 @@
+"""A booking is due in one statement: no border of a period makes it missing or booked twice."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.statements.comparison import Due
+from activities.statements.periods import Coverage, Earlier, joined
+
+MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def day(number: int) -> tuple[datetime, datetime]:
+    return MIDNIGHT + timedelta(days=number), MIDNIGHT + timedelta(days=number + 1)
+
+
+BEFORE = Earlier(periods=[day(0)])
+
+
+@pytest.mark.parametrize(
+    ("hour", "earlier", "due"),
+    [
+        (24, None, "due"),
+        (45, None, "due"),
+        (46, None, "awaited"),
+        (48, None, "ahead"),
+        (23, None, "outside"),
+        (23, BEFORE, "settled"),
+        (23, Earlier(periods=[day(0)], awaited=frozenset({"T"})), "due"),
+        (47, Earlier(periods=[day(0)], awaited=frozenset({"T"})), "awaited"),
+        (24, Earlier(periods=[day(0)], ahead=frozenset({"T"})), "settled"),
+        (23, Earlier(periods=[day(0)], missing=frozenset({"T"})), "outside"),
+        (-1, BEFORE, "outside"),
+    ],
+)
+def test_a_booking_at_an_hour_is(hour: int, earlier: Earlier | None, due: Due) -> None:
+    coverage = Coverage({"EUR": [day(1)]}, 2 * HOUR, {"EUR": earlier} if earlier else {})
+    assert coverage.due("T", "EUR", MIDNIGHT + hour * HOUR) == due
+
+
+def test_a_file_of_another_currency_has_nothing_due_and_goes_on_awaiting() -> None:
+    earlier = {"EUR": Earlier(periods=[day(0)], awaited=frozenset({"T"}))}
+    coverage = Coverage({"USD": [day(1)]}, 2 * HOUR, earlier)
+    assert coverage.due("T", "EUR", MIDNIGHT) == "awaited"
+    assert coverage.due("U", "EUR", MIDNIGHT + 30 * HOUR) == "outside"
+
+
+@given(at=st.integers(0, 24 * 5 - 1), late=st.integers(0, 5), within=st.integers(5, 10))
+def test_of_daily_statements_exactly_one_may_say_that_a_booking_is_missing(
+    at: int, late: int, within: int
+) -> None:
+    """A booking that comes `late` hours after its time, less than `within`, is in the statement of
+    its hour, and none says that it is missing or there twice."""
+    earlier = Earlier()
+    moved_at, booked_at = MIDNIGHT + at * HOUR, MIDNIGHT + (at + late) * HOUR
+    for number in range(7):
+        begins, ends = day(number)
+        coverage = Coverage({"EUR": [(begins, ends)]}, within * HOUR, {"EUR": earlier})
+        due = coverage.due("T", "EUR", moved_at)
+        is_there = begins <= booked_at < ends
+        assert not (is_there and due == "settled")
+        assert is_there or due != "due"
+        awaited = not is_there and due == "awaited"
+        earlier = Earlier(
+            periods=[*earlier.periods, (begins, ends)],
+            awaited=frozenset({"T"} if awaited else ()),
+            ahead=earlier.ahead | ({"T"} if is_there and due == "ahead" else set()),
+        )
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), max_size=6))
+def test_joined_periods_cover_the_same_time(spans: list[tuple[int, int]]) -> None:
+    periods = [(MIDNIGHT + a * HOUR, MIDNIGHT + (a + b) * HOUR) for a, b in spans]
+    for hour in range(26):
+        at = MIDNIGHT + hour * HOUR
+        before, after = ([a <= at < b for a, b in each] for each in (periods, joined(periods)))
+        assert any(before) == any(after)
+        assert sum(after) <= 1
