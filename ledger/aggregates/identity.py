@@ -21,4 +21,6 @@ NAME_OF: dict[str, Callable[[Any], str]] = {
     "agent": lambda state: f"agent/{state.agent_id}",
     "policy": lambda state: f"policy/{state.agent_id}",
     "resource": lambda state: f"resource/{state.environment}/{state.name}",
+    "statement": lambda state: f"statement/{state.statement_id}",
+    "case": lambda state: f"case/{state.case_id}",
 }

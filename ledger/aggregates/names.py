@@ -37,6 +37,8 @@ NAMED: dict[str, Named] = {
     "agent": Named("agent", "AGENT", "agents", "agent_id"),
     "policy": Named("policy", "POLICY", "policies", None),
     "resource": Named("resource", "RESOURCE", "resources", "name"),
+    "statement": Named("statement", "STATEMENT", "statements", "statement_id"),
+    "case": Named("case", "CASE", "cases", "case_id"),
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ledger.aggregates.case import PERSON
 from ledger.aggregates.saga_step import UNDECIDED
 from ledger.aggregates.spend_window import SpendChange
 
@@ -78,6 +79,8 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "free": "ResourceChangeStarted",
             "claimed": _MADE,
         },
+        "statement": {"": "StatementReconciled", "reconciled": ""},
+        "case": {"": "CaseOpened", "open": "CaseClosed", "closed": ""},
     }.items()
 }
 
@@ -91,6 +94,7 @@ def _authorization(state: Any) -> str:
 _STATE: Mapping[str, Callable[[Any], str]] = {
     "authorization": _authorization,
     "policy": lambda _: "set",
+    "statement": lambda _: "reconciled",
     "resource": lambda state: "claimed" if state.claimed_by else "free",
 }
 
@@ -211,6 +215,12 @@ def _releases(state: Any, event: Any) -> str | None:
     return f"{type(event).__name__} doesn't release the amount that was reserved"
 
 
+def _closes(state: Any, event: Any) -> str | None:
+    if event.closed_by.startswith(PERSON) and event.evidence:
+        return None
+    return "a case is closed by a person, with evidence"
+
+
 def _amounts(changes: Sequence[SpendChange], sign: int = 1) -> list[tuple[Any, int, int]]:
     return [(each.window, sign * each.amount_minor, sign * each.count) for each in changes]
 
@@ -228,4 +238,5 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     "ApprovalRepeated": _repeats,
     "AuthorizationApproved": _approves,
     "AuthorizationCaptureStarted": _moves,
+    "CaseClosed": _closes,
 }

@@ -29,6 +29,7 @@ Kind = Literal[
     "saga_end",
     "money",
     "claim",
+    "case",
     "spend_window",
     "snapshot",
     "mark",
@@ -62,6 +63,8 @@ _MEANING: dict[Kind, str] = {
     "what it moved",
     "claim": "the claim was written bypassing the engine: until it is dropped no change of the "
     "resource is accepted",
+    "case": "a writer closed the case in the name of another, or cases were deleted: read its "
+    "evidence",
     "spend_window": "the window was changed without an event, or an event was changed",
     "snapshot": "the cached state was changed and may have been used: delete it as amends_owner",
     "mark": "the mark was changed bypassing the rules: what it covers is believed, or refused",

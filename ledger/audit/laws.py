@@ -1,4 +1,4 @@
-"""Checks the laws between aggregates: money, the ends of sagas and of their steps, claims.
+"""Checks the laws between aggregates: money, the ends of sagas and of their steps, claims, cases.
 
 Each law is one query, which gives the rows that break it: `aggregate`, `head_at` of its row, the
 `other` aggregate of the contradiction, and `what` it is.
@@ -184,6 +184,21 @@ _CLAIMS = """
     ORDER BY 1 LIMIT %(limit)s
 """
 
+# A case is closed by the person who says so; a statement has each case that it counts.
+_CASES = """
+    SELECT closed.aggregate, 'statement/' || closed.statement_id AS other, closed.head_at,
+        'it was closed by another than the one whose event says so' AS what
+    FROM ledger.cases closed JOIN ledger.event_log event USING (aggregate_id, version)
+    WHERE closed.state = 'closed' AND event.user_id <> closed.closed_by
+    UNION ALL
+    SELECT read.aggregate, NULL, read.head_at, 'it counts ' || read.differences
+        || ' differences, and has ' || count(found.case_id) || ' cases'
+    FROM ledger.statements read LEFT JOIN ledger.cases found USING (statement_id)
+    GROUP BY read.aggregate, read.head_at, read.differences
+    HAVING count(found.case_id) < read.differences
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
 LAWS: Mapping[str, Kind] = {
     _MONEY: "money",
     _AUTHORIZATIONS: "saga_end",
@@ -191,6 +206,7 @@ LAWS: Mapping[str, Kind] = {
     _LATE_STEPS: "step",
     _ORDINALS: "step",
     _CLAIMS: "claim",
+    _CASES: "case",
 }
 
 

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime
 from ledger.aggregates import (
     agent,
     authorization,
+    case,
     policy,
     resource,
     saga,
     saga_step,
     spend_window,
+    statement,
     transfer,
 )
 from ledger.aggregates.aggregate import Event
@@ -24,6 +26,7 @@ AUTHORIZATION = "10ee584d-4c7b-5f0e-a94c-16c4a3a3d7a1"
 TRANSFER = "ce106094-7a55-5d1c-8f0e-3b1f7c2f9d20"
 CBU = "2850590940090418135201"
 HASH = "5f1c3a0b9d8e7f60514233241506f7e8d9cabbac9d8e7f605142332415060718"
+STATEMENT = f"mock-{HASH}"
 DAY = spend_window.SpendWindow(
     agent_id="expense-bot", currency="ARS", period="daily", starts_on=date(2026, 11, 22)
 )
@@ -241,4 +244,47 @@ SAMPLES: tuple[Event, ...] = (
     resource.ResourceDeleted(change="change/shop-42"),
     resource.ResourceDeleted.read(LATER),
     resource.ResourceChangeDropped(change="change/shop-42", reason="undone"),
+    statement.StatementReconciled(
+        statement_id=STATEMENT,
+        adapter="mock",
+        name="november.xml",
+        saga_id="reconcile/november",
+        matched=41,
+        differences=1,
+        sums=[
+            statement.StatementSum(
+                statement=0,
+                currency="ARS",
+                complete=True,
+                begins_at="2026-11-22T00:00:00+00:00",
+                ends_at="2026-11-23T00:00:00+00:00",
+                opening_minor=0,
+                closing_minor=-4_500_000,
+                credits_minor=0,
+                debits_minor=4_500_000,
+                booked=1,
+                pending=0,
+                other=0,
+            )
+        ],
+        awaited=[f"debit {TRANSFER}"],
+        ahead=[],
+    ),
+    case.CaseOpened(
+        case_id=HASH[:32],
+        statement_id=STATEMENT,
+        kind="different",
+        transfer_id=TRANSFER,
+        direction="debit",
+        entry=7,
+        reference="M-1042",
+        end_to_end_id="AM-5f1c3a0b9d8e7f60514233241506f7e8",
+        booked_minor=4_500_001,
+        booked_currency="ARS",
+        recorded_minor=4_500_000,
+        recorded_currency="ARS",
+        detail="amount",
+    ),
+    case.CaseOpened(case_id=HASH[32:], statement_id=STATEMENT, kind="balance"),
+    case.CaseClosed(closed_by="user:ana", evidence="the bank's letter of 24 November"),
 )

@@ -8,10 +8,12 @@ import psycopg
 from ledger.aggregates import authorization
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.aggregates.aggregate import Event
+from ledger.aggregates.case import CaseClosed, CaseOpened
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.aggregates.spend_window import SpendChange, SpendLimit, SpendWindow
+from ledger.aggregates.statement import StatementReconciled
 from ledger.aggregates.transfer import TransferExecuted, TransferStarted
 from ledger.database import Database
 from ledger.errors import StateRefused
@@ -250,9 +252,26 @@ async def fill(database: Database) -> None:
     begun, made = resource_begun(change="change/db"), resource_made(change="change/db", x=None)
     await write(database, "resource/dev/db", begun)
     await write(database, "resource/dev/db", made, begun)
+    opened = CaseOpened(case_id="c-1", statement_id="mock-1", kind="balance")
+    await write(database, "case/c-1", opened, CaseClosed(closed_by=AUTHOR.user_id, evidence="fee"))
+    await write(database, "statement/mock-1", statement_reconciled("mock-1", 1))
 
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE by which the database refused."""
     assert isinstance(error, psycopg.Error)
     return error.sqlstate
+
+
+def statement_reconciled(statement_id: str, differences: int) -> StatementReconciled:
+    return StatementReconciled(
+        statement_id=statement_id,
+        adapter="mock",
+        name="file.xml",
+        saga_id="reconcile/r-1",
+        matched=1,
+        differences=differences,
+        sums=[],
+        awaited=[],
+        ahead=[],
+    )

@@ -46,6 +46,8 @@ WAYS: dict[str, dict[str, str]] = {
     },
     "agent": {"active": "AgentRegistered", "revoked": "AgentRegistered AgentRevoked"},
     "policy": {"set": "PolicySet"},
+    "statement": {"reconciled": "StatementReconciled"},
+    "case": {"open": "CaseOpened", "closed": "CaseOpened CaseClosed"},
     "resource": {
         "claimed": "ResourceChangeStarted",
         "made": "ResourceChangeStarted ResourceCreated",
@@ -139,6 +141,8 @@ FORBIDDEN: dict[str, dict[str, str]] = {
     },
     "agent": {"": "AgentRevoked", "active": "", "revoked": ""},
     "policy": {"": "", "set": ""},
+    "statement": {"": "", "reconciled": "StatementReconciled"},
+    "case": {"": "CaseClosed", "open": "CaseOpened", "closed": "CaseOpened CaseClosed"},
     "resource": {
         "": _RESOURCE_FREE,
         # Until the claim ends no other change touches the resource.

@@ -18,7 +18,7 @@ BEGINS = {event.__name__ for events in FIRST.values() for event in events}
 def named(first: Event, name: str) -> Event:
     """The first event of an aggregate of this name."""
     own = name.split("/")
-    changed: dict[str, Any] = {
+    identities: dict[str, dict[str, Any]] = {
         "SagaStarted": {"operation_id": own[-1], "workflow_id": "/".join(own[1:])},
         "StepCommitted": {"saga_id": "payment/steps", "name": own[-1]},
         "StepStarted": {"saga_id": "payment/steps", "name": own[-1]},
@@ -27,8 +27,10 @@ def named(first: Event, name: str) -> Event:
         "AgentRegistered": {"agent_id": own[-1]},
         "PolicySet": {"agent_id": own[-1]},
         "ResourceChangeStarted": {"name": own[-1]},
-    }[type(first).__name__]
-    return first.changed(**changed)
+        "StatementReconciled": {"statement_id": own[-1], "differences": 0},
+        "CaseOpened": {"case_id": own[-1]},
+    }
+    return first.changed(**identities[type(first).__name__])
 
 
 PREFIX = {"saga": "saga/payment/", "step": "step/payment/steps/", "resource": "resource/dev/"}

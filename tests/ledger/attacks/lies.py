@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ledger.aggregates import authorization, resource, saga, saga_step, transfer
+from ledger.aggregates import authorization, case, resource, saga, saga_step, transfer
 from ledger.audit.findings import Kind
 from tests.ledger.attacks.stories import AMOUNT, Change, Payment, Told, spend
 from tests.ledger.samples import NOON
+from tests.ledger.writing import statement_reconciled
 
 ENDS = (
     authorization.AuthorizationRejected,
@@ -346,9 +347,25 @@ def _claims(c: Change) -> dict[str, Case]:
     }
 
 
+def _cases(p: Payment) -> dict[str, Case]:
+    name, of = f"case/{p.agent}", f"mock-{p.agent}"
+    opened = case.CaseOpened(case_id=p.agent, statement_id=of, kind="balance")
+    closed = case.CaseClosed(closed_by="user:ana", evidence="mine")
+    counted = statement_reconciled(of, 1)
+    return {
+        "a case closed in another's name": ([[(name, opened)]], [(name, closed)], "case", name),
+        "a statement without its cases": (
+            [],
+            [(f"statement/{of}", counted)],
+            "case",
+            f"statement/{of}",
+        ),
+    }
+
+
 def between() -> Iterator[Lie]:
     """Lies that contradict another aggregate, or the amount that was asked for."""
-    yield from of_payments(_money, _spend, _ends, _steps, _epochs)
+    yield from of_payments(_money, _spend, _ends, _steps, _epochs, _cases)
     yield from of_changes(_claims)
 
 

@@ -16,6 +16,8 @@ STAMPED = frozenset({"base", "xid"})
 BAD_VALUES = {
     "agents": {"state": "'sleeping'"},
     "authorizations": {"state": "'lost'", "amount_minor": "0", "currency": "'pesos'"},
+    # Closed by nobody, and a difference of no kind.
+    "cases": {"state": "'closed'", "closed_by": "'user:ana'", "kind": "'odd'", "entry": "-1"},
     "policies": {
         "time_zone": "'[bold]x'",
         "max_per_transaction_minor": "-1",
@@ -25,6 +27,7 @@ BAD_VALUES = {
     "resources": {"state": "'broken'"},
     "saga_steps": {"state": "'lost'"},
     "sagas": {"state": "'lost'", "epoch": "0"},
+    "statements": {"matched": "-1", "sums": "'{}'"},
     "transfers": {"state": "'lost'", "amount_minor": "0"},
 }
 
@@ -94,10 +97,12 @@ def _two_rows(known: Known) -> Attempt:
 IDENTITY = {
     "agents": ("agent_id",),
     "authorizations": ("authorization_id",),
+    "cases": ("case_id",),
     "policies": ("agent_id",),
     "resources": ("environment", "name"),
     "saga_steps": ("saga_id", "name"),
     "sagas": ("workflow_id",),
+    "statements": ("statement_id",),
     "transfers": ("transfer_id",),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import aggregate_id
+from ledger.aggregates.case import CaseOpened
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.database import Database
 from ledger.sagas.saga_log import open_saga
@@ -35,7 +36,7 @@ BOT = agent_name("expense-bot")
 AGENT = Known(BOT, 1)
 POLICY = Known("policy/expense-bot", 1)
 OTHERS = {"saga/payment/rent": 1, "step/payment/rent/hold": 1, "authorization/a-1": 3}
-OTHERS |= {"transfer/t-1": 1, "resource/dev/shop-db": 1}
+OTHERS |= {"transfer/t-1": 1, "resource/dev/shop-db": 1, "statement/mock-1": 1, "case/c-1": 1}
 _KNOWN = (AGENT, POLICY, *(Known(name, version) for name, version in OTHERS.items()))
 WORLD = {known.table: known for known in _KNOWN}
 NOBODY = "agent/nobody"
@@ -54,6 +55,9 @@ async def fill(database: Database) -> None:
     await open_saga(database, writing.AUTHOR, writing.replace_kind(writing.opening("db"), "change"))
     begun = writing.resource_begun("shop-db", change="change/db")
     await writing.write(database, "resource/dev/shop-db", begun)
+    found = CaseOpened(case_id="c-1", statement_id="mock-1", kind="balance")
+    await writing.write(database, "case/c-1", found)
+    await writing.write(database, "statement/mock-1", writing.statement_reconciled("mock-1", 1))
 
 
 def event(
