@@ -49,7 +49,9 @@ WHOLE, SMALL = Size(1_000_000), Size(5_000)
 
 async def measure(servers: EmbeddedServers, size: Size) -> AsyncGenerator[Part, None]:
     """The one part that there is: the two formats, each read in a process of its own."""
-    table = Table("file | MB | entries | transfers | differences | seconds | peak MB")
+    table = Table(
+        "file | MB | entries | transfers | differences | seconds | of processor | peak MB"
+    )
     findings = []
     async with migrated(servers, "reconcile") as ledgers:
         ledger = await ledgers.new(partitions=1)
@@ -68,7 +70,7 @@ async def measure(servers: EmbeddedServers, size: Size) -> AsyncGenerator[Part, 
                 peak = f"{found['peak_mb']:.0f} (at most {PEAK_MB})"
                 told = sum(found["kinds"].values())
                 cells = (f"{mb:.0f}", f"{entries:,}", f"{size.entries:,}", f"{told:,}")
-                table.add(name, *cells, seconds, peak)
+                table.add(name, *cells, seconds, f"{found['processor_s']:.0f}", peak)
                 wanted = -(-size.entries // _ONE_IN)
                 kinds = ("here_not_there", "different", "twice", "there_not_here")
                 if found["kinds"] != dict.fromkeys(kinds, wanted):

@@ -20,7 +20,7 @@ from ledger.database import open_database
 
 async def main(path: Path) -> dict[str, Any]:
     async with open_database(os.environ["AMENDS_AUDIT_URL"], size=2) as database:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         with path.open("rb") as file:
             compared = await compare_file(
                 file,
@@ -31,8 +31,14 @@ async def main(path: Path) -> dict[str, Any]:
                 at_most=100_000,
             )
         seconds = time.perf_counter() - began
+        processor_s = time.process_time() - worked
     kinds = Counter(each.kind for each in compared.outcome.differences)
-    return {"seconds": seconds, "peak_mb": peak_mb(), "kinds": dict(kinds)}
+    return {
+        "seconds": seconds,
+        "processor_s": processor_s,
+        "peak_mb": peak_mb(),
+        "kinds": dict(kinds),
+    }
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ class Settings:
     bind_certificate_key: str | None = _setting("AMENDS_BIND_CERTIFICATE_KEY")
     bind_ca: str | None = _setting("AMENDS_BIND_CA")
     bind_look_again: str = _setting("AMENDS_BIND_LOOK_AGAIN", "PT5M")
+    statements: str | None = _setting("AMENDS_STATEMENTS", None)
     payments_queue: str = _setting("AMENDS_PAYMENTS_QUEUE", "amends-payments")
     infrastructure_queue: str = _setting("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
     workflow_sandbox: str = _setting("AMENDS_WORKFLOW_SANDBOX", "on")
@@ -174,6 +175,11 @@ class Settings:
     def look_again_s(self) -> float:
         """The seconds until BIND has news of a transfer without outcome."""
         return _duration(self.bind_look_again).total_seconds()
+
+    @property
+    def statements_folder(self) -> Path | None:
+        """The folder in which the files of banks are found; None without one."""
+        return Path(self.statements) if self.statements else None
 
     @property
     def sweep_every(self) -> timedelta:

@@ -18,11 +18,13 @@ from temporalio.worker import Worker, WorkflowRunner
 from activities.adapters.mock import MockBank
 from activities.agents import AgentActivities
 from activities.authorizations import AuthorizationActivities
+from activities.cases import CaseActivities
 from activities.classification import ClassifyErrors
 from activities.namespace import KnowNamespace
 from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created
 from activities.providers.provider import Closing, Provider
+from activities.reconciliation import ReconciliationActivities
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
@@ -142,12 +144,14 @@ async def wire(
             authorizations = AuthorizationActivities(database, bank.pays_to)
             transfers = TransferActivities(database, bank)
             agents = AgentActivities(database)
+            compared = ReconciliationActivities(database, bank, settings.statements_folder)
+            cases = CaseActivities(database)
             workers.append(
                 worker(
                     client,
                     settings.payments_queue,
                     sagas_of(PAYMENTS),
-                    [sagas, steps, authorizations, transfers, agents],
+                    [sagas, steps, authorizations, transfers, agents, compared, cases],
                     runs,
                     served,
                 )

@@ -8,11 +8,16 @@ from workflows.contract.kinds import Queue
 from workflows.engine.workflow import SagaWorkflow
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
+from workflows.reconcile import CaseSaga, ReconcileSaga
 from workflows.rollback import RollbackSaga
 
 Sagas = tuple[type[SagaWorkflow[Any, Any]], ...]
 
-SAGAS: Sagas = (PaymentSaga, AgentSaga, PolicySaga, InfrastructureSaga, RollbackSaga)
+SAGAS: Sagas = (
+    *(PaymentSaga, AgentSaga, PolicySaga),
+    *(InfrastructureSaga, RollbackSaga),
+    *(ReconcileSaga, CaseSaga),
+)
 
 
 def sagas_of(queue: Queue) -> Sagas:

@@ -56,7 +56,23 @@ async def pieces(
                 async for booking in cursor:
                     yield camt_writer.entry([_entry(ordinal, booking)])
             yield camt_writer.closing()
+        if not sums:
+            # A file has a statement, also of an account without a booking.
+            yield camt_writer.opening(_without_bookings(begins_at, ends_at))
+            yield camt_writer.closing()
         yield camt_writer.tail()
+
+
+def _without_bookings(begins_at: datetime, ends_at: datetime) -> Statement:
+    return Statement(
+        statement=0,
+        id=f"EMPTY-{ends_at:%Y%m%dT%H%M%S}",
+        account=ACCOUNT,
+        complete=True,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        totals={},
+    )
 
 
 def _statement(ordinal: int, row: DictRow, begins_at: datetime, ends_at: datetime) -> Statement:

@@ -13,12 +13,12 @@ Period = tuple[datetime, datetime]
 @dataclass(frozen=True)
 class Earlier:
     """What was reconciled before, of one currency: the periods, the names of the bookings that the
-    last of them awaits, and of those that some had ahead of their time or that have a case as
-    missing."""
+    last of them awaits, those that one had ahead of their time, with its end, and those that have a
+    case as missing."""
 
     periods: Sequence[Period] = ()
     awaited: frozenset[str] = frozenset()
-    ahead: frozenset[str] = frozenset()
+    ahead: Mapping[str, datetime] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
 
 
@@ -32,20 +32,25 @@ class Coverage:
     earlier: Mapping[str, Earlier] = field(default_factory=dict)
 
     def due(self, name: str, currency: str, at: datetime) -> Due:
-        """Whether the file should have the booking of this name, which moved the money at `at`."""
+        """Whether the file should have the booking of this name, which moved the money at `at`.
+
+        A file whose time was reconciled before, as of a week after its days, has it again.
+        """
         periods = self.periods.get(currency, ())
         earlier = self.earlier.get(currency, _NOTHING)
-        if name in earlier.ahead:
+        is_awaited = name in earlier.awaited
+        if not periods:
+            return "awaited" if is_awaited else "outside"
+        begin, end = periods[0][0], periods[-1][1]
+        is_its_time = _covers(periods, at)
+        if name in earlier.ahead and earlier.ahead[name] <= begin:
             return "settled"
-        if name not in earlier.awaited and _covers(earlier.periods, at):
+        if not is_its_time and not is_awaited and _covers(earlier.periods, at):
             # What came later than it should is no second booking.
             return "outside" if name in earlier.missing else "settled"
-        if not periods:
-            return "awaited" if name in earlier.awaited else "outside"
-        end = max(ends for _, ends in periods)
         if at >= end:
             return "ahead"
-        if name in earlier.awaited or _covers(periods, at):
+        if is_its_time or is_awaited:
             return "due" if at < end - self.within else "awaited"
         return "outside"
 

@@ -56,6 +56,27 @@ export interface By {
   reason?: string | null;
 }
 /**
+ * Input of `CaseSaga`: a person closes a case; `evidence` says what became of the
+ * difference.
+ */
+export interface CaseRequest {
+  operation_id?: string | null;
+  case_id: string;
+  evidence: string;
+  actor: string;
+  reason?: string | null;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `CaseSaga`.
+ */
+export interface CaseResult {
+  state: "closed";
+  case_id: string;
+}
+/**
  * Input of `InfrastructureSaga`: the resources that shall be present or absent in an
  * environment. `operation_id` as in a payment.
  */
@@ -150,6 +171,13 @@ export interface CurrencyLimits {
 export interface Destination {
   cbu?: string | null;
   iban?: string | null;
+}
+/**
+ * What the adapter itself lists as booked, from `begins_at` until before `ends_at`.
+ */
+export interface Listing {
+  begins_at: string;
+  ends_at: string;
 }
 /**
  * An amount above zero: `minor` units (cents) of `currency` (ISO 4217).
@@ -301,7 +329,7 @@ export interface Progress {
  */
 export interface Wait {
   waits_for: string;
-  state: "running" | "resolving" | "needs_attention" | "compensating" | "orphaned" | "paused" | "schedule";
+  state: "running" | "resolving" | "needs_attention" | "compensating" | "orphaned" | "paused" | "schedule" | "case";
   whom: string;
   since?: string | null;
   until?: string | null;
@@ -337,6 +365,51 @@ export interface StepProgress {
   verbs?: ("retry" | "skip" | "resolve")[];
   since?: string | null;
   until?: string | null;
+}
+/**
+ * Input of `ReconcileSaga`: the bank's file, or the adapter's own list, which is compared with
+ * the transfers of the worker's adapter.
+ *
+ * A booking may come as late as `booked_within` after its transfer; until then it is not missing.
+ * `time_zone` is that of days and times which name none.
+ */
+export interface ReconcileRequest {
+  operation_id?: string | null;
+  statement?: StatementFile | null;
+  listing?: Listing | null;
+  booked_within?: string;
+  time_zone?: string;
+  actor: string;
+  reason?: string | null;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * A file in the folder of the worker's setting `AMENDS_STATEMENTS`, and its SHA-256.
+ */
+export interface StatementFile {
+  name: string;
+  sha256: string;
+}
+/**
+ * Result of `ReconcileSaga`: `agreed`, or `differences`, each with a case, or `refused`: the
+ * file can't be used, for `reason` and `detail`, and nothing of it was.
+ *
+ * `repeated`: the same file was reconciled before, and this is what it came to then.
+ */
+export interface ReconcileResult {
+  state: "agreed" | "differences" | "refused";
+  statement_id?: string | null;
+  matched?: number;
+  differences?: number;
+  kinds?: {
+    [k: string]: number;
+  };
+  awaited?: number;
+  repeated?: boolean;
+  reason?: string | null;
+  detail?: string | null;
 }
 /**
  * Result of `RecoverySaga`: the saga was carried on and ended in `state` with `result`; or
@@ -488,6 +561,26 @@ export type RollbackSaga = (input: RollbackRequest) => Promise<ChangeResult>;
 /** The updates of `RollbackSaga`, each with its argument; they answer with `Progress`. */
 export interface RollbackSagaUpdates {
   submit: RollbackRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `reconcile/{operation_id}`, task queue `amends-payments`. */
+export type ReconcileSaga = (input: ReconcileRequest) => Promise<ReconcileResult>;
+/** The updates of `ReconcileSaga`, each with its argument; they answer with `Progress`. */
+export interface ReconcileSagaUpdates {
+  submit: ReconcileRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `case/{operation_id}`, task queue `amends-payments`. */
+export type CaseSaga = (input: CaseRequest) => Promise<CaseResult>;
+/** The updates of `CaseSaga`, each with its argument; they answer with `Progress`. */
+export interface CaseSagaUpdates {
+  submit: CaseRequest;
   cancel: By;
   retry: OperatorAction;
   skip: Skip;

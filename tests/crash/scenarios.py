@@ -101,6 +101,13 @@ async def agent_registered(play: Play) -> None:
     await play.start()
 
 
+@scenario("statement reconciled", "reconcile/rec", "agreed")
+async def statement_reconciled(play: Play) -> None:
+    time = {"begins_at": "2020-01-01T00:00:00Z", "ends_at": "2020-01-02T00:00:00Z"}
+    play.request = {"operation_id": f"{play.prefix}rec", "listing": time, **USER}
+    await play.start()
+
+
 @scenario("policy set", "policy/policy", "set")
 async def policy_set(play: Play) -> None:
     play.request = policy(play.agent) | {"operation_id": f"{play.prefix}policy", **USER}

@@ -34,6 +34,14 @@ async def listed(bank: MockBank, begins: datetime, ends: datetime) -> tuple[list
     return entries, f"{totals.opening_minor} {totals.closing_minor}"
 
 
+async def test_a_time_without_a_booking_has_an_empty_statement(bank: MockBank) -> None:
+    begins = datetime(2020, 1, 1, tzinfo=UTC)
+    text = "".join([piece async for piece in bank.statement(begins, begins + timedelta(days=1))])
+    [statement] = read_statement(io.BytesIO(text.encode()))
+    assert isinstance(statement, Statement)
+    assert (statement.begins_at, statement.totals) == (begins, {})
+
+
 async def test_the_statement_of_the_mock_bank_is_its_books(bank: MockBank) -> None:
     assert isinstance(bank, Listing)
     keys = [f"payment/{uuid4()}-{'long' * 12}" for _ in range(4)]

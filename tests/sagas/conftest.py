@@ -76,7 +76,10 @@ async def create_database(servers: EmbeddedServers, name: str, owner: str) -> No
 
 @pytest.fixture(scope="module")
 async def place(
-    servers: EmbeddedServers, template: str, clone_database: CloneDatabase
+    servers: EmbeddedServers,
+    template: str,
+    clone_database: CloneDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Place]:
     """An empty ledger and a bank without transfers, for the tests of one file."""
     ledger = await clone_database(template)
@@ -92,6 +95,7 @@ async def place(
             infrastructure_queue=INFRASTRUCTURE_QUEUE,
             sweep_queue=SWEEP_QUEUE,
             sweep_grace="PT0S",
+            statements=str(tmp_path_factory.mktemp("statements")),
         )
         audit_url = servers.ledger_url("amends_auditor", ledger)
         superuser_url = conninfo.make_conninfo(servers.main.url(), dbname=ledger)

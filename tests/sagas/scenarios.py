@@ -268,3 +268,21 @@ async def agent_unknown(stage: Stage) -> Handle:
 @scenario
 async def policy_set(stage: Stage) -> Handle:
     return await stage.play(policy(new_id("bot")))
+
+
+@scenario
+async def reconcile_agreed(stage: Stage) -> Handle:
+    time = {"begins_at": "2020-01-01T00:00:00Z", "ends_at": "2020-01-02T00:00:00Z"}
+    return await stage.play({"operation_id": new_id("rec"), "listing": time, **USER})
+
+
+@scenario
+async def reconcile_refused(stage: Stage) -> Handle:
+    file = {"name": "nowhere.xml", "sha256": "0" * 64}
+    return await stage.play({"operation_id": new_id("rec"), "statement": file, **USER})
+
+
+@scenario
+async def case_unknown(stage: Stage) -> Handle:
+    close = {"case_id": "0" * 32, "evidence": "a letter", **USER}
+    return await stage.play({"operation_id": new_id("close"), **close})

@@ -32,7 +32,10 @@ USER = {"actor": "user:u-17"}
 # Pesos, as the requirements tell them.
 MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
 
-KINDS = {kind: f"{kind.title()}Saga" for kind in ("payment", "agent", "policy", "trial")}
+KINDS = {
+    kind: f"{kind.title()}Saga"
+    for kind in ("payment", "agent", "policy", "trial", "reconcile", "case")
+}
 
 
 def new_id(what: str) -> str:
@@ -72,9 +75,19 @@ def policy(agent: str, **more: Any) -> Json:
     }
 
 
+_BY_FIELD = {
+    "amount": "payment",
+    "trial": "trial",
+    "statement": "reconcile",
+    "listing": "reconcile",
+    "arrived": "reconcile",
+    "case_id": "case",
+}
+
+
 def kind_of(request: Mapping[str, Any]) -> str:
-    """`payment`, `trial`, `agent` or `policy`."""
-    for field, kind in (("amount", "payment"), ("trial", "trial")):
+    """`payment`, `trial`, `agent` or `policy`, and what statements need."""
+    for field, kind in _BY_FIELD.items():
         if field in request:
             return kind
     return "agent" if "action" in request else "policy"

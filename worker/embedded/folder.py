@@ -39,6 +39,8 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.logs = self.path / "logs"
+        # The files of banks that the worker reads.
+        self.statements = self.path / "statements"
         self.env_file = self.path / "env"
         self.up_file = self.path / "up.json"
         # In the environment of every child, and in up.json before the first one starts: so that
@@ -77,6 +79,7 @@ class DataFolder:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(mode=0o700, exist_ok=True)
+            self.statements.mkdir(mode=0o700, exist_ok=True)
             self._refuse_strangers()
             # An OS lock and not a pid file: the kernel frees it however its holder dies.
             return os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)

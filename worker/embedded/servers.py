@@ -139,6 +139,7 @@ class EmbeddedServers:
             "AMENDS_MIGRATION_URL": self.ledger_url("amends_owner"),
             "AMENDS_AUDIT_URL": self.ledger_url("amends_auditor"),
             "AMENDS_MOCK_BANK_URL": self.mock_bank_url(),
+            "AMENDS_STATEMENTS": str(self.folder.statements),
             "AMENDS_POSTGRES_TARGET_URL": self.target_url,
             "AMENDS_WEB_UI_URL": self.temporal.web_ui_url,
             "TEMPORAL_ADDRESS": self.temporal.address,

@@ -8,6 +8,12 @@ from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.contract.policy import PolicyRequest, PolicyResult
+from workflows.contract.reconcile import (
+    CaseRequest,
+    CaseResult,
+    ReconcileRequest,
+    ReconcileResult,
+)
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,25 @@ ROLLBACK = SagaKind(
     result=ChangeResult,
     good_ends=frozenset({"applied", "unchanged"}),
 )
+RECONCILE = SagaKind(
+    name="reconcile",
+    workflow="ReconcileSaga",
+    queue=PAYMENTS,
+    request=ReconcileRequest,
+    result=ReconcileResult,
+    good_ends=frozenset({"agreed"}),
+    pivot_step="compare statement",
+)
+CASE = SagaKind(
+    name="case",
+    workflow="CaseSaga",
+    queue=PAYMENTS,
+    request=CaseRequest,
+    result=CaseResult,
+    good_ends=frozenset({"closed"}),
+)
 
-KINDS = (PAYMENT, AGENT, POLICY, CHANGE, ROLLBACK)
+KINDS = (PAYMENT, AGENT, POLICY, CHANGE, ROLLBACK, RECONCILE, CASE)
 BY_NAME: Mapping[str, SagaKind] = {kind.name: kind for kind in KINDS}
 
 

@@ -86,6 +86,7 @@ class Wait:
         "orphaned",
         "paused",
         "schedule",
+        "case",
     ]
     whom: str
     since: datetime | None = None

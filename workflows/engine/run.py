@@ -235,6 +235,7 @@ class SagaRun:
         summary: str,
         result_type: type[Answer] | None = None,
         tries: int = WITHOUT_END,
+        within: timedelta = OUTSIDE_TRY,
     ) -> Answer:
         """Call an activity that calls an external system: visible in the Web UI, with heartbeats,
         retried while the system is away. `tries`: at most so many at once."""
@@ -242,7 +243,7 @@ class SagaRun:
             cast(str, activity),
             args=args,
             result_type=result_type,
-            start_to_close_timeout=OUTSIDE_TRY,
+            start_to_close_timeout=within,
             heartbeat_timeout=errors.HEARTBEAT,
             retry_policy=replace(OUTSIDE_RETRIES, maximum_attempts=tries),
             # What runs is awaited: its outcome must be on record before the undo reads it.

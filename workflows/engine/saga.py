@@ -265,6 +265,22 @@ class Saga(SagaRecord):
         claim = self._next(name, request, undo, True, by, policy)
         return await self._watch(claim, until_known(self, activity, claim, request, tell_within))
 
+    async def long_step(
+        self, name: str, activity: Activity[Answer], request: Request, *, within: timedelta
+    ) -> Answer:
+        """Run a step that only touches our database and takes long, up to `within` for a try: as
+        `step`, by an ordinary activity with heartbeats, so another worker goes on when this one is
+        lost. The saga is open before."""
+        claim = self._next(name, request, None, False, None)
+
+        def work(claim: Claim) -> Awaitable[Answer]:
+            tries = errors.TRIES_AT_ONCE
+            return self.outside(
+                activity, claim, request, summary=claim.step, tries=tries, within=within
+            )
+
+        return await self._watch(claim, persist(self, claim, work))
+
     async def read(self, activity: Callable[..., Awaitable[Answer]], *args: Any) -> Answer:
         """Read from our database; no step of the saga."""
         return await self.ours(activity, *args, summary="read")

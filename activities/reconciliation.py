@@ -1,0 +1,369 @@
+"""The activity that compares a bank's statement with the transfers, and opens a case for each
+difference."""
+
+import asyncio
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Literal, cast
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+from temporalio import activity
+
+from activities.adapters.payment import Listing, PaymentAdapter
+from activities.cases import balance_case, case_of
+from activities.statement_files import ComparedFile, compare_file
+from activities.statements.comparison import booking_name
+from activities.statements.entry import Statement, StatementRefused
+from activities.statements.periods import Coverage, Earlier, joined, periods_of
+from activities.step import Claim, Request, heartbeat
+from ledger.aggregates.case import CaseOpened, case_name
+from ledger.aggregates.statement import (
+    StatementReconciled,
+    StatementState,
+    StatementSum,
+    statement_name,
+)
+from ledger.database import Database
+from ledger.read.statements import case_counts, earlier_statements, statement_on_record
+from ledger.reading import read
+from ledger.sagas.step_log import commit_step
+from ledger.store.commit import Author, Decision, Loaded, Ref, commit
+from ledger.times import parse_duration
+
+# Cases in one commit: a few milliseconds each, so that nobody waits behind it.
+CASES_AT_ONCE = 50
+# What is more is rather a wrong file, or the file of another account.
+MOST_DIFFERENCES = 10_000
+_BLOCK_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?<!\.part)")
+
+
+class StatementFile(Request):
+    """A file of the folder, and its SHA-256."""
+
+    name: str
+    sha256: str
+
+
+class ListedTime(Request):
+    """The time of which the adapter lists what was booked."""
+
+    begins_at: datetime
+    ends_at: datetime
+
+
+class Reconcile(Request):
+    """Request to compare a file, or what the adapter lists, with the transfers."""
+
+    statement: StatementFile | None = None
+    listing: ListedTime | None = None
+    arrived: bool = False
+    booked_within: str = "P1D"
+    time_zone: str = "UTC"
+
+
+class Reconciled(Request):
+    """What the statement came to; see `ReconcileResult`."""
+
+    state: Literal["agreed", "differences", "refused"]
+    statement_id: str | None = None
+    matched: int = 0
+    differences: int = 0
+    kinds: dict[str, int] = Field(default_factory=dict)
+    awaited: int = 0
+    repeated: bool = False
+    files: int = 1
+    reason: str | None = None
+    detail: str | None = None
+
+
+class _NotUsable(Exception):
+    """The statement can't be used; nothing of it was."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+class ReconciliationActivities:
+    """Compares statements of `folder` with the transfers of `adapter`; without a folder, only what
+    the adapter lists."""
+
+    def __init__(self, database: Database, adapter: PaymentAdapter, folder: Path | None) -> None:
+        self._database, self._adapter, self._folder = database, adapter, folder
+
+    @activity.defn
+    async def compare_statement(self, claim: Claim, request: Reconcile) -> Reconciled:
+        """Compares the statement, opens the cases, and records both; the same file again changes
+        nothing.
+
+        Cases and statement are written before the step, some at a time: an attempt that is repeated
+        finds those that are there, and their names say which they are.
+        """
+        async with heartbeat():
+            if request.arrived:
+                answer = await self._arrived(claim, request)
+            else:
+                answer = await self._one(claim, request)
+
+        def record(_: Loaded) -> Decision[dict[str, Any]]:
+            return Decision(answer.model_dump(mode="json"))
+
+        step = claim.step_claim(request)
+        stored = await commit_step(self._database, claim.author(), step, [], record)
+        return read(Reconciled, stored)
+
+    async def _one(self, claim: Claim, request: Reconcile) -> Reconciled:
+        try:
+            with await self._opened(request) as file:
+                return await self._compared(claim, request, file)
+        except _NotUsable as error:
+            return Reconciled(state="refused", reason=error.reason, detail=error.detail)
+
+    async def _arrived(self, claim: Claim, request: Reconcile) -> Reconciled:
+        """What the files of the folder come to that are not on record, the oldest first; one that
+        can't be used does not stop the others."""
+        found = []
+        for path in _files(self._folder) if self._folder else ():
+            with path.open("rb") as file:
+                digest = await asyncio.to_thread(_digest, file)
+            statement_id = f"{self._adapter.name}-{digest}"
+            if await statement_on_record(self._database, statement_id) is None:
+                named = StatementFile(name=path.name, sha256=digest)
+                one = await self._one(claim, request.model_copy(update={"statement": named}))
+                found.append((path.name, one))
+        refused = [f"{name}: {one.detail}" for name, one in found if one.state == "refused"]
+        compared = [one for _, one in found if one.state != "refused"]
+        kinds: Counter[str] = Counter()
+        for one in compared:
+            kinds.update(one.kinds)
+        differences = sum(one.differences for one in compared)
+        return Reconciled(
+            state="refused" if refused else "differences" if differences else "agreed",
+            matched=sum(one.matched for one in compared),
+            differences=differences,
+            kinds=dict(kinds),
+            # Each statement takes over what those before it await.
+            awaited=compared[-1].awaited if compared else 0,
+            files=len(found),
+            reason="statement_refused" if refused else None,
+            detail="; ".join(refused)[:1_000] or None,
+        )
+
+    async def _opened(self, request: Reconcile) -> BinaryIO:
+        """The file at its beginning, or what the adapter lists, as a temporary file."""
+        if request.listing is not None:
+            return await self._listed(request.listing)
+        assert request.statement is not None
+        if self._folder is None:
+            raise _NotUsable("no_folder", "the worker has no AMENDS_STATEMENTS: set it, or --from")
+        path = self._folder / request.statement.name
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise _NotUsable(
+                "file_not_found",
+                f"the worker can't open the file in its folder AMENDS_STATEMENTS: {error.strerror}",
+            ) from None
+        if await asyncio.to_thread(_digest, file) != request.statement.sha256:
+            file.close()
+            raise _NotUsable("other_file", "the file in the worker's folder has another SHA-256")
+        return file
+
+    async def _listed(self, listing: ListedTime) -> BinaryIO:
+        if not isinstance(self._adapter, Listing):
+            raise _NotUsable("no_listing", f"the adapter {self._adapter.name} has no list")
+        # Closed by who asked for it.
+        file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115
+        pieces = self._adapter.statement(listing.begins_at, listing.ends_at)
+        async with aclosing(pieces) as found:
+            async for piece in found:
+                file.write(piece.encode())
+        file.seek(0)
+        return file
+
+    async def _compared(self, claim: Claim, request: Reconcile, file: BinaryIO) -> Reconciled:
+        adapter = self._adapter.name
+        statement_id = f"{adapter}-{await asyncio.to_thread(_digest, file)}"
+        if (before := await statement_on_record(self._database, statement_id)) is not None:
+            return await self._on_record(claim, before)
+        recorded, missing = await earlier_statements(self._database, adapter)
+        within = parse_duration(request.booked_within)
+
+        def coverage(statements: list[Statement]) -> Coverage:
+            return Coverage(periods_of(statements), within, _earlier(recorded, missing))
+
+        try:
+            compared = await compare_file(
+                file,
+                self._database,
+                adapter,
+                ZoneInfo(request.time_zone),
+                coverage,
+                MOST_DIFFERENCES,
+            )
+        except StatementRefused as error:
+            raise _NotUsable("statement_refused", str(error)) from None
+        if compared.outcome.more:
+            raise _NotUsable(
+                "too_many_differences",
+                f"more than {MOST_DIFFERENCES:,} bookings differ or are at the border of the "
+                "period: is it the file of this account, and --bank-time-zone right?",
+            )
+        cases = _cases(statement_id, compared)
+        await self.open_cases(claim.author(), cases)
+        event = _event(statement_id, claim, request, adapter, compared, len(cases))
+        await self._record(claim.author(), event)
+        return _answer(event, cases)
+
+    async def _record(self, author: Author, event: StatementReconciled) -> None:
+        name = statement_name(event.statement_id)
+
+        def decide(loaded: Loaded) -> Decision[None]:
+            return Decision(None, [] if loaded[name] is not None else [(name, event)])
+
+        await commit(self._database, author, [Ref(name)], decide)
+
+    async def _on_record(self, claim: Claim, before: StatementState) -> Reconciled:
+        return Reconciled(
+            state="differences" if before.differences else "agreed",
+            statement_id=before.statement_id,
+            matched=before.matched,
+            differences=before.differences,
+            kinds=await case_counts(self._database, before.statement_id),
+            awaited=len(before.awaited),
+            # Else an attempt of this saga has recorded it.
+            repeated=before.saga_id != claim.saga_id,
+        )
+
+    async def open_cases(self, author: Author, cases: Sequence[CaseOpened]) -> None:
+        """Opens the cases that are not there, some in each commit: a repeat finds the others."""
+        for first in range(0, len(cases), CASES_AT_ONCE):
+            some = {case_name(each.case_id): each for each in cases[first : first + CASES_AT_ONCE]}
+
+            def decide(loaded: Loaded, some: dict[str, CaseOpened] = some) -> Decision[None]:
+                new = [(name, case) for name, case in some.items() if loaded[name] is None]
+                return Decision(None, list(new))
+
+            await commit(self._database, author, [Ref(name) for name in some], decide)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of banks in the folder, the oldest first; what is being copied is none yet."""
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
+    return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def _digest(file: BinaryIO) -> str:
+    """The SHA-256 of the file, which is at its beginning before and after."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _earlier(
+    recorded: Sequence[StatementState], missing: Sequence[tuple[str, str, str]]
+) -> dict[str, Earlier]:
+    """What was reconciled before, by currency."""
+    found: dict[str, Earlier] = {}
+    currencies = {each.currency for state in recorded for each in state.sums}
+    for currency in currencies:
+        mine = [(state, _spans(state, currency)) for state in recorded]
+        covering = [(state, spans) for state, spans in mine if spans]
+        if not covering:
+            continue
+        # That of the latest time has what those before it still awaited.
+        last, _ = max(covering, key=lambda each: max(ends for _, ends in each[1]))
+        found[currency] = Earlier(
+            periods=joined(span for _, spans in covering for span in spans),
+            awaited=frozenset(last.awaited),
+            ahead={
+                name: max(ends for _, ends in spans)
+                for state, spans in covering
+                for name in state.ahead
+            },
+            missing=frozenset(
+                booking_name(cast(Literal["credit", "debit"], direction), transfer)
+                for direction, transfer, of in missing
+                if of == currency
+            ),
+        )
+    return found
+
+
+def _spans(state: StatementState, currency: str) -> list[tuple[datetime, datetime]]:
+    return [
+        (datetime.fromisoformat(each.begins_at), datetime.fromisoformat(each.ends_at))
+        for each in state.sums
+        if each.currency == currency and each.complete and each.begins_at and each.ends_at
+    ]
+
+
+def _cases(statement_id: str, compared: ComparedFile) -> list[CaseOpened]:
+    found = [case_of(statement_id, each) for each in compared.outcome.differences]
+    for statement in compared.statements:
+        for currency, totals in sorted(statement.totals.items()):
+            if totals.missing_minor:
+                found.append(balance_case(statement_id, statement, currency, totals))
+    return found
+
+
+def _event(
+    statement_id: str,
+    claim: Claim,
+    request: Reconcile,
+    adapter: str,
+    compared: ComparedFile,
+    differences: int,
+) -> StatementReconciled:
+    return StatementReconciled(
+        statement_id=statement_id,
+        adapter=adapter,
+        name=request.statement.name if request.statement else "list",
+        saga_id=claim.saga_id,
+        matched=compared.outcome.matched,
+        differences=differences,
+        sums=[
+            StatementSum(
+                statement=each.statement,
+                currency=currency,
+                complete=each.complete,
+                begins_at=each.begins_at.isoformat() if each.begins_at else None,
+                ends_at=each.ends_at.isoformat() if each.ends_at else None,
+                opening_minor=totals.opening_minor,
+                closing_minor=totals.closing_minor,
+                credits_minor=totals.credits_minor,
+                debits_minor=totals.debits_minor,
+                booked=totals.booked,
+                pending=totals.pending,
+                other=totals.other,
+            )
+            for each in compared.statements
+            for currency, totals in sorted(each.totals.items())
+        ],
+        awaited=sorted(compared.outcome.awaited),
+        ahead=sorted(compared.outcome.ahead),
+    )
+
+
+def _answer(event: StatementReconciled, cases: Sequence[CaseOpened]) -> Reconciled:
+    kinds: dict[str, int] = {}
+    for case in cases:
+        kinds[case.kind] = kinds.get(case.kind, 0) + 1
+    return Reconciled(
+        state="differences" if cases else "agreed",
+        statement_id=event.statement_id,
+        matched=event.matched,
+        differences=event.differences,
+        kinds=kinds,
+        awaited=len(event.awaited),
+    )
