@@ -31,7 +31,8 @@ from ledger.aggregates.statement import (
     statement_name,
 )
 from ledger.database import Database
-from ledger.read.statements import case_counts, earlier_statements, statement_on_record
+from ledger.read.cases import case_counts
+from ledger.read.statements import earlier_statements, statement_on_record
 from ledger.reading import read
 from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit

@@ -12,6 +12,7 @@ COMMANDS = {
     **dict.fromkeys(("agent", "policy"), "rules"),
     **dict.fromkeys(("pay", "approve", "reject", "capture", "cancel"), "payments"),
     **dict.fromkeys(("plan", "apply", "rollback"), "changes"),
+    **dict.fromkeys(("reconcile", "case"), "statements"),
     "schedule": "schedules",
     **dict.fromkeys(("payments", "resources"), "lists"),
     "waiting": "waiting",

@@ -108,8 +108,8 @@ def headline(wait: "Wait") -> str:
     match wait.state:
         case "running":
             return f"waits for {wait.waits_for}"
-        case "schedule":
-            return f"schedule {wait.waits_for}{why}"
+        case "schedule" | "case":
+            return f"{wait.state} {wait.waits_for}{why}"
         case "orphaned" | "paused":
             return f"{wait.state}{why}"
         case state:

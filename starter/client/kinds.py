@@ -6,9 +6,23 @@ from workflows.contract.change import ChangeRequest, ChangeResult, RollbackReque
 from workflows.contract.kinds import KINDS, SagaKind, kind_named
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.contract.policy import PolicyRequest, PolicyResult
+from workflows.contract.reconcile import (
+    CaseRequest,
+    CaseResult,
+    ReconcileRequest,
+    ReconcileResult,
+)
 
-Request = PaymentRequest | AgentRequest | PolicyRequest | ChangeRequest | RollbackRequest
-Result = PaymentResult | AgentResult | PolicyResult | ChangeResult
+Request = (
+    PaymentRequest
+    | AgentRequest
+    | PolicyRequest
+    | ChangeRequest
+    | RollbackRequest
+    | ReconcileRequest
+    | CaseRequest
+)
+Result = PaymentResult | AgentResult | PolicyResult | ChangeResult | ReconcileResult | CaseResult
 
 
 def kind_of(request: Request) -> SagaKind:

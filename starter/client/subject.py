@@ -26,6 +26,21 @@ def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ())
     return {name: text for name, text in facts.items() if text}
 
 
+def case_facts(case: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of a case by their names, from its row."""
+    entry = f"{case['entry']}, {case['direction']}" if case["entry"] is not None else ""
+    facts = {
+        "transfer": str(case["transfer_id"] or ""),
+        "entry": entry,
+        "booked": _amount(case["booked_minor"], case["booked_currency"]),
+        "recorded": _amount(case["recorded_minor"], case["recorded_currency"]),
+        "reference": str(case["reference"] or ""),
+        "end-to-end id": str(case["end_to_end_id"] or ""),
+        "statement": str(case["statement_id"]),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
 def _payment(request: Mapping[str, Any]) -> dict[str, str]:
     amount = _part(request.get("amount"))
     return {

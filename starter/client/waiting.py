@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.database import Database
+from ledger.read.cases import cases
 from ledger.read.cursors import Row
 from ledger.read.sagas import sagas_named
 from ledger.read.waits import Waiting, waiting
@@ -15,7 +16,7 @@ from starter.client.planned import operations_on_record
 from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
 from starter.client.scheduled import NO_RUN, Problem, Scheduled, problems
-from starter.client.subject import facts_of
+from starter.client.subject import case_facts, facts_of
 from workflows.contract.runs import RunStatus
 from workflows.contract.waits import ANY_USER, Wait, orphan_wait, paused_wait
 
@@ -38,7 +39,7 @@ class Todo:
 
     def document(self) -> dict[str, Any]:
         """The row as JSON."""
-        called = "schedule" if self.kind == "schedule" else "saga_id"
+        called = self.kind if self.kind in ("schedule", "case") else "saga_id"
         return {called: self.name, "kind": self.kind, **vars(self.wait), "what": self.facts}
 
 
@@ -52,10 +53,11 @@ class Todos:
 
 async def recorded_todos(database: Database) -> list[Todo]:
     """What waits according to the ledger."""
+    open_cases = [_case_todo(case) for case in await cases(database, limit=MOST)]
     rows = await waiting(database, limit=MOST)
     sagas = {row.saga["workflow_id"]: (row.saga["kind"], row.saga["input"]) for row in rows}
     planned = await operations_on_record(database, sagas)
-    return [_todo(row, planned.get(row.saga["workflow_id"], [])) for row in rows]
+    return [*open_cases, *(_todo(row, planned.get(row.saga["workflow_id"], [])) for row in rows)]
 
 
 async def todos(database: Database, amends: "Amends | None", why_not: str = "") -> Todos:
@@ -156,6 +158,18 @@ def _todo(waiting: Waiting, planned: list[str]) -> Todo:
     saga = waiting.saga
     facts = facts_of(saga["kind"], saga["input"], planned)
     return Todo(saga["workflow_id"], saga["kind"], wait_of(waiting), facts)
+
+
+def _case_todo(case: Row) -> Todo:
+    wait = Wait(
+        waits_for=case["kind"],
+        state="case",
+        whom=ANY_USER,
+        since=case["opened_at"],
+        why=case["detail"] or "",
+        commands=[f"amends case close {case['case_id']} --evidence TEXT"],
+    )
+    return Todo(f"case/{case['case_id']}", "case", wait, case_facts(case))
 
 
 def _sorted(rows: list[Todo]) -> list[Todo]:

@@ -54,7 +54,9 @@ Heal = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
-async def settings(servers: EmbeddedServers) -> dict[str, str]:
+async def settings(
+    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """The environment of a client: a migrated ledger and a bank of these tests' own."""
     for name, owner in ((LEDGER, "amends_owner"), (BANK, "mock_bank")):
         await clone_database(servers.main.url(), "template1", name, owner)
@@ -63,6 +65,7 @@ async def settings(servers: EmbeddedServers) -> dict[str, str]:
         "AMENDS_MIGRATION_URL": servers.ledger_url("amends_owner", LEDGER),
         "AMENDS_AUDIT_URL": servers.ledger_url("amends_auditor", LEDGER),
         "AMENDS_MOCK_BANK_URL": servers.mock_bank_url(BANK),
+        "AMENDS_STATEMENTS": str(tmp_path_factory.mktemp("statements")),
         "AMENDS_POSTGRES_TARGET_URL": servers.target_url,
         "TEMPORAL_ADDRESS": servers.temporal.address,
         **QUEUES,

@@ -31,7 +31,9 @@ BEFORE = Earlier(periods=[day(0)])
         (23, BEFORE, "settled"),
         (23, Earlier(periods=[day(0)], awaited=frozenset({"T"})), "due"),
         (47, Earlier(periods=[day(0)], awaited=frozenset({"T"})), "awaited"),
-        (24, Earlier(periods=[day(0)], ahead=frozenset({"T"})), "settled"),
+        (24, Earlier(periods=[day(0)], ahead={"T": day(0)[1]}), "settled"),
+        (24, Earlier(periods=[day(1)], ahead={"T": day(1)[1]}), "due"),
+        (24, Earlier(periods=[day(0), day(1)]), "due"),
         (23, Earlier(periods=[day(0)], missing=frozenset({"T"})), "outside"),
         (-1, BEFORE, "outside"),
     ],
@@ -67,7 +69,7 @@ def test_of_daily_statements_exactly_one_may_say_that_a_booking_is_missing(
         earlier = Earlier(
             periods=[*earlier.periods, (begins, ends)],
             awaited=frozenset({"T"} if awaited else ()),
-            ahead=earlier.ahead | ({"T"} if is_there and due == "ahead" else set()),
+            ahead={**earlier.ahead, **({"T": ends} if is_there and due == "ahead" else {})},
         )
 
 
