@@ -21,6 +21,7 @@ from activities.cases import balance_case, case_of
 from activities.statement_files import ComparedFile, compare_file
 from activities.statements.comparison import booking_name
 from activities.statements.entry import Statement, StatementRefused
+from activities.statements.matching import MOST_NAMES
 from activities.statements.periods import Coverage, Earlier, joined, periods_of
 from activities.step import Claim, Request, heartbeat
 from ledger.aggregates.case import CaseOpened, case_name
@@ -215,8 +216,8 @@ class ReconciliationActivities:
         if compared.outcome.more:
             raise _NotUsable(
                 "too_many_differences",
-                f"more than {MOST_DIFFERENCES:,} bookings differ or are at the border of the "
-                "period: is it the file of this account, and --bank-time-zone right?",
+                f"more than {MOST_DIFFERENCES:,} differences, or {MOST_NAMES:,} bookings at the end of "
+                "the period: is it the file of this account, and --bank-time-zone right?",
             )
         cases = _cases(statement_id, compared)
         await self.open_cases(claim.author(), cases)

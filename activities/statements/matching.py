@@ -18,6 +18,8 @@ from activities.statements.entry import Entry
 # Kilobytes of the temporary file that are held, besides what a sort takes.
 _CACHE_KB = 32_000
 _ROWS_AT_ONCE = 2_000
+# Of awaited bookings: they go into one event, which holds 4 MB.
+MOST_NAMES = 50_000
 _SCHEMA = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -121,8 +123,8 @@ def _unexplained(entry: Entry) -> Compared:
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """What two sides came to: how many bookings matched, and the differences, `at_most` so many;
-    `more` says that there are more of them. For the names see `Compared`."""
+    """What two sides came to: how many bookings matched, and the differences. `more` says that not
+    all differences, or not all names, are here. For the names see `Compared`."""
 
     matched: int = 0
     differences: list[Difference] = msgspec.field(default_factory=list)
@@ -132,15 +134,15 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def outcome(results: Iterable[tuple[str | None, Compared]], at_most: int) -> Outcome:
-    """Adds up what the transfers came to."""
+    """Adds up what the transfers came to, until there are more than `at_most` differences."""
     whole = Outcome()
     for _, compared in results:
         whole.matched += compared.matched
         whole.differences += compared.differences
         whole.awaited += compared.awaited
         whole.ahead += compared.ahead
-        counts = len(whole.differences), len(whole.awaited), len(whole.ahead)
-        if max(counts) > at_most:
+        names = max(len(whole.awaited), len(whole.ahead))
+        if len(whole.differences) > at_most or names > MOST_NAMES:
             whole.more = True
             break
     return whole

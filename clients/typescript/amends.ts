@@ -367,8 +367,8 @@ export interface StepProgress {
   until?: string | null;
 }
 /**
- * Input of `ReconcileSaga`: the bank's file, or the adapter's own list, which is compared with
- * the transfers of the worker's adapter.
+ * Input of `ReconcileSaga`: the bank's file, or the adapter's own list, or all files of the
+ * folder that are not on record (`arrived`), compared with the transfers of the worker's adapter.
  *
  * A booking may come as late as `booked_within` after its transfer; until then it is not missing.
  * `time_zone` is that of days and times which name none.
@@ -377,6 +377,7 @@ export interface ReconcileRequest {
   operation_id?: string | null;
   statement?: StatementFile | null;
   listing?: Listing | null;
+  arrived?: boolean;
   booked_within?: string;
   time_zone?: string;
   actor: string;
@@ -396,7 +397,8 @@ export interface StatementFile {
  * Result of `ReconcileSaga`: `agreed`, or `differences`, each with a case, or `refused`: the
  * file can't be used, for `reason` and `detail`, and nothing of it was.
  *
- * `repeated`: the same file was reconciled before, and this is what it came to then.
+ * `repeated`: the same file was reconciled before, and this is what it came to then. Of `arrived`
+ * the figures are those of `files` files, of which the refused ones are in `detail`.
  */
 export interface ReconcileResult {
   state: "agreed" | "differences" | "refused";
@@ -408,6 +410,7 @@ export interface ReconcileResult {
   };
   awaited?: number;
   repeated?: boolean;
+  files?: number;
   reason?: string | null;
   detail?: string | null;
 }

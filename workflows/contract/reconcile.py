@@ -16,8 +16,6 @@ from workflows.contract.fields import (
     User,
 )
 
-# What is more is rather a wrong file, or the file of another account.
-MOST_DIFFERENCES = 10_000
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Adapter = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
