@@ -216,8 +216,8 @@ class ReconciliationActivities:
         if compared.outcome.more:
             raise _NotUsable(
                 "too_many_differences",
-                f"more than {MOST_DIFFERENCES:,} differences, or {MOST_NAMES:,} bookings at the end of "
-                "the period: is it the file of this account, and --bank-time-zone right?",
+                f"more than {MOST_DIFFERENCES:,} differences, or {MOST_NAMES:,} bookings at the "
+                "end of the period: is it the file of this account, and --bank-time-zone right?",
             )
         cases = _cases(statement_id, compared)
         await self.open_cases(claim.author(), cases)
