@@ -207,6 +207,7 @@ class ReconciliationActivities:
                 file,
                 self._database,
                 adapter,
+                self._adapter.known_as,
                 ZoneInfo(request.time_zone),
                 coverage,
                 MOST_DIFFERENCES,

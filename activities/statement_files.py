@@ -33,12 +33,14 @@ async def compare_file(
     file: BinaryIO,
     database: Database,
     adapter: str,
+    known_as: Callable[[str], str],
     zone: tzinfo,
     coverage: Callable[[list[Statement]], Coverage],
     at_most: int,
 ) -> ComparedFile:
-    """Compares the entries of `file` with the transfers of `adapter`; `coverage` says which of them
-    the statements should have. Differences beyond `at_most` are left out.
+    """Compares the entries of `file` with the transfers of `adapter`, whose provider knows the
+    transfer of a key as `known_as` says; `coverage` says which of them the statements should have.
+    Differences beyond `at_most` are left out.
 
     The file is read in a thread. Raises StatementRefused, DatabaseUnavailable.
     """
@@ -47,7 +49,7 @@ async def compare_file(
         covered = coverage(statements)
         async with aclosing(recorded_bookings(database, adapter)) as found:
             async for stretch in found:
-                matching.add_bookings(_booking(each, covered) for each in stretch)
+                matching.add_bookings(_booking(each, covered, known_as) for each in stretch)
         whole = await _in_thread(lambda stop: outcome(_until(stop, matching.results()), at_most))
     return ComparedFile(statements, whole)
 
@@ -90,13 +92,15 @@ def _load(file: BinaryIO, zone: tzinfo, matching: Matching, stop: Event) -> list
     return statements
 
 
-def _booking(recorded: RecordedBooking, coverage: Coverage) -> Booking:
+def _booking(
+    recorded: RecordedBooking, coverage: Coverage, known_as: Callable[[str], str]
+) -> Booking:
     transfer = recorded.transfer_id
     name = booking_name(recorded.direction, transfer)
     return Booking(
         transfer=transfer,
         reference=recorded.reference,
-        end_to_end_id=end_to_end_id(recorded.key),
+        end_to_end_id=end_to_end_id(known_as(recorded.key)),
         direction=recorded.direction,
         amount_minor=recorded.amount_minor,
         currency=recorded.currency,

@@ -26,6 +26,7 @@ async def main(path: Path) -> dict[str, Any]:
                 file,
                 database,
                 "mock",
+                str,
                 UTC,
                 lambda statements: Coverage(periods_of(statements), timedelta()),
                 at_most=100_000,

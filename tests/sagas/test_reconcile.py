@@ -75,7 +75,8 @@ def spoiled(text: str) -> str:
     numbers = [n for n, line in enumerate(lines) if line.startswith("<Ntry>")][-5:]
     lines[numbers[1]] = lines[numbers[1]].replace("1001.00", "1001.01")
     lines[numbers[2]] *= 2
-    stray = lines[numbers[4]].replace("<AcctSvcrRef>", "<AcctSvcrRef>X").replace(">AM-", ">AM-X")
+    stray = lines[numbers[4]].replace("<AcctSvcrRef>", "<AcctSvcrRef>X")
+    stray = stray.replace("<EndToEndId>", "<EndToEndId>X")
     lines[numbers[4]] = stray
     return "".join(lines)
 

@@ -13,6 +13,7 @@ from activities.statements.amounts import minor_units
 from activities.statements.camt_entry import MAX_TRANSACTIONS
 from activities.statements.camt_writer import decimal_text, written
 from activities.statements.entry import Entry, Statement, StatementRefused, Totals
+from activities.statements.ids import MAX_END_TO_END_ID, end_to_end_id
 from activities.statements.read import read_statement
 from ledger.aggregates.amounts import RECORDED
 from tests.statements.builders import bal, camt, mt940, ntry, shown, stmt, summed, tx
@@ -143,6 +144,28 @@ def test_a_day_of_booking_of_mt940_is_in_the_nearest_year(
 ) -> None:
     [entry], _ = read(mt940(f":61:{value}{day}D1,NTRFNONREF"))
     assert entry.booked_on == booked
+
+
+@pytest.mark.parametrize(
+    ("known_as", "is_kept"),
+    [
+        ("A1B2C3D4E5F6G7H", True),
+        ("payment/rent-2026", True),
+        ("payment/rent_2026", False),
+        ("payment/" + "long" * 9, False),
+        ("/rent", False),
+        ("rent/", False),
+        ("a//b", False),
+        ("", False),
+    ],
+)
+def test_an_end_to_end_id_is_the_name_that_the_provider_has_where_it_fits(
+    known_as: str, is_kept: bool
+) -> None:
+    found = end_to_end_id(known_as)
+    assert (found == known_as) is is_kept
+    assert len(found) <= MAX_END_TO_END_ID
+    assert end_to_end_id(found) == found
 
 
 CURRENCIES = st.sampled_from(sorted(RECORDED))
