@@ -58,7 +58,7 @@ LISTS = Kind(395, NO_LIST)
 WINDOWS = Kind(420, NO_LIST - {"msgspec"})
 FOLDS = Kind(420, NO_READER | {"pydantic"})
 PLANS = Kind(510, NO_PLAN)
-CLIENT = Kind(690, NO_CLIENT)
+CLIENT = Kind(691, NO_CLIENT)
 DECIDES = Kind(810, NO_DECIDER)
 CHANGES = Kind(860, NO_CHANGE)
 
