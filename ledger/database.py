@@ -25,6 +25,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ledger.errors import DatabaseUnavailable, EndedBySetting, NoRoom
 from ledger.session import in_one_transaction, set_up, setting_behind, shortage
+from ledger.signing import ANYBODY, Signing
 from ledger.unreadable import read_carefully
 
 T = TypeVar("T")
@@ -178,9 +179,13 @@ class Connection(AsyncConnection[DictRow]):
 class Database:
     """Connections to one PostgreSQL database, each in autocommit: transactions are explicit."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], manner: _Manner) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Connection], manner: _Manner, signing: Signing = ANYBODY
+    ) -> None:
         self._pool, self._attempts = pool, manner.attempts
         self.pooling: Pooling = manner.pooling
+        # By which rules the writers here take what they are asked.
+        self.signing = signing
         # Set by every commit; `announce`, which wakes the subscriptions, clears it.
         self.written = asyncio.Event()
         # Told, in a sentence, of each row or event that a reader left out since it can't be read.
@@ -228,11 +233,13 @@ async def open_database(
     wait_s: float = 5.0,
     pooling: Pooling = "session",
     writes: bool = False,
+    signing: Signing = ANYBODY,
 ) -> AsyncIterator[Database]:
     """Opens a pool of up to `size` connections; a caller waits at most `wait_s` for one.
 
     `writes`: whether events are written, which begins a new incarnation where the ledger was
-    restored. The database need not be up when the pool opens: each use says when it is not.
+    restored; `signing`: whether what they are asked for must be signed. The database need not be up
+    when the pool opens: each use says when it is not.
     """
     manner = _Manner(pooling, writes, _Attempts())
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -252,7 +259,7 @@ async def open_database(
     )
     await pool.open(wait=False)
     try:
-        yield Database(pool, manner)
+        yield Database(pool, manner, signing)
     finally:
         # A server that hangs must not hold up the end of the process.
         await pool.close(timeout=0.5)

@@ -14,6 +14,7 @@
     └── NeverWorks              the same call will always fail
         ├── Fenced              the saga has moved on: this attempt belongs to an older epoch
         ├── NotAdmitted         the request is new, and breaks the rules of today
+        ├── NotSigned           what is asked for is not signed by a valid key of its actor
         ├── InputChanged        the step or saga is known, with another input
         ├── StateRefused        the state does not allow it (already captured, not pending, ...)
         ├── IllegalTransition   an event can't follow in the state of its aggregate
@@ -102,6 +103,15 @@ class NotAdmitted(NeverWorks):
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{field}: {reason}" for field, reason in problems))
         self.problems = problems
+
+
+class NotSigned(NeverWorks):
+    """The signature is missing or not valid: sign what you ask for with your key. `reason` is the
+    word of the contract. Nothing was written."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class InputChanged(NeverWorks):

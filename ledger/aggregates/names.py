@@ -36,6 +36,7 @@ NAMED: dict[str, Named] = {
     "transfer": Named("transfer", "TRANSFER", "transfers", "transfer_id"),
     "agent": Named("agent", "AGENT", "agents", "agent_id"),
     "policy": Named("policy", "POLICY", "policies", None),
+    "key": Named("key", "KEY", "keys", "key_id"),
     "resource": Named("resource", "RESOURCE", "resources", "name"),
     "statement": Named("statement", "STATEMENT", "statements", "statement_id"),
     "case": Named("case", "CASE", "cases", "case_id"),

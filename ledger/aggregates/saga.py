@@ -1,9 +1,9 @@
 """The aggregate type `saga`: the request, the run that carries it out, and the end."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
 from ledger.aggregates.columns import Column, state_columns
 from ledger.aggregates.names import saga_name as saga_name
 
@@ -13,7 +13,13 @@ CLOSED = frozenset({"completed", "compensated", "failed"})
 
 
 class SagaStarted(Event):
-    """A saga started: its request passed validation and claimed the operation id, for ever."""
+    """A saga started: its request passed validation and claimed the operation id, for ever.
+
+    `signed` has the signature of the actor: `key` its id, `value`, and `says`, the request as it
+    was received; None for a request that nobody signed.
+    """
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old, "signed": None},)
 
     kind: str
     operation_id: str
@@ -25,6 +31,7 @@ class SagaStarted(Event):
     workflow_id: str
     run_id: str
     started_at: datetime
+    signed: Json | None = None
 
 
 class SagaTakenOver(Event):
@@ -116,6 +123,17 @@ class SagaWaitEnded(Event):
     waits_for: str
 
 
+class SagaDecisionSigned(Event):
+    """A person or an agent sent the update `verb` to the saga, with a valid signature: `key` is its
+    id, `says` the argument as it was received. `repeat` names the update, which may come twice."""
+
+    verb: str
+    repeat: str
+    key: str
+    value: str
+    says: Json
+
+
 class SagaCommitRefused(Event):
     """A late attempt of an older epoch tried to commit a step and was refused."""
 
@@ -189,7 +207,10 @@ def evolve(state: SagaState | None, event: Event) -> SagaState:
     """Folds one event into the state of a saga. Raises UnknownEvent."""
     if state is None:
         if isinstance(event, SagaStarted):
-            return SagaState(state="running", epoch=1, **event.fields())
+            started = event.fields()
+            # Proof, which no decision needs.
+            del started["signed"]
+            return SagaState(state="running", epoch=1, **started)
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of a saga")
     return state.changed(**_changed(event))
 
@@ -211,7 +232,7 @@ def _changed(event: Event) -> Json:
             changed = known | {"epoch": event.epoch, "lost": event.found}
         case SagaRunClosed() | SagaRunPaused() | SagaRunResumed():
             changed = _GOES_ON | _run_changed(event)
-        case SagaDuplicateReceived() | SagaReuseRefused():
+        case SagaDuplicateReceived() | SagaReuseRefused() | SagaDecisionSigned():
             changed = {"last_repeat": event.repeat}
         case SagaCommitRefused():
             changed = {}
@@ -295,6 +316,7 @@ SAGA = AggregateType(
         SagaReuseRefused,
         SagaWaitStarted,
         SagaWaitEnded,
+        SagaDecisionSigned,
         SagaCompensating,
         SagaCommitRefused,
         SagaCompleted,

@@ -15,7 +15,7 @@ from ledger.aggregates.spend_window import SpendChange
 # For each aggregate type, the events that may follow in a state; '' is before the first event.
 _REPEATS = "SagaDuplicateReceived SagaReuseRefused SagaCommitRefused"
 _RUN = "SagaTakenOver SagaLost SagaRunClosed SagaRunPaused SagaRunResumed"
-_SAGA_OPEN = f"{_RUN} {_REPEATS}"
+_SAGA_OPEN = f"{_RUN} {_REPEATS} SagaDecisionSigned"
 _RELEASED = (
     "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated"
 )
@@ -74,6 +74,7 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "revoked": "AgentRegistered AgentRevoked",
         },
         "policy": {"": "PolicySet", "set": "PolicySet"},
+        "key": {"": "KeyRegistered", "active": "KeyRevoked", "revoked": ""},
         "resource": {
             "": "ResourceChangeStarted",
             "free": "ResourceChangeStarted",

@@ -30,6 +30,7 @@ Kind = Literal[
     "money",
     "claim",
     "case",
+    "signature",
     "spend_window",
     "snapshot",
     "mark",
@@ -65,6 +66,8 @@ _MEANING: dict[Kind, str] = {
     "resource is accepted",
     "case": "a writer closed the case in the name of another, or cases were deleted: read its "
     "evidence",
+    "signature": "the request, the decision or the key was changed after it was signed, or it was "
+    "written bypassing the engine",
     "spend_window": "the window was changed without an event, or an event was changed",
     "snapshot": "the cached state was changed and may have been used: delete it as amends_owner",
     "mark": "the mark was changed bypassing the rules: what it covers is believed, or refused",

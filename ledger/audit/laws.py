@@ -105,7 +105,7 @@ _ENDS = """
                 AND event.event_type = 'AuthorizationRequested')
         OR NOT coalesce(CASE saga.state
         WHEN 'completed' THEN
-            coalesce(steps.stand, saga.kind NOT IN ('payment', 'agent', 'policy', 'change'))
+            coalesce(steps.stand, saga.kind NOT IN ('payment', 'agent', 'policy', 'key', 'change'))
         WHEN 'compensated' THEN steps.undone
         ELSE NOT coalesce(steps.held, false) END, false))
     ORDER BY 1 LIMIT %(limit)s

@@ -9,6 +9,7 @@ from ledger.audit.laws import check_laws
 from ledger.audit.marks import check_marks
 from ledger.audit.scan import shares, walk
 from ledger.audit.schema_check import check_rules
+from ledger.audit.signatures import check_signatures
 from ledger.database import Connection, Database
 from ledger.errors import StateRefused, StillOpen
 from ledger.read.cursors import reading
@@ -95,6 +96,7 @@ async def verify(
         await check_marks(connection, findings)
         await check_relations(connection, after, findings)
         await check_laws(connection, after, findings)
+        await check_signatures(connection, after, findings)
         return Verified(
             events=sum(part.events for part in walked),
             aggregates=sum(part.aggregates for part in walked),

@@ -27,6 +27,7 @@ _DECISIONS = """
     WHERE asked.agent_id = %(agent_id)s AND event."timestamp" < %(until)s
         AND event.event_type = ANY(%(types)s)
     ORDER BY event."timestamp", event.position"""
+UNSIGNED = ("missing_signature", "invalid_signature")
 _VERDICTS = {
     "AuthorizationDenied": "denied",
     "ApprovalRequested": "pending_approval",
@@ -100,7 +101,12 @@ class _Simulation:
 
     def _decide(self, name: str, was: str, payload: dict[str, Any]) -> None:
         asked = self._open[name]
-        reasons = denials(asked.asked, asked.agent, self._policy, self._spent, asked.at)
+        told = payload.get("reasons") or ([payload["reason"]] if was == "denied" else [])
+        reasons = [
+            # No policy makes up for a signature.
+            *(reason for reason in told if reason in UNSIGNED),
+            *denials(asked.asked, asked.agent, self._policy, self._spent, asked.at),
+        ]
         would = verdict(asked.asked, self._policy, reasons)
         # Before the time asked for, the spend is what it was.
         counts = was if asked.at < self._since else would
@@ -110,7 +116,6 @@ class _Simulation:
             return
         asked.by_policy = was == "pending_approval" and would == "approved"
         self.found.decisions += 1
-        told = payload.get("reasons") or ([payload["reason"]] if was == "denied" else [])
         if (was, told) != (would, reasons) and (was != would or told[:1] != reasons[:1]):
             self.found.differing.append(
                 Differing(

@@ -156,6 +156,15 @@ async def agents(database: Database) -> list[dict[str, Any]]:
         return _states(database, await cursor.fetchall())
 
 
+async def keys(database: Database, holder: str | None = None) -> list[dict[str, Any]]:
+    """All keys, or those of a holder, the oldest first. Raises DatabaseUnavailable."""
+    where = "" if holder is None else "WHERE holder = %(holder)s"
+    query = f"SELECT * FROM ledger.keys {where} ORDER BY holder, valid_from, key_id"
+    async with database.connection() as connection:
+        cursor = await connection.execute(query.encode(), {"holder": holder})
+        return _states(database, await cursor.fetchall())
+
+
 async def kinds(database: Database) -> list[str]:
     """The kinds of which there ever was a resource. Raises DatabaseUnavailable."""
     async with database.connection() as connection:

@@ -56,6 +56,18 @@ async def results_of_step(
     return {row["saga_id"]: row["result"] for row in rows if isinstance(row["result"], dict)}
 
 
+async def signed_by(database: Database, saga_id: str) -> str | None:
+    """The id of the key that signed the request of a saga, as it was opened; None where nobody
+    did."""
+    query = """
+        SELECT payload #>> '{signed,key}' AS key FROM ledger.event_log
+        WHERE aggregate_id = %(aggregate_id)s AND event_type = 'SagaStarted'"""
+    values = {"aggregate_id": aggregate_id(saga_name(saga_id))}
+    async with database.connection() as connection:
+        row = await (await connection.execute(query, values)).fetchone()
+    return row["key"] if row else None
+
+
 async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. A step whose row can't be read is left
     out and noted. Raises NotFound, RowUnreadable."""

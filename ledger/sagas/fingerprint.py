@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ledger.aggregates.saga import SagaState
 
 Json = dict[str, Any]
-# The caller's context: a repeat comes from another session.
-CONTEXT = "metadata"
+# The caller's context and the signature: a repeat comes from another session, and by another key.
+ASIDE = frozenset({"metadata", "signature"})
 
 
 class Fingerprint(BaseModel):
@@ -20,8 +20,8 @@ class Fingerprint(BaseModel):
     defaults of today, and of what it says if that is all.
 
     `given` leaves out the defaults of the first version; those of them that the request spells out
-    are `spelled`. All are without the caller's context, and empty for a request that no version
-    can have admitted.
+    are `spelled`. All are without the caller's context and the signature, and empty for a request
+    that no version can have admitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -48,4 +48,4 @@ class Fingerprint(BaseModel):
 
 def filled(request: Mapping[str, Any]) -> str:
     """The digest of a request with all its fields. Raises TypeError for a float."""
-    return digest({name: value for name, value in request.items() if name != CONTEXT})
+    return digest({name: value for name, value in request.items() if name not in ASIDE})

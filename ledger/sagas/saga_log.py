@@ -11,6 +11,7 @@ from ledger.aggregates.saga import (
     SagaCompensated,
     SagaCompensating,
     SagaCompleted,
+    SagaDecisionSigned,
     SagaDuplicateReceived,
     SagaFailed,
     SagaReuseRefused,
@@ -26,6 +27,7 @@ from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotAdmitted, NotFound, StateRefused
 from ledger.rendering import compiled
 from ledger.sagas.fingerprint import Fingerprint
+from ledger.sagas.signatures import Signed, require_signed
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]
@@ -44,8 +46,8 @@ class Run:
 
 class Opening(BaseModel):
     """A request: `actor` wants it, `fingerprint` distinguishes it from another request with the
-    same operation id, `context` is what the caller reported (ip, session). `run` is known to the
-    activity that opens the saga.
+    same operation id, `context` is what the caller reported (ip, session), `signed` the signature
+    of the actor. `run` is known to the activity that opens the saga.
 
     `problems` (field and reason) are the rules of today that it breaks: then it opens no saga, and
     only repeats a request that was admitted before; its own values are left out.
@@ -61,6 +63,7 @@ class Opening(BaseModel):
     fingerprint: Fingerprint
     problems: list[tuple[str, str]] = Field(default_factory=list)
     context: Json = Field(default_factory=dict)
+    signed: Signed | None = None
     run: Run | None = None
 
     def by(self, run: Run) -> "Opening":
@@ -71,6 +74,11 @@ class Opening(BaseModel):
     def run_id(self) -> str:
         """The id of the run that carries the saga."""
         return self.run.run_id if self.run else ""
+
+    @property
+    def refs(self) -> list[Ref]:
+        """What its signature is checked by."""
+        return self.signed.refs() if self.signed else []
 
 
 How = Literal["new", "same_run", "duplicate", "other_run", "reused"]
@@ -114,7 +122,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
     """Claims the operation id, or finds the saga that has it. Every attempt is in the log.
 
     Raises InputChanged when a saga of another name has it (the run of a schedule makes its own),
-    NotAdmitted for a new request that breaks the rules.
+    NotAdmitted for a new request that breaks the rules, NotSigned for one that is not signed well.
     """
     saga_ref = saga_name(opening.saga_id)
     tries = 0
@@ -132,12 +140,12 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                     f"operation id {opening.operation_id!r} belongs to another {opening.kind}: "
                     "use a new operation id"
                 )
+            require_signed(opening.signed, opening.actor, loaded, database.signing)
             started = started_by(opening, loaded)
-            state = SagaState(state="running", epoch=1, **started.fields())
-            return Decision(Opened.of("new", state), [(saga_ref, started)])
+            return Decision(Opened.of("new", evolve(None, started)), [(saga_ref, started)])
         return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
 
-    return await commit(database, author, [Ref(saga_ref)], decide)
+    return await commit(database, author, [Ref(saga_ref), *opening.refs], decide)
 
 
 async def answer_repeat(database: Database, author: Author, opening: Opening) -> Opened:
@@ -161,6 +169,7 @@ def started_by(opening: Opening, loaded: Loaded) -> SagaStarted:
         input=opening.input,
         workflow_id=opening.saga_id,
         started_at=loaded.now,
+        signed=opening.signed.recorded() if opening.signed else None,
         **vars(opening.run),
     )
 
@@ -200,6 +209,22 @@ async def record_repeat(
         return _meet(saga_ref, saga, asked, repeat)
 
     return await commit(database, author, [Ref(saga_ref)], decide)
+
+
+async def record_decision(database: Database, author: Author, signed: Signed, update: str) -> None:
+    """Records the signed decision of the author on a saga, once; of one that has ended nothing is
+    written. Raises NotSigned, NotFound."""
+    saga_ref = saga_name(signed.saga_id)
+
+    def decide(loaded: Loaded) -> Decision[None]:
+        require_signed(signed, author.user_id, loaded, database.signing)
+        saga = _existing(loaded, signed.saga_id)
+        if saga.closed:
+            return Decision(None)
+        event = SagaDecisionSigned(verb=signed.verb, repeat=update, **signed.recorded())
+        return Decision(None, _once(saga_ref, saga, update, event))
+
+    await commit(database, author, [Ref(saga_ref), *signed.refs()], decide)
 
 
 async def take_over(

@@ -39,7 +39,9 @@ from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
 from ledger.sagas.saga_log import Opening, started_by
+from ledger.sagas.signatures import require_signed
 from ledger.sagas.together import PART, Work
+from ledger.signing import Signing
 from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
 
 Json = dict[str, Any]
@@ -67,6 +69,8 @@ class StepClaim:
     skipped: bool = False
     # The commit of this step opens the saga, or closes it with this result.
     opening: Opening | None = None
+    # The decision of this step denies a request that is not signed well.
+    denies_unsigned: bool = False
     ending: Json | None = None
     # The commit of this step carries out the decision that the saga waited for.
     ends_wait: bool = False
@@ -85,7 +89,8 @@ class StepClaim:
         saga = Ref(saga_name(self.saga_id), "share", given=given)
         if self.opening is not None or self.ending is not None or self.ends_wait:
             saga = Ref(saga_name(self.saga_id))
-        return [saga, Ref(self.aggregate, new=new)]
+        signed_by = self.opening.refs if self.opening else []
+        return [saga, Ref(self.aggregate, new=new), *signed_by]
 
     def columns(self) -> Json:
         """The fields that every first event of a step carries."""
@@ -121,25 +126,27 @@ async def commit_step(
 
     `decide` gives the step's result and its domain events. Beside others in a `Together`, all are
     one commit. Raises Fenced (recorded), InputChanged, StateRefused `saga_known` (a saga that it
-    should open is there), and what `decide` raises.
+    should open is there), NotSigned, and what `decide` raises.
     """
     needed = [*claim.refs("running", new=True), *refs]
-    work = Work(author, needed, _committing(claim, decide), windows_of)
+    work = Work(author, needed, _committing(claim, decide, database.signing), windows_of)
     if (part := PART.get()) is not None:
         return await part.join(work)
     done = commit(database, author, needed, work.decide, windows_of=windows_of)
     return await _recording(database, author, claim, done)
 
 
-def _committing(claim: StepClaim, decide: Decide[Json]) -> Decide[Json]:
+def _committing(claim: StepClaim, decide: Decide[Json], signing: Signing) -> Decide[Json]:
     saga_ref, tries = saga_name(claim.saga_id), 0
 
     def claimed(loaded: Loaded) -> Decision[Json]:
         nonlocal tries
         tries += 1
         events: list[tuple[str, Event]] = []
-        if claim.opening is not None and _is_new(loaded, claim, claim.opening, tries):
-            events.append((saga_ref, started_by(claim.opening, loaded)))
+        if (opening := claim.opening) is not None and _is_new(loaded, claim, opening, tries):
+            if not claim.denies_unsigned:
+                require_signed(opening.signed, opening.actor, loaded, signing)
+            events.append((saga_ref, started_by(opening, loaded)))
         elif (step := _forward(loaded, claim)) is not None:
             return Decision(step.result or {})
         decision = decide(loaded)

@@ -18,6 +18,7 @@ from ledger.aggregates.authorization import (
     AuthorizationRequested,
 )
 from ledger.aggregates.case import CaseOpened
+from ledger.aggregates.key import KeyRegistered
 from ledger.aggregates.policy import PolicySet
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import (
@@ -49,6 +50,7 @@ FIRST: dict[str, tuple[type[Event], ...]] = {
     "transfer": (TransferStarted,),
     "agent": (AgentRegistered,),
     "policy": (PolicySet,),
+    "key": (KeyRegistered,),
     "resource": (ResourceChangeStarted,),
     "statement": (StatementReconciled,),
     "case": (CaseOpened,),
@@ -123,6 +125,7 @@ def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> l
             "namespace_id": "n-1",
         },
         "policy": {"agent_id": f"n-{number}", "time_zone": "UTC"},
+        "key": {"key_id": f"n-{number}"},
         "step": {
             "saga_id": "payment/rent",
             "name": f"n-{number}",

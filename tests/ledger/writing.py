@@ -9,6 +9,7 @@ from ledger.aggregates import authorization
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.case import CaseClosed, CaseOpened
+from ledger.aggregates.key import KeyRegistered
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
@@ -53,6 +54,12 @@ async def set_policy(database: Database, agent_id: str = "expense-bot") -> None:
         time_zone="UTC",
     )
     await write(database, policy_name(agent_id), policy)
+
+
+def key_registered(key_id: str) -> KeyRegistered:
+    """A key that signs nothing."""
+    since = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    return KeyRegistered(key_id=key_id, holder="user:u-17", public_key="5f" * 32, valid_from=since)
 
 
 def run(run_id: str) -> Run:
@@ -237,6 +244,7 @@ async def fill(database: Database) -> None:
     """Rows in every table, some of several events in one commit."""
     await register(database)
     await set_policy(database)
+    await write(database, "key/k-1", key_registered("k-1"))
     await open_payment(database)
     await take_step(database)
     await reserve(database, "a-0", 300)

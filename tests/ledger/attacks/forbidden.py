@@ -48,6 +48,7 @@ WAYS: dict[str, dict[str, str]] = {
     "policy": {"set": "PolicySet"},
     "statement": {"reconciled": "StatementReconciled"},
     "case": {"open": "CaseOpened", "closed": "CaseOpened CaseClosed"},
+    "key": {"active": "KeyRegistered", "revoked": "KeyRegistered KeyRevoked"},
     "resource": {
         "claimed": "ResourceChangeStarted",
         "made": "ResourceChangeStarted ResourceCreated",
@@ -59,7 +60,7 @@ WAYS: dict[str, dict[str, str]] = {
 # An ended saga hears of repeats and of late commits only.
 _SAGA_ENDED = (
     "SagaStarted SagaTakenOver SagaLost SagaRunClosed SagaRunPaused SagaRunResumed SagaWaitStarted "
-    "SagaWaitEnded SagaCompensating SagaCompleted SagaCompensated SagaFailed"
+    "SagaDecisionSigned SagaWaitEnded SagaCompensating SagaCompleted SagaCompensated SagaFailed"
 )
 _STEP_ENDED = (
     "StepCommitted StepStarted StepLeftUnknown StepDone StepRefused StepFailed StepUndone "
@@ -87,6 +88,7 @@ FORBIDDEN: dict[str, dict[str, str]] = {
     "saga": {
         "": "SagaTakenOver SagaLost SagaRunClosed SagaRunPaused SagaRunResumed "
         "SagaDuplicateReceived SagaReuseRefused SagaCommitRefused SagaWaitStarted SagaWaitEnded "
+        "SagaDecisionSigned "
         "SagaCompensating SagaCompleted SagaCompensated SagaFailed",
         # It is compensated, or fails, by way of a compensation.
         "running": "SagaStarted SagaCompensated SagaFailed",
@@ -143,6 +145,7 @@ FORBIDDEN: dict[str, dict[str, str]] = {
     "policy": {"": "", "set": ""},
     "statement": {"": "", "reconciled": "StatementReconciled"},
     "case": {"": "CaseClosed", "open": "CaseOpened", "closed": "CaseOpened CaseClosed"},
+    "key": {"": "KeyRevoked", "active": "KeyRegistered", "revoked": "KeyRegistered KeyRevoked"},
     "resource": {
         "": _RESOURCE_FREE,
         # Until the claim ends no other change touches the resource.

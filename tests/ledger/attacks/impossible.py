@@ -26,6 +26,7 @@ def named(first: Event, name: str) -> Event:
         "TransferStarted": {"transfer_id": own[-1]},
         "AgentRegistered": {"agent_id": own[-1]},
         "PolicySet": {"agent_id": own[-1]},
+        "KeyRegistered": {"key_id": own[-1]},
         "ResourceChangeStarted": {"name": own[-1]},
         "StatementReconciled": {"statement_id": own[-1], "differences": 0},
         "CaseOpened": {"case_id": own[-1]},

@@ -18,6 +18,7 @@ BAD_VALUES = {
     "authorizations": {"state": "'lost'", "amount_minor": "0", "currency": "'pesos'"},
     # Closed by nobody, and a difference of no kind.
     "cases": {"state": "'closed'", "closed_by": "'user:ana'", "kind": "'odd'", "entry": "-1"},
+    "keys": {"state": "'lost'"},
     "policies": {
         "time_zone": "'[bold]x'",
         "max_per_transaction_minor": "-1",
@@ -99,6 +100,7 @@ IDENTITY = {
     "authorizations": ("authorization_id",),
     "cases": ("case_id",),
     "policies": ("agent_id",),
+    "keys": ("key_id",),
     "resources": ("environment", "name"),
     "saga_steps": ("saga_id", "name"),
     "sagas": ("workflow_id",),

@@ -45,6 +45,7 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
                 ("a transfer", "transfer", "NEW.transfer_id"),
                 ("an agent", "agent", "NEW.agent_id"),
                 ("a policy", "policy", "NEW.agent_id"),
+                ("a key", "key", "NEW.key_id"),
                 ("a resource", "resource", "NEW.environment || '/' || NEW.name"),
             )
         },

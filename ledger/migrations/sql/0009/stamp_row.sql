@@ -1,5 +1,5 @@
 -- A state row carries the transaction that wrote it, and its version before that transaction. As
--- in 0004, and for statements and cases.
+-- before, with the identities of keys, statements and cases.
 CREATE OR REPLACE FUNCTION ledger.stamp_row() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -46,9 +46,10 @@ BEGIN
         WHEN 'transfer' THEN identity := 'transfer/' || NEW.transfer_id;
         WHEN 'agent' THEN identity := 'agent/' || NEW.agent_id;
         WHEN 'policy' THEN identity := 'policy/' || NEW.agent_id;
-        WHEN 'resource' THEN identity := 'resource/' || NEW.environment || '/' || NEW.name;
+        WHEN 'key' THEN identity := 'key/' || NEW.key_id;
         WHEN 'statement' THEN identity := 'statement/' || NEW.statement_id;
         WHEN 'case' THEN identity := 'case/' || NEW.case_id;
+        WHEN 'resource' THEN identity := 'resource/' || NEW.environment || '/' || NEW.name;
     END CASE;
     IF identity <> NEW.aggregate THEN
         RAISE EXCEPTION '% claims another identity than that of its name', NEW.aggregate

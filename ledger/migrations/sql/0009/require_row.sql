@@ -1,5 +1,5 @@
--- At commit: an event that was written belongs to a state row written by the same transaction. As in
--- 0001, and for statements and cases.
+-- At commit: an event that was written belongs to a state row written by the same transaction. As
+-- before, with the tables of keys, statements and cases.
 CREATE OR REPLACE FUNCTION ledger.require_row() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -19,12 +19,14 @@ BEGIN
             FROM ledger.agents WHERE aggregate_id = NEW.aggregate_id;
         WHEN 'policy' THEN SELECT aggregate, version, base, head_at, xid INTO head
             FROM ledger.policies WHERE aggregate_id = NEW.aggregate_id;
-        WHEN 'resource' THEN SELECT aggregate, version, base, head_at, xid INTO head
-            FROM ledger.resources WHERE aggregate_id = NEW.aggregate_id;
+        WHEN 'key' THEN SELECT aggregate, version, base, head_at, xid INTO head
+            FROM ledger.keys WHERE aggregate_id = NEW.aggregate_id;
         WHEN 'statement' THEN SELECT aggregate, version, base, head_at, xid INTO head
             FROM ledger.statements WHERE aggregate_id = NEW.aggregate_id;
         WHEN 'case' THEN SELECT aggregate, version, base, head_at, xid INTO head
             FROM ledger.cases WHERE aggregate_id = NEW.aggregate_id;
+        WHEN 'resource' THEN SELECT aggregate, version, base, head_at, xid INTO head
+            FROM ledger.resources WHERE aggregate_id = NEW.aggregate_id;
         ELSE RAISE EXCEPTION 'no state table for the noun of %', NEW.aggregate USING ERRCODE = 'ZA001';
     END CASE;
     IF head IS NULL OR head.aggregate <> NEW.aggregate OR head.xid <> NEW.xid
