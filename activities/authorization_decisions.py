@@ -73,10 +73,12 @@ def decide(
     request: Authorize,
     *,
     manual: bool,
+    unsigned: str | None = None,
     payable: bool = True,
 ) -> Decision[Json]:
     """Decides a request by the policy: denied, approved, or pending approval. `manual`: the agent
-    captures later; `payable`: the adapter pays to such an account."""
+    captures later; `unsigned` says that its signature is missing or not valid; `payable`: the
+    adapter pays to such an account."""
     agent: AgentState | None = loaded[agent_name(request.agent_id)]
     policy: PolicyState | None = loaded[policy_name(request.agent_id)]
     version = loaded.version(policy_name(request.agent_id)) or None
@@ -84,6 +86,8 @@ def decide(
         request.agent_id, request.amount_minor, request.currency, request.destination, payable
     )
     reasons = denials(asked, agent, policy, loaded.spent, loaded.now)
+    if unsigned is not None:
+        reasons = [unsigned, *reasons]
     windows = windows_at(policy, asked, loaded.now) if policy else None
     requested = AuthorizationRequested(
         **request.model_dump(exclude={"approve_within", "capture_within"}),

@@ -2,6 +2,7 @@
 person decides above the threshold; all ends but a capture release the spend to its window."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -39,6 +40,7 @@ from ledger.aggregates.transfer import transfer_name
 from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.read.current_state import state_of
+from ledger.sagas.signatures import problem_of
 from ledger.sagas.step_log import commit_step, undo_step
 from ledger.store.commit import Decision, Loaded, Ref
 from ledger.times import parse_duration
@@ -107,9 +109,13 @@ class AuthorizationActivities:
 
         def authorize(loaded: Loaded) -> Decision[Json]:
             nonlocal made
+            unsigned = self._unsigned(claim, loaded)
             manual = _by_hand(_request_of(loaded, claim))
             decision = decide(
-                loaded, claim.saga_id, authorization_id, request, manual=manual, payable=payable
+                *(loaded, claim.saga_id, authorization_id, request),
+                manual=manual,
+                unsigned=unsigned,
+                payable=payable,
             )
             made = decision.result
             return _with_wait(loaded, claim, decision)
@@ -117,7 +123,7 @@ class AuthorizationActivities:
         decided = await commit_step(
             self._database,
             claim.author(),
-            claim.step_claim(request),
+            replace(claim.step_claim(request), denies_unsigned=True),
             refs,
             authorize,
             windows_of=[request.agent_id],
@@ -128,6 +134,13 @@ class AuthorizationActivities:
         else:
             standing = await self._standing(authorization_id, claim)
         return standing.model_copy(update={"admitted": claim.admitted})
+
+    def _unsigned(self, claim: Claim, loaded: Loaded) -> str | None:
+        """Why the request is not that of its agent; None too where the saga was opened before."""
+        if claim.opening is None:
+            return None
+        opening, signing = claim.opening, self._database.signing
+        return problem_of(opening.signed, opening.actor, loaded, signing)
 
     async def _standing(self, authorization_id: str, claim: Claim | None = None) -> Authorized:
         # Read anew: a run that took over must see what a person decided in the meantime.

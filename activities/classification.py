@@ -39,6 +39,7 @@ from ledger.errors import (
     InputChanged,
     NeverWorks,
     NotAdmitted,
+    NotSigned,
     StateRefused,
     StillOpen,
     TryAgain,
@@ -61,6 +62,8 @@ def classify(error: Exception) -> FailureError:  # noqa: C901, PLR0911, PLR0912 
             return invalid_input(problems_of(error))
         case NotAdmitted():
             return invalid_input(error.problems)
+        case NotSigned():
+            return invalid_input([("signature", str(error))])
         case InputChanged():
             return _final(REUSED, str(error))
         case RowUnreadable():

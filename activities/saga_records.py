@@ -13,6 +13,7 @@ from ledger.database import Database
 from ledger.sagas import saga_log
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation, End, Opened, Opening
+from ledger.sagas.signatures import Signed
 from ledger.store.commit import Author
 
 
@@ -21,6 +22,13 @@ class Repeat(Request):
 
     fingerprint: Fingerprint
     repeat: str
+
+
+class SignedDecision(Request):
+    """A decision that an actor sent to the saga, and signed; `update` names the update."""
+
+    signed: Signed
+    update: str
 
 
 class OtherRun(Request):
@@ -77,6 +85,13 @@ class SagaActivities:
         """Records that the same request, or another one under its operation id, came again."""
         return await saga_log.record_repeat(
             self._database, claim.author(), claim.saga_id, request.fingerprint, request.repeat
+        )
+
+    @activity.defn
+    async def record_decision(self, claim: Claim, decision: SignedDecision) -> None:
+        """Checks the signature of a decision by the key of its actor, and records both."""
+        await saga_log.record_decision(
+            self._database, claim.author(), decision.signed, decision.update
         )
 
     @activity.defn

@@ -16,7 +16,9 @@ from ledger.aggregates.names import NAMED
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from starter.cli.lists import COLUMNS, PHASES
 from worker.wiring import undos
+from workflows.contract.fields import Result, Signable
 from workflows.contract.kinds import INFRASTRUCTURE, KINDS, PAYMENTS, SagaKind
+from workflows.contract.public import WORKFLOWS, PublicWorkflow
 from workflows.engine.workflow import SagaWorkflow
 from workflows.kinds import SAGAS, sagas_of
 
@@ -81,6 +83,16 @@ def test_recovery_knows_the_undos_of_a_saga_and_its_pivot(saga: type[Any]) -> No
     assert pivot is None or f'"{pivot}"' in inspect.getsource(inspect.getmodule(saga) or saga), (
         f"no step of the story is called {pivot}: correct pivot_step of the kind"
     )
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
+def test_what_a_saga_is_asked_for_can_be_signed_and_its_result_says_where_it_was_not(
+    workflow: PublicWorkflow,
+) -> None:
+    for model in workflow.updates.values():
+        assert issubclass(model, Signable), f"let {model.__name__} be a Signable"
+    if workflow.updates:
+        assert issubclass(workflow.result, Result), f"let {workflow.result.__name__} be a Result"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

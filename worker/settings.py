@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from activities.orphans import Care
 from ledger.database import POOLINGS, Pooling
+from ledger.signing import Signing
 from ledger.times import parse_duration
 
 RUN_NEEDS = ("AMENDS_DATABASE_URL",)
@@ -30,6 +31,7 @@ ADAPTER_NEEDS: Mapping[str, Collection[str]] = {
 }
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
+_KEY_ID = re.compile(r"[0-9a-f]{32}")
 _HTTP_URL = re.compile(r"https?://[^\s/@]+(/\S*)?")
 _CONCEPT = re.compile(r"[A-Z]{3}")
 _PERCENT = re.compile(r"\d{1,2}|100")
@@ -65,6 +67,7 @@ class Settings:
     mock_bank_url: str | None = _database("AMENDS_MOCK_BANK_URL")
     database_pooling: str = _setting("AMENDS_DATABASE_POOLING", "session")
     environment: str = _setting("AMENDS_ENV", "production")
+    key_officers: str = _setting("AMENDS_KEY_OFFICERS", "")
     temporal_unauthenticated: str = _setting("AMENDS_TEMPORAL_UNAUTHENTICATED", "refuse")
     health_address: str = _setting("AMENDS_HEALTH_ADDRESS", "127.0.0.1:8080")
     log_format: str = _setting("AMENDS_LOG_FORMAT", "console")
@@ -138,6 +141,8 @@ class Settings:
                 wrong.append(f"{name} is not one of {', '.join(allowed)}")
         if not _ADDRESS.fullmatch(self.health_address) or self.health_port > 65_535:
             wrong.append("AMENDS_HEALTH_ADDRESS is not host:port")
+        if not all(map(_KEY_ID.fullmatch, self.signing.officers)):
+            wrong.append("AMENDS_KEY_OFFICERS is not a list of key ids, of 32 hexadecimal digits")
         return [*wrong, *self._wrong_bind(), *self._wrong_sweep()]
 
     def _wrong_bind(self) -> list[str]:
@@ -170,6 +175,12 @@ class Settings:
     def pooling(self) -> Pooling:
         """How the sessions of AMENDS_DATABASE_URL are pooled."""
         return cast(Pooling, self.database_pooling)
+
+    @property
+    def signing(self) -> Signing:
+        """Whether requests and decisions must be signed: in production they must."""
+        officers = frozenset(self.key_officers.replace(",", " ").split())
+        return Signing(required=self.environment == "production", officers=officers)
 
     @property
     def look_again_s(self) -> float:

@@ -20,6 +20,7 @@ from activities.agents import AgentActivities
 from activities.authorizations import AuthorizationActivities
 from activities.cases import CaseActivities
 from activities.classification import ClassifyErrors
+from activities.keys import KeyActivities
 from activities.namespace import KnowNamespace
 from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created
@@ -133,7 +134,9 @@ async def wire(
     async with AsyncExitStack() as stack:
         url = needed(settings.database_url, "AMENDS_DATABASE_URL")
         database = await stack.enter_async_context(
-            open_database(url, size=20, pooling=settings.pooling, writes=True)
+            open_database(
+                url, size=20, pooling=settings.pooling, writes=True, signing=settings.signing
+            )
         )
         sagas, steps = SagaActivities(database, client), StepRecords(database)
         runs = runner(settings.workflow_sandbox)
@@ -143,7 +146,7 @@ async def wire(
             await stack.enter_async_context(bank)
             authorizations = AuthorizationActivities(database, bank.pays_to)
             transfers = TransferActivities(database, bank)
-            agents = AgentActivities(database)
+            agents, keys = AgentActivities(database), KeyActivities(database)
             compared = ReconciliationActivities(database, bank, settings.statements_folder)
             cases = CaseActivities(database)
             workers.append(
@@ -151,9 +154,10 @@ async def wire(
                     client,
                     settings.payments_queue,
                     sagas_of(PAYMENTS),
-                    [sagas, steps, authorizations, transfers, agents, compared, cases],
+                    [sagas, steps, authorizations, transfers, agents, keys, compared, cases],
                     runs,
                     served,
+                    signed=settings.signing.required,
                 )
             )
         if "infrastructure" in queues:
@@ -170,6 +174,7 @@ async def wire(
                     [sagas, steps, resources],
                     runs,
                     served,
+                    signed=settings.signing.required,
                 )
             )
         # Every process sweeps, whichever sagas it carries.
@@ -230,7 +235,10 @@ def providers(settings: Settings) -> list[Provider]:
 
 def undos() -> set[str]:
     """The names of all activities that a step may name as its undo."""
-    rooms = (AuthorizationActivities, TransferActivities, AgentActivities, ResourceActivities)
+    rooms = (
+        *(AuthorizationActivities, TransferActivities, AgentActivities, KeyActivities),
+        ResourceActivities,
+    )
     return {name for room in rooms for name in vars(room) if is_activity(getattr(room, name))}
 
 
@@ -246,10 +254,12 @@ def worker(
     rooms: list[object],
     runs: WorkflowRunner | None = None,
     served: Mapping[str, str] | None = None,
+    *,
+    signed: bool = False,
 ) -> Worker:
     """A worker on one task queue; its activities are the methods of `rooms` that say so, and its
     workflows run in the sandbox unless `runs` says otherwise. A start that belongs elsewhere is
-    failed with the queue of its type, as `served` names them."""
+    failed with the queue of its type, as `served` names them. `signed`: updates must be signed."""
     types = {**(served or {}), **{each.__name__: queue for each in workflows}}
     return Worker(
         client,
@@ -262,7 +272,7 @@ def worker(
             if is_activity(method := getattr(room, name))
         ],
         workflow_runner=runs or runner("on"),
-        interceptors=[ClassifyErrors(), KnowNamespace(client), Inbound(types)],
+        interceptors=[ClassifyErrors(), KnowNamespace(client), Inbound(types, signed=signed)],
         graceful_shutdown_timeout=GRACE,
         max_heartbeat_throttle_interval=HEARD_WITHIN,
         sticky_queue_schedule_to_start_timeout=STICKY,

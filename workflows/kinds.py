@@ -6,6 +6,7 @@ from workflows.agent import AgentSaga
 from workflows.change import InfrastructureSaga
 from workflows.contract.kinds import Queue
 from workflows.engine.workflow import SagaWorkflow
+from workflows.key import KeySaga
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
 from workflows.reconcile import CaseSaga, ReconcileSaga
@@ -14,7 +15,7 @@ from workflows.rollback import RollbackSaga
 Sagas = tuple[type[SagaWorkflow[Any, Any]], ...]
 
 SAGAS: Sagas = (
-    *(PaymentSaga, AgentSaga, PolicySaga),
+    *(PaymentSaga, AgentSaga, PolicySaga, KeySaga),
     *(InfrastructureSaga, RollbackSaga),
     *(ReconcileSaga, CaseSaga),
 )

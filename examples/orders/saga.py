@@ -7,7 +7,15 @@ from temporalio import workflow
 
 from ledger.aggregates.step_report import StepReport
 from ledger.sagas.saga_log import Compensation
-from workflows.contract.fields import Actor, Input, Metadata, Name, OperationId
+from workflows.contract.fields import (
+    Actor,
+    Input,
+    Metadata,
+    Name,
+    OperationId,
+    Result,
+    Signable,
+)
 from workflows.contract.kinds import Queue, SagaKind
 from workflows.engine.workflow import SagaWorkflow
 
@@ -22,7 +30,7 @@ class Line(Input):
     count: Annotated[int, Field(ge=1, le=1_000)]
 
 
-class OrderRequest(Input):
+class OrderRequest(Signable):
     """The input of `OrderSaga`, as JSON from any client."""
 
     operation_id: OperationId | None = None
@@ -35,7 +43,7 @@ class OrderRequest(Input):
         return [f"order of {len(self.lines)} lines"]
 
 
-class OrderResult(Input):
+class OrderResult(Result):
     """The result of `OrderSaga`."""
 
     state: Literal["reserved", "compensated"]

@@ -29,7 +29,8 @@ async def working(client: Client, database: Database, warehouse: Warehouse) -> A
         StepRecords(database),
         OrderActivities(database, warehouse),
     ]
-    async with worker(client, QUEUE, [OrderSaga], activities):
+    signed = database.signing.required
+    async with worker(client, QUEUE, [OrderSaga], activities, signed=signed):
         yield
 
 
@@ -39,7 +40,9 @@ async def main(file: Path) -> None:
     client = await connect(settings)
     url = needed(settings.database_url, "AMENDS_DATABASE_URL")
     async with (
-        open_database(url, pooling=settings.pooling, writes=True) as database,
+        open_database(
+            url, pooling=settings.pooling, writes=True, signing=settings.signing
+        ) as database,
         working(client, database, Warehouse(file)),
     ):
         await asyncio.Event().wait()

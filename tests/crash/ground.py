@@ -99,6 +99,7 @@ async def ground(servers: EmbeddedServers, name: str, folder: Path) -> AsyncIter
         database_url=servers.ledger_url("amends_worker", ledger),
         mock_bank_url=bank_url,
         target_url=servers.target_url,
+        environment="development",
     )
     assert servers.target is not None
     async with AsyncExitStack() as stack:

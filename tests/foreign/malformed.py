@@ -51,6 +51,7 @@ GOOD: dict[str, Json] = {
         "approval_threshold_minor": 1,
         **USER,
     },
+    "key": {"action": "register", "holder": "user:u-17", "public_key": "5f" * 32, **USER},
     "change": {**USER, "absent": ["old-db"]},
     "rollback": {**USER, "to": "before:nothing"},
 }

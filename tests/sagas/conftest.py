@@ -91,6 +91,7 @@ async def place(
         settings = Settings(
             database_url=servers.ledger_url("amends_worker", ledger),
             mock_bank_url=gate.url,
+            environment="development",
             payments_queue=QUEUE,
             infrastructure_queue=INFRASTRUCTURE_QUEUE,
             sweep_queue=SWEEP_QUEUE,

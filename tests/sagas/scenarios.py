@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
+from starter.client.keys import Key
 from tests.sagas.conftest import SWEEP_QUEUE, Inject, NewAgent
 from tests.sagas.sweeping import Sweeper
 from tests.support.driver import (
@@ -22,6 +23,7 @@ from tests.support.driver import (
     saga_of,
 )
 from tests.support.probe import Probe
+from tests.support.signing import key_registration, new_key, signed
 from tests.support.until import until
 from workflows.contract.kinds import repeat_id
 
@@ -66,6 +68,10 @@ class Stage:
         await self.driver.handle(request).terminate()
         return request
 
+    async def key(self, key: Key) -> Handle:
+        """The saga that registers a key of user:u-17."""
+        return await self.play(key_registration(key))
+
 
 Scenario = Callable[[Stage], Awaitable[Handle]]
 SCENARIOS: dict[str, Scenario] = {}
@@ -100,6 +106,22 @@ async def payment_captured_by_its_agent(stage: Stage) -> Handle:
 @scenario
 async def payment_denied(stage: Stage) -> Handle:
     return await stage.play(await stage.payment(70_000))
+
+
+@scenario
+async def key_registered(stage: Stage) -> Handle:
+    return await stage.key(new_key())
+
+
+@scenario
+async def payment_with_an_approval_that_is_signed(stage: Stage) -> Handle:
+    request, key = await stage.payment(55_000), new_key()
+    await stage.key(key)
+    await stage.driver.submit(request)
+    for by in (new_key(), key):
+        with suppress(WorkflowUpdateFailedError):
+            await stage.driver.tell(request, "approve", signed(by, request, "approve", USER))
+    return await stage.ended(stage.driver.handle(request))
 
 
 @scenario

@@ -78,6 +78,7 @@ async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
         "provider_reference": booked["reference"],
         "reason": None,
         "residuals": [],
+        "unsigned": True,
     }
     again = await official_cli(servers, "execute", request)
     assert again["result"] == first["result"]

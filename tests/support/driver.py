@@ -34,7 +34,7 @@ MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
 
 KINDS = {
     kind: f"{kind.title()}Saga"
-    for kind in ("payment", "agent", "policy", "trial", "reconcile", "case")
+    for kind in ("payment", "agent", "policy", "key", "trial", "reconcile", "case")
 }
 
 
@@ -78,6 +78,7 @@ def policy(agent: str, **more: Any) -> Json:
 _BY_FIELD = {
     "amount": "payment",
     "trial": "trial",
+    "holder": "key",
     "statement": "reconcile",
     "listing": "reconcile",
     "arrived": "reconcile",
@@ -86,7 +87,7 @@ _BY_FIELD = {
 
 
 def kind_of(request: Mapping[str, Any]) -> str:
-    """`payment`, `trial`, `agent` or `policy`, and what statements need."""
+    """`payment`, `trial`, `key`, `agent` or `policy`, and what statements need."""
     for field, kind in _BY_FIELD.items():
         if field in request:
             return kind

@@ -62,8 +62,8 @@ class SagaRequest(Protocol):
     def by_first_defaults(self) -> Self:
         """The request as the first version read it."""
 
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """The request as JSON."""
+    def model_dump(self, *, mode: str, exclude: set[str]) -> dict[str, Any]:
+        """The request as JSON, without these fields."""
 
     def model_copy(self, *, update: dict[str, Any]) -> Self:
         """The request with other fields."""

@@ -9,16 +9,17 @@ from pydantic import (
 
 from workflows.contract.fields import (
     FirstDefaults,
-    Input,
     Line,
     Metadata,
     Name,
     OperationId,
+    Result,
+    Signable,
     User,
 )
 
 
-class AgentRequest(Input):
+class AgentRequest(Signable):
     """Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it."""
 
     first_defaults: ClassVar[FirstDefaults] = {"operation_id": None, "user": None, "reason": None}
@@ -45,7 +46,7 @@ class AgentRequest(Input):
 AgentEnd = Literal["registered", "revoked"]
 
 
-class AgentResult(Input):
+class AgentResult(Result):
     """Result of `AgentSaga`."""
 
     state: AgentEnd

@@ -18,6 +18,8 @@ from workflows.contract.fields import (
     Name,
     OperationId,
     Reports,
+    Result,
+    Signable,
 )
 
 # Each resource is a step: the history of one change stays far below Temporal's limit.
@@ -33,7 +35,7 @@ class Resource(Input):
     depends_on: list[Name] = Field(default_factory=list, max_length=MAX_RESOURCES)
 
 
-class ChangeRequest(Input):
+class ChangeRequest(Signable):
     """Input of `InfrastructureSaga`: the resources that shall be present or absent in an
     environment. `operation_id` as in a payment."""
 
@@ -65,7 +67,7 @@ class ChangeRequest(Input):
         return [f"change of {self.environment}: {counts}", *present, *absent]
 
 
-class RollbackRequest(Input):
+class RollbackRequest(Signable):
     """Input of `RollbackSaga`: bring resources back to their state at the point `to`.
 
     `to` is `before:CHANGE` (an operation id), a time with a zone, or a position in the log;
@@ -119,7 +121,7 @@ class ResourceChange(Input):
     action: ChangeAction
 
 
-class ChangeResult(Input):
+class ChangeResult(Result):
     """Result of `InfrastructureSaga` and `RollbackSaga`.
 
     `unchanged`: nothing was to do; `refused`: the plan was not allowed, nothing was touched;

@@ -22,7 +22,7 @@ from pydantic import (
 from ledger.aggregates.money import MAX_MINOR
 from ledger.aggregates.step_report import StepReport
 from ledger.reading import read, written
-from ledger.sagas.fingerprint import CONTEXT, Fingerprint, filled
+from ledger.sagas.fingerprint import ASIDE, Fingerprint, filled
 from ledger.store.canonical_json import canonical, digest
 from ledger.times import duration_text, parse_duration
 
@@ -121,7 +121,7 @@ class Input(BaseModel):
         """What tells this request from another one under its operation id. Fields that are left out
         are no part of it, so one that a later version adds changes no fingerprint; fields that this
         version does not know any more are."""
-        said = {name: value for name, value in self.as_given().items() if name != CONTEXT}
+        said = {name: value for name, value in self.as_given().items() if name not in ASIDE}
         # What is nested, as the first version wrote it: without its defaults.
         short = written(self, exclude_defaults=True, include=set(said))
         said |= {name: short[name] for name in said if name in short}
@@ -141,6 +141,31 @@ class Input(BaseModel):
         except (TypeError, ValueError):
             # No version admits what has no exact form.
             return Fingerprint(given="")
+
+
+class Signature(Input):
+    """An Ed25519 signature in hexadecimal digits, and the id of its key (docs/signatures.md)."""
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    value: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class Signable(Input):
+    """The base of a request and of the argument of an update: what its actor signs. In production
+    the signature is needed."""
+
+    signature: Annotated[Signature | None, Field(exclude_if=_is_none)] = None
+
+
+class Result(Input):
+    """The base of the results of sagas. `unsigned`: the request, or a decision on it, was not
+    signed, as only development allows."""
+
+    unsigned: Annotated[bool, Field(exclude_if=lambda unsigned: not unsigned)] = False
 
 
 # Left out where there is nothing to tell: a saga that completed did each step once.

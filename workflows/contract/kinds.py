@@ -6,6 +6,7 @@ from typing import Any
 
 from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
+from workflows.contract.key import KeyRequest, KeyResult
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.contract.policy import PolicyRequest, PolicyResult
 from workflows.contract.reconcile import (
@@ -76,6 +77,14 @@ POLICY = SagaKind(
     good_ends=frozenset({"set"}),
     pivot_step="set policy",
 )
+KEY = SagaKind(
+    name="key",
+    workflow="KeySaga",
+    queue=PAYMENTS,
+    request=KeyRequest,
+    result=KeyResult,
+    good_ends=frozenset({"registered", "revoked"}),
+)
 CHANGE = SagaKind(
     name="change",
     workflow="InfrastructureSaga",
@@ -110,7 +119,7 @@ CASE = SagaKind(
     good_ends=frozenset({"closed"}),
 )
 
-KINDS = (PAYMENT, AGENT, POLICY, CHANGE, ROLLBACK, RECONCILE, CASE)
+KINDS = (PAYMENT, AGENT, POLICY, KEY, CHANGE, ROLLBACK, RECONCILE, CASE)
 BY_NAME: Mapping[str, SagaKind] = {kind.name: kind for kind in KINDS}
 
 

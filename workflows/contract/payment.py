@@ -21,6 +21,8 @@ from workflows.contract.fields import (
     Name,
     OperationId,
     Reports,
+    Result,
+    Signable,
 )
 
 # The one that is not given is no part of a request, as before there were two.
@@ -46,7 +48,7 @@ class Destination(Input):
         return self.cbu or self.iban or ""
 
 
-class PaymentRequest(Input):
+class PaymentRequest(Signable):
     """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`, as long as
     `capture_within` and the policy allow.
 
@@ -86,7 +88,7 @@ class PaymentRequest(Input):
 PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "compensated"]
 
 
-class PaymentResult(Input):
+class PaymentResult(Result):
     """Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
     could not be undone, and `steps` how each step of a compensated saga ended."""
 

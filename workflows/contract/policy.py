@@ -20,6 +20,8 @@ from workflows.contract.fields import (
     Metadata,
     Name,
     OperationId,
+    Result,
+    Signable,
     User,
 )
 
@@ -106,7 +108,7 @@ class PolicyApprover(Input):
         return self.currency in (None, currency) and above
 
 
-class PolicyRequest(CurrencyLimits):
+class PolicyRequest(CurrencyLimits, Signable):
     """Input of `PolicySaga`: what an agent may spend, in minor units of `currency`. An amount equal
     to a limit is allowed, equal to the threshold is automatic.
 
@@ -200,7 +202,7 @@ class PolicyRequest(CurrencyLimits):
         return [first, f"daily limit: {daily}", f"a person approves above: {above}"]
 
 
-class PolicyResult(Input):
+class PolicyResult(Result):
     """Result of `PolicySaga`: the version of the policy that decisions will name."""
 
     state: Literal["set"]

@@ -16,7 +16,8 @@ class Progress(Input):
     somebody, or the step that is being resolved, needs attention, or is undone again and again;
     `waits` says of each of them since when, until when, for whom, and the next commands;
     `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
-    it is the first answer, which a repeat of the request was given.
+    it is the first answer, which a repeat of the request was given; `unsigned`: the request, or a
+    decision on it, was not signed, as only development allows.
     """
 
     saga_id: str
@@ -29,6 +30,7 @@ class Progress(Input):
     steps: list[StepProgress] = Field(default_factory=list)
     result: dict[str, JsonValue] | None = None
     repeated: bool = False
+    unsigned: bool = False
 
     @property
     def did_nothing(self) -> bool:

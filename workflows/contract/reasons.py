@@ -27,6 +27,12 @@ REASONS: Mapping[str, str] = {
     "changed": "what is approved is not what is asked for",
     "not_an_approver": "the policy does not name this approver",
     "exceeded_approver_limit": "the amount is above the limit of the approver",
+    # refusals of a key
+    "not_holder": "the key is registered and revoked by its holder, the user of the agent that "
+    "holds it, or an officer",
+    "unknown_key": "no such key of this holder is registered",
+    "key_exists": "the key is registered already",
+    "key_expired": "the validity of the key is over",
     # causes of a compensation
     "needs_approval": "the policy of now asks for people who have not approved",
     "capture_expired": "the agent did not capture the payment in time",

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflows.contract.fields import Actor, Input, Line, StepText
+from workflows.contract.fields import Actor, Line, Signable, StepText
 
 
-class By(Input):
+class By(Signable):
     """Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why."""
 
     actor: Actor

@@ -16,14 +16,17 @@ from activities.errors import IN_PROGRESS, INVALID_INPUT, REUSED, invalid_input
 from activities.saga_records import CompensationRequest
 from ledger.reading import read
 from ledger.sagas.saga_log import Opened, Opening
+from ledger.store.canonical_json import digest
+from ledger.store.signed_form import FIELD, SUBMIT
 from workflows.contract.kinds import saga_of_run
 from workflows.contract.updates import By
 from workflows.engine.compensation import compensate
-from workflows.engine.decisions import SYSTEM, system
+from workflows.engine.decisions import SYSTEM, not_allowed, system
 from workflows.engine.lifecycle import Lifecycle, LifecycleEvent
 from workflows.engine.live_details import about
 from workflows.engine.run import cause_of
 from workflows.engine.saga import OpenedBefore, Saga
+from workflows.engine.signed import signed_in
 from workflows.engine.story import Compensate, RequestT, ResultT, Story
 
 ENDED = "the saga has ended"
@@ -43,6 +46,8 @@ class Execution(Generic[RequestT, ResultT]):
         self.failure: FailureError | None = None
         # Before, only updates that came with the start were looked at.
         self.has_begun = False
+        # Whether an update came that nobody signed.
+        self._heard_unsigned = False
         self._story = story
         self._telling: asyncio.Task[ResultT] | None = None
         self._cancelled_by: By | None = None
@@ -81,6 +86,31 @@ class Execution(Generic[RequestT, ResultT]):
         """Whether a cancel came while only the outcome of the pivot could decide."""
         return self.saga is not None and self.saga.withdrawn_by is not None
 
+    async def hear(self, verb: str, raw: tuple[Any, ...]) -> bool:
+        """Have the signature of an update checked and recorded, before anything is done about it.
+        Returns whether that took time, so that the saga may have gone on.
+
+        Raises ApplicationError `InvalidInput` for a signature that is not valid.
+        """
+        signed = signed_in(raw, saga_of_run(workflow.info().workflow_id), verb)
+        if signed is None:
+            self._tell_unsigned()
+            return False
+        await workflow.wait_condition(
+            lambda: self.lifecycle.is_recorded or self.lifecycle.has_ended
+        )
+        if self.saga is None or self.lifecycle.has_ended:
+            raise not_allowed(f"can't {verb}: {ENDED}")
+        update = workflow.current_update_info()
+        assert update is not None
+        await self.saga.record_decision(raw[0]["actor"], signed, digest(update.id))
+        return True
+
+    def _tell_unsigned(self) -> None:
+        self._heard_unsigned = True
+        if self.saga is not None:
+            self.saga.show(unsigned=True)
+
     async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
         try:
             request = self._story.read(raw)
@@ -91,6 +121,8 @@ class Execution(Generic[RequestT, ResultT]):
             self.saga = saga = Saga(opening, subjects, self.lifecycle, shown)
             # Of a saga that is on record, whatever the rules say by now.
             saga.actor, saga.context = request.actor, dict(request.metadata)
+            if self._heard_unsigned:
+                self._tell_unsigned()
             if opening.saga_id != workflow.info().workflow_id:
                 repeated = await saga.answer()
                 result = self._first_answer(saga, repeated.state, repeated.result or {})
@@ -126,15 +158,17 @@ class Execution(Generic[RequestT, ResultT]):
             raise
         if not problems and not fingerprint.given:
             problems = [("input", "a float has no exact form: use an integer or a string")]
+        saga_id = saga_of_run(workflow.info().workflow_id)
         return Opening(
-            saga_id=saga_of_run(workflow.info().workflow_id),
+            saga_id=saga_id,
             kind=kind,
             operation_id=its_id,
             actor=SYSTEM if problems else request.actor,
-            input={} if problems else full.model_dump(mode="json"),
+            input={} if problems else full.model_dump(mode="json", exclude={FIELD}),
             fingerprint=fingerprint,
             problems=problems,
             context={} if problems else dict(request.metadata),
+            signed=None if problems else signed_in(raw, saga_id, SUBMIT),
         )
 
     def _on_record(self, saga: Saga, request: RequestT, *, old: bool) -> RequestT:

@@ -21,15 +21,17 @@ from temporalio.worker import (
 )
 
 from activities.errors import invalid_input
+from ledger.sagas.signatures import WORDS
+from ledger.store.signed_form import FIELD, SUBMIT
 from workflows.engine.misdirected import Misdirected, wrong_address
 
 
 class Inbound(Interceptor):
     """Guards every workflow of a worker: docs/decisions/020. `served` is the task queue of each
-    workflow type."""
+    workflow type, `signed` whether an update needs a signature."""
 
-    def __init__(self, served: Mapping[str, str]) -> None:
-        self._guard = type("_Guard", (_Guard,), {"served": served})
+    def __init__(self, served: Mapping[str, str], *, signed: bool = False) -> None:
+        self._guard = type("_Guard", (_Guard,), {"served": served, "needs_signature": signed})
 
     def workflow_interceptor_class(
         self, _: WorkflowInterceptorClassInput
@@ -48,6 +50,7 @@ class _Guard(WorkflowInboundInterceptor):
     """
 
     served: ClassVar[Mapping[str, str]] = {}
+    needs_signature: ClassVar[bool] = False
     _has_begun = False
     _is_taken = False
     _refusal: FailureError | None = None
@@ -63,8 +66,13 @@ class _Guard(WorkflowInboundInterceptor):
             raise public(error) from None
 
     def handle_update_validator(self, asked: HandleUpdateInput) -> None:
-        if self._has_begun:
-            self.next.handle_update_validator(asked)
+        if not self._has_begun:
+            return
+        # No replay comes here, so the settings of another day change nothing. The signature of a
+        # request is for the commit that opens its saga.
+        if self.needs_signature and asked.update != SUBMIT and not _carries_signature(asked.args):
+            raise invalid_input([("signature", WORDS["missing_signature"])])
+        self.next.handle_update_validator(asked)
 
     async def handle_update_handler(self, asked: HandleUpdateInput) -> Any:
         if not self._has_begun:
@@ -88,6 +96,10 @@ class _Guard(WorkflowInboundInterceptor):
     def _check_address(self) -> None:
         if isinstance(workflow.instance(), Misdirected):
             raise wrong_address(self.served)
+
+
+def _carries_signature(args: Sequence[Any]) -> bool:
+    return bool(args) and isinstance(args[0], dict) and bool(args[0].get(FIELD))
 
 
 class OtherUpdates:

@@ -33,7 +33,7 @@ class OperatorUpdates:
     @workflow.update
     async def retry(self, *raw: Any) -> Progress:
         """Retry the step that waits for an operator. Answers when the action is recorded."""
-        return await self._act("retry", read(raw, OperatorAction))
+        return await self._act("retry", read(raw, OperatorAction), raw)
 
     @retry.validator
     def _check_retry(self, *raw: Any) -> None:
@@ -42,7 +42,7 @@ class OperatorUpdates:
     @workflow.update
     async def skip(self, *raw: Any) -> Progress:
         """Give up the undo of a step: what is left becomes a residual."""
-        return await self._act("skip", read(raw, Skip))
+        return await self._act("skip", read(raw, Skip), raw)
 
     @skip.validator
     def _check_skip(self, *raw: Any) -> None:
@@ -51,7 +51,7 @@ class OperatorUpdates:
     @workflow.update
     async def resolve(self, *raw: Any) -> Progress:
         """Resolve the outcome of a step, with evidence, where the external system can't."""
-        return await self._act("resolve", read(raw, Resolve))
+        return await self._act("resolve", read(raw, Resolve), raw)
 
     @resolve.validator
     def _check_resolve(self, *raw: Any) -> None:
@@ -65,9 +65,10 @@ class OperatorUpdates:
         outcome = by.outcome if isinstance(by, Resolve) else None
         self._execution.saga.waiting.check(verb, by.step, outcome)
 
-    async def _act(self, verb: Verb, by: OperatorAction) -> Progress:
+    async def _act(self, verb: Verb, by: OperatorAction, raw: tuple[Any, ...]) -> Progress:
         saga, asked = self._execution.saga, Asked(verb, by)
         assert saga is not None
+        await self._execution.hear(verb, raw)
         saga.waiting.say(verb, asked, by.step)
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:

@@ -6,9 +6,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.errors import IN_PROGRESS, OUTSIDE_TRY, REUSED, invalid_input
-from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities
+from activities.saga_records import Ending, OtherRun, Repeat, SagaActivities, SignedDecision
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import End, Opened
+from ledger.sagas.signatures import Signed
 from workflows.contract.admission import raise_if_refused
 from workflows.engine.lifecycle import LifecycleEvent
 from workflows.engine.run import OUTSIDE_RETRIES, SagaRun, cause_of
@@ -118,13 +119,26 @@ class SagaRecord(SagaRun):
         """Close the record, unless a step has; returns the result that stands, which is the first
         one."""
         if self.lifecycle.has_ended:
-            return result
-        ending = Ending(end=end, result=result)
+            return self.progress.result or result
+        ending = Ending(end=end, result=self.told(result))
         stands = await self.ours(
             SagaActivities.close_saga, self.claim(actor), ending, summary="close the saga"
         )
         self.enter(LifecycleEvent(end), result=stands)
         return stands
+
+    async def record_decision(self, actor: str, signed: Signed, update: str) -> None:
+        """Check and record the signature of a decision. Raises ApplicationError `InvalidInput`."""
+        decision = SignedDecision(signed=signed, update=update)
+        try:
+            await self.ours(
+                SagaActivities.record_decision,
+                *(self.claim(actor), decision),
+                summary=f"check the signature: {signed.verb}",
+            )
+        except ActivityError as error:
+            raise_if_refused(error)
+            raise
 
     async def record_repeat(self, fingerprint: Fingerprint, repeat: str) -> Opened:
         """Record a repeat: the same request, or another one under its id, came while the saga

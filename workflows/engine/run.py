@@ -83,7 +83,12 @@ class SagaRun:
         self.epoch, self.ordinal = 0, 0
         # The request as it is on record, once that is known.
         self.admitted: dict[str, Any] | None = None
-        self.progress = Progress(saga_id=self.saga_id, kind=opening.kind, state=lifecycle.state)
+        self.progress = Progress(
+            saga_id=self.saga_id,
+            kind=opening.kind,
+            state=lifecycle.state,
+            unsigned=opening.signed is None,
+        )
         self._steps: dict[str, StepProgress] = {}
         # The decision that the story waits for, however its steps stand.
         self._wait: Wait | None = None
@@ -107,6 +112,10 @@ class SagaRun:
         today would not admit: what is not admitted is published nowhere."""
         self._about = about
         self._publish(ACTOR.value_set(actor), SUBJECTS.value_set(shortened(subjects)))
+
+    def told(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The result as it is recorded: it says so where nobody signed."""
+        return {**result, "unsigned": True} if self.progress.unsigned else result
 
     def enter(self, event: LifecycleEvent, **changed: Any) -> None:
         """Enter the next phase, and show it. Raises ApplicationError `invalid_transition`."""

@@ -133,6 +133,7 @@ class Saga(SagaRecord):
         """
         if not self.lifecycle.is_recorded:
             return await self._first_step(name, activity, request, undo, by, ending)
+        ending = None if ending is None else self.told(ending)
         claim = self._next(name, request, undo, False, by).model_copy(update={"ending": ending})
         answer = await self._watch(claim, self._carry_out(activity, claim, request))
         self._is_ended(ending)
@@ -164,6 +165,7 @@ class Saga(SagaRecord):
         self, steps: Sequence[Step], ending: dict[str, Any] | None, apart: bool
     ) -> list[Any] | None:
         first, before = not self.lifecycle.is_recorded, (self.ordinal, self._ends_wait)
+        ending = None if ending is None else self.told(ending)
         claims = [self._next(each.name, each.request, each.undo, False, each.by) for each in steps]
         if first:
             claims = [claim.model_copy(update={"epoch": FIRST_EPOCH}) for claim in claims]
@@ -220,6 +222,7 @@ class Saga(SagaRecord):
         by: str | None,
         ending: dict[str, Any] | None,
     ) -> Answer:
+        ending = None if ending is None else self.told(ending)
         claim = self._next(name, request, undo, False, by)
         changed = {"epoch": FIRST_EPOCH, "opening": self.opening, "ending": ending}
         claim = claim.model_copy(update=changed)

@@ -109,18 +109,25 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         """Compensate the saga, whatever it is doing, unless that comes too late. Answers when the
         compensation is recorded as begun, or waits for the outcome of a pivot that can't be
         undone."""
+        if await self._execution.hear("cancel", raw):
+            self._check_cancellable()
         self._execution.cancel(read(raw, By))
         return await self._compensating()
 
     @cancel.validator
     def _check_cancel(self, *raw: Any) -> None:
         self._admit_by(raw)
+        self._check_cancellable()
+
+    def _check_cancellable(self) -> None:
         if why := self._lifecycle.refuses_cancel():
             raise not_allowed(f"can't cancel: {why}")
 
     async def _ask(self, verb: str, raw: tuple[Any, ...], model: type[By] = By) -> Progress:
         """Hand a decision to the story and wait until it is recorded."""
-        asked = Asked(verb, read(raw, model))
+        asked, waits_for = Asked(verb, read(raw, model)), self.progress().waits_for
+        if await self._execution.hear(verb, raw):
+            self._check_waits(verb, waits_for)
         self.saga.inbox.waiting.append(asked)
         await workflow.wait_condition(lambda: asked.answered)
         if asked.refusal:
@@ -160,6 +167,9 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         self, verb: str, waits_for: str, raw: tuple[Any, ...], model: type[By] = By
     ) -> None:
         self._admit_by(raw, model)
+        self._check_waits(verb, waits_for)
+
+    def _check_waits(self, verb: str, waits_for: str) -> None:
         self._check_not_undone(verb)
         now = self.progress()
         if now.waits_for != waits_for:
