@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starter.client.client import Amends
     from workflows.contract.agent import AgentRequest
     from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
+    from workflows.contract.key import KeyRequest
     from workflows.contract.payment import Destination, PaymentRequest
     from workflows.contract.policy import PolicyRequest
 
@@ -23,6 +24,7 @@ __all__ = [
     "Amends",
     "ChangeRequest",
     "Destination",
+    "KeyRequest",
     "Money",
     "PaymentQuery",
     "PaymentRequest",
@@ -36,6 +38,7 @@ _MODULE_OF = {
     "Amends": "starter.client.client",
     "ChangeRequest": "workflows.contract.change",
     "Destination": "workflows.contract.payment",
+    "KeyRequest": "workflows.contract.key",
     "Money": "ledger.aggregates.money",
     "PaymentQuery": "ledger.read.queries",
     "PaymentRequest": "workflows.contract.payment",

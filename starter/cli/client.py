@@ -3,9 +3,12 @@
 import asyncio
 import gc
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
+from starter.cli.options import KEY_FILE
 from starter.client.environment import ledger_address, settings
 from starter.client.errors import Unreachable, WrongSetting
 
@@ -33,10 +36,17 @@ def with_amends(work: "Callable[[Amends], Awaitable[T]]") -> T:
     async def connected() -> T:
         # Temporal's core logs to stdout, which belongs to the answer.
         quiet = Runtime(telemetry=TelemetryConfig(logging=None))
-        async with Amends.connect(runtime=quiet) as amends:
+        async with Amends.connect(_with_key(settings()), runtime=quiet) as amends:
             return await work(amends)
 
     return _run(connected())
+
+
+def _with_key(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings, with the key that `--key` names."""
+    context = click.get_current_context(silent=True)
+    file = context.meta.get(KEY_FILE) if context else None
+    return {**environment, KEY_FILE: file} if file else environment
 
 
 def with_both(work: "Callable[[Database, Amends | None, str], Awaitable[T]]") -> T:

@@ -12,6 +12,9 @@ import click
 from starter.cli.output import IN_UTC
 from starter.client.errors import InvalidInput
 
+# The setting, and the name under which a command keeps what `--key` says.
+KEY_FILE = "AMENDS_KEY_FILE"
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -19,9 +22,28 @@ as_json_lines = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one line for each event."
 )
 reason = click.option("--reason", metavar="TEXT", help="The reason, which stays in the ledger.")
-actor = click.option(
-    "--as", "actor", metavar="user:NAME", help="The actor that asks (default: you)."
-)
+
+
+def _with_key(context: click.Context, _: click.Parameter, file: str | None) -> None:
+    context.meta[KEY_FILE] = file
+
+
+def actor(command: Command) -> Command:
+    """Add `--as` and `--key`: who asks, and the key that proves it."""
+    named = click.option(
+        "--as", "actor", metavar="user:NAME", help="The actor that asks (default: you)."
+    )
+    key = click.option(
+        "--key",
+        "key_file",
+        metavar="FILE",
+        expose_value=False,
+        callback=_with_key,
+        help="The private key of the actor (default: AMENDS_KEY_FILE).",
+    )
+    return named(key(command))
+
+
 operation_id = click.option(
     "--operation-id", metavar="ID", help="The name of the operation for ever (default: a new one)."
 )

@@ -12,6 +12,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 
+from ledger.store.signed_form import SUBMIT
 from starter.client.connection import connect
 from starter.client.decisions import Decisions
 from starter.client.environment import settings
@@ -71,7 +72,8 @@ class Amends(Follow, Decisions):
         sent as it is. Raises InvalidInput, OperationIdReused, OperationInProgress,
         NoWorker, SagaFailed.
         """
-        saga_id, given = _named(request), _given(request, written)
+        saga_id = _named(request)
+        given = self._signed(saga_id, SUBMIT, _given(request, written))
 
         def send(workflow_id: str) -> Awaitable[Progress]:
             return taken(lambda: self._submitted(request, given, saga_id, workflow_id))
@@ -95,7 +97,7 @@ class Amends(Follow, Decisions):
             async with translated(saga_id, self.client):
                 await self.client.start_workflow(
                     kind.workflow,
-                    _given(request, written),
+                    self._signed(saga_id, SUBMIT, _given(request, written)),
                     id=saga_id,
                     task_queue=self._queue(kind.queue),
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,

@@ -3,6 +3,7 @@
 from starter.client.errors import InvalidInput
 from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
+from workflows.contract.key import KeyRequest, KeyResult
 from workflows.contract.kinds import KINDS, SagaKind, kind_named
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.contract.policy import PolicyRequest, PolicyResult
@@ -17,12 +18,21 @@ Request = (
     PaymentRequest
     | AgentRequest
     | PolicyRequest
+    | KeyRequest
     | ChangeRequest
     | RollbackRequest
     | ReconcileRequest
     | CaseRequest
 )
-Result = PaymentResult | AgentResult | PolicyResult | ChangeResult | ReconcileResult | CaseResult
+Result = (
+    PaymentResult
+    | AgentResult
+    | PolicyResult
+    | KeyResult
+    | ChangeResult
+    | ReconcileResult
+    | CaseResult
+)
 
 
 def kind_of(request: Request) -> SagaKind:

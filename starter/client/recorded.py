@@ -72,7 +72,9 @@ def progress_of(story: SagaStory) -> "Progress":
     """The rows of a saga in the form of the query `progress`."""
     from workflows.contract.progress import Progress
 
-    return Progress(**vars(recorded_of(story)))
+    recorded = recorded_of(story)
+    unsigned = bool((recorded.result or {}).get("unsigned"))
+    return Progress(**vars(recorded), unsigned=unsigned)
 
 
 def recorded_of(story: SagaStory, where: str = "") -> Recorded:

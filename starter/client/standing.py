@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
-from typing import Any, TypeVar
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryRejectedError
@@ -37,7 +38,13 @@ from workflows.contract.runs import status_named, status_of
 from workflows.contract.updates import By
 from workflows.contract.waits import Wait, orphan_wait
 
+if TYPE_CHECKING:
+    from starter.client.keys import Key
+
 T = TypeVar("T")
+
+# The file with the private key of whoever asks.
+KEY_FILE = "AMENDS_KEY_FILE"
 
 # A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
 _FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
@@ -57,6 +64,21 @@ class Standing:
     def __init__(self, client: Client, environment: Mapping[str, str] = os.environ) -> None:
         self.client = client
         self._environment = environment
+
+    @cached_property
+    def _key(self) -> "Key | None":
+        file = self._environment.get(KEY_FILE)
+        if not file:
+            return None
+        # The library takes time to import.
+        from starter.client.keys import read_key
+
+        return read_key(Path(file))
+
+    def _signed(self, saga_id: str, verb: str, document: dict[str, Any]) -> dict[str, Any]:
+        """The document as it is sent: signed, where AMENDS_KEY_FILE names a key."""
+        key = self._key
+        return document if key is None else key.signed(saga_id, verb, document)
 
     async def progress(self, saga_id: str) -> Progress:
         """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no
@@ -147,10 +169,11 @@ class Standing:
 
     async def _update(self, name: str, saga_id: str, by: By) -> Progress:
         handle, update_id = self._handle(saga_id, kind_of_saga(saga_id)), uuid4().hex
+        told = self._signed(saga_id, name, by.as_given())
 
         async def send() -> Progress:
             async with translated(saga_id, self.client):
-                update = handle.execute_update(name, by, id=update_id, result_type=Progress)
+                update = handle.execute_update(name, told, id=update_id, result_type=Progress)
                 progress: Progress = await self._answered(saga_id, update)
                 return progress
 

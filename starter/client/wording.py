@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Ends of payments in which a person decided, so that nothing is left to do.
 _RELEASED = frozenset({"rejected", "voided", "expired"})
 NOTHING_DONE = "nothing was done now"
+UNSIGNED = "not signed, as only development allows"
 ASKED_BEFORE = f"{NOTHING_DONE}: the request was submitted before, and this is its first answer"
 
 
@@ -75,8 +76,10 @@ def _commands(progress: "Progress | Recorded", step: "StepProgress") -> str:
 
 def notes(progress: "Progress") -> list[str]:
     """The notes of a saga's result for people, a sentence each."""
-    found = (progress.result or {}).get("notes")
-    return [str(note) for note in found] if isinstance(found, list) else []
+    result = progress.result or {}
+    found = result.get("notes")
+    told = [str(note) for note in found] if isinstance(found, list) else []
+    return [*told, UNSIGNED] if result.get("unsigned") else told
 
 
 def ending(

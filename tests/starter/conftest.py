@@ -68,6 +68,7 @@ async def settings(
         "AMENDS_STATEMENTS": str(tmp_path_factory.mktemp("statements")),
         "AMENDS_POSTGRES_TARGET_URL": servers.target_url,
         "TEMPORAL_ADDRESS": servers.temporal.address,
+        "AMENDS_ENV": "development",
         **QUEUES,
     }
 

@@ -53,12 +53,13 @@ class Kind:
 
 PRINTS = Kind(210, NOTHING_HEAVY)
 DESCRIBES = Kind(320, (NO_READER - {"activities"}) | {"activities.step", "psycopg"})
+SIGNS = Kind(330, NO_READER | {"psycopg", "pydantic"})
 LISTS = Kind(395, NO_LIST)
 # The windows of a policy begin and end as its model says.
 WINDOWS = Kind(420, NO_LIST - {"msgspec"})
 FOLDS = Kind(420, NO_READER | {"pydantic"})
 PLANS = Kind(510, NO_PLAN)
-CLIENT = Kind(691, NO_CLIENT)
+CLIENT = Kind(705, NO_CLIENT)
 DECIDES = Kind(810, NO_DECIDER)
 CHANGES = Kind(860, NO_CHANGE)
 
@@ -79,6 +80,10 @@ COMMANDS = {
     " --approval-threshold 5000000": DECIDES,
     "policy show {agent}": WINDOWS,
     "policy simulate {policy} --from PT1H": DECIDES,
+    "keys make {name}.pem": SIGNS,
+    "keys add {public_key} --holder user:u-17": CLIENT,
+    "keys revoke {key}": LISTS,
+    "keys list": LISTS,
     "pay {payment}": CLIENT,
     "approve {saga} --yes": DECIDES,
     "reject {saga} --yes": DECIDES,
@@ -204,6 +209,8 @@ async def filled(
         "agent": request["agent_id"],
         "saga": made[0].json["saga_id"],
         "waiting": made[1].json["saga_id"],
+        "public_key": "5f" * 32,
+        "key": "5f" * 16,
         **{kind: str(folder / kind) for kind in files},
     }
 

@@ -17,6 +17,9 @@ from workflows.contract.payment import PaymentRequest
 
 Payment = Callable[..., dict[str, Any]]
 
+# As in all tests of commands without a key.
+UNSIGNED = "note: not signed, as only development allows\n"
+
 
 async def test_a_payment_within_the_policy_is_captured_once_and_repeats_give_its_first_answer(
     command: Command, payment: Payment
@@ -31,7 +34,7 @@ async def test_a_payment_within_the_policy_is_captured_once_and_repeats_give_its
     # Who asks and why go to the metadata and change no request.
     again = await command("pay", request, "--as", "ana", "--reason", "month's end")
     note = "nothing was done now: the request was submitted before, and this is its first answer"
-    assert (again.status, again.out) == (0, f"{note}\n{end}\n")
+    assert (again.status, again.out) == (0, f"{note}\n{UNSIGNED}{end}\n")
     log = (await command("log", request["operation_id"], "--json")).json
     assert log[0]["metadata"]["context"]["ip"] == "203.0.113.7"
     other = await command("pay", request | {"description": "another one"})
@@ -155,7 +158,7 @@ async def test_cancel_undoes_what_waits_and_comes_too_late_after_the_end(
     await command("pay", request)
     cancelled = await command("cancel", request["operation_id"])
     end = f"payment/{request['operation_id']}: voided (cancelled): the spend is released\n"
-    assert (cancelled.status, cancelled.out) == (0, end)
+    assert (cancelled.status, cancelled.out) == (0, UNSIGNED + end)
     assert (await command("pay", request, "--json")).json["state"] == "voided"
     assert (await command("cancel", request["operation_id"])).status == 2
 
@@ -297,7 +300,10 @@ async def test_a_payment_in_its_start_delay_is_said_to_be_there_and_takes_a_canc
         assert "not in the ledger before its start delay has passed" in shown.err
         assert "temporal workflow describe --workflow-id" in shown.err
     cancelled = await command("cancel", name, "--as", "boss")
-    assert (cancelled.status, cancelled.out) == (0, f"payment/{name}: failed (cancelled)\n")
+    assert (cancelled.status, cancelled.out) == (
+        0,
+        f"{UNSIGNED}payment/{name}: failed (cancelled)\n",
+    )
     with pytest.raises(WorkflowFailureError):
         await handle.result()
     told = await command("cancel", name, "--as", "boss", "--json")
