@@ -13,6 +13,8 @@ from workflows.contract.fields import (
     Line,
     Metadata,
     OperationId,
+    Result,
+    Signable,
     User,
 )
 
@@ -48,7 +50,7 @@ class Listing(Input):
         return self
 
 
-class ReconcileRequest(Input):
+class ReconcileRequest(Signable):
     """Input of `ReconcileSaga`: the bank's file, or the adapter's own list, or all files of the
     folder that are not on record (`arrived`), compared with the transfers of the worker's adapter.
 
@@ -96,7 +98,7 @@ def _text(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-class ReconcileResult(Input):
+class ReconcileResult(Result):
     """Result of `ReconcileSaga`: `agreed`, or `differences`, each with a case, or `refused`: the
     file can't be used, for `reason` and `detail`, and nothing of it was.
 
@@ -116,7 +118,7 @@ class ReconcileResult(Input):
     detail: str | None = None
 
 
-class CaseRequest(Input):
+class CaseRequest(Signable):
     """Input of `CaseSaga`: a person closes a case; `evidence` says what became of the
     difference."""
 
@@ -134,7 +136,7 @@ class CaseRequest(Input):
         return [f"close case {self.case_id}"]
 
 
-class CaseResult(Input):
+class CaseResult(Result):
     """Result of `CaseSaga`."""
 
     state: Literal["closed"]
