@@ -9,6 +9,7 @@ export type JsonValue = unknown;
  * Input of `AgentSaga`: register an agent that asks on behalf of `user`, or revoke it.
  */
 export interface AgentRequest {
+  signature?: Signature | null;
   operation_id?: string | null;
   action: "register" | "revoke";
   agent_id: string;
@@ -20,9 +21,17 @@ export interface AgentRequest {
   };
 }
 /**
+ * An Ed25519 signature in hexadecimal digits, and the id of its key (docs/signatures.md).
+ */
+export interface Signature {
+  key: string;
+  value: string;
+}
+/**
  * Result of `AgentSaga`.
  */
 export interface AgentResult {
+  unsigned?: boolean;
   state: "registered" | "revoked";
   agent_id: string;
 }
@@ -44,6 +53,7 @@ export interface AllowedHours {
  * of anything else is refused.
  */
 export interface Approval {
+  signature?: Signature | null;
   actor: string;
   reason?: string | null;
   binding?: string | null;
@@ -52,6 +62,7 @@ export interface Approval {
  * Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why.
  */
 export interface By {
+  signature?: Signature | null;
   actor: string;
   reason?: string | null;
 }
@@ -60,6 +71,7 @@ export interface By {
  * difference.
  */
 export interface CaseRequest {
+  signature?: Signature | null;
   operation_id?: string | null;
   case_id: string;
   evidence: string;
@@ -73,6 +85,7 @@ export interface CaseRequest {
  * Result of `CaseSaga`.
  */
 export interface CaseResult {
+  unsigned?: boolean;
   state: "closed";
   case_id: string;
 }
@@ -81,6 +94,7 @@ export interface CaseResult {
  * environment. `operation_id` as in a payment.
  */
 export interface ChangeRequest {
+  signature?: Signature | null;
   operation_id?: string | null;
   environment?: string;
   actor: string;
@@ -121,6 +135,7 @@ export interface Resource {
  * (an absent name that is not in the ledger).
  */
 export interface ChangeResult {
+  unsigned?: boolean;
   state: "applied" | "unchanged" | "refused" | "compensated";
   changes?: ResourceChange[];
   reason?: string | null;
@@ -173,6 +188,33 @@ export interface Destination {
   iban?: string | null;
 }
 /**
+ * Input of `KeySaga`: register the `public_key` (Ed25519, 64 hexadecimal digits) of `holder`,
+ * or revoke the key named `key`. A holder may have several at once.
+ */
+export interface KeyRequest {
+  signature?: Signature | null;
+  operation_id?: string | null;
+  action: "register" | "revoke";
+  holder: string;
+  public_key?: string | null;
+  key?: string | null;
+  valid_from?: string | null;
+  valid_until?: string | null;
+  actor: string;
+  reason?: string | null;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `KeySaga`: `key` is the id of the key, by which signatures name it.
+ */
+export interface KeyResult {
+  unsigned?: boolean;
+  state: "registered" | "revoked";
+  key: string;
+}
+/**
  * What the adapter itself lists as booked, from `begins_at` until before `ends_at`.
  */
 export interface Listing {
@@ -190,6 +232,7 @@ export interface Money {
  * Argument of the update `retry`: the step that waits for an operator shall be tried again.
  */
 export interface OperatorAction {
+  signature?: Signature | null;
   actor: string;
   reason?: string | null;
   step: string;
@@ -202,6 +245,7 @@ export interface OperatorAction {
  * starts, or one with a start delay.
  */
 export interface PaymentRequest {
+  signature?: Signature | null;
   operation_id?: string | null;
   agent_id: string;
   amount: Money;
@@ -219,6 +263,7 @@ export interface PaymentRequest {
  * could not be undone, and `steps` how each step of a compensated saga ended.
  */
 export interface PaymentResult {
+  unsigned?: boolean;
   state: "captured" | "denied" | "rejected" | "expired" | "voided" | "compensated";
   authorization_id?: string | null;
   transfer_id?: string | null;
@@ -245,6 +290,7 @@ export interface PolicyApprover {
  * waits for its capture (default P7D).
  */
 export interface PolicyRequest {
+  signature?: Signature | null;
   max_per_transaction_minor: number;
   daily_limit_minor: number;
   approval_threshold_minor: number;
@@ -281,6 +327,7 @@ export interface PolicyRequest {
  * Result of `PolicySaga`: the version of the policy that decisions will name.
  */
 export interface PolicyResult {
+  unsigned?: boolean;
   state: "set";
   agent_id: string;
   policy_version: number;
@@ -300,7 +347,8 @@ export interface Problem {
  * somebody, or the step that is being resolved, needs attention, or is undone again and again;
  * `waits` says of each of them since when, until when, for whom, and the next commands;
  * `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
- * it is the first answer, which a repeat of the request was given.
+ * it is the first answer, which a repeat of the request was given; `unsigned`: the request, or a
+ * decision on it, was not signed, as only development allows.
  */
 export interface Progress {
   saga_id: string;
@@ -315,6 +363,7 @@ export interface Progress {
     [k: string]: JsonValue;
   } | null;
   repeated?: boolean;
+  unsigned?: boolean;
 }
 /**
  * One thing that a saga waits for, in the words of the search attributes: `state` is that of
@@ -374,6 +423,7 @@ export interface StepProgress {
  * `time_zone` is that of days and times which name none.
  */
 export interface ReconcileRequest {
+  signature?: Signature | null;
   operation_id?: string | null;
   statement?: StatementFile | null;
   listing?: Listing | null;
@@ -401,6 +451,7 @@ export interface StatementFile {
  * the figures are those of `files` files, of which the refused ones are in `detail`.
  */
 export interface ReconcileResult {
+  unsigned?: boolean;
   state: "agreed" | "differences" | "refused";
   statement_id?: string | null;
   matched?: number;
@@ -445,6 +496,7 @@ export interface RecoveryRequest {
  * out.
  */
 export interface Resolve {
+  signature?: Signature | null;
   actor: string;
   reason?: string | null;
   step: string;
@@ -458,6 +510,7 @@ export interface Resolve {
  * `resources` limits it to these names. `operation_id` as in a payment.
  */
 export interface RollbackRequest {
+  signature?: Signature | null;
   operation_id?: string | null;
   to: string;
   environment?: string;
@@ -474,6 +527,7 @@ export interface RollbackRequest {
  * Argument of the update `skip`: the undo of the step is given up, for this reason.
  */
 export interface Skip {
+  signature?: Signature | null;
   actor: string;
   reason: string;
   step: string;
@@ -544,6 +598,16 @@ export type PolicySaga = (input: PolicyRequest) => Promise<PolicyResult>;
 /** The updates of `PolicySaga`, each with its argument; they answer with `Progress`. */
 export interface PolicySagaUpdates {
   submit: PolicyRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `key/{operation_id}`, task queue `amends-payments`. */
+export type KeySaga = (input: KeyRequest) => Promise<KeyResult>;
+/** The updates of `KeySaga`, each with its argument; they answer with `Progress`. */
+export interface KeySagaUpdates {
+  submit: KeyRequest;
   cancel: By;
   retry: OperatorAction;
   skip: Skip;
