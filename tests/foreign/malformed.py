@@ -54,6 +54,8 @@ GOOD: dict[str, Json] = {
     "key": {"action": "register", "holder": "user:u-17", "public_key": "5f" * 32, **USER},
     "change": {**USER, "absent": ["old-db"]},
     "rollback": {**USER, "to": "before:nothing"},
+    "reconcile": {**USER, "statement": {"name": "november.xml", "sha256": "5f" * 32}},
+    "case": {**USER, "case_id": "5f" * 16, "evidence": "ticket 17"},
 }
 SAGAS = [
     Workflow(kind.workflow, kind.queue.default, kind.name, GOOD[kind.name], kind.request)

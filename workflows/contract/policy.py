@@ -1,6 +1,6 @@
 """The request and the result of `PolicySaga`."""
 
-from math import ceil
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StrictInt, model_validator
@@ -183,7 +183,7 @@ class PolicyRequest(CurrencyLimits, Signable):
         terms = {
             "windows": {period: limit for period, limit in windows.items() if limit},
             "further": further,
-            "capture_within_s": ceil(within.total_seconds()) if within else None,
+            "capture_within_s": -(-within // timedelta(seconds=1)) if within else None,
             **given,
         }
         return {name: value for name, value in terms.items() if value not in (None, {})}
