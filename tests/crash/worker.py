@@ -71,12 +71,14 @@ def carry_adjacent_steps() -> None:
     """The worker of payments also knows the saga of adjacent steps."""
     make = wiring.worker
 
-    def wider(client: Client, queue: str, workflows: Any, rooms: list[Any], *more: Any) -> Worker:
+    def wider(
+        client: Client, queue: str, workflows: Any, rooms: list[Any], *more: Any, **named: Any
+    ) -> Worker:
         for records in [room for room in rooms if isinstance(room, StepRecords)]:
             registrations = Registrations(records._database)
             together = TogetherActivities(records._database, [registrations])
             workflows, rooms = [*workflows, AdjacentSaga], [*rooms, registrations, together]
-        return make(client, queue, workflows, rooms, *more)
+        return make(client, queue, workflows, rooms, *more, **named)
 
     put(wiring, "worker", wider)
 

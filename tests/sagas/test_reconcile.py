@@ -134,7 +134,8 @@ async def test_a_case_is_on_the_list_until_a_person_closes_it_with_evidence(
     assert await why_not(evidence="") == "InvalidInput"
     assert await why_not(case_id="0" * 32) == "unknown_case"
     request = {"operation_id": new_id("close"), **close}
-    assert await driver.run(request) == {"state": "closed", "case_id": case["case_id"]}
+    closed = {"state": "closed", "case_id": case["case_id"], "unsigned": True}
+    assert await driver.run(request) == closed
     assert await why_not() == "case_closed"
     assert name not in {todo.name for todo in await recorded_todos(ledger)}
     [event] = await probe.events(request, "case/%")

@@ -15,7 +15,11 @@ STAMPED = frozenset({"base", "xid"})
 # Values that a CHECK refuses, by table.
 BAD_VALUES = {
     "agents": {"state": "'sleeping'"},
-    "authorizations": {"state": "'lost'", "amount_minor": "0", "currency": "'pesos'"},
+    "authorizations": {
+        "state": "'lost'",
+        "amount_minor": "0",
+        "currency": "'pesos'",
+    },
     # Closed by nobody, and a difference of no kind.
     "cases": {"state": "'closed'", "closed_by": "'user:ana'", "kind": "'odd'", "entry": "-1"},
     "keys": {"state": "'lost'"},
@@ -162,6 +166,8 @@ def _identities() -> Iterator[Attempt]:
         kind="payment/x",
         operation_id="y",
     )
+    yield _split_otherwise(WORLD["statements"], aggregate="statement/a/b", statement_id="a/b")
+    yield _split_otherwise(WORLD["cases"], aggregate="case/a/b", case_id="a/b")
     yield _split_otherwise(
         WORLD["saga_steps"],
         aggregate="step/payment/rent/a/b",

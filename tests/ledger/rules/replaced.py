@@ -46,6 +46,8 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
                 ("an agent", "agent", "NEW.agent_id"),
                 ("a policy", "policy", "NEW.agent_id"),
                 ("a key", "key", "NEW.key_id"),
+                ("a statement", "statement", "NEW.statement_id"),
+                ("a case", "case", "NEW.case_id"),
                 ("a resource", "resource", "NEW.environment || '/' || NEW.name"),
             )
         },

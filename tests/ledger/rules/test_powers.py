@@ -135,7 +135,7 @@ POWERS = {
         NO_TRIGGERS,
         "TRUNCATE ledger.event_log, ledger.sagas, ledger.saga_steps, ledger.authorizations, "
         "ledger.transfers, ledger.agents, ledger.policies, ledger.keys, ledger.resources, "
-        "ledger.spend_windows",
+        "ledger.statements, ledger.cases, ledger.spend_windows",
     ),
 }
 
