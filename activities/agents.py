@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 from temporalio import activity
 
+from activities.keys import key_behind
 from activities.step import Claim, Request
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, AgentState, agent_name
 from ledger.aggregates.aggregate import Event
@@ -72,11 +73,20 @@ class AgentActivities:
 
     @activity.defn
     async def change_agent(self, claim: Claim, request: ChangeAgent) -> None:
-        """Registers or revokes an agent; revoking an agent that is not registered is refused."""
-        name = agent_name(request.agent_id)
+        """Registers or revokes an agent; revoking an agent that is not registered is refused. In
+        production a registered agent is changed by its user, or by an officer."""
+        name, signing = agent_name(request.agent_id), self._database.signing
+        by = await key_behind(self._database, claim) if signing.required else None
 
         def change(loaded: Loaded) -> Decision[Json]:
             agent: AgentState | None = loaded[name]
+            is_theirs = agent is None or claim.actor == agent.user or by in signing.officers
+            if signing.required and not is_theirs:
+                raise StateRefused(
+                    f"agent {request.agent_id} is another user's: that user changes it, or an "
+                    "officer (AMENDS_KEY_OFFICERS)",
+                    "not_holder",
+                )
             if request.action == "register":
                 event: Event = AgentRegistered(agent_id=request.agent_id, user=request.user or "")
             elif agent is None:

@@ -140,7 +140,7 @@ class AuthorizationActivities:
         if claim.opening is None:
             return None
         opening, signing = claim.opening, self._database.signing
-        return problem_of(opening.signed, opening.actor, loaded, signing)
+        return problem_of(opening.signed, opening.actor, claim.saga_id, loaded, signing)
 
     async def _standing(self, authorization_id: str, claim: Claim | None = None) -> Authorized:
         # Read anew: a run that took over must see what a person decided in the meantime.

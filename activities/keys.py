@@ -10,7 +10,7 @@ from ledger.aggregates.agent import AgentState, agent_name
 from ledger.aggregates.key import KeyRegistered, KeyRevoked, KeyState, key_name
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.read.sagas import signed_by
+from ledger.read.sagas import sagas_named, signed_by
 from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Decision, Loaded, Ref
 
@@ -45,7 +45,8 @@ class KeyActivities:
         if request.holder.startswith(AGENT):
             agent_ref = agent_name(request.holder.removeprefix(AGENT))
             refs.append(Ref(agent_ref, "share"))
-        by = await self._signed_by(claim)
+        await self._check_saga(claim, request)
+        by = await key_behind(self._database, claim)
 
         def change(loaded: Loaded) -> Decision[Json]:
             key: KeyState | None = loaded[name]
@@ -69,12 +70,18 @@ class KeyActivities:
         step = claim.step_claim(request)
         await commit_step(self._database, claim.author(), step, refs, change)
 
-    async def _signed_by(self, claim: Claim) -> str | None:
-        """The key that signed the request: the commit checks it, or the one that opened the saga
-        has. What a later run brings as a signature of the same request is checked by nobody."""
-        if claim.opening is None:
-            return await signed_by(self._database, claim.saga_id)
-        return claim.opening.signed.key if claim.opening.signed else None
+    async def _check_saga(self, claim: Claim, request: ChangeKey) -> None:
+        """Raises StateRefused where the saga on record did not ask for this: whoever reaches
+        Temporal can call an activity, and signatures are on record with requests."""
+        if claim.opening is not None or not self._database.signing.required:
+            return
+        found = (await sagas_named(self._database, [claim.saga_id])).get(claim.saga_id)
+        asked = found["input"] if found else {}
+        same = ("action", "holder", "public_key")
+        if not claim.saga_id.startswith("key/") or any(
+            asked.get(name) != getattr(request, name) for name in same
+        ):
+            raise StateRefused("the saga on record asks for another change", "not_holder")
 
     def _may(
         self, request: ChangeKey, actor: str, by: str | None, agent: AgentState | None
@@ -86,6 +93,14 @@ class KeyActivities:
             return True
         # In development a name is anybody's.
         return by is None and not signing.required
+
+
+async def key_behind(database: Database, claim: Claim) -> str | None:
+    """The key that signed the request: the commit checks it, or the one that opened the saga has.
+    What a later run brings as a signature of the same request is checked by nobody."""
+    if claim.opening is None:
+        return await signed_by(database, claim.saga_id)
+    return claim.opening.signed.key if claim.opening.signed else None
 
 
 def _registered(request: ChangeKey, key: KeyState | None, now: datetime) -> KeyRegistered:

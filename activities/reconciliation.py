@@ -134,10 +134,21 @@ class ReconciliationActivities:
         can't be used does not stop the others."""
         found = []
         for path in _files(self._folder) if self._folder else ():
-            with path.open("rb") as file:
-                digest = await asyncio.to_thread(_digest, file)
+            try:
+                with path.open("rb") as file:
+                    digest = await asyncio.to_thread(_digest, file)
+            except OSError as error:
+                unread = Reconciled(
+                    state="refused", reason="unreadable_file", detail=f"{error.strerror}"
+                )
+                found.append((path.name, unread))
+                continue
             statement_id = f"{self._adapter.name}-{digest}"
-            if await statement_on_record(self._database, statement_id) is None:
+            known = await statement_on_record(self._database, statement_id)
+            if known is not None and known.saga_id == claim.saga_id:
+                # By an attempt before this one, whose answer was lost.
+                found.append((path.name, await self._on_record(claim, known)))
+            elif known is None:
                 named = StatementFile(name=path.name, sha256=digest)
                 one = await self._one(claim, request.model_copy(update={"statement": named}))
                 found.append((path.name, one))
@@ -200,7 +211,7 @@ class ReconciliationActivities:
         within = parse_duration(request.booked_within)
 
         def coverage(statements: list[Statement]) -> Coverage:
-            return Coverage(periods_of(statements), within, _earlier(recorded, missing))
+            return Coverage(periods_of(statements), within, earlier_by_currency(recorded, missing))
 
         try:
             compared = await compare_file(
@@ -273,7 +284,7 @@ def _digest(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _earlier(
+def earlier_by_currency(
     recorded: Sequence[StatementState], missing: Sequence[tuple[str, str, str]]
 ) -> dict[str, Earlier]:
     """What was reconciled before, by currency."""
@@ -284,11 +295,15 @@ def _earlier(
         covering = [(state, spans) for state, spans in mine if spans]
         if not covering:
             continue
-        # That of the latest time has what those before it still awaited.
-        last, _ = max(covering, key=lambda each: max(ends for _, ends in each[1]))
+        # That of the latest time has what those before it still awaited; of two, the one recorded
+        # later. What came after it, of an earlier time, awaits more.
+        latest = max(
+            range(len(covering)), key=lambda n: (max(ends for _, ends in covering[n][1]), n)
+        )
+        awaited = {name for state, _ in covering[latest:] for name in state.awaited}
         found[currency] = Earlier(
             periods=joined(span for _, spans in covering for span in spans),
-            awaited=frozenset(last.awaited),
+            awaited=frozenset(awaited),
             ahead={
                 name: max(ends for _, ends in spans)
                 for state, spans in covering

@@ -10,6 +10,7 @@ from activities.namespace import this_run
 from activities.runs import namespace_id, status_or_not_found
 from activities.step import Claim, Request, running_in
 from ledger.database import Database
+from ledger.errors import NotSigned
 from ledger.sagas import saga_log
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation, End, Opened, Opening
@@ -90,6 +91,8 @@ class SagaActivities:
     @activity.defn
     async def record_decision(self, claim: Claim, decision: SignedDecision) -> None:
         """Checks the signature of a decision by the key of its actor, and records both."""
+        if decision.signed.saga_id != claim.saga_id:
+            raise NotSigned("the signature is of another saga", "invalid_signature")
         await saga_log.record_decision(
             self._database, claim.author(), decision.signed, decision.update
         )

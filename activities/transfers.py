@@ -47,9 +47,10 @@ from ledger.store.commit import Decision, Loaded, Ref, database_time
 # How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
 # cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.
 SEND_WITHIN = timedelta(minutes=5)
-# A provider that can't cancel may still get the last attempt: it begins before the deadline, and
-# gives itself up after 25 s. What is not there after more than twice that is not there.
-ABSENT_AFTER = timedelta(minutes=1)
+# A provider that can't cancel may still get the last attempt: it begins before the deadline, gives
+# itself up after 25 s, and BIND asks to look again after five minutes. What is not there then is
+# not there.
+ABSENT_AFTER = timedelta(minutes=6)
 # When the provider can't tell for so long what became of an order, a person is asked: longer than
 # an order may be sent and most outages last, and well within a working day.
 TELL_WITHIN = timedelta(hours=1)
@@ -133,6 +134,7 @@ class TransferActivities:
             )
             facts = {
                 "adapter": self._adapter.name,
+                "account": self._adapter.account,
                 "known_as": self._adapter.known_as(claim.saga_id),
                 "final": not self._adapter.can_reverse,
             }
@@ -216,9 +218,15 @@ class TransferActivities:
         return error if self._adapter.can_reverse else OutcomeUnknown(str(error), for_ever=True)
 
     def _check_adapter(self, claim: Claim, step: StepState) -> None:
-        """Raises NothingSent where another adapter began the transfer: this one would not find
-        it, and pay again."""
-        began = (step.facts or {}).get("adapter")
+        """Raises NothingSent where another adapter began the transfer, or one of another account:
+        this one would not find it, and pay again."""
+        facts = step.facts or {}
+        began, account = facts.get("adapter"), facts.get("account")
+        if claim.verdict is None and account not in (None, self._adapter.account):
+            raise NothingSent(
+                "the transfer was begun from another account or address of the provider: run a "
+                "worker with those settings for it"
+            )
         if claim.verdict is None and began not in (None, self._adapter.name):
             raise NothingSent(
                 f"the transfer was begun by the adapter {began}: run a worker with "

@@ -160,6 +160,11 @@ class MockBank:
         async with self._connection(broken=OutcomeUnknown) as connection:
             await connection.execute(ADD_FAULT, vars(fault))
 
+    @property
+    def account(self) -> str:
+        """The bank has one account."""
+        return self.name
+
     def known_as(self, key: str) -> str:
         """The key itself."""
         return key

@@ -133,6 +133,12 @@ class PaymentAdapter(Protocol):
         believed to be absent only once no attempt can still deliver it."""
         ...
 
+    @property
+    def account(self) -> str:
+        """An opaque name of the account, and of the place, that pays: a transfer in doubt is
+        looked up there and nowhere else."""
+        ...
+
     def known_as(self, key: str) -> str:
         """What the provider knows the transfer of a key by: always the same for a key, for the
         operator who asks the provider, and for its statement."""

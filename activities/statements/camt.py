@@ -40,7 +40,7 @@ def read_camt(file: BinaryIO, zone: tzinfo) -> Iterator[Entry | Statement]:
         yield from reader.close()
     except ParseError as error:
         raise StatementRefused(error.position[0], f"not well-formed XML ({error})") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         file.seek(0)
         raise StatementRefused(_line(file, reader.began), str(error)) from None
 

@@ -5,7 +5,14 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 from activities.statements.amounts import minor_units
-from activities.statements.entry import Direction, Entry, Statement, Status, Totals
+from activities.statements.entry import (
+    Direction,
+    Entry,
+    Statement,
+    Status,
+    Totals,
+    checked_reference,
+)
 
 # A batch is held until its entry ends. Schemes of bulk payments stop at or below this.
 MAX_TRANSACTIONS = 100_000
@@ -14,7 +21,12 @@ NOT_PROVIDED = "NOTPROVIDED"
 _DIRECTIONS: dict[str, Direction] = {"CRDT": "credit", "DBIT": "debit"}
 _STATUSES: dict[str, Status] = {"BOOK": "booked", "PDNG": "pending"}
 # What a schema lets be there more than once in what is read.
-_REPEATED = frozenset({"Avlbty", "NtryDtls", "TxDtls", "Intrst", "AddtlDtInf", "SplmtryData"})
+_REPEATED = frozenset(
+    (
+        *("Avlbty", "NtryDtls", "TxDtls", "Intrst", "AddtlDtInf", "SplmtryData", "Chrgs"),
+        *("CdtLine", "RltdRmtInf", "RltdQties", "CshDpst", "Prtry"),
+    )
+)
 _REVERSALS = {"true": True, "1": True, "false": False, "0": False}
 _OPENING, _CLOSING, _PREVIOUS, _INTERIM = "OPBD", "CLBD", "PRCD", "ITBD"
 
@@ -262,7 +274,7 @@ def _text(element: Element) -> str:
 
 
 def _optional(node: dict[str, Element], name: str) -> str | None:
-    return (_text(node[name]) or None) if name in node else None
+    return (checked_reference(_text(node[name])) or None) if name in node else None
 
 
 def _amount(element: Element) -> tuple[int, str]:

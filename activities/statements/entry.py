@@ -99,3 +99,16 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     begins_at: datetime | None
     ends_at: datetime | None
     totals: Mapping[str, Totals]
+
+
+# Four times what the formats allow.
+_MAX_REFERENCE = 140
+
+
+def checked_reference(text: str) -> str:
+    """A reference of a bank, unchanged. Raises ValueError for one that no ledger would take."""
+    if len(text) > _MAX_REFERENCE:
+        raise ValueError(f"a reference has {len(text)} characters, and may have {_MAX_REFERENCE}")
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("a reference has a control character")
+    return text

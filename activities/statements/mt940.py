@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from activities.statements.amounts import minor_units
 from activities.statements.camt_entry import NOT_PROVIDED, days
-from activities.statements.entry import Direction, Entry, Statement, StatementRefused, Totals
+from activities.statements.entry import (
+    Direction,
+    Entry,
+    Statement,
+    StatementRefused,
+    Totals,
+    checked_reference,
+)
 
 _MAX_LINE_BYTES = 4096
 _MAX_FIELD = 10_000
@@ -129,15 +136,15 @@ class _Reading:
             currency=self._currency,
             reversal=mark.startswith("R"),
             booked_on=_booking_day(match["value"], match["day"]),
-            reference=(match["bank"] or "").strip() or None,
-            end_to_end_id=None if own in _NO_REFERENCE else own,
+            reference=checked_reference((match["bank"] or "").strip()) or None,
+            end_to_end_id=None if own in _NO_REFERENCE else checked_reference(own),
         )
 
     def _described(self, description: str) -> Entry:
         assert self._entry is not None
         entry, self._entry = self._entry, None
         if found := _end_to_end_id(description):
-            entry = replace(entry, end_to_end_id=found)
+            entry = replace(entry, end_to_end_id=checked_reference(found))
         self._entries += 1
         self._totals.count(entry)
         return entry

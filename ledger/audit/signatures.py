@@ -104,7 +104,13 @@ def _agrees(said: Any, stored: Any) -> bool:
     # `true` for "yes", say. Where both are text they are a duration or a time in another form.
     if not (isinstance(said, str) and isinstance(stored, str)):
         return type(said) is not type(stored)
-    return any(_same(parse, said, stored) for parse in (parse_duration, datetime.fromisoformat))
+    forms = (parse_duration, datetime.fromisoformat, _account)
+    return any(_same(parse, said, stored) for parse in forms)
+
+
+def _account(text: str) -> str:
+    """The normal form of an account number, as it is stored."""
+    return text.replace(" ", "").upper()
 
 
 def _same(parse: Any, one: str, other: str) -> bool:

@@ -140,7 +140,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                     f"operation id {opening.operation_id!r} belongs to another {opening.kind}: "
                     "use a new operation id"
                 )
-            require_signed(opening.signed, opening.actor, loaded, database.signing)
+            require_signed(opening.signed, opening.actor, opening.saga_id, loaded, database.signing)
             started = started_by(opening, loaded)
             return Decision(Opened.of("new", evolve(None, started)), [(saga_ref, started)])
         return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
@@ -217,7 +217,7 @@ async def record_decision(database: Database, author: Author, signed: Signed, up
     saga_ref = saga_name(signed.saga_id)
 
     def decide(loaded: Loaded) -> Decision[None]:
-        require_signed(signed, author.user_id, loaded, database.signing)
+        require_signed(signed, author.user_id, signed.saga_id, loaded, database.signing)
         saga = _existing(loaded, signed.saga_id)
         if saga.closed:
             return Decision(None)

@@ -51,11 +51,14 @@ class Signed(BaseModel):
 
 
 def problem_of(
-    signed: Signed | None, actor: str, loaded: Loaded, signing: Signing
+    signed: Signed | None, actor: str, saga_id: str, loaded: Loaded, signing: Signing
 ) -> Problem | None:
-    """Why what `actor` asks for is not taken; None where it is signed well, or need not be."""
+    """Why what `actor` asks of the saga is not taken; None where it is signed well, or need not
+    be."""
     if signed is None:
         return "missing_signature" if signing.required else None
+    if signed.saga_id != saga_id:
+        return "invalid_signature"
     key = key_of(signed, loaded, signing)
     if key is None or key.holder != actor or not _is_valid(key, loaded.now):
         return "invalid_signature"
@@ -66,9 +69,11 @@ def problem_of(
     return None if is_signed(key.public_key, signed.value, message) else "invalid_signature"
 
 
-def require_signed(signed: Signed | None, actor: str, loaded: Loaded, signing: Signing) -> None:
+def require_signed(
+    signed: Signed | None, actor: str, saga_id: str, loaded: Loaded, signing: Signing
+) -> None:
     """Raises NotSigned."""
-    if problem := problem_of(signed, actor, loaded, signing):
+    if problem := problem_of(signed, actor, saga_id, loaded, signing):
         raise NotSigned(f"{problem}: {WORDS[problem]}", problem)
 
 

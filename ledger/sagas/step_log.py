@@ -145,7 +145,7 @@ def _committing(claim: StepClaim, decide: Decide[Json], signing: Signing) -> Dec
         events: list[tuple[str, Event]] = []
         if (opening := claim.opening) is not None and _is_new(loaded, claim, opening, tries):
             if not claim.denies_unsigned:
-                require_signed(opening.signed, opening.actor, loaded, signing)
+                require_signed(opening.signed, opening.actor, claim.saga_id, loaded, signing)
             events.append((saga_ref, started_by(opening, loaded)))
         elif (step := _forward(loaded, claim)) is not None:
             return Decision(step.result or {})

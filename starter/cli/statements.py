@@ -71,6 +71,11 @@ def reconcile(
     else:
         fields |= _handed_over(statement) if statement else _listing(str(since), asked["until"])
     request = checked(ReconcileRequest, fields, repeated=asked["operation_id"] is not None)
+    if later and not asked["arrived"]:
+        raise BadRequest(
+            "a schedule reconciles what has arrived: --arrived with --at or --cron; a file or a "
+            "time would be the same in every run"
+        )
     if later:
         from starter.cli.schedules import submit_later
 

@@ -7,7 +7,7 @@ from temporalio import workflow
 
 from ledger.aggregates.step_report import StepReport
 from ledger.sagas.saga_log import Compensation
-from workflows.contract.fields import Input
+from workflows.contract.fields import Input, Result
 from workflows.contract.kinds import PAYMENTS, SagaKind
 from workflows.engine.adjacent import Step
 from workflows.engine.workflow import SagaWorkflow
@@ -31,7 +31,7 @@ class AdjacentRequest(Input):
         return [f"{len(self.agents)} agents"]
 
 
-class AdjacentResult(Input):
+class AdjacentResult(Result):
     state: Literal["registered", "compensated"]
     steps: list[StepReport] = Field(default_factory=list)
 

@@ -352,11 +352,23 @@ async def test_whoever_takes_a_saga_over_has_the_powers_of_the_key_that_opened_i
     assert failure.type == "not_holder"
 
 
+@pytest.mark.parametrize("action", ["register", "revoke"])
+async def test_an_agent_is_changed_by_its_user_and_by_nobody_else_who_signs(
+    driver: Driver, anas: Key, bot: Bot, action: str
+) -> None:
+    request = {**registration(bot.agent, action), "actor": ANA}
+    request |= {"user": ANA} if action == "register" else {}
+    saga_id = f"agent/{request['operation_id']}"
+    signed = anas.signed(saga_id, "submit", request)
+    handle = await driver.start_raw("AgentSaga", [signed], id=saga_id, task_queue=QUEUE)
+    assert (await driver.failure(handle)).type == "not_holder"
+
+
 async def test_a_saga_of_any_other_kind_that_nobody_signed_is_refused_and_leaves_its_id_free(
     driver: Driver, probe: Probe, anas: Key, bot: Bot, ledger: Database
 ) -> None:
     name = new_id("other")
-    agent = {**registration(bot.agent, "revoke"), "actor": ANA}
+    agent = {**registration(new_id("bot")), "actor": ANA}
     limits = {**policy(bot.agent), "actor": ANA}
     change: Json = {"operation_id": name, "actor": ANA, "absent": [name]}
     rollback: Json = {"operation_id": name, "actor": ANA, "to": "1", "resources": [name]}
@@ -365,7 +377,7 @@ async def test_a_saga_of_any_other_kind_that_nobody_signed_is_refused_and_leaves
     for kind, workflow, request, good in (
         ("policy", "PolicySaga", limits, "set"),
         ("key", "KeySaga", key, "registered"),
-        ("agent", "AgentSaga", agent, "revoked"),
+        ("agent", "AgentSaga", agent, "registered"),
         ("change", "InfrastructureSaga", change, "unchanged"),
         ("rollback", "RollbackSaga", rollback, "unchanged"),
     ):

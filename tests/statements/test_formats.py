@@ -35,11 +35,19 @@ def test_a_statement_is_read_to_the_right_figures(sample: Sample) -> None:
     assert {(each.id, each.account) for each in statements} == {("S1", "ACC-1")}
 
 
+def test_what_a_schema_lets_repeat_and_nobody_reads_may_be_there_twice() -> None:
+    charges = '<Chrgs><Amt Ccy="EUR">0.10</Amt></Chrgs>' * 2
+    lines = "<CdtLine><Incl>false</Incl></CdtLine>" * 2
+    repeated = ntry("1.00").replace("<BookgDt>", f"{charges}<BookgDt>")
+    balance = bal("CLBD", "99.00").replace("<Amt", f"{lines}<Amt")
+    entries, [statement] = read(camt(stmt(bal("OPBD", "100.00"), balance, repeated)))
+    assert [entry.amount_minor for entry in entries] == [100]
+    assert statement.totals["EUR"].missing_minor == 0
+
+
 ONE = stmt(ntry("1.00"))
-LAUGHS = (
-    '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><Document xmlns="x"><b>&b;</b></Document>'
-)
-OUTSIDE = '<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/passwd">]><Document>&a;</Document>'
+ENTITY = '<!DOCTYPE d [<!ENTITY a "x">]><Document xmlns="x">&a;</Document>'
+OUTSIDE = '<!DOCTYPE d [<!ENTITY a SYSTEM "other.xml">]><Document>&a;</Document>'
 LINE = ":61:2611021102D12,34NTRFNONREF"
 
 
@@ -48,7 +56,7 @@ LINE = ":61:2611021102D12,34NTRFNONREF"
     [
         ("", 1, "neither camt"),
         ("name;amount\n", 1, "neither camt"),
-        (LAUGHS, 1, "DOCTYPE"),
+        (ENTITY, 1, "DOCTYPE"),
         (OUTSIDE, 1, "DOCTYPE"),
         ("<Document/>", 1, "the root is no Document"),
         (camt(ONE, version=14), 1, "001.02 to 001.13"),
@@ -58,6 +66,8 @@ LINE = ":61:2611021102D12,34NTRFNONREF"
         (camt("\n", stmt("\n", ntry("1.00")))[:-30], 3, "not well-formed"),
         (camt("\n", stmt("\n", ntry("1.001"))), 3, "more than the 2 decimals of EUR"),
         (camt(stmt(ntry("1.5", ccy="JPY"))), 1, "more than the 0 decimals of JPY"),
+        (camt(stmt(ntry("1.00", ref="R" * 141))), 1, "141 characters"),
+        (mt940(LINE.replace("NONREF", "A\x01B")), 5, "control character"),
         (camt(stmt(ntry("1", ccy="QQQ"))), 1, "no minor unit"),
         (camt(stmt(ntry("1", ccy="XAU"))), 1, "no minor unit"),
         (camt(stmt(ntry("-1.00"))), 1, "an amount is"),

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.reconciliation import earlier_by_currency
 from activities.statements.comparison import Due
 from activities.statements.periods import Coverage, Earlier, joined
+from ledger.aggregates.statement import StatementState, StatementSum
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -41,6 +43,38 @@ BEFORE = Earlier(periods=[day(0)])
 def test_a_booking_at_an_hour_is(hour: int, earlier: Earlier | None, due: Due) -> None:
     coverage = Coverage({"EUR": [day(1)]}, 2 * HOUR, {"EUR": earlier} if earlier else {})
     assert coverage.due("T", "EUR", MIDNIGHT + hour * HOUR) == due
+
+
+def on_record(number: int, *awaited: str) -> StatementState:
+    begins_at, ends_at = (at.isoformat() for at in day(number))
+    counted = dict.fromkeys(("credits_minor", "debits_minor", "booked", "pending", "other"), 0)
+    recorded = StatementSum(
+        statement=0,
+        currency="EUR",
+        complete=True,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        opening_minor=None,
+        closing_minor=None,
+        **counted,
+    )
+    return StatementState("s", "mock", "n", "s", 0, 0, [recorded], list(awaited), [])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "awaited"),
+    [
+        ([on_record(0, "T"), on_record(1, "U")], {"U"}),
+        # That of an earlier day came later: what it awaits is awaited still.
+        ([on_record(0), on_record(2, "V"), on_record(1, "U")], {"U", "V"}),
+        # The day was sent again, and has it now.
+        ([on_record(0, "T"), on_record(0)], set()),
+    ],
+)
+def test_what_is_awaited_is_that_of_the_latest_time_and_of_all_that_came_after_it(
+    recorded: list[StatementState], awaited: set[str]
+) -> None:
+    assert earlier_by_currency(recorded, [])["EUR"].awaited == awaited
 
 
 def test_a_file_of_another_currency_has_nothing_due_and_goes_on_awaiting() -> None:

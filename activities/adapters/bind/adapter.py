@@ -6,6 +6,7 @@ that finds nothing (TX019) may come too early; whoever asks believes it only whe
 still deliver the order.
 """
 
+from hashlib import sha256
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -60,6 +61,12 @@ class BindBank:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def account(self) -> str:
+        """A digest of address, account and CVU."""
+        place = (self._settings.url, self._path, self._settings.origin_cvu)
+        return sha256(repr(place).encode()).hexdigest()[:16]
 
     def known_as(self, key: str) -> str:
         """The origin id."""

@@ -15,7 +15,7 @@ status UNKNOWN_FOREVER                      | OutcomeUnknown for ever: a person 
 anything else                               | OutcomeUnknown
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -62,7 +62,7 @@ class Answer:
     """An answer of BIND: its HTTP status, and its body where that is a JSON object."""
 
     status: int
-    body: Json | None
+    body: Json | None = field(repr=False)
 
     @property
     def code(self) -> str:
