@@ -1,5 +1,5 @@
 """Checks an IBAN (ISO 13616): country, length and structure, the check digits, and the national
-check digits inside the account number where the country has them (docs/decisions/045)."""
+check digits inside the account number where the country has them (docs/decisions/040)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
