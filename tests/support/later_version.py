@@ -59,7 +59,7 @@ TIGHTER: Mapping[str, Mapping[str, str]] = {
             'description=(request.model_extra or {}).get("description", "")'
         ),
     },
-    "workflows/contract/policy.py": {'] = "UTC"': '] = "Europe/Madrid"'},
+    "workflows/contract/policy.py": {'TimeZone = "UTC"': 'TimeZone = "Europe/Madrid"'},
     "workflows/contract/change.py": {
         "MAX_RESOURCES = 200": "MAX_RESOURCES = 1",
         'environment: Name = "dev"': 'environment: Name = "prod"',

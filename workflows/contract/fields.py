@@ -21,6 +21,7 @@ from pydantic import (
 
 from ledger.aggregates.money import MAX_MINOR
 from ledger.aggregates.step_report import StepReport
+from ledger.aggregates.time_zones import ZONES
 from ledger.reading import read, written
 from ledger.sagas.fingerprint import ASIDE, Fingerprint, filled
 from ledger.store.canonical_json import canonical, digest
@@ -43,6 +44,12 @@ def _iso_duration(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("an ISO 8601 duration such as PT10M or P1D is needed")
     return parse_duration(value)
+
+
+def _known_zone(name: str) -> str:
+    if name not in ZONES:
+        raise ValueError("not an IANA time zone, such as America/Argentina/Buenos_Aires")
+    return name
 
 
 def _small_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -91,6 +98,7 @@ Duration = Annotated[
     BeforeValidator(_iso_duration),
     Field(gt=timedelta(0), le=timedelta(days=366)),
 ]
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
 Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 

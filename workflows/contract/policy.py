@@ -9,7 +9,6 @@ from activities.adapters.cbu import check_cbu
 from activities.adapters.iban import check_iban
 from ledger.aggregates.money import CurrencyCode, amount_text
 from ledger.aggregates.policy import PERIODS
-from ledger.aggregates.time_zones import ZONES
 from ledger.reading import written
 from workflows.contract.fields import (
     Duration,
@@ -22,6 +21,7 @@ from workflows.contract.fields import (
     OperationId,
     Result,
     Signable,
+    TimeZone,
     User,
 )
 
@@ -36,12 +36,6 @@ Account = Annotated[str, AfterValidator(_account)]
 Accounts = Annotated[list[Account], Field(max_length=1000)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-
-def _known_zone(name: str) -> str:
-    if name not in ZONES:
-        raise ValueError("not an IANA time zone, such as America/Argentina/Buenos_Aires")
-    return name
 
 
 class CurrencyLimits(Input):
@@ -135,7 +129,7 @@ class PolicyRequest(CurrencyLimits, Signable):
     operation_id: OperationId | None = None
     agent_id: Name
     currency: CurrencyCode
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
     further: Annotated[dict[CurrencyCode, CurrencyLimits], Field(max_length=20)] = Field(
         default_factory=dict
     )

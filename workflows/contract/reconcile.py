@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from ledger.aggregates.time_zones import ZONES
 from workflows.contract.fields import (
     Duration,
     FirstDefaults,
@@ -15,6 +14,7 @@ from workflows.contract.fields import (
     OperationId,
     Result,
     Signable,
+    TimeZone,
     User,
 )
 
@@ -22,12 +22,6 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Adapter = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
 CaseId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-
-
-def _known_zone(name: str) -> str:
-    if name not in ZONES:
-        raise ValueError("not an IANA time zone, such as America/Argentina/Buenos_Aires")
-    return name
 
 
 class StatementFile(Input):
@@ -73,7 +67,7 @@ class ReconcileRequest(Signable):
     listing: Listing | None = None
     arrived: bool = False
     booked_within: Duration = timedelta(days=1)
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
     actor: User
     reason: Line | None = None
     metadata: Metadata = Field(default_factory=dict)
