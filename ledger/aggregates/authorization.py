@@ -25,7 +25,11 @@ AuthorizationPhase = Literal[
 
 class AuthorizationRequested(Event):
     """An agent asked for an authorization; `inputs` records what the decision is based on (agent,
-    policy, spend)."""
+    policy, spend). `mandates` are the one that it names, last, and all above it, the root first."""
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (
+        lambda old: {**old, "mandates": [], "purpose": None},
+    )
 
     authorization_id: str
     saga_id: str
@@ -37,6 +41,8 @@ class AuthorizationRequested(Event):
     requested_at: datetime
     policy_version: int | None
     inputs: dict[str, Any]
+    mandates: list[str] = field(default_factory=list)
+    purpose: str | None = None
 
 
 class AuthorizationDenied(Event):
@@ -53,7 +59,7 @@ class ApprovalRequested(Event):
     """The amount is above the threshold: the spend is reserved, and a person decides before
     `expires_at`.
 
-    `binding` ties the approval to amount, destination and policy version.
+    `binding` ties the approval to amount, destination, mandate and policy version.
     """
 
     spend: list[SpendChange]
@@ -153,6 +159,8 @@ class AuthorizationState(State, kw_only=True):
     currency: str
     destination: str
     description: str
+    mandates: list[str] = field(default_factory=list)
+    purpose: str | None = None
     state: AuthorizationPhase
     reason: str | None = None
     requested_at: datetime
@@ -235,6 +243,8 @@ AUTHORIZATION = AggregateType(
         Column("currency", "text", nullable=False),
         Column("destination", "text", nullable=False),
         Column("description", "text", nullable=False),
+        Column("mandates", "jsonb", nullable=False),
+        Column("purpose", "text"),
         Column("state", "text", nullable=False),
         Column("reason", "text"),
         Column("requested_at", "timestamptz", nullable=False),

@@ -20,6 +20,7 @@ NAME_OF: dict[str, Callable[[Any], str]] = {
     "transfer": lambda state: f"transfer/{state.transfer_id}",
     "agent": lambda state: f"agent/{state.agent_id}",
     "policy": lambda state: f"policy/{state.agent_id}",
+    "mandate": lambda state: f"mandate/{state.mandate_id}",
     "key": lambda state: f"key/{state.key_id}",
     "resource": lambda state: f"resource/{state.environment}/{state.name}",
     "statement": lambda state: f"statement/{state.statement_id}",

@@ -36,6 +36,7 @@ NAMED: dict[str, Named] = {
     "transfer": Named("transfer", "TRANSFER", "transfers", "transfer_id"),
     "agent": Named("agent", "AGENT", "agents", "agent_id"),
     "policy": Named("policy", "POLICY", "policies", None),
+    "mandate": Named("mandate", "MANDATE", "mandates", "mandate_id"),
     "key": Named("key", "KEY", "keys", "key_id"),
     "resource": Named("resource", "RESOURCE", "resources", "name"),
     "statement": Named("statement", "STATEMENT", "statements", "statement_id"),
@@ -65,6 +66,11 @@ def saga_name(saga_id: str) -> str:
 def step_name(saga_id: str, step: str) -> str:
     """The aggregate name of a step: `step/payment/expenses-2026-11/authorize`."""
     return f"step/{saga_id}/{step}"
+
+
+def mandate_name(mandate_id: str) -> str:
+    """The aggregate name of a mandate: `mandate/travel-2026`."""
+    return f"mandate/{mandate_id}"
 
 
 # The aggregate types that were asked for, by name.

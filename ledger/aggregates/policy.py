@@ -63,7 +63,7 @@ class Terms(Value, kw_only=True, omit_defaults=True):
     is not refused; without `hours` every hour; without `approvers` every person approves, and
     `approvals` different ones are needed. `capture_within_s`: for how many seconds an approved
     payment waits for its capture, None without end. `running`: the windows that had begun when the
-    time zone changed.
+    time zone changed. `mandate_required`: a payment that names no mandate is denied.
     """
 
     windows: dict[Period, SpendLimit] = field(default_factory=dict)
@@ -75,13 +75,18 @@ class Terms(Value, kw_only=True, omit_defaults=True):
     approvals: int = 1
     capture_within_s: int | None = None
     running: dict[Period, RunningWindow] = field(default_factory=dict)
+    mandate_required: bool = False
 
 
 class PolicySet(Event):
     """A policy was set; it is in force for the next request, and asked again about what still
     waits. Amounts in minor units of `currency`; equal is allowed."""
 
-    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old, "terms": {}},)
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (
+        lambda old: {**old, "terms": {}},
+        # The terms may say `mandate_required` since.
+        dict,
+    )
 
     agent_id: str
     currency: str

@@ -24,13 +24,15 @@ Spent = Callable[[SpendWindow], SpendChange]
 @dataclass(frozen=True)
 class Asked:
     """What a policy is asked about: minor units of a currency (ISO 4217) to a destination, which is
-    `payable` where the payment adapter pays to such an account."""
+    `payable` where the payment adapter pays to such an account; under a mandate, for a purpose."""
 
     agent_id: str
     amount_minor: int
     currency: str
     destination: str
     payable: bool = True
+    mandate: str | None = None
+    purpose: str | None = None
 
 
 def windows_at(policy: PolicyState, asked: Asked, now: datetime) -> Windows | None:
@@ -113,6 +115,8 @@ def _of_terms(asked: Asked, policy: PolicyState, now: datetime | None) -> Iterat
         yield "destination_not_allowed"
     if now is not None and terms.hours is not None and not _is_within(terms.hours, policy, now):
         yield "outside_allowed_hours"
+    if terms.mandate_required and asked.mandate is None:
+        yield "no_mandate"
 
 
 def _of_amounts(asked: Asked, policy: PolicyState, windows: Windows, spent: Spent) -> Iterator[str]:

@@ -12,9 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ledger.aggregates.policy import PERIODS, Period, PolicyState, RunningWindow
-
-# The window `total` begins before every policy.
-FIRST_DAY = date(1970, 1, 1)
+from ledger.aggregates.spend_window import FIRST_DAY
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,11 @@ from datetime import date
 from ledger.aggregates.aggregate import State, Value
 from ledger.aggregates.columns import Column, Columns
 
+# The window of a whole life begins before every policy.
+FIRST_DAY = date(1970, 1, 1)
+# The period of the one window of a mandate, whose `agent_id` is the name `mandate/ID`.
+MANDATE_PERIOD = "mandate"
+
 
 class SpendLimit(Value, omit_defaults=True):
     """The limit of a spend window: minor units, and a count of payments; equal is allowed, None is
@@ -27,7 +32,7 @@ class SpendLimit(Value, omit_defaults=True):
 
 class SpendWindow(State):
     """A spend window: a `period` (`daily`, `weekly`, `monthly`, `total`) of an agent that begins on
-    `starts_on` in the policy's time zone."""
+    `starts_on` in the policy's time zone; or the whole life of a mandate."""
 
     agent_id: str
     currency: str

@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 from ledger.aggregates.case import PERSON
+from ledger.aggregates.names import mandate_name
 from ledger.aggregates.saga_step import UNDECIDED
-from ledger.aggregates.spend_window import SpendChange
+from ledger.aggregates.spend_window import FIRST_DAY, MANDATE_PERIOD, SpendChange
 
 # For each aggregate type, the events that may follow in a state; '' is before the first event.
 _REPEATS = "SagaDuplicateReceived SagaReuseRefused SagaCommitRefused"
@@ -74,6 +75,7 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "revoked": "AgentRegistered AgentRevoked",
         },
         "policy": {"": "PolicySet", "set": "PolicySet"},
+        "mandate": {"": "MandateGranted", "active": "MandateRevoked", "revoked": ""},
         "key": {"": "KeyRegistered", "active": "KeyRevoked", "revoked": ""},
         "resource": {
             "": "ResourceChangeStarted",
@@ -137,14 +139,20 @@ _DAYS_APART = {"daily": 3, "weekly": 10, "monthly": 35}
 
 def _reserves(state: Any, event: Any) -> str | None:
     asked = (state.agent_id, state.currency, state.amount_minor, 1)
-    periods = {change.window.period for change in event.spend}
+    of_policy = [each for each in event.spend if each.window.period != MANDATE_PERIOD]
+    periods = {change.window.period for change in of_policy}
     if (
-        any(_reserved(change) != asked for change in event.spend)
+        any(_reserved(change) != asked for change in of_policy)
         or "daily" not in periods
-        or len(periods) < len(event.spend)
+        or len(periods) < len(of_policy)
     ):
         return f"{type(event).__name__} doesn't reserve the amount that was asked for"
-    for change in event.spend:
+    of_mandates = [each for each in event.spend if each.window.period == MANDATE_PERIOD]
+    if [(*_reserved(each), each.window.starts_on) for each in of_mandates] != [
+        (mandate_name(mandate), *asked[1:], FIRST_DAY) for mandate in state.mandates
+    ]:
+        return f"{type(event).__name__} doesn't reserve in exactly its mandates"
+    for change in of_policy:
         window, day = change.window, state.requested_at.date()
         allowed = timedelta(days=_DAYS_APART.get(window.period, day.toordinal()))
         if abs(window.starts_on - day) > allowed:
@@ -167,6 +175,7 @@ def _moves(state: Any, event: Any) -> str | None:
         any(each not in _amounts(state.reserved) for each in gone)
         or sorted(change.window.period for change in left) != sorted(periods)
         or len(set(periods)) < len(periods)
+        or MANDATE_PERIOD in periods
         or any(_reserved(each) not in map(_reserved, state.reserved) for each in taken)
         or not all(
             each.window.starts_on > before.window.starts_on

@@ -104,14 +104,14 @@ _SAGAS = """
 # Summed by the server, where any number of windows fits. A value that is no number, which only a
 # damaged event can have, counts as nothing: its event is a finding of its own.
 _WINDOWS = """
-    WITH change AS (
+    WITH {holders} change AS (
         SELECT position, change->'window' AS "window",
             CASE WHEN pg_input_is_valid(change->>'amount_minor', 'bigint')
                 THEN (change->>'amount_minor')::bigint ELSE 0 END AS amount_minor,
             CASE WHEN pg_input_is_valid(change->>'count', 'bigint')
                 THEN (change->>'count')::bigint ELSE 0 END AS count
         FROM ledger.event_log, jsonb_path_query(payload, 'lax $.spend[*]') AS change
-        WHERE payload ? 'spend' {of_touched_agents}
+        WHERE payload ? 'spend' {of_touched}
     ), told AS (
         SELECT "window"->>'agent_id' AS agent_id, "window"->>'currency' AS currency,
             "window"->>'period' AS period, "window"->>'starts_on' AS starts_on,
@@ -128,11 +128,22 @@ _WINDOWS = """
         OR told.count IS DISTINCT FROM held.count
     ORDER BY 1, 2, 3, 4 LIMIT %(limit)s
 """
-_TOUCHED_AGENTS = """(
-    SELECT agent_id FROM ledger.authorizations WHERE aggregate_id IN (
-        SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s))"""
-_OF_TOUCHED_AGENTS = f"""AND aggregate_id IN (
-    SELECT aggregate_id FROM ledger.authorizations WHERE agent_id IN {_TOUCHED_AGENTS})"""
+# The agents and mandates whose windows were touched, and all that spends in these.
+_HOLDERS = """touched AS (
+        SELECT agent_id, mandates FROM ledger.authorizations WHERE aggregate_id IN (
+            SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s)
+    ), holder AS (
+        SELECT agent_id AS name FROM touched
+        UNION SELECT 'mandate/' || id FROM touched, jsonb_array_elements_text(mandates) AS id
+    ),"""
+_OF_HOLDERS = """
+        AND change#>>'{window,agent_id}' IN (SELECT name FROM holder)
+        AND aggregate_id IN (
+            SELECT aggregate_id FROM ledger.authorizations
+            WHERE agent_id IN (SELECT name FROM holder)
+            UNION SELECT aggregate_id FROM ledger.authorizations
+            CROSS JOIN jsonb_array_elements_text(mandates) AS id
+            WHERE mandates <> '[]' AND 'mandate/' || id IN (SELECT name FROM holder))"""
 
 
 async def check_relations(connection: Connection, after: int | None, findings: Findings) -> None:
@@ -188,8 +199,9 @@ async def _check_windows(
     connection: Connection, values: Row, *, is_whole: bool, findings: Findings
 ) -> None:
     query = _WINDOWS.format(
-        of_touched_agents="" if is_whole else _OF_TOUCHED_AGENTS,
-        touched="" if is_whole else f"WHERE agent_id IN {_TOUCHED_AGENTS}",
+        holders="" if is_whole else _HOLDERS,
+        of_touched="" if is_whole else _OF_HOLDERS,
+        touched="" if is_whole else "WHERE agent_id IN (SELECT name FROM holder)",
     )
     cursor = await connection.execute(query, values)
     for row in await cursor.fetchall():

@@ -28,6 +28,7 @@ Kind = Literal[
     "open_step",
     "saga_end",
     "money",
+    "mandate",
     "claim",
     "case",
     "signature",
@@ -62,6 +63,7 @@ _MEANING: dict[Kind, str] = {
     "saga_end": "the end of the saga, or what it ended with, was written bypassing the engine",
     "money": "the authorization or the transfer was written bypassing the engine: ask the provider "
     "what it moved",
+    "mandate": "the mandate, or a payment under it, was written bypassing the engine: revoke it",
     "claim": "the claim was written bypassing the engine: until it is dropped no change of the "
     "resource is accepted",
     "case": "a writer closed the case in the name of another, or cases were deleted: read its "

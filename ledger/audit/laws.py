@@ -1,4 +1,4 @@
-"""Checks the laws between aggregates: money, the ends of sagas and of their steps, claims, cases.
+"""Checks the laws between aggregates: money, mandates, ends of sagas and steps, claims, cases.
 
 Each law is one query, which gives the rows that break it: `aggregate`, `head_at` of its row, the
 `other` aggregate of the contradiction, and `what` it is.
@@ -52,7 +52,7 @@ _AUTHORIZATIONS = """
         CASE WHEN is_another THEN 'money' ELSE 'saga_end' END AS kind,
         CASE WHEN saga.aggregate IS NULL THEN 'its saga does not exist'
             WHEN is_another
-                THEN 'the request of its saga has another agent, amount, currency or destination'
+                THEN 'the request of its saga has another agent, amount, destination or mandate'
             ELSE 'it is ' || asked.state || ', and its saga ' || saga.state
                 || CASE WHEN saga.ended_at IS NULL THEN '' ELSE ' with another result' END
         END AS what
@@ -60,9 +60,10 @@ _AUTHORIZATIONS = """
     LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || asked.saga_id
     CROSS JOIN LATERAL (SELECT saga.input ? 'amount' AND
         (saga.input->>'agent_id', saga.input->'amount'->>'minor', saga.input->'amount'->>'currency',
-            coalesce(saga.input->'destination'->>'cbu',
-                saga.input->'destination'->>'iban')) IS DISTINCT FROM (asked.agent_id,
-            asked.amount_minor::text, asked.currency, asked.destination)) AS compared (is_another)
+            coalesce(saga.input->'destination'->>'cbu', saga.input->'destination'->>'iban'),
+            saga.input->>'mandate', saga.input->>'purpose') IS DISTINCT FROM (asked.agent_id,
+            asked.amount_minor::text, asked.currency, asked.destination,
+            asked.mandates->>-1, asked.purpose)) AS compared (is_another)
     WHERE saga.aggregate IS NULL OR is_another OR NOT CASE saga.state
         WHEN 'running' THEN asked.state NOT IN ('rejected', 'expired', 'voided', 'compensated')
         WHEN 'compensating' THEN asked.state <> 'captured'
@@ -105,7 +106,8 @@ _ENDS = """
                 AND event.event_type = 'AuthorizationRequested')
         OR NOT coalesce(CASE saga.state
         WHEN 'completed' THEN
-            coalesce(steps.stand, saga.kind NOT IN ('payment', 'agent', 'policy', 'key', 'change'))
+            coalesce(steps.stand, saga.kind NOT IN
+                ('payment', 'agent', 'policy', 'mandate', 'key', 'change'))
         WHEN 'compensated' THEN steps.undone
         ELSE NOT coalesce(steps.held, false) END, false))
     ORDER BY 1 LIMIT %(limit)s
@@ -199,8 +201,47 @@ _CASES = """
     ORDER BY 1 LIMIT %(limit)s
 """
 
+# A mandate is a part of the one above it, and what is paid under it stays within it. A payment is
+# under the whole chain of the mandate of its agent, unless it was denied.
+_MANDATES = """
+    SELECT below.aggregate, above.aggregate AS other, below.head_at, CASE
+            WHEN above.aggregate IS NULL THEN 'the mandate above it does not exist'
+            ELSE 'it allows more than the mandate above it' END AS what
+    FROM ledger.mandates below
+    LEFT JOIN ledger.mandates above ON above.aggregate = 'mandate/' || (below.chain->>-1)
+    WHERE below.chain <> '[]' AND (above.aggregate IS NULL
+        OR below.chain <> above.chain || to_jsonb(above.mandate_id)
+        OR below.currency <> above.currency
+        OR above.amount_minor IS NOT NULL
+            AND coalesce(below.amount_minor > above.amount_minor, true)
+        OR above.count IS NOT NULL AND coalesce(below.count > above.count, true)
+        OR above.destinations IS NOT NULL
+            AND NOT coalesce(above.destinations @> below.destinations, false)
+        OR above.purposes IS NOT NULL AND NOT coalesce(above.purposes @> below.purposes, false)
+        OR below.valid_from < above.valid_from
+        OR coalesce(below.valid_until, 'infinity') > coalesce(above.valid_until, 'infinity'))
+    UNION ALL
+    SELECT held.aggregate, NULL, held.head_at, 'more is paid under it than it allows'
+    FROM ledger.mandates held
+    JOIN ledger.spend_windows spent ON spent.agent_id = held.aggregate
+    WHERE spent.amount_minor > held.amount_minor OR spent.count > held.count
+        OR (spent.currency, spent.period) <> (held.currency, 'mandate')
+    UNION ALL
+    SELECT asked.aggregate, named.aggregate, asked.head_at,
+        CASE WHEN named.aggregate IS NULL THEN 'its mandate does not exist'
+            WHEN named.agent_id <> asked.agent_id THEN 'its mandate is of another agent'
+            ELSE 'it is not under the whole chain of its mandate' END
+    FROM ledger.authorizations asked
+    LEFT JOIN ledger.mandates named ON named.aggregate = 'mandate/' || (asked.mandates->>-1)
+    WHERE asked.mandates <> '[]' AND asked.state <> 'denied' AND (named.aggregate IS NULL
+        OR named.agent_id <> asked.agent_id
+        OR asked.mandates <> named.chain || to_jsonb(named.mandate_id))
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
 LAWS: Mapping[str, Kind] = {
     _MONEY: "money",
+    _MANDATES: "mandate",
     _AUTHORIZATIONS: "saga_end",
     _ENDS: "saga_end",
     _LATE_STEPS: "step",

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.aggregates.agent import AgentState
+from ledger.aggregates.mandate_evaluation import REASONS as OF_MANDATES
 from ledger.aggregates.policy import PolicyState
 from ledger.aggregates.policy_evaluation import Asked, denials, verdict, windows_at
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
@@ -106,6 +107,8 @@ class _Simulation:
             # No policy makes up for a signature.
             *(reason for reason in told if reason in UNSIGNED),
             *denials(asked.asked, asked.agent, self._policy, self._spent, asked.at),
+            # Nor for a mandate.
+            *(reason for reason in told if reason in OF_MANDATES),
         ]
         would = verdict(asked.asked, self._policy, reasons)
         # Before the time asked for, the spend is what it was.
@@ -169,6 +172,8 @@ def _asked(event: dict[str, Any]) -> _Open:
         payload["currency"],
         payload["destination"],
         payload["inputs"].get("payable", True),
+        next(reversed(payload.get("mandates", ())), None),
+        payload.get("purpose"),
     )
     return _Open(
         asked,

@@ -41,7 +41,8 @@ class ListedSagas(Listed):
 @dataclass(frozen=True)
 class PaymentQuery:
     """A filter of payments: of an agent, in a state, asked for in `since` <= time < `until`, to a
-    `destination`: an account number, or its last four or more characters.
+    `destination`: an account number, or its last four or more characters; under a `mandate` or one
+    below it.
 
     Raises ValueError for less of an account number.
     """
@@ -51,6 +52,7 @@ class PaymentQuery:
     since: datetime | None = None
     until: datetime | None = None
     destination: str | None = None
+    mandate: str | None = None
 
     def __post_init__(self) -> None:
         if self.destination is None:
@@ -112,6 +114,7 @@ def payments_query(query: PaymentQuery, *, after: bool = False) -> str:
         "until": "requested_at < %(until)s",
         "destination": f"right(destination, {_SHOWN}) = right(%(destination)s::text, {_SHOWN}) AND "
         "right(destination, length(%(destination)s::text)) = %(destination)s",
+        "mandate": "mandates <> '[]' AND mandates @> jsonb_build_array(%(mandate)s::text)",
     }
     found = [text for name, text in conditions.items() if getattr(query, name) is not None]
     if after:
@@ -162,6 +165,23 @@ async def keys(database: Database, holder: str | None = None) -> list[dict[str, 
     query = f"SELECT * FROM ledger.keys {where} ORDER BY holder, valid_from, key_id"
     async with database.connection() as connection:
         cursor = await connection.execute(query.encode(), {"holder": holder})
+        return _states(database, await cursor.fetchall())
+
+
+async def mandates(database: Database, agent_id: str | None = None) -> list[dict[str, Any]]:
+    """All mandates, or those of an agent, each after those above it, with what is spent or reserved
+    under it: `spent_minor` in `payments`. Raises DatabaseUnavailable."""
+    where = "" if agent_id is None else "WHERE held.agent_id = %(agent_id)s"
+    query = f"""
+        SELECT held.*, coalesce(spent.amount_minor, 0) AS spent_minor,
+            coalesce(spent.count, 0) AS payments
+        FROM ledger.mandates held
+        LEFT JOIN ledger.spend_windows spent ON spent.agent_id = held.aggregate
+        {where}
+        ORDER BY translate((held.chain || to_jsonb(held.mandate_id))::text, '",[]', '') COLLATE "C"
+    """
+    async with database.connection() as connection:
+        cursor = await connection.execute(query.encode(), {"agent_id": agent_id})
         return _states(database, await cursor.fetchall())
 
 

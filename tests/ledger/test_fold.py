@@ -19,6 +19,7 @@ from ledger.aggregates.authorization import (
 )
 from ledger.aggregates.case import CaseOpened
 from ledger.aggregates.key import KeyRegistered
+from ledger.aggregates.mandate import MandateGranted
 from ledger.aggregates.policy import PolicySet
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import (
@@ -29,7 +30,7 @@ from ledger.aggregates.resource import (
 )
 from ledger.aggregates.saga import SagaCompensating, SagaLost, SagaStarted, SagaTakenOver
 from ledger.aggregates.saga_step import StepCommitted, StepStarted
-from ledger.aggregates.spend_window import SpendChange, SpendWindow
+from ledger.aggregates.spend_window import FIRST_DAY, SpendChange, SpendWindow
 from ledger.aggregates.statement import StatementReconciled
 from ledger.aggregates.transfer import TransferStarted
 from ledger.aggregates.transitions import TRANSITIONS, objection
@@ -50,6 +51,7 @@ FIRST: dict[str, tuple[type[Event], ...]] = {
     "transfer": (TransferStarted,),
     "agent": (AgentRegistered,),
     "policy": (PolicySet,),
+    "mandate": (MandateGranted,),
     "key": (KeyRegistered,),
     "resource": (ResourceChangeStarted,),
     "statement": (StatementReconciled,),
@@ -125,6 +127,7 @@ def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> l
             "namespace_id": "n-1",
         },
         "policy": {"agent_id": f"n-{number}", "time_zone": "UTC"},
+        "mandate": {"mandate_id": f"n-{number}", "chain": [], "currency": "ARS"},
         "key": {"key_id": f"n-{number}"},
         "step": {
             "saga_id": "payment/rent",
@@ -132,7 +135,11 @@ def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> l
             "epoch": 1,
             "ordinal": number + 1,
         },
-        "authorization": {"authorization_id": f"n-{number}", "currency": "ARS"},
+        "authorization": {
+            "authorization_id": f"n-{number}",
+            "saga_id": f"payment/n-{number}",
+            "currency": "ARS",
+        },
         "resource": {"environment": "dev", "name": f"n-{number}"},
         "transfer": {"transfer_id": f"n-{number}"},
         "statement": {"statement_id": f"n-{number}", "differences": 0},
@@ -167,13 +174,19 @@ def fitted(state: Any, event: Event) -> Event:
         case SagaTakenOver() | SagaLost() | SagaCompensating():
             return event.changed(epoch=state.epoch + 1)
         case ApprovalRequested() | AuthorizationApproved() if state.binding is None:
-            window = SpendWindow(
-                agent_id=state.agent_id,
-                currency=state.currency,
-                period="daily",
-                starts_on=state.requested_at.date(),
-            )
-            spend = [SpendChange(window=window, amount_minor=state.amount_minor, count=1)]
+            day = state.requested_at.date()
+            names = [(state.agent_id, "daily", day)]
+            names += [(f"mandate/{each}", "mandate", FIRST_DAY) for each in state.mandates]
+            windows = [
+                SpendWindow(
+                    agent_id=name, currency=state.currency, period=period, starts_on=starts_on
+                )
+                for name, period, starts_on in names
+            ]
+            spend = [
+                SpendChange(window=window, amount_minor=state.amount_minor, count=1)
+                for window in windows
+            ]
             return event.changed(spend=spend)
         case AuthorizationReleased():
             back = [

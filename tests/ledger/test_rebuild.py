@@ -121,7 +121,7 @@ async def test_another_table_is_refused_with_those_there_are_and_only_the_owner_
     clone: Clone,
 ) -> None:
     for table in ("event_log", "incarnations", "alembic_version", "agent", "", "x"):
-        with pytest.raises(NotFound, match="agents, authorizations, cases, keys, policies"):
+        with pytest.raises(NotFound, match="agents, authorizations, cases, keys, mandates"):
             await rebuild(clone.owner, table)
     for role in (clone.worker, clone.auditor):
         with pytest.raises(NotOwner, match=r"owns ledger\.agents"):

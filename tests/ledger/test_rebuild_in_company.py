@@ -20,7 +20,7 @@ from ledger.store.event_log import event_hash, event_id
 from tests.ledger.conftest import Clone
 from tests.ledger.filling import rows, state_of
 from tests.ledger.test_held_up import holding
-from tests.ledger.writing import register, release, reserve
+from tests.ledger.writing import open_payment, register, release, reserve
 
 
 async def more(database: Database) -> None:
@@ -28,7 +28,8 @@ async def more(database: Database) -> None:
     await register(database)
     await register(database, "late-bot")
     await release(database, "a-2", 200)
-    await reserve(database, "a-3", 300)
+    await open_payment(database, "third")
+    await reserve(database, "a-3", 300, "payment/third")
 
 
 @pytest.fixture

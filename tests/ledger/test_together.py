@@ -119,7 +119,7 @@ async def test_together_is_one_by_one_in_one_commit_or_nothing(
 async def test_a_limit_binds_what_all_of_them_spend(clone: Clone, ledger: Database) -> None:
     async def spend(step: StepClaim, agent: str, limit: int) -> Any:
         name = authorization_name(f"{agent}-{step.ordinal}")
-        asked = requested(f"{agent}-{step.ordinal}", 100, step.saga_id).changed(agent_id=agent)
+        asked = requested(f"{agent}-{step.ordinal}", 100).changed(agent_id=agent)
         await write(ledger, name, asked)
 
         def decide(loaded: Loaded) -> Decision[dict[str, Any]]:

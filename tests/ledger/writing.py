@@ -10,6 +10,7 @@ from ledger.aggregates.agent import AgentRegistered, AgentRevoked, agent_name
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.case import CaseClosed, CaseOpened
 from ledger.aggregates.key import KeyRegistered
+from ledger.aggregates.mandate import MandateGranted
 from ledger.aggregates.policy import PolicySet, policy_name
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
@@ -60,6 +61,17 @@ def key_registered(key_id: str) -> KeyRegistered:
     """A key that signs nothing."""
     since = datetime(2026, 11, 22, 12, tzinfo=UTC)
     return KeyRegistered(key_id=key_id, holder="user:u-17", public_key="5f" * 32, valid_from=since)
+
+
+def mandate_granted(mandate_id: str, *chain: str, **terms: Any) -> MandateGranted:
+    """A mandate of expense-bot over ARS without any limit, but for these terms."""
+    open_terms: dict[str, Any] = {
+        **dict.fromkeys(("amount_minor", "count", "destinations", "purposes", "valid_until")),
+        "agent_id": "expense-bot",
+        "currency": "ARS",
+        "valid_from": datetime(2026, 11, 22, 12, tzinfo=UTC),
+    }
+    return MandateGranted(mandate_id=mandate_id, chain=list(chain), **open_terms | terms)
 
 
 def run(run_id: str) -> Run:
@@ -195,11 +207,12 @@ async def begin_transfer(database: Database, authorization_id: str, amount_minor
 
 
 def requested(
-    authorization_id: str, amount_minor: int, saga_id: str = "payment/rent"
+    authorization_id: str, amount_minor: int, saga_id: str | None = None
 ) -> authorization.AuthorizationRequested:
     return authorization.AuthorizationRequested(
         authorization_id=authorization_id,
-        saga_id=saga_id,
+        # A request has one authorization.
+        saga_id=saga_id or f"payment/{authorization_id}",
         agent_id="expense-bot",
         amount_minor=amount_minor,
         currency="ARS",
@@ -212,7 +225,7 @@ def requested(
 
 
 async def reserve(
-    database: Database, authorization_id: str, amount_minor: int, saga_id: str = "payment/rent"
+    database: Database, authorization_id: str, amount_minor: int, saga_id: str | None = None
 ) -> str:
     """Ask for an amount within the daily LIMIT: `approved` or `denied`."""
     aggregate = authorization.authorization_name(authorization_id)
@@ -245,14 +258,17 @@ async def fill(database: Database) -> None:
     await register(database)
     await set_policy(database)
     await write(database, "key/k-1", key_registered("k-1"))
+    await write(database, "mandate/m-1", mandate_granted("m-1"))
     await open_payment(database)
     await take_step(database)
-    await reserve(database, "a-0", 300)
+    await reserve(database, "a-0", 300, "payment/rent")
     await begin_transfer(database, "a-0", 300)
     await open_payment(database, "undone")
     await begin_compensation(database, AUTHOR, "payment/undone", 1, "run-1", "cancelled", None)
     await reserve(database, "a-1", 100, "payment/undone")
-    await reserve(database, "a-2", 200, "payment/undone")
+    await open_payment(database, "later")
+    await begin_compensation(database, AUTHOR, "payment/later", 1, "run-1", "cancelled", None)
+    await reserve(database, "a-2", 200, "payment/later")
     await release(database, "a-1", 100)
     await revoke(database)
     await write(database, "transfer/t-1", TransferExecuted(reference="M-1"))

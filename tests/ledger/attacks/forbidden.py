@@ -48,6 +48,7 @@ WAYS: dict[str, dict[str, str]] = {
     "policy": {"set": "PolicySet"},
     "statement": {"reconciled": "StatementReconciled"},
     "case": {"open": "CaseOpened", "closed": "CaseOpened CaseClosed"},
+    "mandate": {"active": "MandateGranted", "revoked": "MandateGranted MandateRevoked"},
     "key": {"active": "KeyRegistered", "revoked": "KeyRegistered KeyRevoked"},
     "resource": {
         "claimed": "ResourceChangeStarted",
@@ -145,6 +146,11 @@ FORBIDDEN: dict[str, dict[str, str]] = {
     "policy": {"": "", "set": ""},
     "statement": {"": "", "reconciled": "StatementReconciled"},
     "case": {"": "CaseClosed", "open": "CaseOpened", "closed": "CaseOpened CaseClosed"},
+    "mandate": {
+        "": "MandateRevoked",
+        "active": "MandateGranted",
+        "revoked": "MandateGranted MandateRevoked",
+    },
     "key": {"": "KeyRevoked", "active": "KeyRegistered", "revoked": "KeyRegistered KeyRevoked"},
     "resource": {
         "": _RESOURCE_FREE,

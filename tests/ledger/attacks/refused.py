@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 TABLES = (
     *("event_log", "sagas", "saga_steps", "authorizations", "transfers", "agents", "policies"),
-    *("keys", "resources", "spend_windows", "snapshots", "incarnations", "closed_past"),
+    *("mandates", "keys", "resources", "spend_windows", "snapshots", "incarnations", "closed_past"),
 )
 # What would change a table itself, each tried on every table.
 ON_A_TABLE = {

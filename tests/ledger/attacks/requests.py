@@ -1,15 +1,16 @@
 """Lies of a worker about what was asked for, what a saga ended with, and in which order."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from ledger.aggregates import resource, saga, saga_step
+from ledger.aggregates.mandate import evolve, mandate_name
 from ledger.aggregates.spend_window import SpendChange
 from tests.ledger.attacks.lies import Case, Lie, of_changes, of_payments
 from tests.ledger.attacks.stories import AMOUNT, Change, Payment, Told, spend
-from tests.ledger.samples import NOON
-from tests.ledger.writing import window
+from tests.ledger.samples import LATER_ON, NOON
+from tests.ledger.writing import mandate_granted, window
 
 
 def _still_open(p: Payment) -> dict[str, Case]:
@@ -72,16 +73,7 @@ def _results(p: Payment) -> dict[str, Case]:
         )
         for name in names
     }
-    second = Payment(f"{p.agent}-second")
-    second.id = p.id
-    again: Told = [each for each in second.denied() if each[0] == second.hold]
-    of_the_request: Told = [
-        (name, event.changed(agent_id=p.agent) if hasattr(event, "agent_id") else event)
-        for name, event in again
-    ]
-    first = [*p.denied(), *p.completed("denied")]
     return cases | {
-        "a second authorization": ([first], of_the_request, "saga_end", second.hold),
         "a compensated payment with a result of another": (
             [p.compensated()[:-1]],
             p.ended(saga.SagaCompensated, "voided", authorization_id="of-another"),
@@ -209,7 +201,116 @@ def _changes(c: Change) -> dict[str, Case]:
     }
 
 
+def _terms(p: Payment) -> dict[str, Any]:
+    """The terms of a mandate that allows the payment, and nothing beside it."""
+    return {
+        "agent_id": p.agent,
+        "amount_minor": AMOUNT,
+        "count": 1,
+        "destinations": ["1" * 22],
+        "purposes": ["rent"],
+        "valid_from": NOON,
+        "valid_until": LATER_ON,
+    }
+
+
+# What is wider than that.
+_WIDER: dict[str, dict[str, Any]] = {
+    "amount": {"amount_minor": AMOUNT + 1},
+    "amount without a limit": {"amount_minor": None},
+    "count": {"count": 2},
+    "count without a limit": {"count": None},
+    "currency": {"currency": "USD"},
+    "destination": {"destinations": ["1" * 22, "2" * 22]},
+    "destination, any": {"destinations": None},
+    "purpose": {"purposes": ["rent", "wine"]},
+    "purpose, any": {"purposes": None},
+    "begin": {"valid_from": NOON - timedelta(seconds=1)},
+    "end": {"valid_until": LATER_ON + timedelta(seconds=1)},
+    "end, none": {"valid_until": None},
+}
+
+
+def _mandates(p: Payment) -> dict[str, Case]:
+    above_id, below_id = f"{p.agent}-above", f"{p.agent}-below"
+    above, below = mandate_name(above_id), mandate_name(below_id)
+    terms = _terms(p)
+    granted: Told = [(above, mandate_granted(above_id, **terms))]
+    part: Told = [(below, mandate_granted(below_id, above_id, **terms))]
+    third: Told = [(f"{below}-2", mandate_granted(f"{below_id}-2", below_id, **terms))]
+    cases: dict[str, Case] = {
+        f"a delegated mandate of another {what}": (
+            [granted],
+            [(below, mandate_granted(below_id, above_id, **terms | more))],
+            "mandate",
+            below,
+        )
+        for what, more in _WIDER.items()
+    }
+    return cases | {
+        "a mandate below one that does not exist": ([], part, "mandate", below),
+        "a mandate below others than its parent": ([granted, part], third, "mandate", f"{below}-2"),
+    }
+
+
+def _paid(p: Payment, ids: list[str], asks: str, spends: list[str]) -> Told:
+    """A payment approved under the mandates `ids`, that asked for one, and spends in others."""
+    [(_, started)] = p.started()
+    [(_, requested)] = p.requested()
+    spent = [evolve(None, mandate_granted(each, **_terms(p))).spend(AMOUNT) for each in spends]
+    return [
+        *p.started(input=started.as_json()["input"] | {"mandate": asks}),
+        (p.hold, requested.changed(mandates=ids)),
+        *p.approved(spend=[*spend(p.agent), *spent]),
+        *p.took("authorize", 1),
+    ]
+
+
+def _under_mandates(p: Payment) -> dict[str, Case]:
+    above_id, below_id = f"{p.agent}-above", f"{p.agent}-below"
+    above = mandate_name(above_id)
+    both, one, part = [above_id, below_id], [above_id], [below_id]
+    chain: list[Told] = [
+        [(above, mandate_granted(above_id, **_terms(p)))],
+        [(mandate_name(below_id), mandate_granted(below_id, above_id, **_terms(p)))],
+    ]
+
+    def other(**more: Any) -> list[Told]:
+        return [[(above, mandate_granted(above_id, **_terms(p) | more))]]
+
+    alone = _paid(p, one, above_id, one)
+    return {
+        "more under a mandate than it allows": (
+            *(other(amount_minor=AMOUNT - 1), alone),
+            *("mandate", above),
+        ),
+        "more payments under a mandate than it allows": (other(count=0), alone, "mandate", above),
+        "a payment under a part of its chain": (
+            *(chain, _paid(p, part, below_id, part)),
+            *("mandate", p.hold),
+        ),
+        "a payment under the mandate of another": (
+            *(other(agent_id="other-bot"), alone),
+            *("mandate", p.hold),
+        ),
+        "a payment under a mandate of nobody": ([], alone, "mandate", p.hold),
+        "a payment under another mandate than was asked for": (
+            *(chain, _paid(p, both, above_id, both)),
+            *("money", p.hold),
+        ),
+        "reserved in a part of its mandates": (
+            *(chain, _paid(p, both, below_id, part)),
+            *("transition", p.hold),
+        ),
+        "reserved in a mandate that it does not name": (
+            *(chain, _paid(p, one, above_id, both)),
+            *("transition", p.hold),
+        ),
+    }
+
+
 def beyond() -> Iterator[Lie]:
     """Lies that contradict the request or the result of a saga, or its order."""
     yield from of_payments(_still_open, _requests, _results, _orders, _windows, _waits)
+    yield from of_payments(_mandates, _under_mandates)
     yield from of_changes(_changes)

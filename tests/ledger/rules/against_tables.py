@@ -22,6 +22,7 @@ BAD_VALUES = {
     },
     # Closed by nobody, and a difference of no kind.
     "cases": {"state": "'closed'", "closed_by": "'user:ana'", "kind": "'odd'", "entry": "-1"},
+    "mandates": {"state": "'lost'", "currency": "'pesos'", "chain": "'{}'"},
     "keys": {"state": "'lost'"},
     "policies": {
         "time_zone": "'[bold]x'",
@@ -87,6 +88,9 @@ def _two_rows(known: Known) -> Attempt:
     names = ("twice", "twice-2" if known.table == "sagas" else "twice")
     first, second = (_named(known, name) for name in names)
     second["aggregate_id"] = first["aggregate_id"]
+    if known.table == "authorizations":
+        # Else its request has one already.
+        second["saga_id"] = "'payment/other'"
     statements = (
         _copied(known, aggregate_type, first),
         event(1, first["aggregate"].strip("'")),
@@ -98,12 +102,22 @@ def _two_rows(known: Known) -> Attempt:
     return Attempt(f"{known.table}: two rows of one id", "23505", "key", statements)
 
 
+def _redeemed_twice() -> Attempt:
+    """A second authorization for the request of the first: its budget would be spent twice."""
+    known = WORLD["authorizations"]
+    again = _named(known, "again")
+    del again["saga_id"]
+    statements = (_copied(known, "authorization", again), event(1, "authorization/again"))
+    return Attempt("authorizations: a request redeemed twice", "23505", "key", statements)
+
+
 # What a state says of its own name.
 IDENTITY = {
     "agents": ("agent_id",),
     "authorizations": ("authorization_id",),
     "cases": ("case_id",),
     "policies": ("agent_id",),
+    "mandates": ("mandate_id",),
     "keys": ("key_id",),
     "resources": ("environment", "name"),
     "saga_steps": ("saga_id", "name"),
@@ -121,6 +135,8 @@ def _named(known: Known, name: str) -> dict[str, str]:
     values[IDENTITY[known.table][-1]] = name
     if known.table == "sagas":
         values |= {"workflow_id": f"payment/{name}", "operation_id": name}
+    if known.table == "authorizations":
+        values["saga_id"] = f"payment/{name}"
     return {column: f"'{value}'" for column, value in values.items()}
 
 
@@ -167,6 +183,7 @@ def _identities() -> Iterator[Attempt]:
         operation_id="y",
     )
     yield _split_otherwise(WORLD["statements"], aggregate="statement/a/b", statement_id="a/b")
+    yield _split_otherwise(WORLD["mandates"], aggregate="mandate/a/b", mandate_id="a/b")
     yield _split_otherwise(WORLD["cases"], aggregate="case/a/b", case_id="a/b")
     yield _split_otherwise(
         WORLD["saga_steps"],
@@ -235,6 +252,7 @@ def _copied(known: Known, aggregate_type: str, values: Mapping[str, str]) -> str
 AGAINST_TABLES = [
     *(attempt for known in WORLD.values() for attempt in _on_a_state_table(known)),
     *(_two_rows(known) for known in WORLD.values()),
+    _redeemed_twice(),
     *_identities(),
     *_unreadable(),
     *_on_the_log(),

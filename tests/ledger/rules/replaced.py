@@ -45,6 +45,7 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
                 ("a transfer", "transfer", "NEW.transfer_id"),
                 ("an agent", "agent", "NEW.agent_id"),
                 ("a policy", "policy", "NEW.agent_id"),
+                ("a mandate", "mandate", "NEW.mandate_id"),
                 ("a key", "key", "NEW.key_id"),
                 ("a statement", "statement", "NEW.statement_id"),
                 ("a case", "case", "NEW.case_id"),
