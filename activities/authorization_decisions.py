@@ -1,10 +1,12 @@
 """The decisions on authorizations: by the policy, by a person, at the capture, and what every end
 releases. Pure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from activities.asked_again import ask_again, asked_by, chain_in
 from activities.request import Request
 from ledger.aggregates.agent import AgentState, agent_name
 from ledger.aggregates.aggregate import Event, State
@@ -26,6 +28,8 @@ from ledger.aggregates.authorization import (
     AuthorizationVoided,
     authorization_name,
 )
+from ledger.aggregates.mandate import MandateState, mandate_name
+from ledger.aggregates.mandate_evaluation import mandate_denials, mandate_limits
 from ledger.aggregates.policy import PolicyState, policy_name
 from ledger.aggregates.policy_evaluation import (
     Asked,
@@ -55,6 +59,8 @@ class Authorize(Request):
     description: str
     approve_within: timedelta
     capture_within: timedelta | None = None
+    mandate: str | None = None
+    purpose: str | None = None
 
 
 class Approve(Request):
@@ -76,21 +82,26 @@ def decide(
     unsigned: str | None = None,
     payable: bool = True,
 ) -> Decision[Json]:
-    """Decides a request by the policy: denied, approved, or pending approval. `manual`: the agent
-    captures later; `unsigned` says that its signature is missing or not valid; `payable`: the
-    adapter pays to such an account."""
+    """Decides a request by the policy and its mandates: denied, approved, or pending approval.
+    `manual`: the agent captures later; `unsigned` says that its signature is missing or not valid;
+    `payable`: the adapter pays to such an account."""
     agent: AgentState | None = loaded[agent_name(request.agent_id)]
     policy: PolicyState | None = loaded[policy_name(request.agent_id)]
     version = loaded.version(policy_name(request.agent_id)) or None
     asked = Asked(
-        request.agent_id, request.amount_minor, request.currency, request.destination, payable
+        *(request.agent_id, request.amount_minor, request.currency, request.destination, payable),
+        *(request.mandate, request.purpose),
     )
+    mandates = _named(loaded, request.mandate)
+    chain = chain_in(loaded, mandates)
     reasons = denials(asked, agent, policy, loaded.spent, loaded.now)
+    reasons += mandate_denials(asked, chain, loaded.spent, loaded.now)
     if unsigned is not None:
         reasons = [unsigned, *reasons]
     windows = windows_at(policy, asked, loaded.now) if policy else None
     requested = AuthorizationRequested(
-        **request.model_dump(exclude={"approve_within", "capture_within"}),
+        **request.model_dump(exclude={"approve_within", "capture_within", "mandate"}),
+        mandates=mandates,
         authorization_id=authorization_id,
         saga_id=saga_id,
         requested_at=loaded.now,
@@ -100,6 +111,7 @@ def decide(
             # Which list gave the amount its minor units.
             "iso4217": published(),
             "payable": payable,
+            **_mandate_inputs(loaded, chain),
         },
     )
     name = authorization_name(authorization_id)
@@ -109,10 +121,25 @@ def decide(
         result = {"state": "denied", "reason": reasons[0]}
         return Decision(result, [(name, requested), (name, denied)])
     reserved = _reserve(
-        loaded, request, policy, version, windows, automatic=state == "approved", manual=manual
+        loaded,
+        request,
+        policy,
+        version,
+        [*windows.values(), *mandate_limits(chain)],
+        automatic=state == "approved",
+        manual=manual,
     )
     events: list[tuple[str, Event]] = [(name, requested), (name, reserved)]
-    return Decision({"state": state}, events, limits_of(policy, windows))
+    limits = limits_of(policy, windows) | mandate_limits(chain)
+    return Decision({"state": state}, events, limits)
+
+
+def _named(loaded: Loaded, mandate: str | None) -> list[str]:
+    """The mandate that a request names, last, after all above it, if there is one."""
+    if mandate is None:
+        return []
+    state: MandateState | None = loaded[mandate_name(mandate)]
+    return [*(state.chain if state else ()), mandate]
 
 
 def _reserve(
@@ -120,7 +147,7 @@ def _reserve(
     request: Authorize,
     policy: PolicyState,
     version: int | None,
-    windows: Windows,
+    windows: Sequence[SpendWindow],
     *,
     automatic: bool,
     manual: bool,
@@ -132,11 +159,12 @@ def _reserve(
             "destination": request.destination,
             "description": request.description,
             "policy_version": version,
+            # As before where there are none.
+            **request.model_dump(include={"mandate", "purpose"}, exclude_none=True),
         }
     )
     spend = [
-        SpendChange(window=window, amount_minor=request.amount_minor, count=1)
-        for window in windows.values()
+        SpendChange(window=window, amount_minor=request.amount_minor, count=1) for window in windows
     ]
     if automatic:
         until = _capture_until(policy, request.capture_within, loaded.now) if manual else None
@@ -172,51 +200,17 @@ def _inputs(
     return {"agent": as_json(agent), "policy": as_json(policy), "spent": spent}
 
 
-@dataclass(frozen=True)
-class AskedAgain:
-    """What the policy of now, in this `version`, says of an authorization that was asked for under
-    the version `before`. `reasons` against it come in the deciding order, and none is a yes."""
-
-    version: int | None
-    before: int | None
-    reasons: list[str]
-
-    @property
-    def words(self) -> str:
-        """A sentence that names both versions."""
-        said = f"policy version {self.version} says {', '.join(self.reasons) or 'yes'}"
-        if self.version == self.before:
-            return said
-        return f"{said}; it was asked for under version {self.before}"
-
-
-def ask_again(loaded: Loaded, authorization: AuthorizationState) -> AskedAgain:
-    """Asks the agent and the policy of now about an authorization: a policy that was tightened
-    binds what still waits."""
-    agent_id = authorization.agent_id
-    asked = asked_by(authorization)
-    policy: PolicyState | None = loaded[policy_name(agent_id)]
-
-    def without_it(window: SpendWindow) -> SpendChange:
-        spent = loaded.spent(window)
-        for held in authorization.reserved:
-            if held.window == window:
-                spent = spent.plus(held.reversed())
-        return spent
-
-    reasons = denials(asked, loaded[agent_name(agent_id)], policy, without_it, loaded.now)
-    version = loaded.version(policy_name(agent_id)) or None
-    return AskedAgain(version, authorization.policy_version, reasons)
-
-
-def asked_by(authorization: AuthorizationState) -> Asked:
-    """What an authorization asks of the policy."""
-    return Asked(
-        authorization.agent_id,
-        authorization.amount_minor,
-        authorization.currency,
-        authorization.destination,
-    )
+def _mandate_inputs(loaded: Loaded, chain: Sequence[MandateState | None]) -> Json:
+    """The version of each mandate, which never changes but by its revocation, and its spend."""
+    known = [(mandate, mandate_name(mandate.mandate_id)) for mandate in chain if mandate]
+    told = {
+        mandate.mandate_id: {
+            "version": loaded.version(name),
+            "spent": loaded.spent(mandate.window).as_json(),
+        }
+        for mandate, name in known
+    }
+    return {"mandates": told} if told else {}
 
 
 def approval(
@@ -324,7 +318,9 @@ def capture(
     assert windows is not None
     spend: list[SpendChange] = []
     for held in authorization.reserved:
-        now = next(w for period, w in windows.items() if period == held.window.period)
+        # That of a mandate stays the same for its whole life.
+        now = next((w for period, w in windows.items() if period == held.window.period), None)
+        now = now or held.window
         if now != held.window:
             spend += [held.reversed(), held.changed(window=now)]
     started = AuthorizationCaptureStarted(

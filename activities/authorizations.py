@@ -20,6 +20,7 @@ from activities.authorization_decisions import (
     released,
     require,
 )
+from activities.mandates import chain_refs, mandates_above
 from activities.step import Claim, Request
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.authorization import (
@@ -32,6 +33,7 @@ from ledger.aggregates.authorization import (
     AuthorizationState,
     authorization_name,
 )
+from ledger.aggregates.mandate import mandate_name
 from ledger.aggregates.policy import policy_name
 from ledger.aggregates.saga import SagaState, SagaWaitStarted, saga_name
 from ledger.aggregates.saga_step import StepUndone
@@ -98,11 +100,13 @@ class AuthorizationActivities:
         """Decides a request by the policy, and reserves the spend in the same commit; where a
         person decides, or captures, that commit also records the wait."""
         authorization_id = authorization_of(claim.saga_id)
+        mandates = await mandates_above(self._database, request.mandate)
         refs = [
             Ref(saga_name(claim.saga_id)),
             Ref(authorization_name(authorization_id)),
             Ref(agent_name(request.agent_id), "share"),
             Ref(policy_name(request.agent_id), "share"),
+            *chain_refs(mandates),
         ]
         payable = account_kind(request.destination) in self._pays_to
         made: Json = {}
@@ -126,7 +130,7 @@ class AuthorizationActivities:
             replace(claim.step_claim(request), denies_unsigned=True),
             refs,
             authorize,
-            windows_of=[request.agent_id],
+            windows_of=[request.agent_id, *map(mandate_name, mandates)],
         )
         if decided is made and not _waits(claim, decided["state"]):
             # Of what was decided just now, and waits for nobody, all is known.
@@ -198,6 +202,7 @@ class AuthorizationActivities:
             Ref(saga),
             Ref(agent_name(pending.agent_id), "share"),
             Ref(policy_name(pending.agent_id), "share"),
+            *chain_refs(pending.mandates),
         ]
         answer = await commit_step(
             self._database,
@@ -205,7 +210,7 @@ class AuthorizationActivities:
             claim.step_claim(request),
             refs,
             approve,
-            windows_of=[pending.agent_id],
+            windows_of=[pending.agent_id, *map(mandate_name, pending.mandates)],
         )
         standing = await self._standing(request.authorization_id, claim)
         told = {"refused": answer.get("refused"), "by": answer.get("by")}

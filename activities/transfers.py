@@ -22,10 +22,12 @@ from activities.adapters.payment import (
 from activities.authorization_decisions import capture
 from activities.authorizations import transfer_of
 from activities.errors import ATTEMPT, Failed, Refused
+from activities.mandates import chain_refs, mandates_above
 from activities.step import Claim, Request, heartbeat
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import authorization_name
+from ledger.aggregates.mandate import mandate_name
 from ledger.aggregates.policy import policy_name
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepRefused, StepState, StepUndone
 from ledger.aggregates.step_report import UndoReport
@@ -75,6 +77,7 @@ class Transfer(Request):
     currency: str
     destination: str
     description: str
+    mandate: str | None = None
 
 
 class Transferred(Request):
@@ -116,6 +119,7 @@ class TransferActivities:
             transfer_name(transfer_id),
         )
         agent, policy = agent_name(request.agent_id), policy_name(request.agent_id)
+        mandates = await mandates_above(self._database, request.mandate)
 
         def start(loaded: Loaded) -> Decision[dict[str, Any] | None]:
             # The adapter may be another one than when it was authorized.
@@ -130,7 +134,7 @@ class TransferActivities:
                 saga_id=claim.saga_id,
                 adapter=self._adapter.name,
                 key=claim.saga_id,
-                **request.model_dump(exclude={"agent_id", "description"}),
+                **request.model_dump(exclude={"agent_id", "description", "mandate"}),
             )
             facts = {
                 "adapter": self._adapter.name,
@@ -144,10 +148,13 @@ class TransferActivities:
             self._database,
             claim.author(),
             claim.step_claim(request),
-            [Ref(authorization), Ref(transfer), Ref(agent, "share"), Ref(policy, "share")],
+            [
+                *(Ref(authorization), Ref(transfer), Ref(agent, "share"), Ref(policy, "share")),
+                *chain_refs(mandates),
+            ],
             start,
             within=SEND_WITHIN,
-            windows_of=[request.agent_id],
+            windows_of=[request.agent_id, *map(mandate_name, mandates)],
         )
 
     async def _send_once(

@@ -21,6 +21,7 @@ from activities.authorizations import AuthorizationActivities
 from activities.cases import CaseActivities
 from activities.classification import ClassifyErrors
 from activities.keys import KeyActivities
+from activities.mandates import MandateActivities
 from activities.namespace import KnowNamespace
 from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created
@@ -147,6 +148,7 @@ async def wire(
             authorizations = AuthorizationActivities(database, bank.pays_to)
             transfers = TransferActivities(database, bank)
             agents, keys = AgentActivities(database), KeyActivities(database)
+            mandates = MandateActivities(database)
             compared = ReconciliationActivities(database, bank, settings.statements_folder)
             cases = CaseActivities(database)
             workers.append(
@@ -154,7 +156,10 @@ async def wire(
                     client,
                     settings.payments_queue,
                     sagas_of(PAYMENTS),
-                    [sagas, steps, authorizations, transfers, agents, keys, compared, cases],
+                    [
+                        *(sagas, steps, authorizations, transfers),
+                        *(agents, keys, mandates, compared, cases),
+                    ],
                     runs,
                     served,
                     signed=settings.signing.required,

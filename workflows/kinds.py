@@ -7,6 +7,7 @@ from workflows.change import InfrastructureSaga
 from workflows.contract.kinds import Queue
 from workflows.engine.workflow import SagaWorkflow
 from workflows.key import KeySaga
+from workflows.mandate import MandateSaga
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
 from workflows.reconcile import CaseSaga, ReconcileSaga
@@ -15,7 +16,7 @@ from workflows.rollback import RollbackSaga
 Sagas = tuple[type[SagaWorkflow[Any, Any]], ...]
 
 SAGAS: Sagas = (
-    *(PaymentSaga, AgentSaga, PolicySaga, KeySaga),
+    *(PaymentSaga, AgentSaga, PolicySaga, MandateSaga, KeySaga),
     *(InfrastructureSaga, RollbackSaga),
     *(ReconcileSaga, CaseSaga),
 )

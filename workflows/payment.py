@@ -11,6 +11,7 @@ from activities.authorization_decisions import Approve, Authorize
 from activities.authorizations import AuthorizationActivities, Authorized, Settle
 from activities.errors import REFUSED, REUSED
 from activities.transfers import Transfer, TransferActivities, Transferred
+from ledger.aggregates.names import mandate_name
 from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
 from workflows.contract.kinds import PAYMENT
@@ -86,6 +87,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                     currency=request.amount.currency,
                     destination=request.destination.account,
                     description=request.description,
+                    mandate=request.mandate,
                 ),
                 undo=TransferActivities.reverse_transfer,
                 policy=UndoPolicy(tries=transfers.UNDO_TRIES),
@@ -111,6 +113,8 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
                 description=request.description,
                 approve_within=request.approve_within,
                 capture_within=request.capture_within,
+                mandate=request.mandate,
+                purpose=request.purpose,
             ),
             undo=AuthorizationActivities.release_authorization,
         )
@@ -197,8 +201,9 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         )
 
     def subjects(self, request: PaymentRequest) -> list[str]:
-        """The aggregate that the saga is about: the agent."""
-        return [f"agent/{request.agent_id}"]
+        """The aggregates that the saga is about: the agent, and the mandate."""
+        mandate = [mandate_name(request.mandate)] if request.mandate else []
+        return [f"agent/{request.agent_id}", *mandate]
 
     @workflow.update
     async def approve(self, *raw: Any) -> Progress:

@@ -222,6 +222,44 @@ export interface Listing {
   ends_at: string;
 }
 /**
+ * Input of `MandateSaga`: grant the `mandate` to an agent, below `parent` where it is
+ * delegated, or revoke it with all below it.
+ *
+ * All payments under it together may be `amount_minor` minor units of `currency` in `count`
+ * payments; equal is allowed. Without `destinations` every account is allowed, without `purposes`
+ * every purpose, and none. What a delegation leaves out is as in its parent, and nothing may be
+ * wider. A user grants; the agent that holds the parent may delegate; an agent that holds a
+ * mandate, or one above it, may revoke it.
+ */
+export interface MandateRequest {
+  signature?: Signature | null;
+  operation_id?: string | null;
+  action: "grant" | "revoke";
+  mandate: string;
+  agent_id?: string | null;
+  parent?: string | null;
+  currency?: string | null;
+  amount_minor?: number | null;
+  count?: number | null;
+  destinations?: string[] | null;
+  purposes?: string[] | null;
+  valid_from?: string | null;
+  valid_until?: string | null;
+  actor: string;
+  reason?: string | null;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `MandateSaga`: `mandate` is the name of the mandate, which payments give.
+ */
+export interface MandateResult {
+  unsigned?: boolean;
+  state: "granted" | "revoked";
+  mandate: string;
+}
+/**
  * An amount above zero: `minor` units (cents) of `currency` (ISO 4217).
  */
 export interface Money {
@@ -239,7 +277,8 @@ export interface OperatorAction {
 }
 /**
  * Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`, as long as
- * `capture_within` and the policy allow.
+ * `capture_within` and the policy allow. `mandate` is the budget of the agent that it is paid
+ * under, for a `purpose`.
  *
  * Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
  * starts, or one with a start delay.
@@ -254,6 +293,8 @@ export interface PaymentRequest {
   capture?: "automatic" | "manual";
   approve_within?: string;
   capture_within?: string | null;
+  mandate?: string | null;
+  purpose?: string | null;
   metadata?: {
     [k: string]: JsonValue;
   };
@@ -287,7 +328,7 @@ export interface PolicyApprover {
  * `further` are the limits in other currencies. Without `allowed_destinations` every destination
  * is allowed that is not refused, without `hours` every hour, without `approvers` every person
  * approves; `approvals` different people have to. `capture_within`: how long an approved payment
- * waits for its capture (default P7D).
+ * waits for its capture (default P7D). `mandate_required`: it pays under a mandate only.
  */
 export interface PolicyRequest {
   signature?: Signature | null;
@@ -317,6 +358,7 @@ export interface PolicyRequest {
   approvers?: PolicyApprover[] | null;
   approvals?: number;
   capture_within?: string | null;
+  mandate_required?: boolean;
   actor: string;
   reason?: string | null;
   metadata?: {
@@ -598,6 +640,16 @@ export type PolicySaga = (input: PolicyRequest) => Promise<PolicyResult>;
 /** The updates of `PolicySaga`, each with its argument; they answer with `Progress`. */
 export interface PolicySagaUpdates {
   submit: PolicyRequest;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `mandate/{operation_id}`, task queue `amends-payments`. */
+export type MandateSaga = (input: MandateRequest) => Promise<MandateResult>;
+/** The updates of `MandateSaga`, each with its argument; they answer with `Progress`. */
+export interface MandateSagaUpdates {
+  submit: MandateRequest;
   cancel: By;
   retry: OperatorAction;
   skip: Skip;

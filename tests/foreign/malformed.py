@@ -51,6 +51,7 @@ GOOD: dict[str, Json] = {
         "approval_threshold_minor": 1,
         **USER,
     },
+    "mandate": {"action": "grant", "mandate": "m", "agent_id": "b", "currency": "ARS", **USER},
     "key": {"action": "register", "holder": "user:u-17", "public_key": "5f" * 32, **USER},
     "change": {**USER, "absent": ["old-db"]},
     "rollback": {**USER, "to": "before:nothing"},

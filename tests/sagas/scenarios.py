@@ -22,6 +22,7 @@ from tests.support.driver import (
     registration,
     saga_of,
 )
+from tests.support.mandates import grant
 from tests.support.probe import Probe
 from tests.support.signing import key_registration, new_key, signed
 from tests.support.until import until
@@ -290,6 +291,16 @@ async def agent_unknown(stage: Stage) -> Handle:
 @scenario
 async def policy_set(stage: Stage) -> Handle:
     return await stage.play(policy(new_id("bot")))
+
+
+@scenario
+async def mandate_granted(stage: Stage) -> Handle:
+    return await stage.play(grant(new_id("bot")))
+
+
+@scenario
+async def mandate_refused(stage: Stage) -> Handle:
+    return await stage.play(grant(new_id("bot"), new_id("nobody")))
 
 
 @scenario

@@ -19,6 +19,7 @@ from ledger.database import Database
 from ledger.read.policy_simulation import simulate
 from tests.sagas.conftest import Inject, NewAgent
 from tests.support.driver import CBU, Driver, Json, payment, policy, refused, saga_of
+from tests.support.mandates import granted
 from tests.support.probe import Probe
 from workflows.contract.policy import PolicyRequest
 
@@ -86,7 +87,9 @@ async def test_200_at_once_against_limits_that_fit_37_are_37_with_faults_of_the_
         monthly_count=39,
         total_limit_minor=50 * PESOS_10,
     )
-    requests = [payment(agent, 10) for _ in range(200)]
+    root = await granted(driver, agent, count=41)
+    mandate = await granted(driver, agent, root, amount_minor=37 * PESOS_10)
+    requests = [payment(agent, 10, mandate=mandate) for _ in range(200)]
     for number, request in enumerate(requests[::10]):
         await inject(request, "timeout_after" if number % 2 else "answer_twice")
     results = await asyncio.gather(*(driver.run(request) for request in requests))
@@ -94,9 +97,10 @@ async def test_200_at_once_against_limits_that_fit_37_are_37_with_faults_of_the_
     assert ends.count(("captured", None)) == 37
     assert ends.count(("denied", "exceeded_weekly_limit")) == 163
     windows = await probe.ledger(
-        "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = %s", agent
+        "SELECT amount_minor, count FROM ledger.spend_windows WHERE agent_id = ANY(%s)",
+        [agent, f"mandate/{root}", f"mandate/{mandate}"],
     )
-    assert windows == [{"amount_minor": 37 * PESOS_10, "count": 37}] * 4
+    assert windows == [{"amount_minor": 37 * PESOS_10, "count": 37}] * 6
 
 
 async def test_a_policy_that_was_tightened_binds_an_approval_and_a_refused_one_is_on_record(

@@ -34,7 +34,7 @@ MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
 
 KINDS = {
     kind: f"{kind.title()}Saga"
-    for kind in ("payment", "agent", "policy", "key", "trial", "reconcile", "case")
+    for kind in ("payment", "agent", "policy", "mandate", "key", "trial", "reconcile", "case")
 }
 
 
@@ -77,6 +77,7 @@ def policy(agent: str, **more: Any) -> Json:
 
 _BY_FIELD = {
     "amount": "payment",
+    "mandate": "mandate",
     "trial": "trial",
     "holder": "key",
     "statement": "reconcile",

@@ -32,6 +32,10 @@ MAX_METADATA_BYTES = 2_048
 MAX_METADATA_DEPTH = 16
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 def _plain_text(text: str) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError("control characters are not allowed")
@@ -99,6 +103,8 @@ Duration = Annotated[
     Field(gt=timedelta(0), le=timedelta(days=366)),
 ]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+# No part of a request where it is not given, as before there was such a field.
+IfGiven = Field(exclude_if=_is_none)
 StepText = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
 Limit = Annotated[StrictInt, Field(ge=0, le=MAX_MINOR)]
 
@@ -158,15 +164,11 @@ class Signature(Input):
     value: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class Signable(Input):
     """The base of a request and of the argument of an update: what its actor signs. In production
     the signature is needed."""
 
-    signature: Annotated[Signature | None, Field(exclude_if=_is_none)] = None
+    signature: Annotated[Signature | None, IfGiven] = None
 
 
 class Result(Input):

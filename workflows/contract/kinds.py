@@ -7,6 +7,7 @@ from typing import Any
 from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
 from workflows.contract.key import KeyRequest, KeyResult
+from workflows.contract.mandate import MandateRequest, MandateResult
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.contract.policy import PolicyRequest, PolicyResult
 from workflows.contract.reconcile import (
@@ -77,6 +78,14 @@ POLICY = SagaKind(
     good_ends=frozenset({"set"}),
     pivot_step="set policy",
 )
+MANDATE = SagaKind(
+    name="mandate",
+    workflow="MandateSaga",
+    queue=PAYMENTS,
+    request=MandateRequest,
+    result=MandateResult,
+    good_ends=frozenset({"granted", "revoked"}),
+)
 KEY = SagaKind(
     name="key",
     workflow="KeySaga",
@@ -119,7 +128,7 @@ CASE = SagaKind(
     good_ends=frozenset({"closed"}),
 )
 
-KINDS = (PAYMENT, AGENT, POLICY, KEY, CHANGE, ROLLBACK, RECONCILE, CASE)
+KINDS = (PAYMENT, AGENT, POLICY, MANDATE, KEY, CHANGE, ROLLBACK, RECONCILE, CASE)
 BY_NAME: Mapping[str, SagaKind] = {kind.name: kind for kind in KINDS}
 
 

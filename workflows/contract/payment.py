@@ -15,6 +15,7 @@ from ledger.aggregates.money import Money, money_text
 from workflows.contract.fields import (
     Duration,
     FirstDefaults,
+    IfGiven,
     Input,
     Line,
     Metadata,
@@ -25,16 +26,13 @@ from workflows.contract.fields import (
     Signable,
 )
 
-# The one that is not given is no part of a request, as before there were two.
-_LEFT_OUT = Field(exclude_if=lambda account: account is None)
-
 
 class Destination(Input):
     """The destination of a payment: `cbu`, a CBU or CVU of 22 digits, or `iban`, stored in capitals
     and without spaces. Exactly one of them."""
 
-    cbu: Annotated[Annotated[str, AfterValidator(check_cbu)] | None, _LEFT_OUT] = None
-    iban: Annotated[Annotated[str, AfterValidator(check_iban)] | None, _LEFT_OUT] = None
+    cbu: Annotated[Annotated[str, AfterValidator(check_cbu)] | None, IfGiven] = None
+    iban: Annotated[Annotated[str, AfterValidator(check_iban)] | None, IfGiven] = None
 
     @model_validator(mode="after")
     def _is_one_account(self) -> "Destination":
@@ -50,7 +48,8 @@ class Destination(Input):
 
 class PaymentRequest(Signable):
     """Input of `PaymentSaga`. `capture` `manual` waits for the update `capture`, as long as
-    `capture_within` and the policy allow.
+    `capture_within` and the policy allow. `mandate` is the budget of the agent that it is paid
+    under, for a `purpose`.
 
     Without an `operation_id` the run takes the one in its workflow id: a run that a schedule
     starts, or one with a start delay.
@@ -62,6 +61,8 @@ class PaymentRequest(Signable):
         "capture": "automatic",
         "approve_within": "P1D",
         "capture_within": None,
+        "mandate": None,
+        "purpose": None,
     }
 
     operation_id: OperationId | None = None
@@ -72,6 +73,8 @@ class PaymentRequest(Signable):
     capture: Literal["automatic", "manual"] = "automatic"
     approve_within: Duration = timedelta(days=1)
     capture_within: Duration | None = None
+    mandate: Annotated[Name | None, IfGiven] = None
+    purpose: Annotated[Name | None, IfGiven] = None
     metadata: Metadata = Field(default_factory=dict)
 
     @property
@@ -82,7 +85,8 @@ class PaymentRequest(Signable):
     def about(self) -> list[str]:
         """What is asked for, for people: amount and agent, never payee and description."""
         amount = f"payment of {money_text(self.amount)} for agent {self.agent_id}"
-        return [amount, *(["captured by its agent"] if self.capture == "manual" else [])]
+        under = [f"under mandate {self.mandate}"] if self.mandate else []
+        return [amount, *under, *(["captured by its agent"] if self.capture == "manual" else [])]
 
 
 PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "compensated"]

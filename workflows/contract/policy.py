@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StrictInt, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
 
 from activities.adapters.cbu import check_cbu
 from activities.adapters.iban import check_iban
@@ -109,7 +109,7 @@ class PolicyRequest(CurrencyLimits, Signable):
     `further` are the limits in other currencies. Without `allowed_destinations` every destination
     is allowed that is not refused, without `hours` every hour, without `approvers` every person
     approves; `approvals` different people have to. `capture_within`: how long an approved payment
-    waits for its capture (default P7D).
+    waits for its capture (default P7D). `mandate_required`: it pays under a mandate only.
     """
 
     first_defaults: ClassVar[FirstDefaults] = {
@@ -124,6 +124,7 @@ class PolicyRequest(CurrencyLimits, Signable):
         "further": {},
         "refused_destinations": [],
         "approvals": 1,
+        "mandate_required": False,
     }
 
     operation_id: OperationId | None = None
@@ -139,6 +140,7 @@ class PolicyRequest(CurrencyLimits, Signable):
     approvers: Annotated[list[PolicyApprover], Field(max_length=100)] | None = None
     approvals: Annotated[StrictInt, Field(ge=1, le=5)] = 1
     capture_within: Duration | None = None
+    mandate_required: Annotated[StrictBool, Field(exclude_if=lambda required: not required)] = False
     actor: User
     reason: Line | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -161,8 +163,8 @@ class PolicyRequest(CurrencyLimits, Signable):
     def terms(self) -> dict[str, Any]:
         """What the policy says beyond its amounts, as the ledger has it; empty where it says
         nothing."""
-        plain = ("allowed_destinations", "refused_destinations", "hours", "approvers", "approvals")
-        given = written(self, include=set(plain), exclude_defaults=True)
+        plain = {"allowed_destinations", "refused_destinations", "hours", "approvers", "approvals"}
+        given = written(self, include=plain | {"mandate_required"}, exclude_defaults=True)
         windows = self.windows()
         windows["daily"].pop("amount_minor")
         further = {

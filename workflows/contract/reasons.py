@@ -14,6 +14,7 @@ REASONS: Mapping[str, str] = {
     "currency_not_allowed": "the policy of the agent is in another currency",
     "destination_not_allowed": "neither policy nor bank allow a payment to this destination",
     "outside_allowed_hours": "the policy of the agent allows no payment at this hour",
+    "no_mandate": "the policy of the agent allows payments under a mandate only",
     "exceeded_max_transaction_limit": "the amount is above the limit of the agent for one payment",
     "exceeded_daily_limit": "the agent would spend more than its limit of a day",
     "exceeded_daily_count": "the agent would make more payments than its limit of a day",
@@ -23,10 +24,25 @@ REASONS: Mapping[str, str] = {
     "exceeded_monthly_count": "the agent would make more payments than its limit of a month",
     "exceeded_total_limit": "the agent would spend more than its limit in all",
     "exceeded_total_count": "the agent would make more payments than its limit in all",
+    "unknown_mandate": "no mandate of this name is granted",
+    "mandate_of_another_agent": "the mandate is held by another agent",
+    "mandate_revoked": "the mandate, or one above it, is revoked",
+    "mandate_not_valid": "the mandate, or one above it, is not valid at this time",
+    "mandate_currency_not_allowed": "the mandate is in another currency",
+    "mandate_destination_not_allowed": "a mandate allows no payment to this destination",
+    "mandate_purpose_not_allowed": "a mandate allows no payment for this purpose",
+    "exceeded_mandate_limit": "more would be paid than a mandate, or one above it, allows",
+    "exceeded_mandate_count": "more payments would be made than a mandate, or one above it, allows",
     # refusals of an approval
     "changed": "what is approved is not what is asked for",
     "not_an_approver": "the policy does not name this approver",
     "exceeded_approver_limit": "the amount is above the limit of the approver",
+    # refusals of a mandate
+    "not_mandate_holder": "the mandate is granted by a user, delegated by a user or its agent, and "
+    "revoked by a user or an agent that holds it or one above it",
+    "mandate_exists": "a mandate of this name is granted already",
+    "mandate_too_deep": "too many mandates are above it",
+    "wider_mandate": "the mandate allows more than the one above it",
     # refusals of a key
     "not_holder": "the key is registered and revoked by its holder, the user of the agent that "
     "holds it, or an officer",
