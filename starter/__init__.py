@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workflows.contract.agent import AgentRequest
     from workflows.contract.change import ChangeRequest, Resource, RollbackRequest
     from workflows.contract.key import KeyRequest
+    from workflows.contract.mandate import MandateRequest
     from workflows.contract.payment import Destination, PaymentRequest
     from workflows.contract.policy import PolicyRequest
 
@@ -25,6 +26,7 @@ __all__ = [
     "ChangeRequest",
     "Destination",
     "KeyRequest",
+    "MandateRequest",
     "Money",
     "PaymentQuery",
     "PaymentRequest",
@@ -39,6 +41,7 @@ _MODULE_OF = {
     "ChangeRequest": "workflows.contract.change",
     "Destination": "workflows.contract.payment",
     "KeyRequest": "workflows.contract.key",
+    "MandateRequest": "workflows.contract.mandate",
     "Money": "ledger.aggregates.money",
     "PaymentQuery": "ledger.read.queries",
     "PaymentRequest": "workflows.contract.payment",

@@ -10,6 +10,7 @@ from starter.cli.usage import naming_options
 COMMANDS = {
     **dict.fromkeys(("up", "env", "migrate", "worker"), "servers"),
     **dict.fromkeys(("agent", "policy"), "rules"),
+    "mandate": "mandates",
     "keys": "keys",
     **dict.fromkeys(("pay", "approve", "reject", "capture", "cancel"), "payments"),
     **dict.fromkeys(("plan", "apply", "rollback"), "changes"),

@@ -52,6 +52,15 @@ async def known_agent(database: "Database", option: str, given: str | None) -> N
     known(option, given, names, where="amends agent list lists the agents")
 
 
+async def known_mandate(database: "Database", given: str | None) -> None:
+    """Raises InvalidInput for a mandate that was never granted."""
+    from ledger.read.queries import mandates
+
+    if given is not None:
+        names = [mandate["mandate_id"] for mandate in await mandates(database)]
+        known("--mandate", given, names, where="amends mandate list lists the mandates")
+
+
 async def known_environment(database: "Database", given: str | None) -> None:
     """Raises InvalidInput for an environment in which there never was a resource; the default one
     may be empty."""

@@ -31,8 +31,15 @@ PHASES = (
 # The columns of CSV: fields of an authorization, without the nested ones.
 COLUMNS = (
     *("saga_id", "authorization_id", "agent_id", "amount_minor", "currency", "destination"),
-    *("description", "state", "reason", "requested_at", "expires_at", "capture_until"),
-    *("policy_version", "binding", "attempts", "transfer_id", "provider_reference"),
+    *("description", "purpose", "state", "reason", "requested_at", "expires_at"),
+    *(
+        "capture_until",
+        "policy_version",
+        "binding",
+        "attempts",
+        "transfer_id",
+        "provider_reference",
+    ),
 )
 Row = dict[str, Any]
 Print = Callable[[list[Row]], None]
@@ -53,6 +60,7 @@ Print = Callable[[list[Row]], None]
     metavar="ENDING",
     help="Only payments to this account: its last four characters or more.",
 )
+@click.option("--mandate", metavar="ID", help="Only payments under this mandate, or one below it.")
 @click.option(
     "--after", metavar="ID", help="Go on after this payment: the authorization_id of a row."
 )
@@ -75,7 +83,7 @@ def payments(
     four characters are shown.
     """
     from starter.cli.client import with_ledger
-    from starter.cli.filters import known_agent
+    from starter.cli.filters import known_agent, known_mandate
 
     form = form or ("json" if as_json else None)
     if everything and form is None:
@@ -88,6 +96,7 @@ def payments(
         found = await page(database, query, limit=_PAGE if everything else limit, after=after)
         if not found.rows:
             await known_agent(database, "--agent", query.agent_id)
+            await known_mandate(database, query.mandate)
         with _printed(form) as add:
             add(found.rows)
             while everything and found.more:
@@ -108,6 +117,7 @@ def _query(
     until: str | None,
     destination: str | None,
     agent_id: str | None,
+    mandate: str | None,
 ) -> "PaymentQuery":
     from datetime import UTC, datetime
 
@@ -117,12 +127,10 @@ def _query(
 
     known("--state", state, PHASES)
     now = datetime.now(UTC)
-    times = {
-        "since": parse_past(since, now=now, field="--from") if since else None,
-        "until": parse_past(until, now=now, field="--to") if until else None,
-    }
+    begins = parse_past(since, now=now, field="--from") if since else None
+    ends = parse_past(until, now=now, field="--to") if until else None
     try:
-        return PaymentQuery(agent_id=agent_id, state=state, destination=destination, **times)
+        return PaymentQuery(agent_id, state, begins, ends, destination, mandate)
     except ValueError as error:
         raise InvalidInput("--destination", str(error)) from None
 

@@ -5,6 +5,7 @@ from workflows.contract.agent import AgentRequest, AgentResult
 from workflows.contract.change import ChangeRequest, ChangeResult, RollbackRequest
 from workflows.contract.key import KeyRequest, KeyResult
 from workflows.contract.kinds import KINDS, SagaKind, kind_named
+from workflows.contract.mandate import MandateRequest, MandateResult
 from workflows.contract.payment import PaymentRequest, PaymentResult
 from workflows.contract.policy import PolicyRequest, PolicyResult
 from workflows.contract.reconcile import (
@@ -18,6 +19,7 @@ Request = (
     PaymentRequest
     | AgentRequest
     | PolicyRequest
+    | MandateRequest
     | KeyRequest
     | ChangeRequest
     | RollbackRequest
@@ -28,6 +30,7 @@ Result = (
     PaymentResult
     | AgentResult
     | PolicyResult
+    | MandateResult
     | KeyResult
     | ChangeResult
     | ReconcileResult

@@ -47,6 +47,8 @@ def _payment(request: Mapping[str, Any]) -> dict[str, str]:
         "amount": _amount(amount.get("minor"), amount.get("currency")),
         "payee": ", ".join(str(value) for value in _part(request.get("destination")).values()),
         "description": str(request.get("description") or ""),
+        "mandate": str(request.get("mandate") or ""),
+        "purpose": str(request.get("purpose") or ""),
         "agent": str(request.get("agent_id") or ""),
     }
 

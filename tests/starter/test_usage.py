@@ -195,7 +195,7 @@ POLICY = "policy set b --daily-limit 0 --approval-threshold 0 "
         (f"{POLICY} --max-per-transaction -4 --currency ARS", "amends: --max-per-transaction: "),
         (f"{POLICY} --max-per-transaction 4 --currency Peso", "amends: --currency: "),
         ("rebuild", ""),
-        ("rebuild event_log", "there are agents, authorizations, cases, keys, policies, "),
+        ("rebuild event_log", "there are agents, authorizations, cases, keys, mandates, "),
         ("agent register bot", ""),
         ("agent register bot --user x/y", "amends: --user: "),
         ("agent register b/t --user x --as a:b", "--as: "),
