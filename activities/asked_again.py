@@ -37,16 +37,20 @@ class AskedAgain:
         return "; ".join(said)
 
 
-def ask_again(loaded: Loaded, authorization: AuthorizationState) -> AskedAgain:
+def ask_again(
+    loaded: Loaded, authorization: AuthorizationState, counted: Sequence[SpendChange] | None = None
+) -> AskedAgain:
     """Asks the agent, the policy and the mandates of now about an authorization: a policy that was
-    tightened, and a revocation, bind what still waits."""
+    tightened, and a revocation, bind what still waits. `counted` is what of it stands in its
+    windows, and is not to be counted again; without it, all that is reserved."""
+    standing = authorization.reserved if counted is None else counted
     agent_id = authorization.agent_id
     asked = asked_by(authorization)
     policy: PolicyState | None = loaded[policy_name(agent_id)]
 
     def without_it(window: SpendWindow) -> SpendChange:
         spent = loaded.spent(window)
-        for held in authorization.reserved:
+        for held in standing:
             if held.window == window:
                 spent = spent.plus(held.reversed())
         return spent

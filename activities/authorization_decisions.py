@@ -2,9 +2,10 @@
 releases. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from pydantic import Field
 
 from activities.asked_again import ask_again, asked_by, chain_in
 from activities.request import Request
@@ -17,7 +18,6 @@ from ledger.aggregates.authorization import (
     ApprovalRepeated,
     ApprovalRequested,
     AuthorizationApproved,
-    AuthorizationCaptureStarted,
     AuthorizationCompensated,
     AuthorizationDenied,
     AuthorizationExpired,
@@ -28,6 +28,7 @@ from ledger.aggregates.authorization import (
     AuthorizationVoided,
     authorization_name,
 )
+from ledger.aggregates.captures import AuthorizationReduced
 from ledger.aggregates.mandate import MandateState, mandate_name
 from ledger.aggregates.mandate_evaluation import mandate_denials, mandate_limits
 from ledger.aggregates.policy import PolicyState, policy_name
@@ -65,11 +66,12 @@ class Authorize(Request):
 
 class Approve(Request):
     """The approval of an authorization by a person. `binding` is the digest of what the person saw;
-    None where that is not said."""
+    None where that is not said. `amount_minor`: a smaller amount is approved."""
 
     authorization_id: str
     reason: str | None = None
     binding: str | None = None
+    amount_minor: int | None = Field(default=None, exclude_if=lambda minor: minor is None)
 
 
 def decide(
@@ -152,17 +154,7 @@ def _reserve(
     automatic: bool,
     manual: bool,
 ) -> Event:
-    binding = digest(
-        {
-            "amount_minor": request.amount_minor,
-            "currency": request.currency,
-            "destination": request.destination,
-            "description": request.description,
-            "policy_version": version,
-            # As before where there are none.
-            **request.model_dump(include={"mandate", "purpose"}, exclude_none=True),
-        }
-    )
+    binding = _binding(request, version, request.mandate, request.purpose)
     spend = [
         SpendChange(window=window, amount_minor=request.amount_minor, count=1) for window in windows
     ]
@@ -177,6 +169,27 @@ def _reserve(
         )
     expires_at = loaded.now + request.approve_within
     return ApprovalRequested(spend=spend, expires_at=expires_at, binding=binding)
+
+
+def _binding(
+    asked: Authorize | AuthorizationState,
+    version: int | None,
+    mandate: str | None,
+    purpose: str | None,
+) -> str:
+    """The digest of what an approval is of."""
+    # As before where there are none.
+    named = {"mandate": mandate, "purpose": purpose}
+    return digest(
+        {name: text for name, text in named.items() if text is not None}
+        | {
+            "amount_minor": asked.amount_minor,
+            "currency": asked.currency,
+            "destination": asked.destination,
+            "description": asked.description,
+            "policy_version": version,
+        }
+    )
 
 
 def _capture_until(policy: PolicyState, within: timedelta | None, now: datetime) -> datetime | None:
@@ -225,9 +238,15 @@ def approval(
     """The yes of a person: approved, refused with the words for it, or one of several that are
     needed. Each is an event."""
     name = authorization_name(authorization.authorization_id)
+    asked_for = authorization.amount_minor
+    less = 0 if request.amount_minor is None else asked_for - request.amount_minor
+    # Of what the person approves: who approved more has approved that too.
+    authorization = authorization.changed(amount_minor=asked_for - max(less, 0))
     again = ask_again(loaded, authorization)
     policy: PolicyState | None = loaded[policy_name(authorization.agent_id)]
     reason, words = _objection(authorization, request.binding, policy, person)
+    if less < 0:
+        reason, words = "exceeded_asked_amount", f"{asked_for} minor units are asked for, not more"
     if reason is None and again.reasons:
         reason, words = again.reasons[0], again.words
     result: Json = {"state": "pending_approval", "by": person}
@@ -236,22 +255,38 @@ def approval(
             by=person, reason=reason or "no_policy", policy_version=again.version
         )
         return Decision({**result, "refused": words}, [(name, refused)])
+    events, binding = list[tuple[str, Event]](), authorization.binding or ""
+    if less:
+        mandate = authorization.mandates[-1] if authorization.mandates else None
+        version = authorization.policy_version
+        binding = _binding(authorization, version, mandate, authorization.purpose)
+        reduced = AuthorizationReduced(
+            by=person,
+            amount_minor=authorization.amount_minor,
+            spend=[
+                SpendChange(window=held.window, amount_minor=-less, count=0)
+                for held in authorization.reserved
+            ],
+            binding=binding,
+        )
+        events.append((name, reduced))
     is_again = person in authorization.approved_by
     given = _approvers(authorization, policy) | {person}
     if len(given) < policy.terms.approvals:
         if is_again:
-            return Decision(result, [(name, ApprovalRepeated(by=person))])
-        return Decision(result, [(name, ApprovalGiven(by=person, reason=request.reason))])
+            return Decision(result, [*events, (name, ApprovalRepeated(by=person))])
+        given_too = ApprovalGiven(by=person, reason=request.reason)
+        return Decision(result, [*events, (name, given_too)])
     approved = AuthorizationApproved(
         automatic=False,
         spend=[],
-        binding=authorization.binding or "",
+        binding=binding,
         by=None if is_again else person,
         policy_version=again.version,
         capture_until=_capture_until(policy, within, loaded.now) if manual else None,
         reason=request.reason,
     )
-    return Decision({**result, "state": "approved"}, [(name, approved)])
+    return Decision({**result, "state": "approved"}, [*events, (name, approved)])
 
 
 def _approvers(authorization: AuthorizationState, policy: PolicyState) -> set[str]:
@@ -286,7 +321,7 @@ def _objection(
     return None, ""
 
 
-def _needs_approval(authorization: AuthorizationState, policy: PolicyState) -> bool:
+def needs_approval(authorization: AuthorizationState, policy: PolicyState) -> bool:
     """Whether the policy of now asks for people who have not approved. An approval that an older
     version recorded does not say whose it is, and counts as one."""
     if verdict(asked_by(authorization), policy, ()) == "approved":
@@ -294,40 +329,6 @@ def _needs_approval(authorization: AuthorizationState, policy: PolicyState) -> b
     is_old = authorization.expires_at is not None and not authorization.approved_by
     given = 1 if is_old else len(_approvers(authorization, policy))
     return given < policy.terms.approvals
-
-
-def capture(
-    loaded: Loaded, authorization: AuthorizationState | None, transfer_id: str
-) -> Decision[AuthorizationCaptureStarted]:
-    """The begin of a capture, if the policy of now allows it. What was reserved moves to the
-    windows of now: a limit counts what moves in its window.
-
-    Raises StateRefused, with the first reason.
-    """
-    require(authorization, "approved", "capture")
-    assert authorization is not None
-    if authorization.capture_until is not None and loaded.now >= authorization.capture_until:
-        raise StateRefused("the deadline for the capture has passed", "capture_expired")
-    again = ask_again(loaded, authorization)
-    policy: PolicyState = loaded[policy_name(authorization.agent_id)]
-    if not again.reasons and _needs_approval(authorization, policy):
-        again = replace(again, reasons=["needs_approval"])
-    if again.reasons:
-        raise StateRefused(f"can't capture: {again.words}", again.reasons[0])
-    windows = windows_at(policy, asked_by(authorization), loaded.now)
-    assert windows is not None
-    spend: list[SpendChange] = []
-    for held in authorization.reserved:
-        # That of a mandate stays the same for its whole life.
-        now = next((w for period, w in windows.items() if period == held.window.period), None)
-        now = now or held.window
-        if now != held.window:
-            spend += [held.reversed(), held.changed(window=now)]
-    started = AuthorizationCaptureStarted(
-        transfer_id=transfer_id, spend=spend, policy_version=again.version
-    )
-    events = [(authorization_name(authorization.authorization_id), started)]
-    return Decision(started, events, limits_of(policy, windows))
 
 
 _ENDS: dict[str, type[AuthorizationReleased]] = {

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from temporalio import activity
 
 from activities.adapters.payment import ACCOUNT_KINDS, AccountKind, account_kind
@@ -20,6 +20,7 @@ from activities.authorization_decisions import (
     released,
     require,
 )
+from activities.capture_decisions import rest_released, settled
 from activities.mandates import chain_refs, mandates_above
 from activities.step import Claim, Request
 from ledger.aggregates.agent import agent_name
@@ -29,7 +30,6 @@ from ledger.aggregates.authorization import (
     ApprovalRepeated,
     ApprovalRequested,
     AuthorizationApproved,
-    AuthorizationCaptured,
     AuthorizationState,
     authorization_name,
 )
@@ -55,7 +55,14 @@ ANY_USER = "user"
 class Authorized(Request):
     """The current state of an authorization, and since when the saga waits for a decision on it.
     `admitted` is the request of the saga, where this answer opened it; `attempts` how many
-    approvals came. Of an approval: whose it is (`by`), and why it was `refused`."""
+    approvals came. Of an approval: whose it is (`by`), and why it was `refused`.
+
+    Where it is another amount than that of the request, or is captured in parts: `amount_minor`
+    is authorized, `captured_minor` of it captured; `captures` parts were begun, and of the last,
+    while it is captured, the amount is `capturing_minor`, `final` says that it is the last one, and
+    `update` names the update that asked for it.
+    `provider_reference` is that of the first.
+    """
 
     authorization_id: str
     state: str
@@ -68,6 +75,21 @@ class Authorized(Request):
     waits_since: datetime | None = None
     transfer_id: str | None = None
     admitted: dict[str, JsonValue] | None = None
+    # Left out where they say nothing: a worker of an earlier version does not know the fields.
+    amount_minor: int | None = Field(default=None, exclude_if=lambda minor: minor is None)
+    captured_minor: int = Field(default=0, exclude_if=lambda minor: not minor)
+    captures: int = Field(default=0, exclude_if=lambda count: not count)
+    capturing_minor: int = Field(default=0, exclude_if=lambda minor: not minor)
+    final: bool = Field(default=False, exclude_if=lambda final: not final)
+    update: str | None = Field(default=None, exclude_if=lambda update: update is None)
+    provider_reference: str | None = Field(default=None, exclude_if=lambda told: told is None)
+
+
+class Rest(Request):
+    """What is left of an authorization of which some was captured, and why it is released."""
+
+    authorization_id: str
+    reason: str
 
 
 class Settle(Request):
@@ -82,9 +104,16 @@ def authorization_of(saga_id: str) -> str:
     return str(uuid5(NAMESPACE_OID, f"amends:authorization:{saga_id}"))
 
 
-def transfer_of(saga_id: str) -> str:
-    """The id of the one transfer of a payment: derived, so a repeat finds the same."""
-    return str(uuid5(NAMESPACE_OID, f"amends:transfer:{saga_id}"))
+def transfer_of(saga_id: str, number: int = 1) -> str:
+    """The id of a transfer of a payment, one for each capture: derived, so a repeat finds the
+    same."""
+    return str(uuid5(NAMESPACE_OID, f"amends:transfer:{key_of(saga_id, number)}"))
+
+
+def key_of(saga_id: str, number: int = 1) -> str:
+    """What the provider knows a transfer of a payment by. The first has the name of the saga, which
+    has no `#` in it."""
+    return saga_id if number == 1 else f"{saga_id}#{number}"
 
 
 class AuthorizationActivities:
@@ -164,6 +193,7 @@ class AuthorizationActivities:
             attempts=state.attempts,
             waits_since=waits_since,
             transfer_id=state.transfer_id,
+            **_in_parts(state),
         )
 
     @activity.defn
@@ -218,16 +248,36 @@ class AuthorizationActivities:
 
     @activity.defn
     async def settle_authorization(self, claim: Claim, request: Settle) -> Authorized:
-        """Captures the authorization after its transfer: the reserved spend is spent."""
+        """Captures the authorization, or a part of it, after its transfer: what was reserved for it
+        is spent. With something left the same commit records the wait for the next capture."""
         name = authorization_name(request.authorization_id)
 
         def settle(loaded: Loaded) -> Decision[Json]:
             require(loaded[name], "capturing", "settle")
-            captured = AuthorizationCaptured(provider_reference=request.provider_reference)
-            return Decision({"state": "captured"}, [(name, captured)])
+            decision = settled(loaded[name], request.provider_reference, loaded.now)
+            goes_on = decision.result["state"] == "approved"
+            if loaded[name].parts and goes_on != (claim.ending is None):
+                raise StateRefused("can't settle: the saga ends with the last part", "not_allowed")
+            return decision
+
+        refs = [Ref(name), Ref(saga_name(claim.saga_id))]
+        answer = await commit_step(
+            self._database, claim.author(), claim.step_claim(request), refs, settle
+        )
+        if answer["state"] == "approved":
+            return await self._standing(request.authorization_id, claim)
+        return Authorized(authorization_id=request.authorization_id, state="captured")
+
+    @activity.defn
+    async def release_rest(self, claim: Claim, request: Rest) -> Authorized:
+        """Releases what is left of an authorization of which some was captured."""
+        name = authorization_name(request.authorization_id)
+
+        def release(loaded: Loaded) -> Decision[Json]:
+            return rest_released(loaded[name], request.reason)
 
         await commit_step(
-            self._database, claim.author(), claim.step_claim(request), [Ref(name)], settle
+            self._database, claim.author(), claim.step_claim(request), [Ref(name)], release
         )
         return Authorized(authorization_id=request.authorization_id, state="captured")
 
@@ -253,6 +303,22 @@ class AuthorizationActivities:
         refs = [Ref(name), Ref(transfer, "share")]
         step = claim.step_claim(request)
         return await undo_step(self._database, claim.author(), step, refs, release)
+
+
+def _in_parts(state: AuthorizationState) -> Json:
+    """What differs from the request, and from an authorization that is captured at once."""
+    if not state.parts and state.amount_minor == state.requested_minor:
+        return {}
+    last = state.parts[-1] if state.parts and state.state == "capturing" else None
+    return {
+        "amount_minor": state.amount_minor,
+        "captured_minor": state.captured_minor,
+        "captures": len(state.parts),
+        "capturing_minor": last.amount_minor if last else 0,
+        "final": bool(last and last.final),
+        "update": last.update if last else None,
+        "provider_reference": state.provider_reference,
+    }
 
 
 def _request_of(loaded: Loaded, claim: Claim) -> Json:

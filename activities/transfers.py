@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from pydantic import Field
 from temporalio import activity
 
 from activities.adapters.payment import (
@@ -19,16 +20,18 @@ from activities.adapters.payment import (
     TransferStatus,
     account_kind,
 )
-from activities.authorization_decisions import capture
-from activities.authorizations import transfer_of
+from activities.authorizations import key_of, transfer_of
+from activities.capture_decisions import capture, part_returned
 from activities.errors import ATTEMPT, Failed, Refused
 from activities.mandates import chain_refs, mandates_above
 from activities.step import Claim, Request, heartbeat
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import authorization_name
+from ledger.aggregates.captures import AuthorizationPartStarted
 from ledger.aggregates.mandate import mandate_name
 from ledger.aggregates.policy import policy_name
+from ledger.aggregates.saga import saga_name
 from ledger.aggregates.saga_step import StepDone, StepFailed, StepRefused, StepState, StepUndone
 from ledger.aggregates.step_report import UndoReport
 from ledger.aggregates.transfer import (
@@ -59,6 +62,8 @@ TELL_WITHIN = timedelta(hours=1)
 # So many answers that are no success make an undo wait for a person: with growing pauses that is an
 # hour, too. Money that does not come back by itself takes somebody who telephones.
 UNDO_TRIES = 13
+# Fields of a request that the authorization keeps of its parts.
+_OF_PARTS = ("number", "final", "update")
 # Of clocks that differ by a little.
 MARGIN_S = 1.0
 # Nothing of ours moved, and a person has to look at who used the key.
@@ -69,7 +74,9 @@ FOREIGN = StepUndone(
 
 
 class Transfer(Request):
-    """Request to move the money of an approved authorization."""
+    """Request to move the money of an approved authorization, or a part of it: the capture of this
+    `number`, of which the first is undone where the saga is. `final`: the rest is released.
+    `update` names the update that asked for a part: it begins one."""
 
     authorization_id: str
     agent_id: str
@@ -78,6 +85,10 @@ class Transfer(Request):
     destination: str
     description: str
     mandate: str | None = None
+    # Left out of a first capture: a worker of an earlier version does not know the fields.
+    number: int = Field(default=1, exclude_if=lambda number: number == 1)
+    final: bool = Field(default=False, exclude_if=lambda final: not final)
+    update: str | None = Field(default=None, exclude_if=lambda update: update is None)
 
 
 class Transferred(Request):
@@ -88,7 +99,8 @@ class Transferred(Request):
 
 
 class TransferActivities:
-    """Transfers through a payment adapter. The key is the saga's id: never the caller's retry."""
+    """Transfers through a payment adapter. The key is the saga's id, and the number of a later
+    capture: never the caller's retry."""
 
     def __init__(self, database: Database, adapter: PaymentAdapter) -> None:
         self._database, self._adapter = database, adapter
@@ -100,8 +112,8 @@ class TransferActivities:
         Raises Refused (the provider or a revocation says no), Failed (not sent in time), and the
         adapter's OutcomeUnknown and NothingSent: the next attempt looks before it sends.
 
-        Where the adapter can't reverse, the start of the step says `final`: the saga goes forward
-        until the outcome is on record.
+        Where the adapter can't reverse, or a part is captured, the start of the step says `final`:
+        the saga goes forward until the outcome is on record.
         """
         started = await self._start(claim, request)
         step = started.step
@@ -113,7 +125,7 @@ class TransferActivities:
         return self._answer(step)
 
     async def _start(self, claim: Claim, request: Transfer) -> Started:
-        transfer_id = transfer_of(claim.saga_id)
+        transfer_id, key = transfer_of(claim.saga_id, request.number), _key(claim, request)
         authorization, transfer = (
             authorization_name(request.authorization_id),
             transfer_name(transfer_id),
@@ -128,19 +140,24 @@ class TransferActivities:
                     f"the adapter {self._adapter.name} does not pay to an account of kind {kind}",
                     "destination_not_allowed",
                 )
-            captured = capture(loaded, loaded[authorization], transfer_id)
+            captured = capture(
+                *(loaded, loaded[authorization], transfer_id, request.amount_minor),
+                final=request.final,
+                update=request.update,
+            )
             begun = TransferStarted(
                 transfer_id=transfer_id,
                 saga_id=claim.saga_id,
                 adapter=self._adapter.name,
-                key=claim.saga_id,
-                **request.model_dump(exclude={"agent_id", "description", "mandate"}),
+                key=key,
+                **request.model_dump(exclude={"agent_id", "description", "mandate", *_OF_PARTS}),
             )
             facts = {
                 "adapter": self._adapter.name,
                 "account": self._adapter.account,
-                "known_as": self._adapter.known_as(claim.saga_id),
-                "final": not self._adapter.can_reverse,
+                "known_as": self._adapter.known_as(key),
+                "final": not self._adapter.can_reverse
+                or isinstance(captured.result, AuthorizationPartStarted),
             }
             return Decision(facts, [*captured.events, (transfer, begun)], captured.limits)
 
@@ -174,7 +191,7 @@ class TransferActivities:
             if known is not None:
                 return known
         if is_late and self._adapter.can_cancel:
-            ended = await self._adapter.cancel(claim.saga_id)
+            ended = await self._adapter.cancel(_key(claim, request))
             return self._ours(ended, request) if ended.status == "executed" else None
         absent_at = (deadline or now) + ABSENT_AFTER
         if is_late:
@@ -185,7 +202,7 @@ class TransferActivities:
                 max((absent_at - now).total_seconds(), 0) + MARGIN_S,
             )
         order = TransferOrder(
-            key=claim.saga_id,
+            key=_key(claim, request),
             amount_minor=request.amount_minor,
             currency=request.currency,
             destination=request.destination,
@@ -207,7 +224,7 @@ class TransferActivities:
 
     async def _find(self, claim: Claim, request: Transfer) -> TransferReport | None:
         try:
-            known = await self._adapter.find(claim.saga_id)
+            known = await self._adapter.find(_key(claim, request))
         except NotTheSameTransfer as error:
             raise self._foreign(error) from None
         return self._ours(known, request) if known is not None else None
@@ -243,15 +260,25 @@ class TransferActivities:
     async def _finish(
         self, claim: Claim, request: Transfer, report: TransferReport | None
     ) -> StepState:
-        transfer_id = transfer_of(claim.saga_id)
-        name = transfer_name(transfer_id)
+        transfer_id = transfer_of(claim.saga_id, request.number)
+        name, authorization = (
+            transfer_name(transfer_id),
+            authorization_name(request.authorization_id),
+        )
 
         def finish(loaded: Loaded) -> Decision[StepOutcome]:
             event, outcome = _outcome(transfer_id, report)
-            return Decision(outcome, [(name, event)])
+            if request.number == 1 or isinstance(outcome, StepDone):
+                return Decision(outcome, [(name, event)])
+            # Nothing that was captured before is undone.
+            returned = part_returned(loaded[authorization], outcome.reason, loaded.now)
+            return Decision(outcome, [(name, event), *returned])
 
+        refs = [Ref(name)]
+        if request.number > 1:
+            refs += [Ref(authorization), Ref(saga_name(claim.saga_id))]
         return await finish_step(
-            self._database, claim.author(), claim.step_claim(request), [Ref(name)], finish
+            self._database, claim.author(), claim.step_claim(request), refs, finish
         )
 
     def _answer(self, step: StepState) -> Transferred:
@@ -305,12 +332,12 @@ class TransferActivities:
                 "that began the transfer"
             )
         try:
-            known = await self._adapter.find(claim.saga_id)
+            known = await self._adapter.find(_key(claim, request))
             if known is not None:
                 _same(known, request)
         except NotTheSameTransfer:
             return None
-        return await self._adapter.reverse(claim.saga_id)
+        return await self._adapter.reverse(_key(claim, request))
 
 
 @asynccontextmanager
@@ -323,6 +350,10 @@ async def _asking() -> AsyncIterator[None]:
     except TimeoutError:
         within = f"{ATTEMPT.total_seconds():g} s"
         raise OutcomeUnknown(f"the provider gave no answer within {within}") from None
+
+
+def _key(claim: Claim, request: Transfer) -> str:
+    return key_of(claim.saga_id, request.number)
 
 
 def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, StepOutcome]:
@@ -341,7 +372,7 @@ def _by_hand(claim: Claim, request: Transfer, status: TransferStatus) -> Transfe
     """The outcome that an operator resolved, in the form of a provider's report."""
     assert claim.verdict is not None
     return TransferReport(
-        key=claim.saga_id,
+        key=_key(claim, request),
         status=status,
         reference=claim.verdict.evidence,
         reason=claim.verdict.evidence,

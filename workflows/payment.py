@@ -4,28 +4,27 @@ settled."""
 from typing import Any, cast
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
-from activities import transfers
 from activities.authorization_decisions import Approve, Authorize
-from activities.authorizations import AuthorizationActivities, Authorized, Settle
-from activities.errors import REFUSED, REUSED
-from activities.transfers import Transfer, TransferActivities, Transferred
+from activities.authorizations import AuthorizationActivities, Authorized
+from activities.errors import REUSED
 from ledger.aggregates.names import mandate_name
-from ledger.aggregates.saga_step import UndoPolicy
 from ledger.sagas.saga_log import Compensation
+from workflows.capture_story import CaptureStory
+from workflows.contract.admission import read
 from workflows.contract.kinds import PAYMENT
 from workflows.contract.payment import PaymentEnd, PaymentRequest, PaymentResult
 from workflows.contract.progress import Progress
-from workflows.contract.updates import Approval, By
+from workflows.contract.updates import Approval, By, Capture
 from workflows.engine.decisions import Asked, not_allowed, system
-from workflows.engine.run import ATTENTION, RESOLVING, cause_of, words_of
+from workflows.engine.run import ATTENTION, RESOLVING, cause_of
 from workflows.engine.story import Compensate
-from workflows.engine.workflow import MAX_REPEATS, SagaWorkflow
+from workflows.engine.workflow import MAX_REPEATS
 
 
 @workflow.defn
-class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
+class PaymentSaga(CaptureStory):
     """Authorizes, sends and settles a payment: input `PaymentRequest`, result `PaymentResult`."""
 
     kind = PAYMENT
@@ -50,55 +49,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             return PaymentResult(
                 state="denied", authorization_id=hold.authorization_id, reason=hold.reason
             )
-        # A run that took over may find the capture begun: nobody is asked twice.
-        manual = request.capture == "manual" and hold.state == "approved"
-        by = await self._agent_captures(request.agent_id, hold) if manual else None
-        sent = await self._send(request, hold, by)
-        self.saga.pivot()
-        result = PaymentResult(
-            state="captured",
-            authorization_id=hold.authorization_id,
-            transfer_id=sent.transfer_id,
-            provider_reference=sent.provider_reference,
-        )
-        await self.saga.step(
-            "settle",
-            AuthorizationActivities.settle_authorization,
-            Settle(
-                authorization_id=hold.authorization_id,
-                provider_reference=sent.provider_reference,
-            ),
-            ending=result.model_dump(mode="json"),
-        )
-        self.saga.show(decision="captured")
-        return result
-
-    async def _send(self, request: PaymentRequest, hold: Authorized, by: str | None) -> Transferred:
-        """Send the transfer. Where the policy of now refuses the capture, its words are the reason
-        of the compensation."""
-        try:
-            return await self.saga.call(
-                "execute transfer",
-                TransferActivities.execute_transfer,
-                Transfer(
-                    authorization_id=hold.authorization_id,
-                    agent_id=request.agent_id,
-                    amount_minor=request.amount.minor,
-                    currency=request.amount.currency,
-                    destination=request.destination.account,
-                    description=request.description,
-                    mandate=request.mandate,
-                ),
-                undo=TransferActivities.reverse_transfer,
-                policy=UndoPolicy(tries=transfers.UNDO_TRIES),
-                by=by,
-                tell_within=transfers.TELL_WITHIN,
-            )
-        except ActivityError as error:
-            refused = isinstance(error.cause, ApplicationError) and error.cause.type == REFUSED
-            if refused and words_of(error) != cause_of(error):
-                raise Compensate(cause_of(error), system(reason=words_of(error))) from error
-            raise
+        return await self._captured(request, hold)
 
     async def _authorize(self, request: PaymentRequest) -> Authorized:
         """Decide by the policy and reserve the spend, in one commit."""
@@ -144,6 +95,7 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
             authorization_id=hold.authorization_id,
             reason=asked.by.reason,
             binding=asked.by.binding if isinstance(asked.by, Approval) else None,
+            amount_minor=asked.by.amount_minor if isinstance(asked.by, Approval) else None,
         )
         step = f"approve {hold.attempts + 1}" if hold.attempts else "approve"
         try:
@@ -173,20 +125,6 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
         self.saga.decided(hold.state)
         return hold
 
-    async def _agent_captures(self, agent_id: str, hold: Authorized) -> str:
-        """Wait until the agent captures; returns the actor that did. A deadline that passes
-        compensates the saga."""
-        asked = await self.saga.person(
-            "capture",
-            whom=f"agent:{agent_id}",
-            since=hold.waits_since,
-            until=hold.capture_until,
-        )
-        if asked is None:
-            raise Compensate("capture_expired", system())
-        self.saga.agree()
-        return asked.by.actor
-
     async def compensated(self, request: PaymentRequest, undone: Compensation) -> PaymentResult:
         """The result of a payment that was undone: rejected, expired, voided or compensated."""
         hold = await self.saga.read(AuthorizationActivities.read_authorization, self.saga.saga_id)
@@ -207,7 +145,8 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def approve(self, *raw: Any) -> Progress:
-        """Approve the payment as a person. Refused unless the saga waits for an approval."""
+        """Approve the payment, or a smaller amount of it, as a person. Refused unless the saga
+        waits for an approval."""
         return await self._ask("approve", raw, Approval)
 
     @approve.validator
@@ -237,33 +176,82 @@ class PaymentSaga(SagaWorkflow[PaymentRequest, PaymentResult]):
 
     @workflow.update
     async def capture(self, *raw: Any) -> Progress:
-        """Capture an approved authorization as its agent. Answers with the outcome, or that it is
-        in doubt, that an operator has to look, or that the payment is being undone. Repeated, it
-        answers the same."""
+        """Capture all that is left of an approved authorization, or a part of it, as its agent.
+        Answers with the outcome, or that it is in doubt, that an operator has to look, or that the
+        payment is being undone. A capture of the whole, repeated, answers the same; each other one
+        is a capture of its own."""
+        if self._is_in_parts:
+            return await self._ask("capture", raw, Capture, self._is_in_doubt)
         if self.progress().waits_for == "capture":
-            await self._ask("capture", raw)
+            await self._ask("capture", raw, Capture)
         # Hours may pass until a doubt is resolved: whoever captures is told that there is one.
         await workflow.wait_condition(
             lambda: (
-                self._is_captured_or_not()
+                self._is_in_parts
+                or self._is_captured_or_not()
                 or self._lifecycle.is_compensating
                 or self.progress().state == RESOLVING
             )
         )
         # Runs of before waited on.
-        if not self._is_captured_or_not() and not workflow.patched("capture-answered-in-doubt"):
+        is_known = self._is_in_parts or self._is_captured_or_not()
+        if not is_known and not workflow.patched("capture-answered-in-doubt"):
             await workflow.wait_condition(self._is_captured_or_not)
         return self.progress()
 
     def _is_captured_or_not(self) -> bool:
         return self._lifecycle.has_ended or self.progress().state == ATTENTION
 
+    def _is_in_doubt(self, asked: Asked) -> bool:
+        taken = self.saga.inbox.taken is asked
+        return taken and self.progress().state in (RESOLVING, ATTENTION)
+
     @capture.validator
     def _check_capture(self, *raw: Any) -> None:
-        actor = self._admit_by(raw).actor
+        by = cast(Capture, self._admit_by(raw, Capture))
+        self._check_own("capture", by.actor)
+        self._check_not_undone("capture")
+        if self._captures >= MAX_REPEATS:
+            raise not_allowed(
+                f"can't capture: {MAX_REPEATS} captures came and left something: void the rest"
+            )
+        asks_part = by.amount_minor is not None or self._capturing == "part"
+        in_parts = self._is_in_parts or asks_part
+        if in_parts and self._capturing:
+            raise not_allowed("can't capture: another capture is under way")
+        if in_parts or self.progress().decision not in ("approved", "capturing", "captured"):
+            self._check_ask("capture", "capture", raw, Capture)
+
+    def _check_own(self, verb: str, actor: str) -> None:
         saga = self._execution.saga
         if actor.startswith("agent:") and saga and actor != saga.actor:
-            raise not_allowed("can't capture: this is the payment of another agent")
-        self._check_not_undone("capture")
-        if self.progress().decision not in ("approved", "capturing", "captured"):
-            self._check_ask("capture", "capture", raw)
+            raise not_allowed(f"can't {verb}: this is the payment of another agent")
+
+    @workflow.update
+    async def void(self, *raw: Any) -> Progress:
+        """Give up what is not captured, as the agent of the payment or a user: with nothing
+        captured the saga is cancelled, else the rest is released. Answers as `cancel`, or when the
+        release is recorded."""
+        if self._is_in_parts:
+            return await self._ask("void", raw)
+        if await self._execution.hear("void", raw):
+            self._check_voidable()
+            if self._is_in_parts:
+                raise not_allowed("can't void: a part was captured just now: void the rest")
+        self._execution.cancel(read(raw, By))
+        return await self._compensating()
+
+    @void.validator
+    def _check_void(self, *raw: Any) -> None:
+        self._check_own("void", self._admit_by(raw).actor)
+        self._check_not_undone("void")
+        if self._is_in_parts and not self._capturing:
+            self._check_ask("void", "capture", raw)
+        else:
+            self._check_voidable()
+
+    def _check_voidable(self) -> None:
+        if self._capturing:
+            raise not_allowed("can't void: a capture is under way: its outcome comes first")
+        if not self._is_in_parts:
+            self._check_cancellable("void")

@@ -7,6 +7,17 @@ from typing import Any, ClassVar, Literal
 from msgspec import field
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
+from ledger.aggregates.captures import (
+    OF_PARTS,
+    AuthorizationPartCaptured,
+    AuthorizationPartReturned,
+    AuthorizationPartStarted,
+    AuthorizationReduced,
+    AuthorizationRestReleased,
+    CapturedPart,
+    changed_in_parts,
+    rest_of,
+)
 from ledger.aggregates.columns import Column, state_columns
 from ledger.aggregates.spend_window import SpendChange
 
@@ -150,7 +161,12 @@ class AuthorizationCompensated(AuthorizationReleased):
 
 
 class AuthorizationState(State, kw_only=True):
-    """The state of an authorization, as a row of `ledger.authorizations`."""
+    """The state of an authorization, as a row of `ledger.authorizations`.
+
+    `amount_minor` is what is authorized, at most the `requested_minor`; `captured_minor` what was
+    captured of it. Captured in `parts`, `transfer_id` and `provider_reference` are those of the
+    first.
+    """
 
     authorization_id: str
     saga_id: str
@@ -173,6 +189,22 @@ class AuthorizationState(State, kw_only=True):
     reserved: list[SpendChange] = field(default_factory=list)
     transfer_id: str | None = None
     provider_reference: str | None = None
+    requested_minor: int
+    captured_minor: int = 0
+    parts: list[CapturedPart] = field(default_factory=list)
+
+    @property
+    def left_minor(self) -> int:
+        """What may still be captured: minor units."""
+        if self.state != "approved" and (self.state != "capturing" or not self.parts):
+            return 0
+        taken = (part.amount_minor for part in self.parts if part.state != "returned")
+        return self.amount_minor - sum(taken)
+
+    @property
+    def rest(self) -> list[SpendChange]:
+        """What is reserved and captured by no part."""
+        return rest_of(self.reserved, self.parts)
 
 
 def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState:
@@ -180,9 +212,11 @@ def evolve(state: AuthorizationState | None, event: Event) -> AuthorizationState
     if state is None:
         if isinstance(event, AuthorizationRequested):
             asked = {name: value for name, value in event.fields().items() if name != "inputs"}
-            return AuthorizationState(state="pending_approval", **asked)
+            requested = event.amount_minor
+            return AuthorizationState(state="pending_approval", requested_minor=requested, **asked)
         raise UnknownEvent(f"{type(event).__name__} can't be the first event of an authorization")
-    return state.changed(**_changed(state, event))
+    changed = changed_in_parts if isinstance(event, OF_PARTS) else _changed
+    return state.changed(**changed(state, event))
 
 
 def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
@@ -220,7 +254,11 @@ def _changed(state: AuthorizationState, event: Event) -> dict[str, Any]:
                 "reserved": [*kept, *moved],
             }
         case AuthorizationCaptured():
-            return {"state": "captured", "provider_reference": event.provider_reference}
+            return {
+                "state": "captured",
+                "provider_reference": event.provider_reference,
+                "captured_minor": state.amount_minor,
+            }
         case AuthorizationReleased():
             end = type(event).__name__.removeprefix("Authorization").lower()
             # What is not given back stays spent: the money is gone.
@@ -257,6 +295,9 @@ AUTHORIZATION = AggregateType(
         Column("reserved", "jsonb", nullable=False),
         Column("transfer_id", "text"),
         Column("provider_reference", "text"),
+        Column("requested_minor", "bigint", nullable=False),
+        Column("captured_minor", "bigint", nullable=False),
+        Column("parts", "jsonb", nullable=False),
     ),
     state=AuthorizationState,
     events=(
@@ -266,9 +307,14 @@ AUTHORIZATION = AggregateType(
         ApprovalGiven,
         ApprovalRefused,
         ApprovalRepeated,
+        AuthorizationReduced,
         AuthorizationApproved,
         AuthorizationCaptureStarted,
         AuthorizationCaptured,
+        AuthorizationPartStarted,
+        AuthorizationPartCaptured,
+        AuthorizationPartReturned,
+        AuthorizationRestReleased,
         AuthorizationRejected,
         AuthorizationExpired,
         AuthorizationVoided,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ledger.aggregates.captures import begun, group_of
 from ledger.aggregates.case import PERSON
 from ledger.aggregates.names import mandate_name
 from ledger.aggregates.saga_step import UNDECIDED
@@ -20,7 +21,7 @@ _SAGA_OPEN = f"{_RUN} {_REPEATS} SagaDecisionSigned"
 _RELEASED = (
     "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated"
 )
-_ANSWERED = "ApprovalGiven ApprovalRefused ApprovalRepeated"
+_ANSWERED = "ApprovalGiven ApprovalRefused ApprovalRepeated AuthorizationReduced"
 _UNDONE = "StepUndone StepSkipped StepResolved StepAttentionRequested StepRetryRequested"
 _UNDONE += " StepUndoDelayed"
 _UNDECIDED = f"StepLeftUnknown StepDone StepRefused StepFailed {_UNDONE}"
@@ -51,8 +52,10 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "requested": "AuthorizationDenied ApprovalRequested AuthorizationApproved",
             "pending_approval": f"{_ANSWERED} AuthorizationApproved {_RELEASED}",
             # A rejection or a deadline may meet an approval whose answer was lost.
-            "approved": f"AuthorizationCaptureStarted {_RELEASED}",
-            "capturing": "AuthorizationCaptured AuthorizationCompensated",
+            "approved": "AuthorizationCaptureStarted AuthorizationPartStarted "
+            f"AuthorizationRestReleased {_RELEASED}",
+            "capturing": "AuthorizationCaptured AuthorizationPartCaptured "
+            "AuthorizationPartReturned AuthorizationCompensated",
             "captured": "",
             "denied": "",
             "rejected": "",
@@ -167,6 +170,8 @@ def _reserved(change: SpendChange) -> tuple[str, str, int, int]:
 
 def _moves(state: Any, event: Any) -> str | None:
     """What was reserved moves to later windows of the same periods, whole."""
+    if state.parts:
+        return f"{type(event).__name__} can't follow a capture of a part"
     left = [change for change in event.spend if change.amount_minor <= 0]
     taken = [change for change in event.spend if change.amount_minor > 0]
     periods = [change.window.period for change in taken]
@@ -186,6 +191,59 @@ def _moves(state: Any, event: Any) -> str | None:
     ):
         return f"{type(event).__name__} doesn't move the amount that was reserved"
     return None
+
+
+def _moves_part(state: Any, event: Any) -> str | None:
+    """A part of the rest moves to later windows of the same holders and periods, or stays."""
+    windows = {group_of(each.window): each.window for each in event.counted}
+    told = f"{type(event).__name__} doesn't move a part of the amount that is left"
+    is_over = any(part.final and part.state == "settled" for part in state.parts)
+    if is_over or not 0 < event.amount_minor <= state.left_minor:
+        return told
+    if len(windows) < len(event.counted) or windows.keys() != {
+        group_of(held.window) for held in state.rest
+    }:
+        return told
+    spend, counted = begun(
+        *(state.reserved, state.parts, event.amount_minor),
+        into=lambda window: windows[group_of(window)],
+    )
+    is_forward = all(
+        windows[group_of(each.window)].starts_on > each.window.starts_on
+        for each in spend
+        if each.amount_minor < 0
+    )
+    return None if is_forward and (spend, counted) == (event.spend, event.counted) else told
+
+
+def _captures(state: Any, event: Any) -> str | None:
+    return f"{type(event).__name__} can't end a capture of a part" if state.parts else None
+
+
+def _captures_part(state: Any, event: Any) -> str | None:
+    return None if state.parts else f"{type(event).__name__} is of no part that is captured"
+
+
+def _returns_part(state: Any, event: Any) -> str | None:
+    # Before the first part is captured, the whole payment is undone.
+    if state.captured_minor:
+        return None
+    return f"{type(event).__name__} can't follow before a part is captured"
+
+
+def _releases_rest(state: Any, event: Any) -> str | None:
+    if state.captured_minor and _amounts(event.spend) == _amounts(state.rest, -1):
+        return None
+    return f"{type(event).__name__} doesn't release what is left"
+
+
+def _reduces(state: Any, event: Any) -> str | None:
+    """A smaller amount releases exactly the difference, in each window."""
+    less = state.amount_minor - event.amount_minor
+    back = [(held.window, -less, 0) for held in state.reserved]
+    if event.amount_minor > 0 and less > 0 and _amounts(event.spend) == back:
+        return None
+    return f"{type(event).__name__} doesn't release the difference to a smaller amount"
 
 
 def _gives(state: Any, event: Any) -> str | None:
@@ -217,6 +275,8 @@ def _approves(state: Any, event: Any) -> str | None:
 
 
 def _releases(state: Any, event: Any) -> str | None:
+    if state.captured_minor:
+        return f"{type(event).__name__} can't follow after a part was captured"
     # Without spend the amount stays spent: whether the money is gone shows in the transfer.
     if _amounts(event.spend) == _amounts(state.reserved, -1):
         return None
@@ -247,6 +307,12 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     "ApprovalGiven": _gives,
     "ApprovalRepeated": _repeats,
     "AuthorizationApproved": _approves,
+    "AuthorizationReduced": _reduces,
     "AuthorizationCaptureStarted": _moves,
+    "AuthorizationCaptured": _captures,
+    "AuthorizationPartStarted": _moves_part,
+    "AuthorizationPartCaptured": _captures_part,
+    "AuthorizationPartReturned": _returns_part,
+    "AuthorizationRestReleased": _releases_rest,
     "CaseClosed": _closes,
 }

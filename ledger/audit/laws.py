@@ -9,8 +9,25 @@ from collections.abc import Mapping
 from ledger.audit.findings import MAX_FINDINGS, Findings, Kind, finding
 from ledger.database import Connection
 
-# An authorization and the transfer that it names are of one amount, and stand alike.
+# An authorization names a transfer, or one for each part that it captures: they are of one amount,
+# and stand alike. So what is captured is what the executed transfers moved.
 _MONEY = """
+    WITH hold AS (
+        SELECT aggregate, head_at, authorization_id, saga_id, currency, destination, state,
+            reserved, provider_reference, transfer_id, amount_minor, parts
+        FROM ledger.authorizations WHERE transfer_id IS NOT NULL
+    ), asked AS (
+        SELECT hold.*, amount_minor::text AS amount, saga_id AS key, 1 AS number,
+            CASE state WHEN 'captured' THEN 'settled' WHEN 'approved' THEN 'none' ELSE state END
+                AS stands
+        FROM hold WHERE parts = '[]'
+        UNION ALL
+        SELECT aggregate, head_at, authorization_id, saga_id, currency, destination, state,
+            reserved, provider_reference, part->>'transfer_id', amount_minor, parts,
+            part->>'amount_minor', saga_id || CASE n WHEN 1 THEN '' ELSE '#' || n END, n,
+            CASE part->>'state' WHEN 'started' THEN state ELSE part->>'state' END
+        FROM hold, jsonb_array_elements(parts) WITH ORDINALITY AS of (part, n)
+    )
     SELECT coalesce(asked.aggregate, moved.aggregate) AS aggregate,
         CASE WHEN asked.aggregate IS NULL THEN 'authorization/' || moved.authorization_id
             ELSE 'transfer/' || transfer_id END AS other,
@@ -19,25 +36,27 @@ _MONEY = """
             WHEN moved.aggregate IS NULL THEN 'the transfer that it names does not exist'
             WHEN (asked.authorization_id, asked.saga_id) <> (moved.authorization_id, moved.saga_id)
                 THEN 'its transfer is of another authorization or saga'
-            WHEN (asked.amount_minor, asked.currency, asked.destination)
-                <> (moved.amount_minor, moved.currency, moved.destination)
+            WHEN (asked.amount, asked.currency, asked.destination)
+                <> (moved.amount_minor::text, moved.currency, moved.destination)
                 THEN 'its transfer is of another amount, currency or destination'
-            WHEN moved.key <> moved.saga_id THEN 'its transfer has the key of another saga'
-            ELSE 'it is ' || asked.state || ', and its transfer is ' || moved.state || CASE
+            WHEN moved.key <> asked.key THEN 'its transfer has the key of another saga'
+            ELSE 'it is ' || asked.state
+                || CASE WHEN asked.stands = 'returned' THEN ', a part of it returned' ELSE '' END
+                || ', and its transfer is ' || moved.state || CASE
                 WHEN moved.state = 'executed' AND asked.provider_reference <> moved.reference
                     THEN ' by another reference'
                 ELSE '' END
             END AS what
-    FROM (SELECT * FROM ledger.authorizations WHERE transfer_id IS NOT NULL) AS asked
-    FULL JOIN ledger.transfers AS moved USING (transfer_id)
-    WHERE (asked.authorization_id, asked.saga_id, asked.amount_minor, asked.currency,
+    FROM asked FULL JOIN ledger.transfers AS moved USING (transfer_id)
+    WHERE (asked.authorization_id, asked.saga_id, asked.amount, asked.currency,
             asked.destination) IS DISTINCT FROM (moved.authorization_id, moved.saga_id,
-            moved.amount_minor, moved.currency, moved.destination)
-        OR moved.key <> moved.saga_id
-        OR NOT CASE asked.state
+            moved.amount_minor::text, moved.currency, moved.destination)
+        OR moved.key <> asked.key
+        OR NOT CASE asked.stands
             WHEN 'capturing' THEN true
-            WHEN 'captured' THEN moved.state = 'executed'
-                AND moved.reference IS NOT DISTINCT FROM asked.provider_reference
+            WHEN 'settled' THEN moved.state = 'executed'
+                AND (number > 1 OR moved.reference IS NOT DISTINCT FROM asked.provider_reference)
+            WHEN 'returned' THEN moved.state IN ('refused', 'cancelled')
             -- Money that is gone stays spent, and what came back is released.
             WHEN 'compensated' THEN
                 (moved.state IN ('started', 'executed')) = (asked.reserved <> '[]')
@@ -62,7 +81,7 @@ _AUTHORIZATIONS = """
         (saga.input->>'agent_id', saga.input->'amount'->>'minor', saga.input->'amount'->>'currency',
             coalesce(saga.input->'destination'->>'cbu', saga.input->'destination'->>'iban'),
             saga.input->>'mandate', saga.input->>'purpose') IS DISTINCT FROM (asked.agent_id,
-            asked.amount_minor::text, asked.currency, asked.destination,
+            asked.requested_minor::text, asked.currency, asked.destination,
             asked.mandates->>-1, asked.purpose)) AS compared (is_another)
     WHERE saga.aggregate IS NULL OR is_another OR NOT CASE saga.state
         WHEN 'running' THEN asked.state NOT IN ('rejected', 'expired', 'voided', 'compensated')
@@ -75,6 +94,8 @@ _AUTHORIZATIONS = """
             asked.provider_reference) IS DISTINCT FROM (saga.result->>'state',
             saga.result->>'authorization_id', saga.result->>'transfer_id',
             saga.result->>'provider_reference')
+        -- A result of before does not say how much.
+        OR (saga.result->>'captured_minor')::text <> asked.captured_minor::text
     ORDER BY 1 LIMIT %(limit)s
 """
 
@@ -82,7 +103,9 @@ _AUTHORIZATIONS = """
 # refused: a rollback to a point that does not exist completes, and others fail.
 _ENDS = """
     WITH steps AS (
-        SELECT saga_id, bool_and(state NOT IN ('refused', 'failed')) AS stand,
+        SELECT saga_id, bool_and(
+                -- The capture of a later part may be refused: another one follows, or none.
+                state NOT IN ('refused', 'failed') OR name ~ '^execute transfer [0-9]+$') AS stand,
             bool_or(undo IS NOT NULL AND state IN ('undone', 'skipped')) AS undone,
             bool_or(undo IS NOT NULL AND state IN ('done', 'undone', 'skipped')) AS held
         FROM ledger.saga_steps GROUP BY saga_id

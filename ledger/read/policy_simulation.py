@@ -4,13 +4,14 @@ The evaluator is that of the deciding commit, and takes request by request in th
 The same policy over the same log gives the same answer.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ledger.aggregates.agent import AgentState
+from ledger.aggregates.captures import CapturedPart, added, begun, rest_of
 from ledger.aggregates.mandate_evaluation import REASONS as OF_MANDATES
 from ledger.aggregates.policy import PolicyState
 from ledger.aggregates.policy_evaluation import Asked, denials, verdict, windows_at
@@ -38,7 +39,14 @@ _RELEASES = (
     *("AuthorizationRejected", "AuthorizationExpired"),
     *("AuthorizationVoided", "AuthorizationCompensated"),
 )
-_TYPES = ["AuthorizationRequested", "AuthorizationCaptureStarted", *_VERDICTS, *_RELEASES]
+_PARTS = (
+    *("AuthorizationReduced", "AuthorizationPartStarted", "AuthorizationPartReturned"),
+    "AuthorizationRestReleased",
+)
+_TYPES = [
+    *("AuthorizationRequested", "AuthorizationCaptureStarted"),
+    *(*_PARTS, *_VERDICTS, *_RELEASES),
+]
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,9 @@ class _Open:
     at: datetime
     # Whether no person would have been asked, so that a no, or silence, of one counts for nothing.
     by_policy: bool = False
-    # The windows that hold it in the simulation.
-    held: list[SpendWindow] = field(default_factory=list)
+    # What it holds in the windows of the simulation, and the captures of its parts.
+    held: list[SpendChange] = field(default_factory=list)
+    parts: list[CapturedPart] = field(default_factory=list)
 
 
 class _Simulation:
@@ -92,6 +101,9 @@ class _Simulation:
                     self._open[name] = _asked(event)
                 case "AuthorizationCaptureStarted":
                     self._move(name, event["timestamp"])
+                case told if told in _PARTS:
+                    if name in self._open and self._open[name].held:
+                        self._in_parts(self._open[name], told, payload, event["timestamp"])
                 case told if told in _VERDICTS:
                     # The yes of a person is not the policy's.
                     if name in self._open and payload.get("automatic", True):
@@ -137,27 +149,52 @@ class _Simulation:
     def _end(self, name: str, told: str, reason: str | None) -> None:
         by_person = told == "AuthorizationRejected" or reason == "approval_expired"
         if not (by_person and self._open[name].by_policy):
-            self._release(self._open.pop(name))
+            asked = self._open.pop(name)
+            self._change(asked, *(each.reversed() for each in asked.held))
 
     def _move(self, name: str, at: datetime) -> None:
-        if (asked := self._open.get(name)) is not None and asked.held:
-            self._release(asked)
-            self._hold(asked, at)
+        if (asked := self._open.get(name)) is None:
+            return
+        for held in asked.held:
+            now = self._windows_at(asked, at).get(held.window.period, held.window)
+            self._change(asked, held.reversed(), held.changed(window=now))
+
+    def _in_parts(self, asked: _Open, told: str, payload: dict[str, Any], at: datetime) -> None:
+        match told:
+            case "AuthorizationReduced" if not asked.by_policy:
+                less = payload["amount_minor"] - asked.held[0].amount_minor
+                self._change(
+                    asked, *(each.changed(amount_minor=less, count=0) for each in asked.held)
+                )
+            case "AuthorizationPartStarted":
+                amount, windows = payload["amount_minor"], self._windows_at(asked, at)
+                spend, counted = begun(
+                    *(asked.held, asked.parts, amount),
+                    into=lambda window: windows.get(window.period, window),
+                )
+                self._change(asked, *spend)
+                asked.parts.append(CapturedPart(payload["transfer_id"], amount, counted))
+            case "AuthorizationPartReturned" if asked.parts:
+                asked.parts.append(asked.parts.pop().changed(state="returned"))
+            case "AuthorizationRestReleased":
+                rest = rest_of(asked.held, asked.parts)
+                self._change(asked, *(each.reversed() for each in rest))
+
+    def _windows_at(self, asked: _Open, at: datetime) -> Mapping[str, SpendWindow]:
+        windows = windows_at(self._policy, asked.asked, at) or {}
+        return {str(period): window for period, window in windows.items()}
 
     def _hold(self, asked: _Open, at: datetime) -> None:
-        asked.held = list((windows_at(self._policy, asked.asked, at) or {}).values())
-        self._add(asked, 1)
+        amount = asked.asked.amount_minor
+        windows = self._windows_at(asked, at).values()
+        self._change(
+            asked, *(SpendChange(window=each, amount_minor=amount, count=1) for each in windows)
+        )
 
-    def _release(self, asked: _Open) -> None:
-        self._add(asked, -1)
-        asked.held = []
-
-    def _add(self, asked: _Open, count: int) -> None:
-        for window in asked.held:
-            change = SpendChange(
-                window=window, amount_minor=count * asked.asked.amount_minor, count=count
-            )
-            self._windows[window] = self._spent(window).plus(change)
+    def _change(self, asked: _Open, *changes: SpendChange) -> None:
+        asked.held = added(asked.held, *changes)
+        for change in changes:
+            self._windows[change.window] = self._spent(change.window).plus(change)
 
     def _spent(self, window: SpendWindow) -> SpendChange:
         found = self._windows.get(window)

@@ -44,6 +44,17 @@ async def binding_of(database: Database, saga_id: str) -> str | None:
     return row["binding"] if row else None
 
 
+async def amounts_of(database: Database, saga_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """What is authorized of these payments and captured of it, by workflow id: of those that are
+    open, and of which that is not what was asked for, and nothing captured."""
+    query = b"""SELECT saga_id, currency, amount_minor, captured_minor FROM ledger.authorizations
+        WHERE saga_id = ANY(%(ids)s) AND state IN ('pending_approval', 'approved', 'capturing')
+            AND (captured_minor > 0 OR amount_minor < requested_minor)"""
+    async with database.connection() as connection:
+        rows = await (await connection.execute(query, {"ids": saga_ids})).fetchall()
+    return {row["saga_id"]: row for row in rows}
+
+
 async def results_of_step(
     database: Database, saga_ids: list[str], step: str
 ) -> dict[str, dict[str, Any]]:

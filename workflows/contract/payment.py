@@ -94,12 +94,14 @@ PaymentEnd = Literal["captured", "denied", "rejected", "expired", "voided", "com
 
 class PaymentResult(Result):
     """Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
-    could not be undone, and `steps` how each step of a compensated saga ended."""
+    could not be undone, and `steps` how each step of a compensated saga ended. `captured_minor`: so
+    much was captured; with several captures, transfer and reference are those of the first."""
 
     state: PaymentEnd
     authorization_id: str | None = None
     transfer_id: str | None = None
     provider_reference: str | None = None
+    captured_minor: Annotated[int | None, Field(exclude_if=lambda minor: minor is None)] = None
     reason: str | None = None
     residuals: list[str] = Field(default_factory=list)
     steps: Reports = Field(default_factory=list)

@@ -1,5 +1,7 @@
 """The answer of the query `progress` and of the updates."""
 
+from typing import Annotated
+
 from pydantic import (
     Field,
     JsonValue,
@@ -17,7 +19,8 @@ class Progress(Input):
     `waits` says of each of them since when, until when, for whom, and the next commands;
     `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
     it is the first answer, which a repeat of the request was given; `unsigned`: the request, or a
-    decision on it, was not signed, as only development allows.
+    decision on it, was not signed, as only development allows; `captured_minor` and `left_minor`:
+    of a payment that is captured in parts, what was captured, and what may still be.
     """
 
     saga_id: str
@@ -31,6 +34,9 @@ class Progress(Input):
     result: dict[str, JsonValue] | None = None
     repeated: bool = False
     unsigned: bool = False
+    # Left out where there are no parts: a client of an earlier version does not know the fields.
+    captured_minor: Annotated[int | None, Field(exclude_if=lambda minor: minor is None)] = None
+    left_minor: Annotated[int | None, Field(exclude_if=lambda minor: minor is None)] = None
 
     @property
     def did_nothing(self) -> bool:

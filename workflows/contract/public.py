@@ -13,7 +13,7 @@ from workflows.contract.kinds import KINDS, PAYMENT, SWEEPS, Queue, repeat_id
 from workflows.contract.progress import Progress
 from workflows.contract.search_attributes import SEARCH_ATTRIBUTES
 from workflows.contract.sweep import SWEEP, Recovered, RecoveryRequest, SweepRequest, Swept
-from workflows.contract.updates import Approval, By, OperatorAction, Resolve, Skip
+from workflows.contract.updates import Approval, By, Capture, OperatorAction, Resolve, Skip
 
 # Of every saga, beside `submit`, which takes the request; and of a payment.
 _UPDATES: Mapping[str, type[BaseModel]] = {
@@ -22,7 +22,12 @@ _UPDATES: Mapping[str, type[BaseModel]] = {
     "skip": Skip,
     "resolve": Resolve,
 }
-_DECISIONS: Mapping[str, type[BaseModel]] = {"approve": Approval, "reject": By, "capture": By}
+_DECISIONS: Mapping[str, type[BaseModel]] = {
+    "approve": Approval,
+    "reject": By,
+    "capture": Capture,
+    "void": By,
+}
 
 
 @dataclass(frozen=True)

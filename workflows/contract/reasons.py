@@ -37,6 +37,7 @@ REASONS: Mapping[str, str] = {
     "changed": "what is approved is not what is asked for",
     "not_an_approver": "the policy does not name this approver",
     "exceeded_approver_limit": "the amount is above the limit of the approver",
+    "exceeded_asked_amount": "the amount is above what is asked for",
     # refusals of a mandate
     "not_mandate_holder": "the mandate is granted by a user, delegated by a user or its agent, and "
     "revoked by a user or an agent that holds it or one above it",
@@ -57,6 +58,7 @@ REASONS: Mapping[str, str] = {
     "rejected": "the payment was rejected",
     "approval_expired": "nobody approved the payment in time",
     "cancelled": "the saga was cancelled",
+    "voided": "what was not captured was given up",
     "lost_run": "the run of the saga was lost in Temporal",
 }
 

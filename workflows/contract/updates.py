@@ -2,13 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
+from ledger.aggregates.money import MAX_MINOR
 from workflows.contract.fields import Actor, Line, Signable, StepText
+
+# An amount of the payment, in its currency; left out where it is all of it.
+AmountMinor = Annotated[
+    Annotated[StrictInt, Field(gt=0, le=MAX_MINOR)] | None,
+    Field(exclude_if=lambda minor: minor is None),
+]
 
 
 class By(Signable):
-    """Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why."""
+    """Argument of the updates `reject`, `void`, `cancel`: who, and why."""
 
     actor: Actor
     reason: Line | None = None
@@ -16,9 +23,19 @@ class By(Signable):
 
 class Approval(By):
     """Argument of the update `approve`. `binding` is the digest of what the person saw: an approval
-    of anything else is refused."""
+    of anything else is refused. `amount_minor`: a smaller amount is approved, and the rest is
+    released."""
 
     binding: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    amount_minor: AmountMinor = None
+
+
+class Capture(By):
+    """Argument of the update `capture`: all that is left, or `amount_minor` of it. `final`: what is
+    left after that is released."""
+
+    amount_minor: AmountMinor = None
+    final: Annotated[bool, Field(exclude_if=lambda final: not final)] = False
 
 
 class OperatorAction(By):

@@ -115,7 +115,7 @@ def decision_wait(
 
 _DECISIONS: Mapping[str, tuple[str, str]] = {
     "approval": ("approve", "reject"),
-    "capture": ("capture", "cancel"),
+    "capture": ("capture", "void"),
 }
 
 

@@ -18,8 +18,15 @@ class Asked:
 
     verb: str
     by: By
+    # The digest of the id of the update that brought it.
+    update: str = ""
     answered: bool = False
     refusal: ApplicationError | None = None
+
+    @property
+    def asks_for(self) -> tuple[str, int | None]:
+        """The update, and the amount where it names one."""
+        return self.verb, getattr(self.by, "amount_minor", None)
 
     @property
     def outcome(self) -> str | None:
@@ -44,8 +51,14 @@ class Inbox:
         return self.taken
 
     def agree(self) -> None:
-        """Agree to every open decision: all who asked for the same get the same answer."""
-        self._answer(lambda asked: None)
+        """Agree to the decision that was taken, and to every open one that asks for the same."""
+        taken = self.taken.asks_for if self.taken else None
+        other = "another decision came first"
+        self._answer(
+            lambda asked: (
+                None if asked.asks_for == taken else not_allowed(f"can't {asked.verb}: {other}")
+            )
+        )
 
     def close(self, why: str) -> None:
         """Refuse every decision without an answer, because the story reads no more of them."""

@@ -32,10 +32,13 @@ async def until_known(
     claim: Claim,
     request: Request,
     tell_within: timedelta,
+    *,
+    takes_no: bool = False,
 ) -> Answer:
     """The answer of an activity that finds out, when it is called again, the outcome of its call.
 
-    Raises what it fails with, once that is known.
+    Raises what it fails with, once that is known; past the pivot only where the story `takes_no`
+    for an answer.
     """
 
     def call(claim: Claim) -> Awaitable[Answer]:
@@ -49,7 +52,9 @@ async def until_known(
         # What a person said is carried out, however long that takes.
         looks_up = tries > 0 and claim.verdict is None
         try:
-            answer = await (call(claim) if looks_up else persist(run, claim, call))
+            answer = await (
+                call(claim) if looks_up else persist(run, claim, call, takes_no=takes_no)
+            )
         except ActivityError as error:
             why, news = _doubt(error, asked, looks_up), _news(error)
         else:

@@ -25,12 +25,18 @@ def longer(pause: timedelta, at_most: timedelta = LONGEST_PAUSE) -> timedelta:
     return min(2 * pause, at_most)
 
 
-async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[Answer]]) -> Answer:
+async def persist(
+    run: SagaRun,
+    claim: Claim,
+    work: Callable[[Claim], Awaitable[Answer]],
+    *,
+    takes_no: bool = False,
+) -> Answer:
     """Retry `work`, which tries `TRIES_AT_ONCE` times by itself, until it has an answer; returns
     that.
 
     Raises ActivityError for a no; past the pivot a no is tried again as well, and only the fence
-    ends it.
+    ends it, unless the story `takes_no` for an answer.
     """
     pause, tries = FIRST_PAUSE, 0
     while True:
@@ -38,7 +44,8 @@ async def persist(run: SagaRun, claim: Claim, work: Callable[[Claim], Awaitable[
             return await work(claim.model_copy(update={"tries": claim.tries + tries}))
         except ActivityError as error:
             told = is_final(error)
-            ends = told and not (run.lifecycle.is_past_pivot and cause_of(error) != "Fenced")
+            goes_on = run.lifecycle.is_past_pivot and not takes_no
+            ends = told and not (goes_on and cause_of(error) != "Fenced")
             if ends or is_cancelled_exception(error):
                 raise
             why, tries = words_of(error), tries + tries_of(error)

@@ -106,6 +106,10 @@ class Saga(SagaRecord):
     def agree(self) -> None:
         """Agree to what was asked for, and stop waiting; repeats are welcome."""
         self.inbox.agree()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Stop waiting, and answer nobody yet."""
         self._wait = None
         self.show()
 
@@ -249,7 +253,7 @@ class Saga(SagaRecord):
         if ending is not None:
             self.enter(LifecycleEvent.COMPLETED, result=ending)
 
-    async def call(
+    async def call(  # noqa: PLR0913 - each says how the call is carried out
         self,
         name: str,
         activity: Activity[Answer],
@@ -259,14 +263,16 @@ class Saga(SagaRecord):
         policy: UndoPolicy = FOR_EVER,
         by: str | None = None,
         tell_within: timedelta = TELL_WITHIN,
+        takes_no: bool = False,
     ) -> Answer:
         """Run a step that calls an external system: its undo is recorded before the call.
 
         An outcome that is unknown is looked up with growing pauses; when it is still in doubt after
-        `tell_within`, an operator is asked.
+        `tell_within`, an operator is asked. `takes_no`: past the pivot a no is raised as well.
         """
         claim = self._next(name, request, undo, True, by, policy)
-        return await self._watch(claim, until_known(self, activity, claim, request, tell_within))
+        known = until_known(self, activity, claim, request, tell_within, takes_no=takes_no)
+        return await self._watch(claim, known)
 
     async def long_step(
         self, name: str, activity: Activity[Answer], request: Request, *, within: timedelta

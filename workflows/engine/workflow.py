@@ -1,5 +1,6 @@
 """The base of all saga workflows: the request again, a cancel, decisions of people."""
 
+from collections.abc import Callable
 from typing import Any
 
 from temporalio import workflow
@@ -119,17 +120,27 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         self._admit_by(raw)
         self._check_cancellable()
 
-    def _check_cancellable(self) -> None:
+    def _check_cancellable(self, verb: str = "cancel") -> None:
         if why := self._lifecycle.refuses_cancel():
-            raise not_allowed(f"can't cancel: {why}")
+            raise not_allowed(f"can't {verb}: {why}")
 
-    async def _ask(self, verb: str, raw: tuple[Any, ...], model: type[By] = By) -> Progress:
-        """Hand a decision to the story and wait until it is recorded."""
-        asked, waits_for = Asked(verb, read(raw, model)), self.progress().waits_for
+    async def _ask(
+        self,
+        verb: str,
+        raw: tuple[Any, ...],
+        model: type[By] = By,
+        until: Callable[[Asked], bool] = lambda asked: False,
+    ) -> Progress:
+        """Hand a decision to the story and wait until it is recorded, or `until` there is another
+        answer."""
+        update = workflow.current_update_info()
+        assert update is not None
+        asked = Asked(verb, read(raw, model), digest(update.id))
+        waits_for = self.progress().waits_for
         if await self._execution.hear(verb, raw):
             self._check_waits(verb, waits_for)
         self.saga.inbox.waiting.append(asked)
-        await workflow.wait_condition(lambda: asked.answered)
+        await workflow.wait_condition(lambda: asked.answered or until(asked))
         if asked.refusal:
             raise asked.refusal
         return self.progress()
