@@ -12,7 +12,7 @@ COMMANDS = {
     **dict.fromkeys(("agent", "policy"), "rules"),
     "mandate": "mandates",
     "keys": "keys",
-    **dict.fromkeys(("pay", "approve", "reject", "capture", "cancel"), "payments"),
+    **dict.fromkeys(("pay", "approve", "reject", "capture", "void", "cancel"), "payments"),
     **dict.fromkeys(("plan", "apply", "rollback"), "changes"),
     **dict.fromkeys(("reconcile", "case"), "statements"),
     "schedule": "schedules",

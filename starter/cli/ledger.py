@@ -79,19 +79,23 @@ def saga(saga: str, as_json: bool) -> None:
     """
     from starter.cli.client import with_ledger
 
-    async def work(database: "Database") -> "SagaStory":
+    async def work(database: "Database") -> tuple["SagaStory", dict[str, str]]:
+        from ledger.read.sagas import amounts_of
         from ledger.read.sagas import saga as saga_story
+        from starter.client.subject import amount_facts
 
-        return await saga_story(database, await _saga_id(database, saga))
+        saga_id = await _saga_id(database, saga)
+        amounts = await amounts_of(database, [saga_id])
+        return await saga_story(database, saga_id), amount_facts(amounts.get(saga_id))
 
-    story = with_ledger(work)
+    story, amounts = with_ledger(work)
     if as_json:
         steps = [_state(step) | report_of(step) for step in story.step_rows]
         written = [event.document() for event in story.events[::-1]]
         told = _document(_state(story.row), _waits(story.waits))
         output.document({**told, "steps": steps, "events": written})
         return
-    _tell(story)
+    _tell(story, amounts)
 
 
 async def _saga_id(database: "Database", text: str) -> str:
@@ -144,7 +148,7 @@ def _state(row: "Row") -> dict[str, Any]:
     return {name: row[name] for name in row if name not in _HEAD}
 
 
-def _tell(story: "SagaStory") -> None:
+def _tell(story: "SagaStory", amounts: dict[str, str]) -> None:
     from starter.cli.waiting import fact_lines, when
     from starter.client.planned import PLAN_STEP, operations_of
     from starter.client.subject import facts_of
@@ -155,7 +159,7 @@ def _tell(story: "SagaStory") -> None:
         output.line(when(wait))
     seen = next((step["result"] for step in story.step_rows if step["name"] == PLAN_STEP), None)
     planned = operations_of(saga["kind"], saga["input"], seen, saga["result"])
-    for line in fact_lines(facts_of(saga["kind"], saga["input"], planned)):
+    for line in fact_lines(facts_of(saga["kind"], saga["input"], planned) | amounts):
         output.line(line)
     rows = [
         (

@@ -32,14 +32,8 @@ PHASES = (
 COLUMNS = (
     *("saga_id", "authorization_id", "agent_id", "amount_minor", "currency", "destination"),
     *("description", "purpose", "state", "reason", "requested_at", "expires_at"),
-    *(
-        "capture_until",
-        "policy_version",
-        "binding",
-        "attempts",
-        "transfer_id",
-        "provider_reference",
-    ),
+    *("capture_until", "policy_version", "binding", "attempts", "transfer_id"),
+    *("provider_reference", "requested_minor", "captured_minor"),
 )
 Row = dict[str, Any]
 Print = Callable[[list[Row]], None]
@@ -163,7 +157,7 @@ def _table(found: list[Row]) -> None:
     rows = [
         (
             *(payment["saga_id"], payment["agent_id"]),
-            amount_text(payment["amount_minor"], payment["currency"]),
+            amount_text(payment["amount_minor"], payment["currency"]) + _captured(payment),
             *(payment["destination"], payment["state"], payment["reason"]),
             output.moment(payment["requested_at"]),
         )
@@ -171,6 +165,15 @@ def _table(found: list[Row]) -> None:
     ]
     headers = ("saga", "agent", "amount", "to", "state", "reason", "asked")
     output.table(headers, rows, droppable=("asked", "reason", "to"), empty="no such payment")
+
+
+def _captured(payment: Row) -> str:
+    """How much was captured, where that is a part."""
+    from ledger.aggregates.amounts import amount_text
+
+    minor, currency = payment["captured_minor"], payment["currency"]
+    is_part = bool(minor) and minor < payment["amount_minor"]
+    return f" ({amount_text(minor, currency)} captured)" if is_part else ""
 
 
 @click.command()

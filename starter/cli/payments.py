@@ -1,6 +1,7 @@
-"""`amends pay`, and the decisions of people: `approve`, `reject`, `capture`, `cancel`."""
+"""`amends pay`, and the decisions of people: `approve`, `reject`, `capture`, `void`, `cancel`."""
 
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -77,16 +78,32 @@ _yes = click.option(
 )
 
 
+def _amount(help_text: str) -> Callable[[options.Command], options.Command]:
+    """Add the option that names an amount."""
+    return click.option(
+        "--amount-minor", type=click.IntRange(min=1), metavar="N", help=f"{help_text}: minor units."
+    )
+
+
 @click.command()
 @_deciding
+@_amount("Approve this amount only, and release the rest")
 @_yes
-def approve(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
-    """Approve the payment ID that waits for a person.
+def approve(
+    saga: str,
+    actor: str | None,
+    reason: str | None,
+    amount_minor: int | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Approve the payment ID that waits for a person, or a smaller amount of it.
 
     Shows amount, payee, description and agent first, from the ledger, and on a terminal asks for a
     confirmation.
     """
-    return _decide_seeing("approve", saga, actor, reason, yes, as_json)
+    more = {} if amount_minor is None else {"amount_minor": amount_minor}
+    return _decide_seeing("approve", saga, actor, reason, yes, as_json, **more)
 
 
 @click.command()
@@ -103,14 +120,37 @@ def reject(saga: str, actor: str | None, reason: str | None, yes: bool, as_json:
 
 @click.command()
 @_deciding
+@_amount("Capture a part")
+@click.option("--final", is_flag=True, help="Release what is left after this part.")
+@click.option(
+    "--update-id",
+    metavar="ID",
+    help="The name of this capture: repeated under the same, it is captured once.",
+)
 @_yes
-def capture(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
-    """Capture the approved payment ID, as its agent or as a user.
+def capture(
+    saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool, **part: Any
+) -> int:
+    """Capture the approved payment ID, or a part of it, as its agent or as a user.
 
-    A payment requested with `"capture": "manual"` waits for this command. Shows amount, payee,
-    description and agent first, from the ledger, and on a terminal asks for a confirmation.
+    A payment requested with `"capture": "manual"` waits for this command. Without --amount-minor it
+    captures all that is left. Shows amount, payee, description and agent first, from the ledger,
+    and on a terminal asks for a confirmation.
     """
-    return _decide_seeing("capture", saga, actor, reason, yes, as_json)
+    given = {name: value for name, value in part.items() if value}
+    return _decide_seeing("capture", saga, actor, reason, yes, as_json, **given)
+
+
+@click.command()
+@_deciding
+@_yes
+def void(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
+    """Void what is not captured of the payment ID, as its agent or as a user.
+
+    With nothing captured the payment is cancelled. What was captured stays, and the rest is
+    released.
+    """
+    return _decide_seeing("void", saga, actor, reason, yes, as_json)
 
 
 @click.command()
@@ -127,12 +167,18 @@ def cancel(saga: str, actor: str | None, reason: str | None, as_json: bool) -> i
     return 1 if progress.state == "completed" else _unless_stuck(progress)
 
 
-_ENDING = ("reject", "cancel")
+_ENDING = ("reject", "void", "cancel")
 _WAITS = 4
 
 
 def _decide_seeing(
-    verb: str, saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool
+    verb: str,
+    saga: str,
+    actor: str | None,
+    reason: str | None,
+    yes: bool,
+    as_json: bool,
+    **more: Any,
 ) -> int:
     """Decide on a payment that is shown on the same screen: nobody decides on an id alone."""
     from starter.cli.story import document_of, say
@@ -143,10 +189,14 @@ def _decide_seeing(
             output.line(line)
         if not yes and sys.stdin.isatty() and output.on_terminal():
             who = options.person(actor)
-            if not click.confirm(f"{verb} this payment as {who}?"):
+            minor = more.get("amount_minor")
+            what = "this payment" if minor is None else f"{minor} minor units of this payment"
+            if not click.confirm(f"{verb} {what} as {who}?"):
                 output.line("nothing was decided")
                 return _WAITS
-    progress = _decided(verb, saga, actor, reason, facts.get("binding"))
+    if "binding" in facts:
+        more["binding"] = facts["binding"]
+    progress = _decided(verb, saga, actor, reason, **more)
     if as_json:
         output.document({**document_of(progress), "payment": facts})
     else:
@@ -162,9 +212,9 @@ def _facts(verb: str, text: str) -> dict[str, str]:
 
     async def work(database: "Database") -> dict[str, str]:
         from ledger.errors import NotFound
-        from ledger.read.sagas import binding_of, sagas_named
+        from ledger.read.sagas import amounts_of, binding_of, sagas_named
         from starter.client.reading import meant_by
-        from starter.client.subject import facts_of
+        from starter.client.subject import amount_facts, facts_of
         from starter.client.wrong_kind import require_payment
 
         found = _payment(text)
@@ -174,7 +224,9 @@ def _facts(verb: str, text: str) -> dict[str, str]:
             if "/" not in text:
                 require_payment(verb, (await meant_by(database, text)).removeprefix("saga/"))
             raise NotFound(f"no saga named {found!r} in the ledger")
+        amounts = await amounts_of(database, [found])
         facts = facts_of(recorded["kind"], recorded["input"])
+        facts |= amount_facts(amounts.get(found))
         binding = await binding_of(database, found) if verb == "approve" else None
         return {**facts, "binding": binding} if binding else facts
 
@@ -212,23 +264,25 @@ def _payment(saga: str) -> str:
 
 
 def _decided(
-    verb: str, saga: str, actor: str | None, reason: str | None, binding: str | None = None
+    verb: str, saga: str, actor: str | None, reason: str | None, **more: Any
 ) -> "Progress":
     from starter.cli.client import with_amends
     from starter.client.errors import NotKnown
     from starter.client.wrong_kind import require_payment
 
     async def work(amends: "Amends") -> "Progress":
-        decide = {
+        decide: Any = {
             "approve": amends.approve,
             "reject": amends.reject,
             "capture": amends.capture,
+            "void": amends.void,
             "cancel": amends.cancel,
         }[verb]
         found = await amends.find(saga) if verb == "cancel" else _payment(saga)
         try:
-            seen = {"binding": binding} if binding else {}
-            progress = await decide(found, actor=options.person(actor), reason=reason, **seen)
+            progress: Progress = await decide(
+                found, actor=options.person(actor), reason=reason, **more
+            )
         except NotKnown:
             if "/" in saga:
                 raise

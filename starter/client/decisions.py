@@ -1,13 +1,14 @@
 """Sends the decisions of people and agents to a saga."""
 
 from contextlib import suppress
+from typing import Any
 
 from starter.client.errors import NotAllowed, NotKnown, Unreachable, WrongSetting
 from starter.client.standing import Standing
 from starter.client.validation import checked
 from starter.client.wrong_kind import require_payment
 from workflows.contract.progress import Progress
-from workflows.contract.updates import Approval, By, OperatorAction, Resolve, Skip
+from workflows.contract.updates import Approval, By, Capture, OperatorAction, Resolve, Skip
 
 
 class Decisions(Standing):
@@ -20,14 +21,18 @@ class Decisions(Standing):
         actor: str,
         reason: str | None = None,
         binding: str | None = None,
+        amount_minor: int | None = None,
     ) -> Progress:
-        """Approve the payment as a person. A repeat by the same person gets the progress.
+        """Approve the payment, or a smaller amount of it in minor units, as a person. A repeat by
+        the same person gets the progress.
 
         `binding` is the digest of what the person saw, from the authorization: an approval of
         anything else is refused. Raises NotAllowed unless it waits for approval, and where the
         policy of now refuses it.
         """
-        told = {"actor": actor, "reason": reason, "binding": binding}
+        told: dict[str, Any] = {"actor": actor, "reason": reason, "binding": binding}
+        if amount_minor is not None:
+            told["amount_minor"] = amount_minor
         return await self._once("approve", saga_id, checked(Approval, told))
 
     async def reject(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
@@ -57,8 +62,19 @@ class Decisions(Standing):
                     return progress
             raise
 
-    async def capture(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
-        """Capture the approved payment. A repeat gets the first answer, never a second payment.
+    async def capture(
+        self,
+        saga_id: str,
+        *,
+        actor: str,
+        reason: str | None = None,
+        amount_minor: int | None = None,
+        final: bool = False,
+        update_id: str | None = None,
+    ) -> Progress:
+        """Capture all that is left of the approved payment, or a part of it, in minor units;
+        `final` releases what is left then. A repeat of the whole gets the first answer, never a
+        second payment; a part is captured once for each `update_id`, which is a new one by default.
 
         Answers with the outcome, or with `resolving` while that is in doubt, `needs_attention`
         where a person has to look first, `compensating` where the payment is being undone. Raises
@@ -66,10 +82,28 @@ class Decisions(Standing):
         """
         require_payment("capture", saga_id)
         try:
-            return await self._update("capture", saga_id, _by(actor, reason))
+            told: dict[str, Any] = {"actor": actor, "reason": reason}
+            told |= {} if amount_minor is None else {"amount_minor": amount_minor}
+            told |= {"final": True} if final else {}
+            return await self._update("capture", saga_id, checked(Capture, told), update_id)
         except NotAllowed:
+            if amount_minor is not None:
+                raise
             progress = await self.progress(saga_id)
             if progress.result and progress.result.get("state") == "captured":
+                return progress
+            raise
+
+    async def void(self, saga_id: str, *, actor: str, reason: str | None = None) -> Progress:
+        """Void what is not captured of a payment: with nothing captured it is cancelled. A repeat
+        of that gets the progress. Raises NotAllowed while a capture is under way, and afterwards.
+        """
+        require_payment("void", saga_id)
+        try:
+            return await self._update("void", saga_id, _by(actor, reason))
+        except NotAllowed:
+            progress = await self.progress(saga_id)
+            if progress.result and progress.result.get("state") == "voided":
                 return progress
             raise
 

@@ -167,8 +167,10 @@ class Standing:
         except NotKnown:
             return False
 
-    async def _update(self, name: str, saga_id: str, by: By) -> Progress:
-        handle, update_id = self._handle(saga_id, kind_of_saga(saga_id)), uuid4().hex
+    async def _update(
+        self, name: str, saga_id: str, by: By, update_id: str | None = None
+    ) -> Progress:
+        handle, update_id = self._handle(saga_id, kind_of_saga(saga_id)), update_id or uuid4().hex
         told = self._signed(saga_id, name, by.as_given())
 
         async def send() -> Progress:

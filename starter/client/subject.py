@@ -26,6 +26,18 @@ def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ())
     return {name: text for name, text in facts.items() if text}
 
 
+def amount_facts(hold: Mapping[str, Any] | None) -> dict[str, str]:
+    """What is authorized of a payment, captured and left of it, from `amounts_of`."""
+    if hold is None:
+        return {}
+    amount, captured, currency = hold["amount_minor"], hold["captured_minor"], hold["currency"]
+    return {
+        "authorized": _amount(amount, currency),
+        "captured": _amount(captured, currency),
+        "left": _amount(amount - captured, currency),
+    }
+
+
 def case_facts(case: Mapping[str, Any]) -> dict[str, str]:
     """The facts of a case by their names, from its row."""
     entry = f"{case['entry']}, {case['direction']}" if case["entry"] is not None else ""

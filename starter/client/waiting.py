@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.database import Database
 from ledger.read.cases import cases
 from ledger.read.cursors import Row
-from ledger.read.sagas import sagas_named
+from ledger.read.sagas import amounts_of, sagas_named
 from ledger.read.waits import Waiting, waiting
 from starter.client.connection import server_options
 from starter.client.errors import Unreachable
@@ -16,7 +16,7 @@ from starter.client.planned import operations_on_record
 from starter.client.recorded import wait_of
 from starter.client.runs import stopped_runs
 from starter.client.scheduled import NO_RUN, Problem, Scheduled, problems
-from starter.client.subject import case_facts, facts_of
+from starter.client.subject import amount_facts, case_facts, facts_of
 from workflows.contract.runs import RunStatus
 from workflows.contract.waits import ANY_USER, Wait, orphan_wait, paused_wait
 
@@ -57,7 +57,13 @@ async def recorded_todos(database: Database) -> list[Todo]:
     rows = await waiting(database, limit=MOST)
     sagas = {row.saga["workflow_id"]: (row.saga["kind"], row.saga["input"]) for row in rows}
     planned = await operations_on_record(database, sagas)
-    return [*open_cases, *(_todo(row, planned.get(row.saga["workflow_id"], [])) for row in rows)]
+    amounts = await amounts_of(database, [name for name in sagas if name.startswith("payment/")])
+    found = [_todo(row, planned.get(row.saga["workflow_id"], [])) for row in rows]
+    shown = [
+        replace(todo, facts={**todo.facts, **amount_facts(amounts.get(todo.name))})
+        for todo in found
+    ]
+    return [*open_cases, *shown]
 
 
 async def todos(database: Database, amends: "Amends | None", why_not: str = "") -> Todos:

@@ -40,7 +40,10 @@ def standing(progress: "Progress | Recorded", agent: str | None = None) -> str:
     if progress.waits_for == "approval":
         return f"{saga_id} waits for approval: amends approve {saga_id}, or amends reject {saga_id}"
     if progress.waits_for == "capture":
-        return f"{saga_id} waits for capture: amends capture {saga_id}"
+        captured = getattr(progress, "captured_minor", None)
+        left = getattr(progress, "left_minor", None)
+        some = f" ({captured} minor units are captured, {left} left)" if captured else ""
+        return f"{saga_id} waits for capture{some}: amends capture {saga_id}"
     if told := _operator_action(progress):
         return told
     # Of one that is being undone, the decision is the one that does not hold any more.
