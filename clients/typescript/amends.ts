@@ -50,21 +50,34 @@ export interface AllowedHours {
 }
 /**
  * Argument of the update `approve`. `binding` is the digest of what the person saw: an approval
- * of anything else is refused.
+ * of anything else is refused. `amount_minor`: a smaller amount is approved, and the rest is
+ * released.
  */
 export interface Approval {
   signature?: Signature | null;
   actor: string;
   reason?: string | null;
   binding?: string | null;
+  amount_minor?: number | null;
 }
 /**
- * Argument of the updates `approve`, `reject`, `capture`, `cancel`: who, and why.
+ * Argument of the updates `reject`, `void`, `cancel`: who, and why.
  */
 export interface By {
   signature?: Signature | null;
   actor: string;
   reason?: string | null;
+}
+/**
+ * Argument of the update `capture`: all that is left, or `amount_minor` of it. `final`: what is
+ * left after that is released.
+ */
+export interface Capture {
+  signature?: Signature | null;
+  actor: string;
+  reason?: string | null;
+  amount_minor?: number | null;
+  final?: boolean;
 }
 /**
  * Input of `CaseSaga`: a person closes a case; `evidence` says what became of the
@@ -301,7 +314,8 @@ export interface PaymentRequest {
 }
 /**
  * Result of `PaymentSaga`. `reason` is one of the contract's words; `residuals` names what
- * could not be undone, and `steps` how each step of a compensated saga ended.
+ * could not be undone, and `steps` how each step of a compensated saga ended. `captured_minor`: so
+ * much was captured; with several captures, transfer and reference are those of the first.
  */
 export interface PaymentResult {
   unsigned?: boolean;
@@ -309,6 +323,7 @@ export interface PaymentResult {
   authorization_id?: string | null;
   transfer_id?: string | null;
   provider_reference?: string | null;
+  captured_minor?: number | null;
   reason?: string | null;
   residuals?: string[];
   steps?: StepReport[];
@@ -390,7 +405,8 @@ export interface Problem {
  * `waits` says of each of them since when, until when, for whom, and the next commands;
  * `decision` is the authorization's state once it is known; `result` once it ended; `repeated`:
  * it is the first answer, which a repeat of the request was given; `unsigned`: the request, or a
- * decision on it, was not signed, as only development allows.
+ * decision on it, was not signed, as only development allows; `captured_minor` and `left_minor`:
+ * of a payment that is captured in parts, what was captured, and what may still be.
  */
 export interface Progress {
   saga_id: string;
@@ -406,6 +422,8 @@ export interface Progress {
   } | null;
   repeated?: boolean;
   unsigned?: boolean;
+  captured_minor?: number | null;
+  left_minor?: number | null;
 }
 /**
  * One thing that a saga waits for, in the words of the search attributes: `state` is that of
@@ -619,7 +637,8 @@ export interface PaymentSagaUpdates {
   submit: PaymentRequest;
   approve: Approval;
   reject: By;
-  capture: By;
+  capture: Capture;
+  void: By;
   cancel: By;
   retry: OperatorAction;
   skip: Skip;
