@@ -21,6 +21,7 @@ _ONLY = {
     ("saga_steps", "epoch"): "Step(Committed|Started)",
     ("saga_steps", "result"): "Step(Committed|Done)",
     ("authorizations", "reason"): "Authorization(Denied|Rejected|Expired|Voided|Compensated)",
+    ("authorizations", "amount_minor"): "Authorization(Requested|Reduced)",
 }
 # The columns of each table. Of what a resource that is absent had, the row says nothing.
 COLUMNS: Mapping[str, tuple[str, ...]] = {

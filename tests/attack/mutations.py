@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities import authorization_decisions
+from activities import authorization_decisions, capture_decisions
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import TransferOrder, TransferReport
 from activities.providers.postgres.role import Role
@@ -81,7 +81,8 @@ def _another_day() -> None:
         other = today + timedelta(days=1) if daily.starts_on == today else today
         return {**found, "daily": daily.changed(starts_on=other)}
 
-    put(authorization_decisions, "windows_at", beside_it)
+    for room in (authorization_decisions, capture_decisions):
+        put(room, "windows_at", beside_it)
 
 
 def _somebody() -> None:

@@ -64,6 +64,12 @@ class Play:
         with suppress(WorkflowUpdateFailedError, RPCError):
             await self._teller.tell(self.request, update, by)
 
+    async def tell_until_it_ends(self, update: str, by: Json) -> None:
+        """Say something again and again, as who is refused while something else is under way."""
+        while not await self.ground.ask(_HAS_ENDED, self.saga_id):
+            await self.tell(update, by)
+            await asyncio.sleep(0.05)
+
     async def fault(self, name: FaultName, **more: Any) -> None:
         """Script a fault of the bank for the payment, as soon as the bank is there."""
         with_key = Fault(saga_of(self.request), name, **more)

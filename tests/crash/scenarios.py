@@ -20,6 +20,17 @@ PAYMENT_UNDONE = ("compensated", "voided", "failed")
 payment("payment captured", 45_000, "captured")
 payment("payment approved by a person", 55_000, "captured", tells="approve")
 payment("payment captured by its agent", 45_000, "captured", tells="capture", capture="manual")
+
+
+@scenario("payment captured in two parts", "payment/pay", "captured")
+async def captured_in_two_parts(play: Play) -> None:
+    await play.asks(45_000, capture="manual")
+    await play.submit()
+    by = {"actor": f"agent:{play.agent}"}
+    await play.tell("capture", {**by, "amount_minor": 2_000_000})
+    await play.tell_until_it_ends("capture", by)
+
+
 payment("payment denied", 70_000, "denied")
 payment("payment rejected", 55_000, "rejected", tells="reject")
 payment("payment expired", 55_000, "expired", approve_within="PT0.2S")

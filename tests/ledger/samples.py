@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from ledger.aggregates import (
     agent,
     authorization,
+    captures,
     case,
     key,
     mandate,
@@ -187,6 +188,25 @@ SAMPLES: tuple[Event, ...] = (
         transfer_id=TRANSFER, spend=[*RELEASED, *SPENT], policy_version=2
     ),
     authorization.AuthorizationCaptured(provider_reference="M-1042"),
+    captures.AuthorizationReduced(
+        by="user:ana", amount_minor=4_000_000, spend=RELEASED, binding=HASH
+    ),
+    captures.AuthorizationPartStarted(
+        transfer_id=TRANSFER,
+        amount_minor=4_000_000,
+        counted=SPENT,
+        spend=[*RELEASED, *SPENT],
+        policy_version=2,
+        final=True,
+        update=HASH,
+    ),
+    captures.AuthorizationPartStarted(
+        transfer_id=TRANSFER, amount_minor=1, counted=SPENT, spend=[], policy_version=None
+    ),
+    captures.AuthorizationPartCaptured(provider_reference="M-1042"),
+    captures.AuthorizationPartReturned(reason="account_closed"),
+    captures.AuthorizationRestReleased(spend=RELEASED, reason="voided"),
+    captures.AuthorizationRestReleased(spend=RELEASED),
     authorization.AuthorizationRejected(spend=RELEASED, reason="not ours"),
     authorization.AuthorizationRejected(spend=RELEASED),
     authorization.AuthorizationExpired(spend=RELEASED, reason="approval_expired"),

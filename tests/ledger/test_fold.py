@@ -17,6 +17,12 @@ from ledger.aggregates.authorization import (
     AuthorizationReleased,
     AuthorizationRequested,
 )
+from ledger.aggregates.captures import (
+    AuthorizationPartStarted,
+    AuthorizationReduced,
+    AuthorizationRestReleased,
+    begun,
+)
 from ledger.aggregates.case import CaseOpened
 from ledger.aggregates.key import KeyRegistered
 from ledger.aggregates.mandate import MandateGranted
@@ -188,6 +194,16 @@ def fitted(state: Any, event: Event) -> Event:
                 for window in windows
             ]
             return event.changed(spend=spend)
+        case AuthorizationReduced():
+            less = state.amount_minor // 2
+            back = [each.changed(amount_minor=-less, count=0) for each in state.reserved]
+            return event.changed(amount_minor=state.amount_minor - less, spend=back)
+        case AuthorizationPartStarted():
+            amount = min(event.amount_minor, max(state.left_minor // 2, 1))
+            spend, counted = begun(state.reserved, state.parts, amount, into=lambda window: window)
+            return event.changed(amount_minor=amount, spend=spend, counted=counted)
+        case AuthorizationRestReleased():
+            return event.changed(spend=[each.reversed() for each in state.rest])
         case AuthorizationReleased():
             back = [
                 each.changed(amount_minor=-each.amount_minor, count=-each.count)

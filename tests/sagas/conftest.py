@@ -15,6 +15,7 @@ from activities import errors, step, transfers
 from activities.adapters import mock
 from activities.adapters.mock import Fault, FaultName, MockBank, create_mock_bank
 from activities.agents import SetPolicy, policy_set
+from activities.authorizations import key_of
 from ledger.aggregates.agent import AgentRegistered, agent_name
 from ledger.aggregates.policy import policy_name
 from ledger.database import Database, open_database
@@ -185,10 +186,11 @@ async def bank(place: Place) -> AsyncIterator[MockBank]:
 
 @pytest.fixture
 async def inject(bank: MockBank) -> Inject:
-    """`await inject(request, "timeout_after", delay_ms=500)` scripts a fault for its transfer."""
+    """`await inject(request, "timeout_after", delay_ms=500)` scripts a fault for its transfer, the
+    first one or that of a capture of another `number`."""
 
-    async def script(request: Json, fault: FaultName, **more: Any) -> None:
-        await bank.inject(Fault(saga_of(request), fault, **more))
+    async def script(request: Json, fault: FaultName, number: int = 1, **more: Any) -> None:
+        await bank.inject(Fault(key_of(saga_of(request), number), fault, **more))
 
     return script
 

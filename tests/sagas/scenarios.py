@@ -105,6 +105,33 @@ async def payment_captured_by_its_agent(stage: Stage) -> Handle:
 
 
 @scenario
+async def payment_captured_in_parts(stage: Stage) -> Handle:
+    request = await stage.payment(45_000, capture="manual")
+    await stage.inject(request, "refuse", number=2)
+    await stage.driver.submit(request)
+    by = {"actor": f"agent:{request['agent_id']}"}
+    for minor in (1_000_000, 2_000_000, 3_000_000):
+        with suppress(WorkflowUpdateFailedError):
+            await stage.driver.tell(request, "capture", {**by, "amount_minor": minor})
+    await stage.driver.tell(request, "capture", by)
+    return await stage.ended(stage.driver.handle(request))
+
+
+@scenario
+async def payment_of_which_the_rest_is_void(stage: Stage) -> Handle:
+    request = await stage.payment(45_000, capture="manual")
+    await stage.driver.submit(request)
+    await stage.driver.tell(request, "capture", {**USER, "amount_minor": 1_000_000})
+    return await stage.decide(request, "void")
+
+
+@scenario
+async def payment_approved_for_less(stage: Stage) -> Handle:
+    less = {**USER, "amount_minor": 1_000_000}
+    return await stage.decide(await stage.payment(55_000), "approve", less)
+
+
+@scenario
 async def payment_denied(stage: Stage) -> Handle:
     return await stage.play(await stage.payment(70_000))
 

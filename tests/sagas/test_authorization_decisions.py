@@ -1,5 +1,6 @@
 """What a capture does to the windows of spend, at any time after the decision. Pure."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.agents import SetPolicy, policy_set
-from activities.authorization_decisions import Authorize, capture, decide, released
+from activities.authorization_decisions import Approve, Authorize, approval, decide, released
+from activities.capture_decisions import capture, part_returned, rest_released, settled
 from ledger.aggregates.agent import AgentRegistered
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.names import aggregate_type_of
@@ -26,7 +28,8 @@ LIMIT = 10_000
 class Books:
     """An agent with a policy, its authorizations, and the windows of spend."""
 
-    def __init__(self, **terms: Any) -> None:
+    def __init__(self, threshold: int = 10_000, **terms: Any) -> None:
+        self._threshold = threshold
         self._states: dict[str, Any] = {"agent/a": None, "policy/a": None}
         self._versions: dict[str, int] = {}
         self.windows: dict[SpendWindow, SpendChange] = {}
@@ -39,7 +42,7 @@ class Books:
             currency="ARS",
             max_per_transaction_minor=LIMIT,
             daily_limit_minor=LIMIT,
-            approval_threshold_minor=LIMIT,
+            approval_threshold_minor=self._threshold,
             time_zone=zone,
             terms=terms,
         )
@@ -83,11 +86,25 @@ class Books:
             self.write(aggregate, event)
         return str(decision.result["state"])
 
-    def capture(self, name: str, now: datetime) -> None:
-        aggregate = f"authorization/{name}"
-        decision = capture(self.loaded(now, aggregate), self._states[aggregate], "t")
-        for _, event in decision.events:
-            self.write(aggregate, event)
+    def state(self, name: str) -> Any:
+        return self._states[f"authorization/{name}"]
+
+    def take(self, events: Iterable[tuple[str, Event]]) -> None:
+        for name, event in events:
+            if not name.startswith("saga/"):
+                self.write(name, event)
+
+    def approve(self, name: str, now: datetime, amount_minor: int | None) -> str | None:
+        request = Approve(authorization_id=name, amount_minor=amount_minor)
+        loaded, state = self.loaded(now, f"authorization/{name}"), self.state(name)
+        decision = approval(loaded, state, request, "user:b", within=None, manual=True)
+        self.take(decision.events)
+        return decision.result.get("refused")
+
+    def capture(self, name: str, now: datetime, minor: int | None = None, **more: Any) -> None:
+        state, loaded = self.state(name), self.loaded(now, f"authorization/{name}")
+        minor = state.left_minor if minor is None else minor
+        self.take(capture(loaded, state, f"t-{len(state.parts)}", minor, **more).events)
 
     def release(self, name: str, saga: Any) -> None:
         aggregate = f"authorization/{name}"
@@ -159,3 +176,131 @@ def test_windows_hold_what_is_reserved_or_moved_in_them_and_give_back_all_of_it(
     for name in open_:
         books.release(name, Undone)
     assert books.held() == {}
+
+
+def test_the_parts_of_a_payment_count_in_the_windows_of_their_days() -> None:
+    books, tomorrow = Books(), NOON + timedelta(days=1)
+    books.ask("parts", 900, NOON)
+    books.capture("parts", NOON, 200)
+    books.take(settled(books.state("parts"), "r", NOON).events)
+    assert books.held()[("daily", "2026-11-30")] == 900
+    for outcome in ("returned", "settled"):
+        books.capture("parts", tomorrow, 300)
+        assert books.held()[("daily", "2026-11-30")] == 600
+        assert books.held()[("daily", "2026-12-01")] == (300 if outcome == "returned" else LIMIT)
+        with pytest.raises(StateRefused, match="capturing"):
+            books.capture("parts", tomorrow, 1)
+        if outcome == "returned":
+            # It stays where it is, and needs no room when it is captured again.
+            books.take(part_returned(books.state("parts"), "no", tomorrow))
+            assert books.ask("beside", LIMIT - 300, tomorrow) == "approved"
+    books.take(settled(books.state("parts"), "r", tomorrow).events)
+    with pytest.raises(StateRefused, match="exceeded_daily_limit"):
+        books.capture("parts", tomorrow, 1)
+    with pytest.raises(StateRefused, match="400 minor units are left"):
+        books.capture("parts", tomorrow + timedelta(days=1), 401)
+    books.take(rest_released(books.state("parts"), "voided").events)
+    assert books.state("parts").captured_minor == 500
+    counts = {(each.period, str(each.starts_on)): it.count for each, it in books.windows.items()}
+    assert books.held()[("daily", "2026-11-30")] == 200
+    # The payment counts where its first part did, and that beside it counts for itself.
+    assert (counts["daily", "2026-11-30"], counts["daily", "2026-12-01"]) == (1, 1)
+    assert counts["total", "1970-01-01"] == 2
+
+
+def test_a_smaller_amount_is_approved_and_binds_who_approves_next() -> None:
+    approver = {"currency": None, "limit_minor": 500}
+    named = [{"user": user, **approver} for user in ("user:a", "user:b")]
+    books = Books(threshold=100, approvers=named)
+    books.ask("dear", 900, NOON)
+    before = books.state("dear").binding
+    assert books.approve("dear", NOON, None) == "the amount is above the limit of user:b"
+    assert books.approve("dear", NOON, 901) == "900 minor units are asked for, not more"
+    assert books.approve("dear", NOON, 500) is None
+    state = books.state("dear")
+    assert (state.state, state.amount_minor, state.requested_minor) == ("approved", 500, 900)
+    assert state.binding not in (before, None)
+    assert set(books.held().values()) == {500}
+
+
+@given(data=st.data(), pauses=st.lists(st.sampled_from((0, 1, 9, 33)), min_size=2, max_size=14))
+def test_captures_in_parts_hold_in_all_periods_what_is_captured_or_may_be(
+    pauses: list[int], data: st.DataObject
+) -> None:
+    books, now, names = Books(threshold=LIMIT // 2, capture_within_s=90 * 86400), NOON, list[str]()
+    for number, pause in enumerate(pauses):
+        now += timedelta(days=pause)
+        if data.draw(st.booleans()):
+            books.set_policy(now, data.draw(st.sampled_from(("UTC", "Asia/Tokyo"))))
+        if books.ask(str(number), data.draw(st.integers(1, LIMIT)), now) != "denied":
+            names.append(str(number))
+        for name in names:
+            _go_on(books, name, now, data)
+        _check(books, names)
+    for name in names:
+        _end(books, name)
+    _check(books, names)
+    captured = sum(books.state(name).captured_minor for name in names)
+    assert {*_totals(books).values()} <= {captured}
+
+
+def _go_on(books: Books, name: str, now: datetime, data: st.DataObject) -> None:
+    state = books.state(name)
+    match state.state, data.draw(st.integers(0, 3)):
+        case "pending_approval", verb if verb:
+            smaller = st.none() | st.integers(1, state.amount_minor)
+            books.approve(name, now, data.draw(smaller))
+        case "approved", verb if verb:
+            minor = data.draw(st.integers(1, state.left_minor))
+            with suppress(StateRefused):
+                books.capture(name, now, minor, final=data.draw(st.booleans()))
+        case "capturing", 0:
+            if state.captured_minor:
+                books.take(part_returned(state, "no", now))
+            else:
+                books.release(name, Undone)
+        case "capturing", _:
+            books.take(settled(state, "r", now).events)
+        case "approved" | "pending_approval", _:
+            _end(books, name)
+        case _:
+            pass
+
+
+def _end(books: Books, name: str) -> None:
+    state = books.state(name)
+    if state.state == "capturing" and state.captured_minor:
+        books.take(part_returned(state, "no", NOON))
+        state = books.state(name)
+    if state.state == "approved" and state.captured_minor:
+        books.take(rest_released(state, "voided").events)
+    elif state.state in ("pending_approval", "approved", "capturing"):
+        books.release(name, Undone)
+
+
+def _totals(books: Books) -> dict[str, int]:
+    totals = dict.fromkeys(("daily", "weekly", "monthly", "total"), 0)
+    for (period, _), amount in books.held().items():
+        totals[period] += amount
+    return totals
+
+
+def _check(books: Books, names: list[str]) -> None:
+    states = [books.state(name) for name in names]
+    for state in states:
+        parts = [part.amount_minor for part in state.parts if part.state == "settled"]
+        whole = state.state == "captured" and not state.parts
+        assert state.captured_minor == (state.amount_minor if whole else sum(parts))
+        assert state.captured_minor <= state.amount_minor <= state.requested_minor
+    held: dict[SpendWindow, SpendChange] = {}
+    for change in (each for state in states for each in state.reserved):
+        before = held.get(change.window)
+        held[change.window] = change if before is None else before.plus(change)
+    nothing = {window for window, held in books.windows.items() if not held.amount_minor}
+    assert held == {window: each for window, each in books.windows.items() if window not in nothing}
+    assert all(books.windows[window].count == 0 for window in nothing)
+    assert len({*_totals(books).values()}) == 1
+    assert all(
+        each.amount_minor > 0 and (each.window.period != "daily" or each.amount_minor <= LIMIT)
+        for each in held.values()
+    )

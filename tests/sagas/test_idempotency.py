@@ -76,6 +76,7 @@ async def test_the_official_cli_runs_a_payment_and_gets_the_documented_result(
         "authorization_id": first["result"]["authorization_id"],
         "transfer_id": first["result"]["transfer_id"],
         "provider_reference": booked["reference"],
+        "captured_minor": 4_500_000,
         "reason": None,
         "residuals": [],
         "unsigned": True,

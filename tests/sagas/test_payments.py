@@ -27,6 +27,7 @@ async def test_45_000_is_approved_automatically_and_captured(
         "authorization_id": result["authorization_id"],
         "transfer_id": result["transfer_id"],
         "provider_reference": booked["reference"],
+        "captured_minor": 4_500_000,
         "reason": None,
         "residuals": [],
         "unsigned": True,

@@ -18,7 +18,7 @@ HELD: LiteralString = """
     SELECT count(*) AS n FROM ledger.authorizations
     WHERE state IN ('pending_approval', 'approved', 'capturing')"""
 CAPTURED: LiteralString = """
-    SELECT agent_id, sum(amount_minor)::bigint AS minor FROM ledger.authorizations
+    SELECT agent_id, sum(captured_minor)::bigint AS minor FROM ledger.authorizations
     WHERE state = 'captured' GROUP BY agent_id"""
 SPENT: LiteralString = """
     SELECT agent_id, sum(amount_minor)::bigint AS minor FROM ledger.spend_windows

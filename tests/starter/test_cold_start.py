@@ -91,6 +91,7 @@ COMMANDS = {
     "approve {saga} --yes": DECIDES,
     "reject {saga} --yes": DECIDES,
     "capture {saga} --yes": DECIDES,
+    "void {saga} --yes": DECIDES,
     "plan {change}": PLANS,
     "apply {change}": CHANGES,
     "rollback --to before:{name} --environment {name} --plan": PLANS,

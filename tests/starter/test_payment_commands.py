@@ -1,6 +1,7 @@
 """Payments by the command line, on real servers: what it prints, and its exit status."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -149,6 +150,39 @@ async def test_a_manual_capture_is_one_payment_however_often_it_is_asked(
     again = await command("capture", request["operation_id"], "--json")
     assert (first.status, first.json["state"]) == (0, "captured")
     assert (again.status, again.json) == (0, first.json)
+
+
+async def test_a_part_is_captured_once_under_its_name_and_the_rest_is_void(
+    command: Command, payment: Payment
+) -> None:
+    request = payment(55_000, capture="manual")
+    name, saga_id = request["operation_id"], f"payment/{request['operation_id']}"
+    await command("pay", request)
+    assert (await command("approve", name, "--as", "boss", "--amount-minor", "0")).status == 2
+    more = await command("approve", name, "--as", "boss", "--amount-minor", "5500001")
+    assert (more.status, "5500000 minor units are asked for" in more.err) == (2, True)
+    assert (await command("approve", name, "--as", "boss", "--amount-minor", "4000000")).status == 0
+    for _ in range(2):
+        part = await command("capture", name, "--amount-minor", "1000000", "--update-id", "once")
+        assert part.status == 0
+        some = "(1000000 minor units are captured, 3000000 left)"
+        assert part.out.endswith(f"{saga_id} waits for capture {some}: amends capture {saga_id}\n")
+    waits = (await command("waiting", "--kind", "payment", "--json")).json
+    [row] = [row for row in waits if row["saga_id"] == saga_id]
+    amounts = {what: row["what"][what] for what in ("amount", "authorized", "captured", "left")}
+    assert amounts == {
+        "amount": "55,000.00 ARS",
+        "authorized": "40,000.00 ARS",
+        "captured": "10,000.00 ARS",
+        "left": "30,000.00 ARS",
+    }
+    assert re.search(r"left +30,000.00 ARS", (await command("saga", name)).out)
+    ended = await command("void", name, "--json")
+    assert (ended.status, ended.json["state"]) == (0, "captured")
+    listed = await command("payments", "--agent", request["agent_id"])
+    assert "40,000.00 ARS (10,000.00 ARS captured)" in listed.out
+    assert ended.json["captured_minor"] == 1_000_000
+    assert (await command("void", name)).status == 2
 
 
 async def test_cancel_undoes_what_waits_and_comes_too_late_after_the_end(

@@ -205,7 +205,10 @@ class Probe:
                 assert [transfer[it] for it in order] == [theirs[key][it] for it in order]
             # Money whose reversal was given up stays where it is, and spent.
             left = transfer["authorization"] == "compensated" and transfer["reserved"] != []
+            parts = {part["transfer_id"]: part["state"] for part in transfer["parts"]}
             captured = transfer["authorization"] == "captured"
+            if parts:
+                captured = parts[transfer["transfer_id"]] == "settled"
             assert (captured or left) == (transfer["state"] == "executed")
 
 
@@ -236,7 +239,7 @@ _FORGET = """
     WHERE key = %s"""
 
 _TRANSFERS: LiteralString = """
-    SELECT t.*, a.state AS authorization, a.reserved
+    SELECT t.*, a.state AS authorization, a.reserved, a.parts
     FROM ledger.transfers t JOIN ledger.authorizations a USING (authorization_id)"""
 
 

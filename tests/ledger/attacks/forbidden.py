@@ -30,6 +30,9 @@ WAYS: dict[str, dict[str, str]] = {
         "capturing": "AuthorizationRequested AuthorizationApproved AuthorizationCaptureStarted",
         "captured": "AuthorizationRequested AuthorizationApproved AuthorizationCaptureStarted "
         "AuthorizationCaptured",
+        "capturing a part": "AuthorizationRequested AuthorizationApproved AuthorizationPartStarted",
+        "captured a part": "AuthorizationRequested AuthorizationApproved AuthorizationPartStarted "
+        "AuthorizationPartCaptured",
         "denied": "AuthorizationRequested AuthorizationDenied",
         "rejected": "AuthorizationRequested ApprovalRequested AuthorizationRejected",
         "expired": "AuthorizationRequested ApprovalRequested AuthorizationExpired",
@@ -68,15 +71,27 @@ _STEP_ENDED = (
     "StepSkipped StepResolved StepAttentionRequested StepRetryRequested StepUndoDelayed"
 )
 _STEP_DONE = "StepCommitted StepStarted StepLeftUnknown StepDone StepRefused StepFailed"
+_PARTS = (
+    "AuthorizationPartStarted AuthorizationPartCaptured AuthorizationPartReturned "
+    "AuthorizationRestReleased"
+)
 _AUTHORIZATION_ENDED = (
+    f"AuthorizationReduced {_PARTS} "
     "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
     "ApprovalRepeated AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
     "AuthorizationRejected AuthorizationExpired "
     "AuthorizationVoided AuthorizationCompensated"
 )
 _APPROVED = (
+    "AuthorizationReduced AuthorizationPartCaptured AuthorizationPartReturned "
     "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
     "ApprovalRepeated AuthorizationApproved AuthorizationCaptured"
+)
+_CAPTURING = (
+    "AuthorizationRequested AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused "
+    "ApprovalRepeated AuthorizationReduced AuthorizationApproved AuthorizationCaptureStarted "
+    "AuthorizationPartStarted AuthorizationRestReleased AuthorizationRejected "
+    "AuthorizationExpired AuthorizationVoided"
 )
 _TRANSFER_ENDED = (
     "TransferStarted TransferExecuted TransferRefused TransferCancelled TransferReversed"
@@ -111,22 +126,24 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "skipped": _STEP_ENDED,
     },
     "authorization": {
-        "": "AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused ApprovalRepeated "
+        "": f"AuthorizationReduced {_PARTS} "
+        "AuthorizationDenied ApprovalRequested ApprovalGiven ApprovalRefused ApprovalRepeated "
         "AuthorizationApproved AuthorizationCaptureStarted AuthorizationCaptured "
         "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
         # Nothing is reserved yet: there is nothing to capture, and nothing to give back.
-        "requested": "AuthorizationRequested ApprovalGiven ApprovalRefused ApprovalRepeated "
+        "requested": f"AuthorizationReduced {_PARTS} "
+        "AuthorizationRequested ApprovalGiven ApprovalRefused ApprovalRepeated "
         "AuthorizationCaptureStarted AuthorizationCaptured "
         "AuthorizationRejected AuthorizationExpired AuthorizationVoided AuthorizationCompensated",
-        "pending_approval": "AuthorizationRequested AuthorizationDenied ApprovalRequested "
+        "pending_approval": f"{_PARTS} "
+        "AuthorizationRequested AuthorizationDenied ApprovalRequested "
         "AuthorizationCaptureStarted AuthorizationCaptured",
         "approved": _APPROVED,
         "approved by a person": _APPROVED,
         # Money may be on its way: it is captured, or brought back.
-        "capturing": "AuthorizationRequested AuthorizationDenied ApprovalRequested "
-        "ApprovalGiven ApprovalRefused ApprovalRepeated AuthorizationApproved "
-        "AuthorizationCaptureStarted AuthorizationRejected AuthorizationExpired "
-        "AuthorizationVoided",
+        "capturing": _CAPTURING,
+        "capturing a part": _CAPTURING,
+        "captured a part": _APPROVED,
         "captured": _AUTHORIZATION_ENDED,
         "denied": _AUTHORIZATION_ENDED,
         "rejected": _AUTHORIZATION_ENDED,

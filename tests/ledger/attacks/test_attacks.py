@@ -27,7 +27,8 @@ from ledger.read.waits import waiting
 from ledger.store import event_rows
 from tests.ledger.attacks.forbidden import FORBIDDEN, WAYS
 from tests.ledger.attacks.impossible import PREFIX, fitting, history, impossible
-from tests.ledger.attacks.lies import Lie, between
+from tests.ledger.attacks.lies import Lie, between, of_payments
+from tests.ledger.attacks.parts import parts
 from tests.ledger.attacks.raw import Raw, event, raw, row
 from tests.ledger.attacks.refused import allowed, refused
 from tests.ledger.attacks.requests import beyond
@@ -36,7 +37,7 @@ from tests.ledger.attacks.unseen import UNSEEN
 from tests.ledger.conftest import Clone
 from tests.ledger.samples import NOON
 
-LIES: list[Lie] = [*between(), *beyond(), *impossible()]
+LIES: list[Lie] = [*between(), *of_payments(parts), *beyond(), *impossible()]
 RAW: list[Raw] = raw()
 ENDED = Payment("late")
 LATE = Lie("a step after the end", (), ENDED.took("late", 4), "step", ENDED.step("late"))
