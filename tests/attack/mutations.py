@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities import authorization_decisions, capture_decisions
+from activities import asked_again, authorization_decisions, capture_decisions
 from activities.adapters.mock import MockBank
 from activities.adapters.payment import TransferOrder, TransferReport
 from activities.providers.postgres.role import Role
@@ -40,7 +40,8 @@ class Mutation:
 
 
 def _no_maximum() -> None:
-    put(authorization_decisions, "denials", lambda *_: [])
+    for asking in (authorization_decisions, asked_again):
+        put(asking, "denials", lambda *_: [])
 
 
 def _no_threshold() -> None:
