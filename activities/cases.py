@@ -5,8 +5,10 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.adapters.payment import TransferReport
 from activities.statements.comparison import Difference
 from activities.statements.entry import Statement, Totals
+from activities.statements.ids import end_to_end_id
 from activities.step import Claim, Request
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.amounts import amount_text
@@ -18,6 +20,7 @@ from ledger.store.canonical_json import MAX_SAFE_INTEGER
 from ledger.store.commit import Decision, Loaded, Ref
 
 Json = dict[str, Any]
+ARRIVED = "the money moved after the payment was undone"
 
 
 class CloseCase(Request):
@@ -76,9 +79,28 @@ def case_of(statement_id: str, difference: Difference) -> CaseOpened:
     )
 
 
+def arrival_case(look: str, transfer_id: str, known_as: str, found: TransferReport) -> CaseOpened:
+    """The case of a transfer that the provider has executed, found by a look at the provider."""
+    return CaseOpened(
+        case_id=_case_id(look, "arrived", transfer_id),
+        statement_id=look,
+        kind="arrived",
+        transfer_id=transfer_id,
+        direction="debit",
+        reference=found.reference,
+        end_to_end_id=end_to_end_id(known_as),
+        booked_minor=found.amount_minor,
+        booked_currency=found.currency,
+        recorded_minor=found.amount_minor,
+        recorded_currency=found.currency,
+        detail=ARRIVED,
+    )
+
+
 def _detail(difference: Difference) -> str | None:
     batch = difference.entry.batch if difference.entry else None
     words = [*difference.fields, *([f"{batch} of a batch"] if batch else [])]
+    words += [ARRIVED] if difference.kind == "arrived" else []
     return ", ".join(words) or None
 
 

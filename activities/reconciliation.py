@@ -17,12 +17,12 @@ from pydantic import Field
 from temporalio import activity
 
 from activities.adapters.payment import Listing, PaymentAdapter
+from activities.arrivals import look_again, look_of, record_arrivals
 from activities.cases import balance_case, case_of
-from activities.statement_files import ComparedFile, compare_file
-from activities.statements.comparison import booking_name
+from activities.statement_files import ComparedFile, compare_file, earlier_by_currency
 from activities.statements.entry import Statement, StatementRefused
 from activities.statements.matching import MOST_NAMES
-from activities.statements.periods import Coverage, Earlier, joined, periods_of
+from activities.statements.periods import Coverage, periods_of
 from activities.step import Claim, Request, heartbeat
 from ledger.aggregates.case import CaseOpened, case_name
 from ledger.aggregates.statement import (
@@ -106,14 +106,20 @@ class ReconciliationActivities:
         """Compares the statement, opens the cases, and records both; the same file again changes
         nothing.
 
+        Before, the provider is asked again for transfers that moved nothing: what it has executed
+        by now is one with the statement.
+
         Cases and statement are written before the step, some at a time: an attempt that is repeated
         finds those that are there, and their names say which they are.
         """
         async with heartbeat():
+            look = look_of(self._adapter.name, claim.saga_id)
+            seen = await look_again(self._database, self._adapter, claim.author(), look)
             if request.arrived:
                 answer = await self._arrived(claim, request)
             else:
                 answer = await self._one(claim, request)
+            answer = _with_arrivals(answer, seen)
 
         def record(_: Loaded) -> Decision[dict[str, Any]]:
             return Decision(answer.model_dump(mode="json"))
@@ -232,7 +238,9 @@ class ReconciliationActivities:
                 "end of the period: is it the file of this account, and --bank-time-zone right?",
             )
         cases = _cases(statement_id, compared)
-        await self.open_cases(claim.author(), cases)
+        arrived = [each for each in cases if each.kind == "arrived"]
+        await record_arrivals(self._database, claim.author(), arrived)
+        await self.open_cases(claim.author(), [each for each in cases if each.kind != "arrived"])
         event = _event(statement_id, claim, request, adapter, compared, len(cases))
         await self._record(claim.author(), event)
         return _answer(event, cases)
@@ -269,6 +277,16 @@ class ReconciliationActivities:
             await commit(self._database, author, [Ref(name) for name in some], decide)
 
 
+def _with_arrivals(answer: Reconciled, seen: int) -> Reconciled:
+    """The answer, with the transfers that the provider was found to have executed by now."""
+    if not seen:
+        return answer
+    kinds = answer.kinds | {"arrived": answer.kinds.get("arrived", 0) + seen}
+    counted = {"kinds": kinds, "differences": answer.differences + seen}
+    refused = answer.state == "refused"
+    return answer.model_copy(update=counted | ({} if refused else {"state": "differences"}))
+
+
 def _files(folder: Path) -> list[Path]:
     """The files of banks in the folder, the oldest first; what is being copied is none yet."""
     found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file()]
@@ -282,48 +300,6 @@ def _digest(file: BinaryIO) -> str:
         digest.update(block)
     file.seek(0)
     return digest.hexdigest()
-
-
-def earlier_by_currency(
-    recorded: Sequence[StatementState], missing: Sequence[tuple[str, str, str]]
-) -> dict[str, Earlier]:
-    """What was reconciled before, by currency."""
-    found: dict[str, Earlier] = {}
-    currencies = {each.currency for state in recorded for each in state.sums}
-    for currency in currencies:
-        mine = [(state, _spans(state, currency)) for state in recorded]
-        covering = [(state, spans) for state, spans in mine if spans]
-        if not covering:
-            continue
-        # That of the latest time has what those before it still awaited; of two, the one recorded
-        # later. What came after it, of an earlier time, awaits more.
-        latest = max(
-            range(len(covering)), key=lambda n: (max(ends for _, ends in covering[n][1]), n)
-        )
-        awaited = {name for state, _ in covering[latest:] for name in state.awaited}
-        found[currency] = Earlier(
-            periods=joined(span for _, spans in covering for span in spans),
-            awaited=frozenset(awaited),
-            ahead={
-                name: max(ends for _, ends in spans)
-                for state, spans in covering
-                for name in state.ahead
-            },
-            missing=frozenset(
-                booking_name(cast(Literal["credit", "debit"], direction), transfer)
-                for direction, transfer, of in missing
-                if of == currency
-            ),
-        )
-    return found
-
-
-def _spans(state: StatementState, currency: str) -> list[tuple[datetime, datetime]]:
-    return [
-        (datetime.fromisoformat(each.begins_at), datetime.fromisoformat(each.ends_at))
-        for each in state.sums
-        if each.currency == currency and each.complete and each.begins_at and each.ends_at
-    ]
 
 
 def _cases(statement_id: str, compared: ComparedFile) -> list[CaseOpened]:

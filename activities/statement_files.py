@@ -1,20 +1,21 @@
 """Compares a bank's file with the transfers of the ledger, in bounded memory."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from threading import Event
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Literal, TypeVar, cast
 
 from activities.statements.comparison import Booking, booking_name
 from activities.statements.entry import Entry, Statement
 from activities.statements.ids import end_to_end_id
 from activities.statements.matching import Matching, Outcome, outcome
-from activities.statements.periods import Coverage
+from activities.statements.periods import Coverage, Earlier, joined
 from activities.statements.read import read_statement
+from ledger.aggregates.statement import StatementState
 from ledger.database import Database
 from ledger.read.bookings import RecordedBooking, recorded_bookings
 
@@ -107,3 +108,45 @@ def _booking(
         standing=recorded.standing,
         due=coverage.due(name, recorded.currency, recorded.at),
     )
+
+
+def earlier_by_currency(
+    recorded: Sequence[StatementState], missing: Sequence[tuple[str, str, str]]
+) -> dict[str, Earlier]:
+    """What was reconciled before, by currency."""
+    found: dict[str, Earlier] = {}
+    currencies = {each.currency for state in recorded for each in state.sums}
+    for currency in currencies:
+        mine = [(state, _spans(state, currency)) for state in recorded]
+        covering = [(state, spans) for state, spans in mine if spans]
+        if not covering:
+            continue
+        # That of the latest time has what those before it still awaited; of two, the one recorded
+        # later. What came after it, of an earlier time, awaits more.
+        latest = max(
+            range(len(covering)), key=lambda n: (max(ends for _, ends in covering[n][1]), n)
+        )
+        awaited = {name for state, _ in covering[latest:] for name in state.awaited}
+        found[currency] = Earlier(
+            periods=joined(span for _, spans in covering for span in spans),
+            awaited=frozenset(awaited),
+            ahead={
+                name: max(ends for _, ends in spans)
+                for state, spans in covering
+                for name in state.ahead
+            },
+            missing=frozenset(
+                booking_name(cast(Literal["credit", "debit"], direction), transfer)
+                for direction, transfer, of in missing
+                if of == currency
+            ),
+        )
+    return found
+
+
+def _spans(state: StatementState, currency: str) -> list[tuple[datetime, datetime]]:
+    return [
+        (datetime.fromisoformat(each.begins_at), datetime.fromisoformat(each.ends_at))
+        for each in state.sums
+        if each.currency == currency and each.complete and each.begins_at and each.ends_at
+    ]

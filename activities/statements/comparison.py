@@ -12,7 +12,7 @@ Standing = Literal["moved", "in_doubt", "unmoved"]
 # Whether the statement should have the booking: it should, or the next one may have it instead
 # (awaited), or an earlier one had it (settled), or it is of a later time (ahead) or of none.
 Due = Literal["due", "awaited", "settled", "ahead", "outside"]
-Kind = Literal["there_not_here", "here_not_there", "different", "twice"]
+Kind = Literal["there_not_here", "here_not_there", "different", "twice", "arrived"]
 
 
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -49,6 +49,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     different       one of `fields`: amount, currency, direction, or state (of a transfer that did
                     not move the money by our record)
     twice           the bank booked again what it had booked
+    arrived         the bank booked what by our record would never move: the payment was undone
     """
 
     kind: Kind
@@ -132,6 +133,10 @@ def _left(found: Compared, by_direction: dict[Direction, Booking], left: Sequenc
             difference = Difference(kind="there_not_here", transfer=name, entry=entry)
         elif entry.direction in seen:
             difference = _twice(booking, entry)
+        elif booking.standing == "unmoved" and not _fields(booking, entry):
+            difference = _arrived(booking, entry)
+            # It is recorded now, and the next statement does not have it again.
+            found.ahead.append(booking.name)
         else:
             difference = _different(booking, entry, ("state", *_fields(booking, entry)))
         seen.add(entry.direction)
@@ -149,6 +154,10 @@ def _different(booking: Booking, entry: Entry, fields: tuple[str, ...]) -> Diffe
     return Difference(
         kind="different", transfer=booking.transfer, booking=booking, entry=entry, fields=fields
     )
+
+
+def _arrived(booking: Booking, entry: Entry) -> Difference:
+    return Difference(kind="arrived", transfer=booking.transfer, booking=booking, entry=entry)
 
 
 def _twice(booking: Booking, entry: Entry) -> Difference:

@@ -1,23 +1,27 @@
 """The aggregate type `case`: a difference between a bank's statement and our record, until a person
 closes it with evidence."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
 from ledger.aggregates.columns import Column, state_columns
 
 # Whoever closes a case is a person.
 PERSON = "user:"
-CaseKind = Literal["there_not_here", "here_not_there", "different", "twice", "balance"]
+CaseKind = Literal["there_not_here", "here_not_there", "different", "twice", "balance", "arrived"]
 
 
 class CaseOpened(Event):
     """A difference was found. `case_id` is made of the statement and the difference, so that the
-    same difference of the same statement is one case for ever.
+    same difference of the same statement is one case for ever. `arrived` is money that moved after
+    its payment was undone; found by asking the provider, its `statement_id` names that look.
 
     `booked` is what the bank has, `recorded` what the transfer lets expect, each None where there
     is none; `entry` is the number of the entry in the file, from 1. `detail` says what differs.
     """
+
+    # Of the second version is the kind `arrived`.
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old},)
 
     case_id: str
     statement_id: str

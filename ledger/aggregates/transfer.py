@@ -5,6 +5,7 @@ from typing import Literal
 
 from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
 from ledger.aggregates.columns import Column, state_columns
+from ledger.aggregates.spend_window import SpendChange
 
 
 class TransferStarted(Event):
@@ -45,6 +46,16 @@ class TransferReversed(Event):
     reference: str
 
 
+class TransferArrived(Event):
+    """The provider moved the money after all, of a transfer that was on record as one that moves
+    none. `seen_in` is the id of the statement, or of the look, that has the transfer; `spend` adds
+    the amount to the windows of that moment: the payment was undone, and its own spend released."""
+
+    reference: str
+    seen_in: str
+    spend: list[SpendChange]
+
+
 class TransferState(State):
     """The state of a transfer, as a row of `ledger.transfers`."""
 
@@ -56,7 +67,7 @@ class TransferState(State):
     amount_minor: int
     currency: str
     destination: str
-    state: Literal["started", "executed", "refused", "cancelled", "reversed"]
+    state: Literal["started", "executed", "refused", "cancelled", "reversed", "arrived"]
     reference: str | None = None
     reason: str | None = None
 
@@ -74,6 +85,8 @@ def evolve(state: TransferState | None, event: Event) -> TransferState:
             return state.changed(state="cancelled", reason=event.reason)
         case TransferState(), TransferReversed():
             return state.changed(state="reversed", reference=event.reference)
+        case TransferState(), TransferArrived():
+            return state.changed(state="arrived", reference=event.reference)
         case _:
             raise UnknownEvent(
                 f"{type(event).__name__} does not fit the state of the transfer: run amends verify"
@@ -103,6 +116,7 @@ TRANSFER = AggregateType(
         TransferRefused,
         TransferCancelled,
         TransferReversed,
+        TransferArrived,
     ),
     evolve=evolve,
 )

@@ -68,9 +68,11 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "started": "TransferExecuted TransferRefused TransferCancelled TransferReversed",
             # An operator may have resolved a transfer as executed that the provider never had.
             "executed": "TransferReversed TransferRefused TransferCancelled",
-            "refused": "",
-            "cancelled": "",
+            # The provider may show it after all.
+            "refused": "TransferArrived",
+            "cancelled": "TransferArrived",
             "reversed": "",
+            "arrived": "",
         },
         "agent": {
             "": "AgentRegistered",
@@ -285,6 +287,15 @@ def _releases(state: Any, event: Any) -> str | None:
     return f"{type(event).__name__} doesn't release the amount that was reserved"
 
 
+def _arrives(state: Any, event: Any) -> str | None:
+    wanted = (state.currency, state.amount_minor, 1)
+    found = [(each.window.currency, each.amount_minor, each.count) for each in event.spend]
+    periods = {each.window.period for each in event.spend}
+    if found != [wanted] * len(found) or len(periods) < len(found):
+        return f"{type(event).__name__} counts another amount than that of the transfer"
+    return None
+
+
 def _closes(state: Any, event: Any) -> str | None:
     if event.closed_by.startswith(PERSON) and event.evidence:
         return None
@@ -315,4 +326,5 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     "AuthorizationPartReturned": _returns_part,
     "AuthorizationRestReleased": _releases_rest,
     "CaseClosed": _closes,
+    "TransferArrived": _arrives,
 }

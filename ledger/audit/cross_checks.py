@@ -128,22 +128,32 @@ _WINDOWS = """
         OR told.count IS DISTINCT FROM held.count
     ORDER BY 1, 2, 3, 4 LIMIT %(limit)s
 """
-# The agents and mandates whose windows were touched, and all that spends in these.
-_HOLDERS = """touched AS (
-        SELECT agent_id, mandates FROM ledger.authorizations WHERE aggregate_id IN (
-            SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s)
+# The agents and mandates whose windows were touched, and all that spends in these: authorizations,
+# and transfers that arrived.
+_HOLDERS = """changed AS (
+        SELECT aggregate_id FROM ledger.event_log WHERE position > %(after)s
+    ), touched AS (
+        SELECT agent_id, mandates FROM ledger.authorizations
+        WHERE aggregate_id IN (SELECT aggregate_id FROM changed)
+        UNION ALL SELECT agent_id, mandates FROM ledger.authorizations
+        JOIN ledger.transfers AS transfer USING (authorization_id)
+        WHERE transfer.aggregate_id IN (SELECT aggregate_id FROM changed)
     ), holder AS (
         SELECT agent_id AS name FROM touched
         UNION SELECT 'mandate/' || id FROM touched, jsonb_array_elements_text(mandates) AS id
+    ), spender AS (
+        SELECT aggregate_id, authorization_id FROM ledger.authorizations
+        WHERE agent_id IN (SELECT name FROM holder)
+        UNION SELECT aggregate_id, authorization_id FROM ledger.authorizations
+        CROSS JOIN jsonb_array_elements_text(mandates) AS id
+        WHERE mandates <> '[]' AND 'mandate/' || id IN (SELECT name FROM holder)
     ),"""
 _OF_HOLDERS = """
         AND change#>>'{window,agent_id}' IN (SELECT name FROM holder)
         AND aggregate_id IN (
-            SELECT aggregate_id FROM ledger.authorizations
-            WHERE agent_id IN (SELECT name FROM holder)
-            UNION SELECT aggregate_id FROM ledger.authorizations
-            CROSS JOIN jsonb_array_elements_text(mandates) AS id
-            WHERE mandates <> '[]' AND 'mandate/' || id IN (SELECT name FROM holder))"""
+            SELECT aggregate_id FROM spender
+            UNION SELECT transfer.aggregate_id FROM ledger.transfers AS transfer
+            JOIN spender USING (authorization_id))"""
 
 
 async def check_relations(connection: Connection, after: int | None, findings: Findings) -> None:

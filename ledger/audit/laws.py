@@ -209,10 +209,18 @@ _CLAIMS = """
     ORDER BY 1 LIMIT %(limit)s
 """
 
-# A case is closed by the person who says so; a statement has each case that it counts.
+# A case is closed by the person who says so; a statement has each case that it counts, and money
+# that arrived after its payment was undone has one.
 _CASES = """
-    SELECT closed.aggregate, 'statement/' || closed.statement_id AS other, closed.head_at,
-        'it was closed by another than the one whose event says so' AS what
+    SELECT moved.aggregate, NULL AS other, moved.head_at,
+        'the money arrived after its payment was undone, and no case says so' AS what
+    FROM ledger.transfers moved
+    WHERE moved.state = 'arrived' AND NOT EXISTS (
+        SELECT FROM ledger.cases found
+        WHERE found.kind = 'arrived' AND found.transfer_id = moved.transfer_id)
+    UNION ALL
+    SELECT closed.aggregate, 'statement/' || closed.statement_id, closed.head_at,
+        'it was closed by another than the one whose event says so'
     FROM ledger.cases closed JOIN ledger.event_log event USING (aggregate_id, version)
     WHERE closed.state = 'closed' AND event.user_id <> closed.closed_by
     UNION ALL

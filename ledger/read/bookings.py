@@ -4,9 +4,10 @@ moved, for who compares it with a statement."""
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from ledger.aggregates.transfer import TRANSFER, TransferState
 from ledger.database import Database
 from ledger.read.cursors import reading, stretches
 
@@ -31,7 +32,18 @@ _STANDING: dict[str, Literal["moved", "in_doubt", "unmoved"]] = {
     "started": "in_doubt",
     "refused": "unmoved",
     "cancelled": "unmoved",
+    "arrived": "moved",
 }
+
+# The states of a transfer that moved nothing, and by our record never will.
+UNMOVED = frozenset(state for state, standing in _STANDING.items() if standing == "unmoved")
+# Together with the index transfers_unmoved.
+_UNMOVED = """
+    SELECT * FROM ledger.transfers
+    WHERE state IN ('refused', 'cancelled') AND adapter = %(adapter)s
+        AND head_at > clock_timestamp() - %(within)s
+    ORDER BY head_at DESC LIMIT %(limit)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,18 @@ async def recorded_bookings(
     ):
         async for stretch in found:
             yield [booking for row in stretch for booking in _bookings(row)]
+
+
+async def unmoved_transfers(
+    database: Database, adapter: str, within: timedelta, limit: int
+) -> list[TransferState]:
+    """The transfers of an adapter that ended within this time and moved nothing, the latest first.
+    Raises DatabaseUnavailable, RowUnreadable."""
+    values = {"adapter": adapter, "within": within, "limit": limit}
+    async with reading(database) as connection:
+        rows = await (await connection.execute(_UNMOVED.encode(), values)).fetchall()
+    found = [TRANSFER.state_of(row) for row in rows]
+    return [each for each in found if isinstance(each, TransferState)]
 
 
 def _bookings(row: dict[str, Any]) -> list[RecordedBooking]:

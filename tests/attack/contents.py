@@ -68,7 +68,7 @@ STATES: Mapping[str, Mapping[str, str]] = {
     },
     "transfers": {
         f"Transfer{end.capitalize()}": end
-        for end in ("started", "executed", "refused", "cancelled", "reversed")
+        for end in ("started", "executed", "refused", "cancelled", "reversed", "arrived")
     },
     "saga_steps": {
         "StepCommitted": "done",

@@ -26,7 +26,7 @@ RULES_OFF = (
 BOUNDS_ON = f"""UPDATE pg_class SET relchecks = (SELECT count(*) FROM pg_constraint
     WHERE conrelid = pg_class.oid AND contype = 'c') WHERE {_OF_THE_LEDGER}"""
 # The id of an event of this aggregate_id and version, as SQL.
-LEFT_OUT = ("saga_end", "money", "mandate", "claim", "signature")
+LEFT_OUT = ("saga_end", "money", "mandate", "claim", "signature", "case")
 EVENT_ID = """overlay(overlay(({0})::text placing '8' from 15 for 1)
     placing lpad(to_hex({1}), 8, '0') from 29 for 8)::uuid"""
 WrittenTemplate = Callable[[Callable[[Database], Awaitable[None]]], Awaitable[str]]
@@ -134,7 +134,7 @@ async def ledger(clone: Clone, database: Database) -> AsyncIterator[Database]:
     """The worker's connections; whatever the test wrote, `verify` finds nothing.
 
     But for what it left out of the story of a saga: its steps, its authorization, its transfer, the
-    signature.
+    signature, the case.
     """
     yield database
     found = (await clone.verify()).findings

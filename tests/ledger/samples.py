@@ -229,6 +229,7 @@ SAMPLES: tuple[Event, ...] = (
     transfer.TransferRefused(reason="account_closed"),
     transfer.TransferCancelled(reason="never_arrived"),
     transfer.TransferReversed(reference="M-1043"),
+    transfer.TransferArrived(reference="M-1042", seen_in=STATEMENT, spend=SPENT),
     agent.AgentRegistered(agent_id="expense-bot", user="user:ana"),
     agent.AgentRevoked(reason="left the company"),
     agent.AgentRevoked(),

@@ -86,7 +86,7 @@ PENDING = entry(status="pending")
         ([booking(standing="in_doubt")], [], "0"),
         ([booking(standing="in_doubt")], [entry()], "0 different:state"),
         ([booking(standing="unmoved")], [PENDING], "0"),
-        ([booking(standing="unmoved")], [entry(), entry()], "0 different:state twice"),
+        ([booking(standing="unmoved")], [entry(), entry()], "0 arrived twice ahead"),
         ([booking(standing="unmoved")], [entry("credit")], "0 there_not_here"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.reconciliation import earlier_by_currency
+from activities.statement_files import earlier_by_currency
 from activities.statements.comparison import Due
 from activities.statements.periods import Coverage, Earlier, joined
 from ledger.aggregates.statement import StatementState, StatementSum

@@ -196,7 +196,8 @@ class Probe:
         self._checked_size = verified.events
         ours = {row["key"]: row for row in await self.ledger(_TRANSFERS)}
         theirs = {row["key"]: row for row in await self.bank("SELECT * FROM mock_bank.transfers")}
-        assert {key: (row["state"], row["reference"]) for key, row in ours.items()} == {
+        told = {key: _AT_THE_BANK.get(row["state"], row["state"]) for key, row in ours.items()}
+        assert {key: (told[key], row["reference"]) for key, row in ours.items()} == {
             key: (row["status"], row["reference"]) for key, row in theirs.items()
         }
         for key, transfer in ours.items():
@@ -240,7 +241,10 @@ _FORGET = """
 
 _TRANSFERS: LiteralString = """
     SELECT t.*, a.state AS authorization, a.reserved, a.parts
-    FROM ledger.transfers t JOIN ledger.authorizations a USING (authorization_id)"""
+    FROM ledger.transfers t JOIN ledger.authorizations a USING (authorization_id)
+    WHERE t.adapter = 'mock'"""
+# Money that arrived after its payment was undone has left the account all the same.
+_AT_THE_BANK = {"arrived": "executed"}
 
 
 async def _fetch(url: str, query: LiteralString, values: tuple[Any, ...]) -> list[Json]:

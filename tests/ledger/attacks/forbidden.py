@@ -46,6 +46,7 @@ WAYS: dict[str, dict[str, str]] = {
         "refused": "TransferStarted TransferRefused",
         "cancelled": "TransferStarted TransferCancelled",
         "reversed": "TransferStarted TransferExecuted TransferReversed",
+        "arrived": "TransferStarted TransferCancelled TransferArrived",
     },
     "agent": {"active": "AgentRegistered", "revoked": "AgentRegistered AgentRevoked"},
     "policy": {"set": "PolicySet"},
@@ -96,6 +97,7 @@ _CAPTURING = (
 _TRANSFER_ENDED = (
     "TransferStarted TransferExecuted TransferRefused TransferCancelled TransferReversed"
 )
+_MOVED = f"{_TRANSFER_ENDED} TransferArrived"
 _RESOURCE_FREE = (
     "ResourceCreated ResourceUpdated ResourceReplaced ResourceDeleted ResourceChangeDropped"
 )
@@ -152,12 +154,14 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "compensated": _AUTHORIZATION_ENDED,
     },
     "transfer": {
-        "": "TransferExecuted TransferRefused TransferCancelled TransferReversed",
-        "started": "TransferStarted",
-        "executed": "TransferStarted TransferExecuted",
+        "": "TransferExecuted TransferRefused TransferCancelled TransferReversed TransferArrived",
+        # Only what was given up can arrive.
+        "started": "TransferStarted TransferArrived",
+        "executed": "TransferStarted TransferExecuted TransferArrived",
         "refused": _TRANSFER_ENDED,
         "cancelled": _TRANSFER_ENDED,
-        "reversed": _TRANSFER_ENDED,
+        "reversed": _MOVED,
+        "arrived": _MOVED,
     },
     "agent": {"": "AgentRevoked", "active": "", "revoked": ""},
     "policy": {"": "", "set": ""},

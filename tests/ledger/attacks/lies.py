@@ -352,7 +352,16 @@ def _cases(p: Payment) -> dict[str, Case]:
     opened = case.CaseOpened(case_id=p.agent, statement_id=of, kind="balance")
     closed = case.CaseClosed(closed_by="user:ana", evidence="mine")
     counted = statement_reconciled(of, 1)
+    gone = [*p.capturing(), *p.turned(), (p.transfer, transfer.TransferCancelled(reason="never"))]
+
+    def arrived(amount: int) -> Told:
+        counted = spend(p.agent, amount)
+        event = transfer.TransferArrived(reference="M-1", seen_in=of, spend=counted)
+        return [(p.transfer, event)]
+
     return {
+        "money arrived without a case": ([gone], arrived(AMOUNT), "case", p.transfer),
+        "money arrived as less": ([gone], arrived(AMOUNT - 1), "transition", p.transfer),
         "a case closed in another's name": ([[(name, opened)]], [(name, closed)], "case", name),
         "a statement without its cases": (
             [],
