@@ -1,16 +1,19 @@
 """What the bank does wrong, and what becomes of the payment: never two transfers, never none."""
 
 import asyncio
+import logging
 from datetime import datetime, timedelta
 
 import pytest
+from psycopg import conninfo
 
 from activities import transfers
 from ledger.database import Database
 from ledger.store.commit import database_time
 from ledger.words import MOST_RECORDED
 from tests.sagas.conftest import Inject, Landed, NewAgent, Place
-from tests.support.driver import Driver, payment
+from tests.support.driver import CBU, Driver, payment
+from tests.support.plain_text import plain_text
 from tests.support.probe import Probe
 from tests.support.until import until
 
@@ -51,6 +54,49 @@ async def test_no_fault_of_the_bank_changes_what_happens(
 
     once = ("timeout_before", "timeout_after", "slow", "slow_after")
     await asyncio.gather(pay("answer_twice", 2), *(pay(fault, 1) for fault in once))
+
+
+async def test_no_credential_is_told_anywhere_and_an_account_number_in_payloads_alone(
+    driver: Driver,
+    probe: Probe,
+    place: Place,
+    new_agent: NewAgent,
+    inject: Inject,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # As a worker logs.
+    caplog.set_level(logging.INFO)
+    urls = [place.settings.database_url, place.settings.mock_bank_url, place.superuser_url]
+    given = [conninfo.conninfo_to_dict(url).get("password") for url in urls if url]
+    secrets = [str(password) for password in given if password]
+    assert len(secrets) > 1
+    requests = [payment(await new_agent(), 45_000) for _ in range(4)]
+    faults = ("refuse", "timeout_before", "timeout_after", "slow")
+    for request, fault in zip(requests, faults, strict=True):
+        await inject(request, fault, note=f"the account {CBU} is closed")
+    await inject(requests[1], "timeout_before", operation="find")
+    for request in requests:
+        await driver.run(request)
+    async with probe.bank_stands_still():
+        # A bank that does not answer at all, and a database that refuses.
+        monkeypatch.setattr(transfers, "ATTEMPT", timedelta(seconds=0.5))
+        stuck = payment(await new_agent(), 45_000)
+        handle = await driver.start(stuck)
+        await until(lambda: driver.is_in(stuck, "resolving"))
+    async with probe.refusing(stuck, "AuthorizationCaptured") as has_refused:
+        await until(has_refused)
+    await handle.result()
+    whole, plain = "", caplog.text
+    for request in (*requests, stuck):
+        history = await driver.handle(request).fetch_history()
+        whole += "".join(event.SerializeToString().decode("latin1") for event in history.events)
+        plain += "".join(plain_text(event) for event in history.events)
+        plain += plain_text((await driver.handle(request).describe()).raw_description)
+    assert CBU in whole
+    whole += plain + str(await probe.ledger("SELECT * FROM ledger.event_log"))
+    assert [secret for secret in secrets if secret in whole] == []
+    assert CBU not in plain
 
 
 async def test_what_was_not_sent_in_time_is_never_sent(

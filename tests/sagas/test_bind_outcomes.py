@@ -27,6 +27,7 @@ from tests.bank.simulator import (
 from tests.sagas.bind_payments import BindPayments, check
 from tests.sagas.conftest import NewAgent, Place, working_for
 from tests.support.driver import CBU, Driver, Json
+from tests.support.plain_text import plain_text
 from tests.support.probe import Probe
 
 QUEUE = "sagas-bind-outcomes"
@@ -163,6 +164,8 @@ async def played(payments: BindPayments, row: Row) -> str:
     payments.bank.release(origin)
     history = await payments.driver.handle(request).fetch_history()
     assert_silent(b"".join(event.SerializeToString() for event in history.events).decode("latin1"))
+    # A whole account number is in payloads alone.
+    assert CBU not in "".join(plain_text(event) for event in history.events)
     money = money_of(payments, request, row)
     return f"| {row.told} | {ends} | {money} | {await spend_of(payments, request, ends)} |"
 
