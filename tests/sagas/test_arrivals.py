@@ -7,12 +7,13 @@ import pytest
 from temporalio.client import Client
 
 from activities import transfers
+from ledger.audit.verify import verify
 from ledger.database import Database
 from starter.client.waiting import recorded_todos
 from tests.bank.simulator import BindSimulator, Fault
 from tests.sagas.bind_payments import BindPayments, check
 from tests.sagas.conftest import NewAgent, Place, Stuck, working_for
-from tests.support.driver import USER, Driver, Json, new_id
+from tests.support.driver import USER, Driver, Json, new_id, payment
 from tests.support.probe import Probe
 
 QUEUE = "sagas-arrivals-bind"
@@ -80,7 +81,12 @@ async def test_money_that_arrives_after_its_payment_was_undone_is_a_case_and_cou
     evidence = {"case_id": case["case_id"], "evidence": "paid back by hand: TRF-2", **USER}
     closed = await driver.run({"operation_id": new_id("close"), **evidence})
     assert closed["state"] == "closed"
-    assert await probe.spent(agent) == (45_000, 1)
+    [last] = await probe.ledger("SELECT max(position) AS position FROM ledger.event_log")
+    assert (await driver.run(payment(agent, 55_001)))["reason"] == "exceeded_daily_limit"
+    assert (await driver.run(payment(agent, 10)))["state"] == "captured"
+    assert await probe.spent(agent) == (45_010, 2)
+    # What touches the agent later is judged with the money that arrived.
+    assert (await verify(ledger, since=int(last["position"]))).findings == []
 
 
 @pytest.fixture(scope="module")
