@@ -133,7 +133,7 @@ def _left(found: Compared, by_direction: dict[Direction, Booking], left: Sequenc
             difference = Difference(kind="there_not_here", transfer=name, entry=entry)
         elif entry.direction in seen:
             difference = _twice(booking, entry)
-        elif booking.standing == "unmoved" and not _fields(booking, entry):
+        elif _is_payment_undone(booking) and not _fields(booking, entry):
             difference = _arrived(booking, entry)
             # It is recorded now, and the next statement does not have it again.
             found.ahead.append(booking.name)
@@ -141,6 +141,10 @@ def _left(found: Compared, by_direction: dict[Direction, Booking], left: Sequenc
             difference = _different(booking, entry, ("state", *_fields(booking, entry)))
         seen.add(entry.direction)
         found.differences.append(difference)
+
+
+def _is_payment_undone(booking: Booking) -> bool:
+    return booking.standing == "unmoved" and booking.direction == "debit"
 
 
 def _fields(booking: Booking, entry: Entry) -> tuple[str, ...]:

@@ -88,6 +88,7 @@ PENDING = entry(status="pending")
         ([booking(standing="unmoved")], [PENDING], "0"),
         ([booking(standing="unmoved")], [entry(), entry()], "0 arrived twice ahead"),
         ([booking(standing="unmoved")], [entry("credit")], "0 there_not_here"),
+        ([booking("credit", standing="unmoved")], [entry("credit")], "0 different:state"),
     ],
 )
 def test_a_transfer_and_its_entries_come_to(
