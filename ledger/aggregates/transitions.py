@@ -290,8 +290,8 @@ def _releases(state: Any, event: Any) -> str | None:
 def _arrives(state: Any, event: Any) -> str | None:
     wanted = (state.currency, state.amount_minor, 1)
     found = [(each.window.currency, each.amount_minor, each.count) for each in event.spend]
-    periods = {each.window.period for each in event.spend}
-    if found != [wanted] * len(found) or len(periods) < len(found):
+    windows = {each.window for each in event.spend}
+    if found != [wanted] * len(found) or len(windows) < len(found):
         return f"{type(event).__name__} counts another amount than that of the transfer"
     return None
 
