@@ -56,7 +56,7 @@ _MONEY = """
             WHEN 'capturing' THEN true
             WHEN 'settled' THEN moved.state = 'executed'
                 AND (number > 1 OR moved.reference IS NOT DISTINCT FROM asked.provider_reference)
-            WHEN 'returned' THEN moved.state IN ('refused', 'cancelled')
+            WHEN 'returned' THEN moved.state IN ('refused', 'cancelled', 'arrived')
             -- Money that is gone stays spent, and what came back is released.
             WHEN 'compensated' THEN
                 (moved.state IN ('started', 'executed')) = (asked.reserved <> '[]')

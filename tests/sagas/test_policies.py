@@ -17,7 +17,7 @@ from ledger.aggregates.policy import PolicyState, Terms
 from ledger.database import Database
 from ledger.read.policy_simulation import simulate
 from tests.sagas.conftest import Inject, NewAgent
-from tests.support.driver import CBU, Driver, Json, payment, policy, refused, saga_of
+from tests.support.driver import CBU, Driver, payment, policy, refused, saga_of
 from tests.support.mandates import granted
 from tests.support.probe import Probe
 from workflows.contract.policy import PolicyRequest

@@ -4,14 +4,14 @@ from alembic import op
 
 from ledger.migrations.upgrade import read_sql
 
-revision = "0014"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 
 
 def upgrade() -> None:
     """Changes two CHECKs, and adds the index by which transfers that moved nothing are found."""
     cursor = op.get_bind().connection.cursor()
-    cursor.execute(read_sql("0014", "arrivals"))
+    cursor.execute(read_sql("0013", "arrivals"))
     cursor.close()
 
 
