@@ -14,6 +14,7 @@ from activities.adapters.mock import Fault, MockBank
 from starter.client.client import Amends
 from tests.starter.conftest import QUEUES, Command
 from tests.support.driver import Driver, Json, new_id, payment, policy, registration, saga_of
+from tests.support.mandates import granted, revoke
 from workflows.contract.reasons import REASONS
 
 TESTS = Path(__file__).parents[1]
@@ -33,6 +34,15 @@ DENIALS: dict[str, tuple[Json, Json]] = {
     **{f"exceeded_{p}_count": ({f"{p}_count": 1}, {}) for p in
        ("daily", "weekly", "monthly", "total")},
 }  # fmt: skip
+# What a mandate says that does not allow a payment of 10 pesos.
+MANDATES: dict[str, Json] = {
+    "mandate_not_valid": {"valid_from": "2999-01-01T00:00:00Z"},
+    "mandate_currency_not_allowed": {"currency": "USD"},
+    "mandate_destination_not_allowed": {"destinations": [OTHER]},
+    "mandate_purpose_not_allowed": {"purposes": ["travel"]},
+    "exceeded_mandate_limit": {"amount_minor": 999},
+    "exceeded_mandate_count": {"count": 0},
+}
 REFUSES_OTHER = {"refused_destinations": [OTHER]}
 
 # What can't be made at this border, and why; the word stands in the test that makes it.
@@ -45,6 +55,11 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "key_exists": ("of a key", "sagas/test_signatures.py"),
     "unknown_key": ("of a key", ""),
     "key_expired": ("of a key", ""),
+    **dict.fromkeys(
+        ("not_mandate_holder", "mandate_exists", "mandate_too_deep", "wider_mandate"),
+        ("of a mandate", "sagas/test_mandates.py"),
+    ),
+    "voided": ("a payment of which some was captured has no reason", "sagas/test_captures.py"),
     "account_revoked": ("reserved: accounts are settings of the worker so far", ""),
 }  # fmt: skip
 
@@ -108,6 +123,42 @@ def _denied(reason: str) -> Shows:
 SHOWN |= {reason: _denied(reason) for reason in DENIALS}
 
 
+def _denied_by_mandate(reason: str) -> Shows:
+    async def row(world: World) -> str:
+        agent = await world.agent()
+        mandate = await granted(world.driver, agent, **MANDATES[reason])
+        return await world.ends(payment(agent, 10, mandate=mandate))
+
+    return row
+
+
+SHOWN |= {reason: _denied_by_mandate(reason) for reason in MANDATES}
+
+
+@shows("no_mandate")
+async def no_mandate(world: World) -> str:
+    return await world.ends(payment(await world.agent(mandate_required=True), 10))
+
+
+@shows("unknown_mandate")
+async def unknown_mandate(world: World) -> str:
+    return await world.ends(payment(await world.agent(), 10, mandate=new_id("none")))
+
+
+@shows("mandate_of_another_agent")
+async def mandate_of_another_agent(world: World) -> str:
+    mandate = await granted(world.driver, new_id("bot"))
+    return await world.ends(payment(await world.agent(), 10, mandate=mandate))
+
+
+@shows("mandate_revoked")
+async def mandate_revoked(world: World) -> str:
+    agent = await world.agent()
+    mandate = await granted(world.driver, agent)
+    await world.driver.run(revoke(mandate))
+    return await world.ends(payment(agent, 10, mandate=mandate))
+
+
 @shows("unknown_agent")
 async def unknown_agent(world: World) -> str:
     return await world.ends(payment(new_id("nobody"), 10))
@@ -149,6 +200,12 @@ async def exceeded_approver_limit(world: World) -> str:
     boss = {"user": "user:boss", "currency": "ARS", "limit_minor": 5_400_000}
     agent = await world.agent(approvers=[boss])
     return await world.refuses(payment(agent, 55_000), BOSS)
+
+
+@shows("exceeded_asked_amount")
+async def exceeded_asked_amount(world: World) -> str:
+    request = payment(await world.agent(), 55_000)
+    return await world.refuses(request, {**BOSS, "amount_minor": 5_500_001})
 
 
 @shows("needs_approval")
