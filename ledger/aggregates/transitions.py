@@ -210,8 +210,10 @@ def _moves_part(state: Any, event: Any) -> str | None:
         *(state.reserved, state.parts, event.amount_minor),
         into=lambda window: windows[group_of(window)],
     )
+    # The budget of a mandate has one window, and stays there.
     is_forward = all(
         windows[group_of(each.window)].starts_on > each.window.starts_on
+        and each.window.period != MANDATE_PERIOD
         for each in spend
         if each.amount_minor < 0
     )

@@ -256,7 +256,8 @@ _MANDATES = """
     FROM ledger.mandates held
     JOIN ledger.spend_windows spent ON spent.agent_id = held.aggregate
     WHERE spent.amount_minor > held.amount_minor OR spent.count > held.count
-        OR (spent.currency, spent.period) <> (held.currency, 'mandate')
+        OR (spent.currency, spent.period, spent.starts_on)
+            <> (held.currency, 'mandate', '1970-01-01')
     UNION ALL
     SELECT asked.aggregate, named.aggregate, asked.head_at,
         CASE WHEN named.aggregate IS NULL THEN 'its mandate does not exist'

@@ -1,16 +1,21 @@
 """Laws of mandates on all inputs: a delegated one never allows what the one above it does not."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.aggregates import authorization
+from ledger.aggregates.authorization import AuthorizationApproved
+from ledger.aggregates.captures import AuthorizationPartStarted, begun
 from ledger.aggregates.mandate import MandateGranted, MandateState, evolve
 from ledger.aggregates.mandate_evaluation import Chain, mandate_denials, wider
 from ledger.aggregates.policy_evaluation import Asked
 from ledger.aggregates.spend_window import SpendChange, SpendWindow
-from tests.ledger.writing import mandate_granted
+from ledger.aggregates.transitions import objection
+from tests.ledger.writing import mandate_granted, requested, window
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NAMES = ("a", "b", "c")
@@ -89,3 +94,21 @@ def test_the_chain_denies_for_each_reason_that_one_of_its_mandates_has(
     # Of a chain that is not the one it was granted under nothing is believed.
     for wrong in ([], [None], [above, None], chain[1:], [*chain, *chain[1:]]):
         assert mandate_denials(asks, wrong, spent, now) == ["unknown_mandate"]
+
+
+@pytest.mark.parametrize(("to", "is_lawful"), [(date(1970, 1, 1), True), (date(1970, 1, 2), False)])
+def test_a_captured_part_moves_no_spend_out_of_its_mandate(to: date, is_lawful: bool) -> None:
+    asked = requested("a-1", 100).changed(mandates=["m"])
+    held = [SpendChange(window=window(), amount_minor=100, count=1)]
+    held.append(evolve(None, mandate_granted("m")).spend(100))
+    approved = AuthorizationApproved(automatic=True, spend=held, binding="b")
+    state = authorization.evolve(authorization.evolve(None, asked), approved)
+
+    def into(held: SpendWindow) -> SpendWindow:
+        return held.changed(starts_on=to) if held.period == "mandate" else held
+
+    spend, counted = begun(state.reserved, state.parts, 40, into=into)
+    started = AuthorizationPartStarted(
+        transfer_id="t", amount_minor=40, counted=counted, spend=spend, policy_version=1
+    )
+    assert (objection("authorization", state, started) is None) == is_lawful

@@ -125,6 +125,26 @@ async def test_a_revoked_link_stops_what_waits_below_it_and_releases_what_was_re
     assert (await driver.run(payment(holder, 10, mandate=root)))["state"] == "captured"
 
 
+async def test_captures_in_parts_stay_in_the_budgets_until_a_link_is_revoked(
+    driver: Driver, probe: Probe, ledger: Database, agent: str
+) -> None:
+    root = await granted(driver, agent)
+    leaf = await granted(driver, agent, root)
+    request = payment(agent, 45_000, capture="manual", mandate=leaf)
+    by = {"actor": f"agent:{agent}"}
+    await driver.submit(request)
+    await driver.tell(request, "capture", {**by, "amount_minor": 2_000_000})
+    await driver.tell(request, "capture", {**by, "amount_minor": 500_000})
+    assert [await spent(probe, each) for each in (root, leaf)] == [(45_000, 1)] * 2
+    await driver.run(revoke(root))
+    refusal = await driver.refusal(request, "capture", {**by, "amount_minor": 1})
+    assert "the mandate says mandate_revoked" in refusal.message
+    await driver.tell(request, "void", by)
+    assert (await driver.result(request))["captured_minor"] == 2_500_000
+    assert [await spent(probe, each) for each in (root, leaf)] == [(25_000, 1)] * 2
+    assert (await verify(ledger)).clean
+
+
 async def test_what_is_delegated_is_a_part_by_whoever_holds_it_and_not_too_deep(
     driver: Driver, new_agent: NewAgent
 ) -> None:
