@@ -9,6 +9,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from tests.sagas.conftest import Inject, NewAgent
 from tests.sagas.sweeping import end
 from tests.support.driver import USER, Driver, Json, payment, refused, registration, saga_of
+from tests.support.mandates import granted
 from tests.support.probe import Probe
 from tests.support.until import until
 
@@ -146,6 +147,22 @@ async def test_a_later_part_that_moves_nothing_is_refused_and_the_saga_waits_for
 
 async def _waits(driver: Driver, request: Json) -> bool:
     return bool((await driver.progress(request))["waits_for"] == "capture")
+
+
+async def test_the_rest_goes_back_to_every_mandate_above_and_a_part_stays_there(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    above = await granted(driver, "another-bot", amount_minor=4_500_000)
+    below = await granted(driver, agent, above, amount_minor=4_500_000)
+    request = payment(agent, 45_000, capture="manual", mandate=below)
+    await driver.submit(request)
+    await act(driver, request, "capture", 20_000)
+    await act(driver, request, "capture", 10_000)
+    held = "SELECT DISTINCT amount_minor, count FROM ledger.spend_windows WHERE agent_id = ANY(%s)"
+    windows = [agent, f"mandate/{above}", f"mandate/{below}"]
+    assert await probe.ledger(held, windows) == [{"amount_minor": 4_500_000, "count": 1}]
+    await act(driver, request, "void")
+    assert await probe.ledger(held, windows) == [{"amount_minor": 3_000_000, "count": 1}]
 
 
 @pytest.mark.parametrize("how", ["lost", "reset"])
