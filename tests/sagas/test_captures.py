@@ -1,17 +1,22 @@
 """Captures in parts, the void of the rest, and approvals of a smaller amount."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
+from ledger.aggregates.policy import PolicyState, Terms
+from ledger.database import Database
+from ledger.read.policy_simulation import simulate
 from tests.sagas.conftest import Inject, NewAgent
 from tests.sagas.sweeping import end
-from tests.support.driver import USER, Driver, Json, payment, refused, registration, saga_of
+from tests.support.driver import USER, Driver, Json, payment, policy, refused, registration, saga_of
 from tests.support.mandates import granted
 from tests.support.probe import Probe
 from tests.support.until import until
+from workflows.contract.policy import PolicyRequest
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,23 @@ async def test_the_rest_goes_back_to_every_mandate_above_and_a_part_stays_there(
     assert await probe.ledger(held, windows) == [{"amount_minor": 4_500_000, "count": 1}]
     await act(driver, request, "void")
     assert await probe.ledger(held, windows) == [{"amount_minor": 3_000_000, "count": 1}]
+
+
+async def test_a_simulated_policy_counts_the_parts_and_not_the_rest(
+    driver: Driver, ledger: Database, agent: str
+) -> None:
+    since, first = datetime.now(UTC), payment(agent, 45_000, capture="manual")
+    await driver.submit(first)
+    for act_ in (("capture", 20_000), ("void",)):
+        await act(driver, first, *act_)
+    await driver.result(first)
+    await driver.run(second := payment(agent, 35_000))
+    for limit, differing in ((5_500_000, []), (5_499_999, [saga_of(second)])):
+        asked = PolicyRequest.model_validate(policy(agent, daily_limit_minor=limit))
+        amounts = asked.model_dump(include=set(PolicyState.__struct_fields__))
+        simulated = PolicyState(terms=Terms.read(asked.terms()), **amounts)
+        found = await simulate(ledger, simulated, since, datetime.now(UTC))
+        assert [each.saga_id for each in found.differing] == differing
 
 
 @pytest.mark.parametrize("how", ["lost", "reset"])
