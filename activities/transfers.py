@@ -1,30 +1,27 @@
 """Activities on transfers: `started` is recorded before the provider is called, the outcome after
 it."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
 from temporalio import activity
 
+from activities import sending
 from activities.adapters.payment import (
     NothingSent,
     NotTheSameTransfer,
-    OutcomeUnknown,
     PaymentAdapter,
     TransferOrder,
     TransferReport,
-    TransferStatus,
     account_kind,
 )
 from activities.authorizations import key_of, transfer_of
 from activities.capture_decisions import capture, part_returned
-from activities.errors import ATTEMPT, Failed, Refused
+from activities.errors import Failed, Refused
 from activities.mandates import chain_refs, mandates_above
-from activities.step import Claim, Request, heartbeat
+from activities.sending import Order, Sender, asking
+from activities.step import Claim, Request
 from ledger.aggregates.agent import agent_name
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import authorization_name
@@ -47,15 +44,8 @@ from ledger.database import Database
 from ledger.errors import StateRefused
 from ledger.reading import read
 from ledger.sagas.step_log import Started, StepOutcome, finish_step, start_step, undo_step
-from ledger.store.commit import Decision, Loaded, Ref, database_time
+from ledger.store.commit import Decision, Loaded, Ref
 
-# How long a transfer may be sent. Afterwards we only look: a key that is still unknown then is
-# cancelled at the provider and the payment is undone. Five minutes is BIND's pause between looks.
-SEND_WITHIN = timedelta(minutes=5)
-# A provider that can't cancel may still get the last attempt: it begins before the deadline, gives
-# itself up after 25 s, and BIND asks to look again after five minutes. What is not there then is
-# not there.
-ABSENT_AFTER = timedelta(minutes=6)
 # When the provider can't tell for so long what became of an order, a person is asked: longer than
 # an order may be sent and most outages last, and well within a working day.
 TELL_WITHIN = timedelta(hours=1)
@@ -64,8 +54,6 @@ TELL_WITHIN = timedelta(hours=1)
 UNDO_TRIES = 13
 # Fields of a request that the authorization keeps of its parts.
 _OF_PARTS = ("number", "final", "update")
-# Of clocks that differ by a little.
-MARGIN_S = 1.0
 # Nothing of ours moved, and a person has to look at who used the key.
 FOREIGN = StepUndone(
     note="the provider has another transfer under our key",
@@ -104,6 +92,7 @@ class TransferActivities:
 
     def __init__(self, database: Database, adapter: PaymentAdapter) -> None:
         self._database, self._adapter = database, adapter
+        self._sender = Sender(database, adapter)
 
     @activity.defn
     async def execute_transfer(self, claim: Claim, request: Transfer) -> Transferred:
@@ -118,9 +107,8 @@ class TransferActivities:
         started = await self._start(claim, request)
         step = started.step
         if step.undecided:
-            async with _asking():
-                self._check_adapter(claim, step)
-                report = await self._send_once(claim, request, started)
+            order = self._order(claim, request)
+            report = await self._sender.outcome_of(claim, started, order)
             step = await self._finish(claim, request, report)
         return self._answer(step)
 
@@ -152,13 +140,10 @@ class TransferActivities:
                 key=key,
                 **request.model_dump(exclude={"agent_id", "description", "mandate", *_OF_PARTS}),
             )
-            facts = {
-                "adapter": self._adapter.name,
-                "account": self._adapter.account,
-                "known_as": self._adapter.known_as(key),
-                "final": not self._adapter.can_reverse
-                or isinstance(captured.result, AuthorizationPartStarted),
-            }
+            order = self._order(claim, request)
+            # Where nothing undoes a part, the saga goes forward as well.
+            is_part = isinstance(captured.result, AuthorizationPartStarted)
+            facts = {**self._sender.facts(order), "final": order.final or is_part}
             return Decision(facts, [*captured.events, (transfer, begun)], captured.limits)
 
         return await start_step(
@@ -170,37 +155,11 @@ class TransferActivities:
                 *chain_refs(mandates),
             ],
             start,
-            within=SEND_WITHIN,
+            within=sending.SEND_WITHIN,
             windows_of=[request.agent_id, *map(mandate_name, mandates)],
         )
 
-    async def _send_once(
-        self, claim: Claim, request: Transfer, started: Started
-    ) -> TransferReport | None:
-        """The provider's report; None when the order was not sent in time and never will be."""
-        if claim.verdict is not None:
-            done = claim.verdict.outcome == "done"
-            return _by_hand(claim, request, "executed" if done else "cancelled")
-        deadline = started.step.deadline
-        # Before the look: what is not there at that time counts.
-        now = await database_time(self._database)
-        is_late = deadline is None or now > deadline or claim.withdrawn
-        if started.again or (is_late and not self._adapter.can_cancel):
-            # An earlier attempt may have sent it: look before sending again.
-            known = await self._find(claim, request)
-            if known is not None:
-                return known
-        if is_late and self._adapter.can_cancel:
-            ended = await self._adapter.cancel(_key(claim, request))
-            return self._ours(ended, request) if ended.status == "executed" else None
-        absent_at = (deadline or now) + ABSENT_AFTER
-        if is_late:
-            if now > absent_at:
-                return None
-            raise OutcomeUnknown(
-                "the provider has no such transfer, and may still get it",
-                max((absent_at - now).total_seconds(), 0) + MARGIN_S,
-            )
+    def _order(self, claim: Claim, request: Transfer) -> Order:
         order = TransferOrder(
             key=_key(claim, request),
             amount_minor=request.amount_minor,
@@ -208,54 +167,13 @@ class TransferActivities:
             destination=request.destination,
             description=request.description,
         )
-        try:
-            report = self._ours(await self._adapter.transfer(order), request)
-            if report.known_before and not started.again:
-                raise NotTheSameTransfer("the provider had a transfer under our key before ours")
-        except NotTheSameTransfer as error:
-            raise self._foreign(error) from None
-        if report.status == "refused" and started.again and not self._adapter.can_cancel:
-            # It speaks of this attempt, and an earlier one may have got there, or still get there.
-            raise OutcomeUnknown(
-                "the provider refuses the repeat of an attempt without answer",
-                (absent_at - now).total_seconds() + MARGIN_S,
-            )
-        return report
-
-    async def _find(self, claim: Claim, request: Transfer) -> TransferReport | None:
-        try:
-            known = await self._adapter.find(_key(claim, request))
-        except NotTheSameTransfer as error:
-            raise self._foreign(error) from None
-        return self._ours(known, request) if known is not None else None
-
-    def _ours(self, report: TransferReport, request: Transfer) -> TransferReport:
-        """The report, if it is of our transfer."""
-        try:
-            return _same(report, request)
-        except NotTheSameTransfer as error:
-            raise self._foreign(error) from None
-
-    def _foreign(self, error: NotTheSameTransfer) -> Exception:
-        """Another party's transfer under our key. What can't be undone is not compensated on the
-        strength of a difference: a person looks first."""
-        return error if self._adapter.can_reverse else OutcomeUnknown(str(error), for_ever=True)
-
-    def _check_adapter(self, claim: Claim, step: StepState) -> None:
-        """Raises NothingSent where another adapter began the transfer, or one of another account:
-        this one would not find it, and pay again."""
-        facts = step.facts or {}
-        began, account = facts.get("adapter"), facts.get("account")
-        if claim.verdict is None and account not in (None, self._adapter.account):
-            raise NothingSent(
-                "the transfer was begun from another account or address of the provider: run a "
-                "worker with those settings for it"
-            )
-        if claim.verdict is None and began not in (None, self._adapter.name):
-            raise NothingSent(
-                f"the transfer was begun by the adapter {began}: run a worker with "
-                f"AMENDS_PAYMENT_ADAPTER={began} for it"
-            )
+        return Order(
+            what="transfer",
+            key=order.key,
+            send=lambda: self._adapter.transfer(order),
+            is_ours=lambda report: _is_ours(report, request),
+            final=not self._adapter.can_reverse,
+        )
 
     async def _finish(
         self, claim: Claim, request: Transfer, report: TransferReport | None
@@ -295,7 +213,7 @@ class TransferActivities:
 
         Skipped, it leaves the transfer as it is on record, and the money where it is.
         """
-        async with _asking():
+        async with asking():
             report = await self._take_back(claim, request)
         name = transfer_name(transfer_of(claim.saga_id))
 
@@ -333,23 +251,11 @@ class TransferActivities:
             )
         try:
             known = await self._adapter.find(_key(claim, request))
-            if known is not None:
-                _same(known, request)
         except NotTheSameTransfer:
             return None
+        if known is not None and not _is_ours(known, request):
+            return None
         return await self._adapter.reverse(_key(claim, request))
-
-
-@asynccontextmanager
-async def _asking() -> AsyncIterator[None]:
-    """Limits the time of a call to the provider. Raises OutcomeUnknown when it takes too long: left
-    to Temporal's own timeout the call would be tried for ever, and no operator asked."""
-    try:
-        async with heartbeat(), asyncio.timeout(ATTEMPT.total_seconds()):
-            yield
-    except TimeoutError:
-        within = f"{ATTEMPT.total_seconds():g} s"
-        raise OutcomeUnknown(f"the provider gave no answer within {within}") from None
 
 
 def _key(claim: Claim, request: Transfer) -> str:
@@ -368,20 +274,6 @@ def _outcome(transfer_id: str, report: TransferReport | None) -> tuple[Event, St
     return TransferCancelled(reason=reason), StepFailed(reason="provider_failed")
 
 
-def _by_hand(claim: Claim, request: Transfer, status: TransferStatus) -> TransferReport:
-    """The outcome that an operator resolved, in the form of a provider's report."""
-    assert claim.verdict is not None
-    return TransferReport(
-        key=_key(claim, request),
-        status=status,
-        reference=claim.verdict.evidence,
-        reason=claim.verdict.evidence,
-        amount_minor=request.amount_minor,
-        currency=request.currency,
-        destination=request.destination,
-    )
-
-
 def _undone_by_hand(name: str, transfer: TransferState, evidence: str) -> Decision[StepUndone]:
     """The undo that an operator resolved: the money came back, or had never moved."""
     executed = transfer.state == "executed"
@@ -390,10 +282,8 @@ def _undone_by_hand(name: str, transfer: TransferState, evidence: str) -> Decisi
     return Decision(StepUndone(note=evidence), [] if unmoved else [(name, event)])
 
 
-def _same(report: TransferReport, request: Transfer) -> TransferReport:
-    """The report, if it is of our transfer: a key with another amount is no idempotency."""
-    ours = (request.amount_minor, request.currency, request.destination)
-    theirs = (report.amount_minor, report.currency, report.destination)
-    if report.status in ("executed", "reversed") and theirs != ours:
-        raise NotTheSameTransfer("the provider has another transfer under this key")
-    return report
+def _is_ours(report: TransferReport, request: Transfer) -> bool:
+    """Whether the report, where money moved, is of our transfer."""
+    ours = (request.amount_minor, request.currency, request.destination, None)
+    theirs = (report.amount_minor, report.currency, report.destination, report.refund_of)
+    return report.status not in ("executed", "reversed") or theirs == ours

@@ -27,6 +27,7 @@ from activities.orphans import OrphanedSagas
 from activities.providers.kinds import created
 from activities.providers.provider import Closing, Provider
 from activities.reconciliation import ReconciliationActivities
+from activities.refunds import RefundActivities
 from activities.resources import ResourceActivities
 from activities.saga_records import SagaActivities
 from activities.step_records import StepRecords
@@ -146,7 +147,10 @@ async def wire(
             bank = payment_adapter(settings)
             await stack.enter_async_context(bank)
             authorizations = AuthorizationActivities(database, bank.pays_to)
-            transfers = TransferActivities(database, bank)
+            transfers, refunds = (
+                TransferActivities(database, bank),
+                RefundActivities(database, bank),
+            )
             agents, keys = AgentActivities(database), KeyActivities(database)
             mandates = MandateActivities(database)
             compared = ReconciliationActivities(database, bank, settings.statements_folder)
@@ -157,7 +161,7 @@ async def wire(
                     settings.payments_queue,
                     sagas_of(PAYMENTS),
                     [
-                        *(sagas, steps, authorizations, transfers),
+                        *(sagas, steps, authorizations, transfers, refunds),
                         *(agents, keys, mandates, compared, cases),
                     ],
                     runs,
@@ -241,8 +245,8 @@ def providers(settings: Settings) -> list[Provider]:
 def undos() -> set[str]:
     """The names of all activities that a step may name as its undo."""
     rooms = (
-        *(AuthorizationActivities, TransferActivities, AgentActivities, KeyActivities),
-        ResourceActivities,
+        *(AuthorizationActivities, TransferActivities, RefundActivities),
+        *(AgentActivities, KeyActivities, ResourceActivities),
     )
     return {name for room in rooms for name in vars(room) if is_activity(getattr(room, name))}
 

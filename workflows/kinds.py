@@ -11,12 +11,13 @@ from workflows.mandate import MandateSaga
 from workflows.payment import PaymentSaga
 from workflows.policy import PolicySaga
 from workflows.reconcile import CaseSaga, ReconcileSaga
+from workflows.refund import RefundSaga
 from workflows.rollback import RollbackSaga
 
 Sagas = tuple[type[SagaWorkflow[Any, Any]], ...]
 
 SAGAS: Sagas = (
-    *(PaymentSaga, AgentSaga, PolicySaga, MandateSaga, KeySaga),
+    *(PaymentSaga, RefundSaga, AgentSaga, PolicySaga, MandateSaga, KeySaga),
     *(InfrastructureSaga, RollbackSaga),
     *(ReconcileSaga, CaseSaga),
 )

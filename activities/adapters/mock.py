@@ -2,7 +2,7 @@
 
 Faults are rows of `mock_bank.faults`; each hits `remaining` calls of its operation:
 
-    refuse          a transfer is refused, `note` is the reason
+    refuse          a transfer or a refund is refused, `note` is the reason
     timeout_before  after `delay_ms` the call breaks off and no work was done
     timeout_after   the work is done and committed; after `delay_ms` the call breaks off
     answer_twice    the call is delivered twice at the same moment, as by a network that repeats
@@ -31,6 +31,7 @@ from activities.adapters.payment import (
     NotTheSameTransfer,
     OutcomeUnknown,
     PaymentError,
+    RefundOrder,
     TransferOrder,
     TransferReport,
 )
@@ -39,7 +40,7 @@ from ledger.session import connect, set_up
 FaultName = Literal[
     "refuse", "timeout_before", "timeout_after", "answer_twice", "slow", "slow_after"
 ]
-Operation = Literal["transfer", "find", "cancel", "reverse"]
+Operation = Literal["transfer", "find", "cancel", "reverse", "refund"]
 Answer = TypeVar("Answer")
 
 DELAYED_BEFORE = ("slow", "refuse", "timeout_before")
@@ -49,7 +50,7 @@ DELAYED_AFTER = ("slow_after", "timeout_after")
 ANSWER_WITHIN_S = 5
 # No I, L, O, U: a reference is read aloud on the telephone (Crockford's alphabet).
 REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-REPORTED = "key, status, reference, reason, amount_minor, currency, destination"
+REPORTED = "key, status, reference, reason, amount_minor, currency, destination, refund_of"
 
 # One statement looks the key up and books the order; a key that is there keeps what it has, and
 # whoever comes second waits for the first to commit and then sees its row.
@@ -68,16 +69,31 @@ CANCEL = f"""
     VALUES (%(key)s, 'cancelled', 'cancelled', clock_timestamp())
     ON CONFLICT (key) DO UPDATE SET status = known.status
     RETURNING {REPORTED}"""
+REVERSIBLE = "known.status = 'executed' AND known.refund_of IS NULL AND known.refunded_minor = 0"
 REVERSE = f"""
     INSERT INTO mock_bank.transfers AS known (key, status, reason, cancelled_at)
     VALUES (%(key)s, 'cancelled', 'cancelled', clock_timestamp())
     ON CONFLICT (key) DO UPDATE SET
-        status = CASE known.status WHEN 'executed' THEN 'reversed' ELSE known.status END,
-        reversed_at = CASE known.status WHEN 'executed' THEN clock_timestamp()
-                      ELSE known.reversed_at END,
-        changed_at = CASE known.status WHEN 'executed' THEN clock_timestamp()
-                     ELSE known.changed_at END
+        status = CASE WHEN {REVERSIBLE} THEN 'reversed' ELSE known.status END,
+        reversed_at = CASE WHEN {REVERSIBLE} THEN clock_timestamp() ELSE known.reversed_at END,
+        changed_at = CASE WHEN {REVERSIBLE} THEN clock_timestamp() ELSE known.changed_at END
     RETURNING {REPORTED}"""
+# Whoever refunds holds the row of the transfer, so that the next sees what is left of it.
+REFUNDED = """
+    SELECT status, amount_minor, currency, destination, refunded_minor FROM mock_bank.transfers
+    WHERE key = %(transfer_key)s AND refund_of IS NULL FOR UPDATE"""
+REFUND = f"""
+    INSERT INTO mock_bank.transfers AS known
+        (key, status, reference, reason, amount_minor, currency, destination, description,
+         deliveries, refund_of)
+    VALUES (%(key)s, %(status)s, %(reference)s, %(reason)s, %(amount_minor)s, %(currency)s,
+            %(destination)s, %(description)s, 1, %(refund_of)s)
+    ON CONFLICT (key) DO UPDATE SET deliveries = known.deliveries + 1
+    RETURNING {REPORTED}, known.xmax = 0 AS is_new"""
+TAKE_BACK = """
+    UPDATE mock_bank.transfers
+    SET refunded_minor = refunded_minor + %(amount_minor)s, changed_at = clock_timestamp()
+    WHERE key = %(transfer_key)s"""
 # The lock on the row makes two calls at once take two different strokes of the fault.
 TAKE_FAULT = """
     UPDATE mock_bank.faults SET remaining = remaining - 1
@@ -118,6 +134,7 @@ class MockBank:
     name = "mock"
     can_reverse = True
     can_cancel = True
+    can_refund = True
     pays_to = ACCOUNT_KINDS
 
     def __init__(self, url: str, max_connections: int = 10) -> None:
@@ -175,6 +192,16 @@ class MockBank:
         _compare(order, report)
         return report
 
+    async def refund(self, order: RefundOrder) -> TransferReport:
+        """See PaymentAdapter."""
+        report = await self._call("refund", order.key, lambda fault: self._refund(order, fault))
+        if report.amount_minor is None:  # cancelled before any order arrived
+            return report
+        ours = (order.amount_minor, order.currency, order.transfer_key)
+        if (report.amount_minor, report.currency, report.refund_of) != ours:
+            raise NotTheSameTransfer(f"key {order.key} is known for another refund")
+        return report
+
     async def find(self, key: str) -> TransferReport | None:
         """See PaymentAdapter."""
         try:
@@ -207,6 +234,26 @@ class MockBank:
         else:
             booking = {"status": "executed", "reference": _new_reference(), "reason": None}
         return await self._write(TRANSFER, vars(order) | booking)
+
+    async def _refund(self, order: RefundOrder, fault: DictRow | None) -> TransferReport:
+        async with (
+            self._connection(broken=OutcomeUnknown) as connection,
+            connection.transaction(),
+        ):
+            paid = await (await connection.execute(REFUNDED, vars(order))).fetchone()
+            refused = _refusal(order, paid, fault)
+            booking = {
+                "status": "refused" if refused else "executed",
+                "reference": None if refused else _new_reference("RFD"),
+                "reason": refused,
+                "destination": paid["destination"] if paid else "",
+                "refund_of": order.transfer_key,
+            }
+            row = await (await connection.execute(REFUND, vars(order) | booking)).fetchone()
+            assert row is not None  # every writing statement returns its row
+            if row.pop("is_new") and not refused:
+                await connection.execute(TAKE_BACK, vars(order))
+        return TransferReport(**row)
 
     async def _call(
         self, operation: Operation, key: str, work: Callable[[DictRow | None], Awaitable[Answer]]
@@ -263,6 +310,17 @@ class MockBank:
             await self._pool.putconn(connection)
 
 
+def _refusal(order: RefundOrder, paid: DictRow | None, fault: DictRow | None) -> str | None:
+    """Why the bank does not carry a refund out."""
+    if fault is not None and fault["fault"] == "refuse":
+        return fault["note"] or "refused by the bank"
+    if paid is None or paid["status"] != "executed" or paid["currency"] != order.currency:
+        return "no such transfer to refund"
+    if order.amount_minor > paid["amount_minor"] - paid["refunded_minor"]:
+        return "more than what is left of the transfer"
+    return None
+
+
 def _compare(order: TransferOrder, report: TransferReport) -> None:
     if report.amount_minor is None:  # cancelled before any order arrived
         return
@@ -271,10 +329,10 @@ def _compare(order: TransferOrder, report: TransferReport) -> None:
             f"key {order.key} is known with {report.amount_minor} {report.currency}, "
             f"not {order.amount_minor} {order.currency}"
         )
-    if report.destination != order.destination:
+    if report.destination != order.destination or report.refund_of is not None:
         raise NotTheSameTransfer(f"key {order.key} is known with another destination")
 
 
-def _new_reference() -> str:
+def _new_reference(kind: str = "TRF") -> str:
     tail = "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(6))
-    return f"TRF-{datetime.now(UTC):%Y%m%d}-{tail}"
+    return f"{kind}-{datetime.now(UTC):%Y%m%d}-{tail}"

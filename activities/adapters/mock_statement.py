@@ -14,12 +14,14 @@ from activities.statements.ids import end_to_end_id
 
 ACCOUNT = "MOCK"
 _ROWS_AT_ONCE = 2_000
-# A reversed transfer is on the account twice: money out, and back.
+# A reversed transfer is on the account twice: money out, and back. A refund is a credit by itself.
 _BOOKINGS = """
-    SELECT created_at AS at, 'debit' AS direction, key, reference, amount_minor, currency
+    SELECT created_at AS at,
+        CASE WHEN refund_of IS NULL THEN 'debit' ELSE 'credit' END AS direction, key, reference,
+        amount_minor, currency, false AS reversal
     FROM mock_bank.transfers WHERE status IN ('executed', 'reversed')
     UNION ALL
-    SELECT reversed_at, 'credit', key, reference, amount_minor, currency
+    SELECT reversed_at, 'credit', key, reference, amount_minor, currency, true
     FROM mock_bank.transfers WHERE status = 'reversed'
 """
 _SIGNED = "CASE direction WHEN 'credit' THEN amount_minor ELSE -amount_minor END"
@@ -97,7 +99,7 @@ def _entry(ordinal: int, booking: DictRow) -> Entry:
         direction=booking["direction"],
         amount_minor=booking["amount_minor"],
         currency=booking["currency"],
-        reversal=booking["direction"] == "credit",
+        reversal=booking["reversal"],
         booked_on=booking["at"].astimezone(UTC).date(),
         reference=booking["reference"],
         end_to_end_id=end_to_end_id(booking["key"]),

@@ -5,7 +5,7 @@ A report is what the provider said. What is not a report is an exception:
     PaymentError
     ├── OutcomeUnknown       it may have landed: `find` it, never assume
     ├── NothingSent          this call did nothing: make it again, later
-    └── NotTheSameTransfer   the key belongs to another transfer: never repeat it
+    └── NotTheSameTransfer   the key belongs to another order: never repeat it
 Messages never carry an account number.
 """
 
@@ -61,7 +61,8 @@ class NothingSent(PaymentError):
 
 
 class NotTheSameTransfer(PaymentError):
-    """The provider has the key with another amount, currency or destination.
+    """The provider has the key with another amount, currency or destination, or for a refund
+    where we send a transfer, or the other way round.
 
     Nothing was done. Repeating can't help: a person has to look at who used the key.
     """
@@ -83,17 +84,33 @@ class TransferOrder:
 
 
 @dataclass(frozen=True)
-class TransferReport:
-    """The provider's report on a key.
+class RefundOrder:
+    """An order to bring back `amount_minor` minor units of `currency` of the executed transfer with
+    the key `transfer_key`, all of it or a part.
 
-    executed   the money moved; `reference` is the provider's own id of the transfer
+    `key` names the refund for ever: keys of refunds and of transfers are of one name space.
+    """
+
+    key: str
+    transfer_key: str
+    amount_minor: int
+    currency: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """The provider's report on a key, of a transfer or a refund.
+
+    executed   the money moved; `reference` is the provider's own id of the transfer or refund
     refused    the provider said no, for `reason`; nothing moved, and where `can_cancel` is true
                the key stays refused
     cancelled  nothing moved, and nothing will ever move under this key
     reversed   the money moved and came back; `reference` is still the transfer's
 
     Amount, currency and destination are the provider's record; None where it has none: the key
-    was cancelled before any order with it arrived. `reference` and `reason` are cut where they are
+    was cancelled before any order with it arrived. Of a refund, `refund_of` is the key of its
+    transfer and `destination` that of the transfer. `reference` and `reason` are cut where they are
     longer than what the ledger takes. `known_before`: the provider says that this order was not the
     first with its key.
     """
@@ -105,6 +122,7 @@ class TransferReport:
     amount_minor: int | None
     currency: str | None
     destination: str | None = field(repr=False)
+    refund_of: str | None = None
     known_before: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +152,11 @@ class PaymentAdapter(Protocol):
         ...
 
     @property
+    def can_refund(self) -> bool:
+        """Whether `refund` exists. Where it does not, every refund is denied."""
+        ...
+
+    @property
     def account(self) -> str:
         """An opaque name of the account, and of the place, that pays: a transfer in doubt is
         looked up there and nowhere else."""
@@ -157,6 +180,16 @@ class PaymentAdapter(Protocol):
         """
         ...
 
+    async def refund(self, order: RefundOrder) -> TransferReport:
+        """Brings money of an executed transfer back once, however often it is called with the key,
+        and reports the state of the key, as `transfer` does; `find` and `cancel` take its key, too.
+
+        The refunds of a transfer are never above its amount, however many come at once: one that
+        would be is `refused`, and so is one of a transfer that is not executed. Never called where
+        `can_refund` is false. Raises OutcomeUnknown, NothingSent, NotTheSameTransfer.
+        """
+        ...
+
     async def find(self, key: str) -> TransferReport | None:
         """Looks the key up; None when the provider reports that it has no such key.
 
@@ -177,7 +210,8 @@ class PaymentAdapter(Protocol):
     async def reverse(self, key: str) -> TransferReport:
         """Brings the money of an executed transfer back, once.
 
-        A key under which nothing moved ends as after `cancel`, so this alone is a whole undo.
+        A key under which nothing moved ends as after `cancel`, so this alone is a whole undo. Not
+        for refunds, nor for a transfer of which some was refunded: those stay as they are.
         Never called where `can_reverse` is false. Raises OutcomeUnknown, NothingSent.
         """
         ...

@@ -18,6 +18,7 @@ NAME_OF: dict[str, Callable[[Any], str]] = {
     "step": lambda state: f"step/{state.saga_id}/{state.name}",
     "authorization": lambda state: f"authorization/{state.authorization_id}",
     "transfer": lambda state: f"transfer/{state.transfer_id}",
+    "refund": lambda state: f"refund/{state.refund_id}",
     "agent": lambda state: f"agent/{state.agent_id}",
     "policy": lambda state: f"policy/{state.agent_id}",
     "mandate": lambda state: f"mandate/{state.mandate_id}",

@@ -34,6 +34,7 @@ NAMED: dict[str, Named] = {
     "step": Named("saga_step", "STEP", "saga_steps", None),
     "authorization": Named("authorization", "AUTHORIZATION", "authorizations", "authorization_id"),
     "transfer": Named("transfer", "TRANSFER", "transfers", "transfer_id"),
+    "refund": Named("refund", "REFUND", "refunds", "refund_id"),
     "agent": Named("agent", "AGENT", "agents", "agent_id"),
     "policy": Named("policy", "POLICY", "policies", None),
     "mandate": Named("mandate", "MANDATE", "mandates", "mandate_id"),

@@ -56,8 +56,31 @@ class TransferArrived(Event):
     spend: list[SpendChange]
 
 
+class TransferRefundReserved(Event):
+    """A refund of this amount may be sent: no other refund gets the same money."""
+
+    refund_id: str
+    amount_minor: int
+
+
+class TransferRefunded(Event):
+    """The provider carried out a refund that was reserved."""
+
+    refund_id: str
+    amount_minor: int
+
+
+class TransferRefundReleased(Event):
+    """A refund that was reserved was not carried out, and never will be."""
+
+    refund_id: str
+    amount_minor: int
+
+
 class TransferState(State):
-    """The state of a transfer, as a row of `ledger.transfers`."""
+    """The state of a transfer, as a row of `ledger.transfers`. `refunding_minor` is reserved for
+    refunds without an outcome, `refunded_minor` went back; together they are never above the
+    amount."""
 
     transfer_id: str
     authorization_id: str
@@ -70,6 +93,15 @@ class TransferState(State):
     state: Literal["started", "executed", "refused", "cancelled", "reversed", "arrived"]
     reference: str | None = None
     reason: str | None = None
+    refunding_minor: int = 0
+    refunded_minor: int = 0
+
+    @property
+    def refundable_minor(self) -> int:
+        """The amount that no refund has, in minor units."""
+        if self.state != "executed":
+            return 0
+        return self.amount_minor - self.refunding_minor - self.refunded_minor
 
 
 def evolve(state: TransferState | None, event: Event) -> TransferState:
@@ -87,6 +119,15 @@ def evolve(state: TransferState | None, event: Event) -> TransferState:
             return state.changed(state="reversed", reference=event.reference)
         case TransferState(), TransferArrived():
             return state.changed(state="arrived", reference=event.reference)
+        case TransferState(), TransferRefundReserved():
+            return state.changed(refunding_minor=state.refunding_minor + event.amount_minor)
+        case TransferState(), TransferRefunded():
+            return state.changed(
+                refunding_minor=state.refunding_minor - event.amount_minor,
+                refunded_minor=state.refunded_minor + event.amount_minor,
+            )
+        case TransferState(), TransferRefundReleased():
+            return state.changed(refunding_minor=state.refunding_minor - event.amount_minor)
         case _:
             raise UnknownEvent(
                 f"{type(event).__name__} does not fit the state of the transfer: run amends verify"
@@ -108,6 +149,8 @@ TRANSFER = AggregateType(
         Column("state", "text", nullable=False),
         Column("reference", "text"),
         Column("reason", "text"),
+        Column("refunding_minor", "bigint", nullable=False),
+        Column("refunded_minor", "bigint", nullable=False),
     ),
     state=TransferState,
     events=(
@@ -117,6 +160,9 @@ TRANSFER = AggregateType(
         TransferCancelled,
         TransferReversed,
         TransferArrived,
+        TransferRefundReserved,
+        TransferRefunded,
+        TransferRefundReleased,
     ),
     evolve=evolve,
 )

@@ -26,6 +26,7 @@ _UNDONE = "StepUndone StepSkipped StepResolved StepAttentionRequested StepRetryR
 _UNDONE += " StepUndoDelayed"
 _UNDECIDED = f"StepLeftUnknown StepDone StepRefused StepFailed {_UNDONE}"
 _MADE = "ResourceCreated ResourceUpdated ResourceReplaced ResourceDeleted ResourceChangeDropped"
+_REFUNDS = "TransferRefundReserved TransferRefunded TransferRefundReleased"
 TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
     aggregate_type: {state: frozenset(events.split()) for state, events in rows.items()}
     for aggregate_type, rows in {
@@ -67,12 +68,23 @@ TRANSITIONS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "": "TransferStarted",
             "started": "TransferExecuted TransferRefused TransferCancelled TransferReversed",
             # An operator may have resolved a transfer as executed that the provider never had.
-            "executed": "TransferReversed TransferRefused TransferCancelled",
+            "executed": f"TransferReversed TransferRefused TransferCancelled {_REFUNDS}",
             # The provider may show it after all.
             "refused": "TransferArrived",
             "cancelled": "TransferArrived",
             "reversed": "",
             "arrived": "",
+        },
+        "refund": {
+            "": "RefundRequested",
+            "requested": "RefundDenied RefundReserved",
+            "reserved": "RefundStarted RefundVoided",
+            "started": "RefundExecuted RefundRefused RefundCancelled",
+            "denied": "",
+            "executed": "",
+            "refused": "",
+            "cancelled": "",
+            "voided": "",
         },
         "agent": {
             "": "AgentRegistered",
@@ -298,6 +310,31 @@ def _arrives(state: Any, event: Any) -> str | None:
     return None
 
 
+def _reserves_refund(state: Any, event: Any) -> str | None:
+    if 0 < event.amount_minor <= state.refundable_minor:
+        return None
+    return "TransferRefundReserved is of more than what is left of the transfer"
+
+
+def _ends_refund(state: Any, event: Any) -> str | None:
+    if 0 < event.amount_minor <= state.refunding_minor:
+        return None
+    return f"{type(event).__name__} is of more than what is reserved for refunds"
+
+
+def _unrefunded(state: Any, event: Any) -> str | None:
+    if state.refunding_minor == state.refunded_minor == 0:
+        return None
+    return f"{type(event).__name__} can't follow a refund"
+
+
+def _reserved_refund(state: Any, event: Any) -> str | None:
+    asked = ((state.amount_minor, event.amount_minor), (state.currency, event.currency))
+    if event.amount_minor > 0 and all(one in (None, other) for one, other in asked):
+        return None
+    return "RefundReserved is of another amount than the one that was asked for"
+
+
 def _closes(state: Any, event: Any) -> str | None:
     if event.closed_by.startswith(PERSON) and event.evidence:
         return None
@@ -322,6 +359,10 @@ _FITS: Mapping[str, Callable[[Any, Any], str | None]] = {
     "AuthorizationApproved": _approves,
     "AuthorizationReduced": _reduces,
     "AuthorizationCaptureStarted": _moves,
+    **dict.fromkeys(("TransferReversed", "TransferRefused", "TransferCancelled"), _unrefunded),
+    "TransferRefundReserved": _reserves_refund,
+    **dict.fromkeys(("TransferRefunded", "TransferRefundReleased"), _ends_refund),
+    "RefundReserved": _reserved_refund,
     "AuthorizationCaptured": _captures,
     "AuthorizationPartStarted": _moves_part,
     "AuthorizationPartCaptured": _captures_part,

@@ -130,7 +130,7 @@ _ENDS = """
         OR NOT coalesce(CASE saga.state
         WHEN 'completed' THEN
             coalesce(steps.stand, saga.kind NOT IN
-                ('payment', 'agent', 'policy', 'mandate', 'key', 'change'))
+                ('payment', 'refund', 'agent', 'policy', 'mandate', 'key', 'change'))
         WHEN 'compensated' THEN steps.undone
         ELSE NOT coalesce(steps.held, false) END, false))
     ORDER BY 1 LIMIT %(limit)s
@@ -271,9 +271,62 @@ _MANDATES = """
     ORDER BY 1 LIMIT %(limit)s
 """
 
+# A refund is of what its request asks for and ends as its saga does; a transfer has as much
+# refunded as its refunds that were executed, and as much reserved as those without an outcome.
+_REFUNDS = """
+    SELECT back.aggregate,
+        coalesce('transfer/' || back.transfer_id, 'saga/' || back.saga_id) AS other, back.head_at,
+        CASE WHEN saga.aggregate IS NULL THEN 'its saga does not exist'
+            WHEN is_another
+                THEN 'the request of its saga has another payment, amount or currency'
+            WHEN is_elsewhere THEN 'its transfer is of another payment or currency, or not executed'
+            WHEN back.key <> back.saga_id THEN 'it has the key of another saga'
+            ELSE 'it is ' || back.state || ', and its saga ' || saga.state
+                || CASE WHEN saga.ended_at IS NULL THEN '' ELSE ' with another result' END
+        END AS what
+    FROM ledger.refunds back
+    LEFT JOIN ledger.sagas saga ON saga.aggregate = 'saga/' || back.saga_id
+    LEFT JOIN ledger.transfers paid ON paid.transfer_id = back.transfer_id
+    LEFT JOIN ledger.authorizations asked ON asked.authorization_id = back.authorization_id
+    CROSS JOIN LATERAL (SELECT
+        back.payment <> 'payment/' || regexp_replace(saga.input->>'payment', '^payment/', '')
+            OR coalesce((saga.input->'amount'->>'minor', saga.input->'amount'->>'currency')
+                IS DISTINCT FROM (back.amount_minor::text, back.currency)
+                AND saga.input->>'amount' IS NOT NULL, false),
+        back.transfer_id IS NOT NULL AND (paid.authorization_id, paid.currency, paid.state,
+            asked.saga_id) IS DISTINCT FROM (back.authorization_id, back.currency, 'executed',
+            back.payment)) AS compared (is_another, is_elsewhere)
+    WHERE saga.aggregate IS NULL OR is_another OR is_elsewhere OR back.key <> back.saga_id
+        OR NOT CASE saga.state
+            WHEN 'running' THEN back.state <> 'voided'
+            WHEN 'compensating' THEN back.state NOT IN ('started', 'executed')
+            WHEN 'completed' THEN back.state IN ('denied', 'executed')
+            WHEN 'compensated' THEN back.state IN ('denied', 'refused', 'cancelled', 'voided')
+            ELSE false END
+        OR saga.ended_at IS NOT NULL AND (CASE back.state WHEN 'executed' THEN 'refunded'
+                WHEN 'denied' THEN 'denied' WHEN 'voided' THEN 'voided' ELSE 'failed' END,
+            back.refund_id, back.transfer_id, back.reference, back.amount_minor::text)
+            IS DISTINCT FROM (saga.result->>'state', saga.result->>'refund_id',
+            saga.result->>'transfer_id', saga.result->>'provider_reference',
+            saga.result->>'amount_minor')
+    UNION ALL
+    SELECT paid.aggregate, last, paid.head_at,
+        'what it has refunded, or reserved for refunds, is not what its refunds have'
+    FROM ledger.transfers paid
+    LEFT JOIN (
+        SELECT transfer_id, max(aggregate) AS last,
+            sum(amount_minor) FILTER (WHERE state = 'executed') AS refunded,
+            sum(amount_minor) FILTER (WHERE state IN ('reserved', 'started')) AS refunding
+        FROM ledger.refunds GROUP BY transfer_id) AS back USING (transfer_id)
+    WHERE (paid.refunded_minor, paid.refunding_minor)
+        IS DISTINCT FROM (coalesce(refunded, 0), coalesce(refunding, 0))
+    ORDER BY 1 LIMIT %(limit)s
+"""
+
 LAWS: Mapping[str, Kind] = {
     _MONEY: "money",
     _MANDATES: "mandate",
+    _REFUNDS: "money",
     _AUTHORIZATIONS: "saga_end",
     _ENDS: "saga_end",
     _LATE_STEPS: "step",

@@ -26,6 +26,11 @@ _TRANSFERS = """
     ) AS executed ON state = 'reversed'
     WHERE adapter = %(adapter)s
 """
+# Nothing takes a refund back, so the row has all.
+_REFUNDS = """
+    SELECT refund_id, key, state, amount_minor, currency, reference, head_at
+    FROM ledger.refunds WHERE adapter = %(adapter)s
+"""
 _STANDING: dict[str, Literal["moved", "in_doubt", "unmoved"]] = {
     "executed": "moved",
     "reversed": "moved",
@@ -48,8 +53,9 @@ _UNMOVED = """
 
 @dataclass(frozen=True, slots=True)
 class RecordedBooking:
-    """A booking of a transfer. `direction` is as the bank has it on our account: a payment is a
-    debit, its reversal a credit. `at` is the time of the event that says so."""
+    """A booking of a transfer, or of a refund: then `transfer_id` is the id of the refund.
+    `direction` is as the bank has it on our account: a payment is a debit, its reversal and a
+    refund are credits. `at` is the time of the event that says so."""
 
     transfer_id: str
     key: str
@@ -64,14 +70,16 @@ class RecordedBooking:
 async def recorded_bookings(
     database: Database, adapter: str
 ) -> AsyncGenerator[list[RecordedBooking], None]:
-    """Yields the bookings of all transfers of an adapter, some hundreds at a time, in no order, as
-    of one moment. Raises DatabaseUnavailable."""
-    async with (
-        reading(database) as connection,
-        aclosing(stretches(connection, "bookings", _TRANSFERS, {"adapter": adapter})) as found,
-    ):
-        async for stretch in found:
-            yield [booking for row in stretch for booking in _bookings(row)]
+    """Yields the bookings of all transfers and refunds of an adapter, some hundreds at a time, in
+    no order, as of one moment. Raises DatabaseUnavailable."""
+    values = {"adapter": adapter}
+    async with reading(database) as connection:
+        async with aclosing(stretches(connection, "bookings", _TRANSFERS, values)) as found:
+            async for stretch in found:
+                yield [booking for row in stretch for booking in _bookings(row)]
+        async with aclosing(stretches(connection, "refunds", _REFUNDS, values)) as found:
+            async for stretch in found:
+                yield [_refund(row) for row in stretch]
 
 
 async def unmoved_transfers(
@@ -87,17 +95,7 @@ async def unmoved_transfers(
 
 
 def _bookings(row: dict[str, Any]) -> list[RecordedBooking]:
-    """Of what moves money in another way, such as a refund, the bookings go here."""
-    debit = RecordedBooking(
-        transfer_id=row["transfer_id"],
-        key=row["key"],
-        reference=row["reference"],
-        direction="debit",
-        amount_minor=row["amount_minor"],
-        currency=row["currency"],
-        standing=_STANDING[row["state"]],
-        at=row["head_at"],
-    )
+    debit = _booking(row, row["transfer_id"], "debit")
     if row["state"] != "reversed":
         return [debit]
     reference, left_at = row["left_reference"] or row["reference"], row["left_at"] or row["head_at"]
@@ -105,3 +103,22 @@ def _bookings(row: dict[str, Any]) -> list[RecordedBooking]:
         replace(debit, reference=reference, at=left_at),
         replace(debit, direction="credit"),
     ]
+
+
+def _refund(row: dict[str, Any]) -> RecordedBooking:
+    return _booking(row, row["refund_id"], "credit")
+
+
+def _booking(
+    row: dict[str, Any], transfer_id: str, direction: Literal["credit", "debit"]
+) -> RecordedBooking:
+    return RecordedBooking(
+        transfer_id=transfer_id,
+        key=row["key"],
+        reference=row["reference"],
+        direction=direction,
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        standing=_STANDING[row["state"]],
+        at=row["head_at"],
+    )

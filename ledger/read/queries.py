@@ -21,6 +21,10 @@ from ledger.read.waits import Waiting, waits_among
 _HEAD = frozenset(column.name for column in HEAD)
 # So much of an account number is shown outside of the payloads: enough to tell accounts apart.
 _SHOWN, _CUT = 4, "…"
+_REFUNDED = """(
+    SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger.refunds AS refund
+    WHERE refund.authorization_id = payment.authorization_id AND refund.state = 'executed'
+) AS refunded_minor"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ async def payments(
     """The newest `limit` payments that were asked for, whatever their outcome; `after` a payment,
     named by its `authorization_id`, the next ones: pages that no new payment shifts.
 
-    Of the destination, a row has the last characters. Raises NotFound, DatabaseUnavailable.
+    Of the destination, a row has the last characters; `refunded_minor` is what went back of it.
+    Raises NotFound, DatabaseUnavailable.
     """
     async with database.connection() as connection:
         values = vars(query) | (await _place(connection, after) if after else {})
@@ -123,7 +128,8 @@ def payments_query(query: PaymentQuery, *, after: bool = False) -> str:
         )
     where = f" WHERE {' AND '.join(found)}" if found else ""
     return (
-        f"SELECT * FROM ledger.authorizations{where} ORDER BY requested_at DESC, aggregate_id DESC"
+        f"SELECT *, {_REFUNDED} FROM ledger.authorizations AS payment{where} "
+        "ORDER BY requested_at DESC, aggregate_id DESC"
     )
 
 

@@ -16,6 +16,7 @@ from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import AuthorizationApproved, AuthorizationRequested
 from ledger.aggregates.names import NAMED
 from ledger.aggregates.policy import PolicySet
+from ledger.aggregates.refund import RefundRequested
 from ledger.aggregates.resource import ResourceChangeStarted
 from ledger.aggregates.saga import SagaStarted
 from ledger.aggregates.saga_step import StepStarted
@@ -140,6 +141,12 @@ def _probes(name: str) -> Mapping[str, list[Event]]:
             TransferStarted.read(
                 {"transfer_id": name, "authorization_id": name, "saga_id": saga_id, "key": name}
                 | {"adapter": name, **amount}
+            )
+        ],
+        f"refund/{name}": [
+            RefundRequested.read(
+                {"refund_id": name, "saga_id": saga_id, "payment": saga_id, "requested_at": now}
+                | {"authorization_id": name, "amount_minor": 1, "currency": "XXX"}
             )
         ],
         f"agent/{name}": [AgentRegistered(agent_id=name, user=_AUTHOR.user_id)],

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from psycopg import conninfo
 
-from activities import transfers
+from activities import sending
 from ledger.database import Database
 from ledger.store.commit import database_time
 from ledger.words import MOST_RECORDED
@@ -103,7 +103,7 @@ async def test_what_was_not_sent_in_time_is_never_sent(
     driver: Driver, probe: Probe, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = payment(agent, 45_000)
-    monkeypatch.setattr(transfers, "SEND_WITHIN", timedelta(0))
+    monkeypatch.setattr(sending, "SEND_WITHIN", timedelta(0))
     result = await driver.run(request)
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
     assert await probe.is_booked_as(request, "cancelled")
@@ -119,7 +119,7 @@ async def test_what_landed_counts_even_if_we_hear_of_it_after_the_time_to_send(
     async def tomorrow(database: Database) -> datetime:
         return await database_time(database) + timedelta(days=1)
 
-    monkeypatch.setattr(transfers, "database_time", tomorrow)
+    monkeypatch.setattr(sending, "database_time", tomorrow)
     assert (await handle.result())["state"] == "captured"
     assert await probe.deliveries(request) == 1
 

@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 from temporalio.client import Client
 
-from activities import transfers
+from activities import sending, transfers
 from activities.adapters.bind import connection
 from activities.adapters.bind.answers import REFUSALS
 from tests.bank.simulator import (
@@ -228,11 +228,11 @@ async def test_every_status_code_and_fault_ends_as_the_table_says(
         async with turn:
             found[row.told] = await played(payments, row)
 
-    monkeypatch.setattr(transfers, "MARGIN_S", 0.05)
+    monkeypatch.setattr(sending, "MARGIN_S", 0.05)
     for pace, constants in PACES.items():
         with pytest.MonkeyPatch.context() as patched:
             for name, value in constants.items():
-                patched.setattr(transfers, name, value)
+                patched.setattr(transfers if name == "TELL_WITHIN" else sending, name, value)
             async with asyncio.TaskGroup() as group:
                 for row in ROWS:
                     if row.pace == pace:

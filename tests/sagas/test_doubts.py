@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from activities import transfers
+from activities import sending
 from activities.adapters.mock import MockBank
 from ledger.database import Database
 from ledger.store.commit import database_time
@@ -57,7 +57,7 @@ async def test_a_bank_that_never_answers_is_one_that_can_not_tell(
     soon_asked: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transfers, "ATTEMPT", timedelta(seconds=1))
+    monkeypatch.setattr(sending, "ATTEMPT", timedelta(seconds=1))
     request = payment(agent, 45_000)
     await inject(request, "slow_after", delay_ms=600_000)
     await inject(request, "slow", operation="find", delay_ms=600_000, remaining=1_000)
@@ -84,7 +84,7 @@ async def test_what_never_arrived_and_may_no_longer_be_sent_is_undone(
     async def tomorrow(database: Database) -> datetime:
         return await database_time(database) + timedelta(days=1)
 
-    monkeypatch.setattr(transfers, "database_time", tomorrow)
+    monkeypatch.setattr(sending, "database_time", tomorrow)
     result = await handle.result()
     assert (result["state"], result["reason"]) == ("compensated", "provider_failed")
     assert await probe.is_booked_as(request, "cancelled")

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from activities import transfers
+from activities import sending
 from activities.adapters.bind.adapter import BindBank
 from tests.bank.simulator import BindSimulator, Fault
 from tests.sagas.bind_payments import BindPayments, check
@@ -100,9 +100,9 @@ def payments(
 @pytest.fixture
 def soon_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to send is short, and absence is believed soon after it."""
-    monkeypatch.setattr(transfers, "SEND_WITHIN", timedelta(seconds=6))
-    monkeypatch.setattr(transfers, "ABSENT_AFTER", timedelta(seconds=2))
-    monkeypatch.setattr(transfers, "MARGIN_S", 0.1)
+    monkeypatch.setattr(sending, "SEND_WITHIN", timedelta(seconds=6))
+    monkeypatch.setattr(sending, "ABSENT_AFTER", timedelta(seconds=2))
+    monkeypatch.setattr(sending, "MARGIN_S", 0.1)
 
 
 async def replays(handle: Handle, name: str | None) -> None:
@@ -175,7 +175,7 @@ async def test_a_cancel_never_undoes_a_transfer_that_landed_or_may_land(
 async def test_a_doubt_waits_as_long_as_the_provider_says(
     payments: BindPayments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "MARGIN_S", 1_000.0)
+    monkeypatch.setattr(sending, "MARGIN_S", 1_000.0)
     request = await under_way(payments, MOMENTS[1], "it did not land")
     handle = payments.driver.handle(request)
     await cancel(handle, "update")

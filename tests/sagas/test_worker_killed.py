@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from activities import transfers
+from activities import sending
 from tests.sagas.cancellation import end_of
 from tests.sagas.conftest import Inject, NewAgent, NewWorker, Place, working_for
 from tests.support.driver import Driver, new_id, payment, until_waits_for
@@ -78,7 +78,7 @@ async def test_a_worker_that_is_killed_anywhere_leaves_nothing_undone_or_done_tw
 async def test_an_attempt_that_was_given_up_and_wakes_up_changes_nothing(
     driver: Driver, probe: Probe, agent: str, inject: Inject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "heartbeat", nullcontext)
+    monkeypatch.setattr(sending, "heartbeat", nullcontext)
     wakes_ms = 4_000  # long after somebody else has done its work
     goes_on, compensated = payment(agent, 45_000), payment(agent, 40_000)
     for request in (goes_on, compensated):

@@ -16,6 +16,7 @@ from workflows.contract.reconcile import (
     ReconcileRequest,
     ReconcileResult,
 )
+from workflows.contract.refund import RefundRequest, RefundResult
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ PAYMENT = SagaKind(
     result=PaymentResult,
     good_ends=frozenset({"captured"}),
     pivot_step="execute transfer",
+)
+REFUND = SagaKind(
+    name="refund",
+    workflow="RefundSaga",
+    queue=PAYMENTS,
+    request=RefundRequest,
+    result=RefundResult,
+    good_ends=frozenset({"refunded"}),
+    pivot_step="execute refund",
 )
 AGENT = SagaKind(
     name="agent",
@@ -128,7 +138,10 @@ CASE = SagaKind(
     good_ends=frozenset({"closed"}),
 )
 
-KINDS = (PAYMENT, AGENT, POLICY, MANDATE, KEY, CHANGE, ROLLBACK, RECONCILE, CASE)
+KINDS = (
+    *(PAYMENT, REFUND, AGENT, POLICY, MANDATE, KEY),
+    *(CHANGE, ROLLBACK, RECONCILE, CASE),
+)
 BY_NAME: Mapping[str, SagaKind] = {kind.name: kind for kind in KINDS}
 
 

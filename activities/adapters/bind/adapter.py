@@ -25,6 +25,7 @@ from activities.adapters.payment import (
     NothingSent,
     NotTheSameTransfer,
     OutcomeUnknown,
+    RefundOrder,
     TransferOrder,
     TransferReport,
 )
@@ -36,6 +37,7 @@ class BindBank:
     name = "bind"
     can_reverse = False
     can_cancel = False
+    can_refund = False
     pays_to = frozenset[AccountKind]({"cbu"})
 
     def __init__(self, settings: BindSettings) -> None:
@@ -103,6 +105,10 @@ class BindBank:
     async def reverse(self, key: str) -> TransferReport:
         """Raises NotImplementedError: `can_reverse` is false."""
         raise NotImplementedError("BIND reverses nothing")
+
+    async def refund(self, order: RefundOrder) -> TransferReport:
+        """Raises NotImplementedError: `can_refund` is false."""
+        raise NotImplementedError("BIND refunds nothing")
 
     def _body(self, order: TransferOrder) -> Json:
         body: Json = {
