@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workflows.contract.mandate import MandateRequest
     from workflows.contract.payment import Destination, PaymentRequest
     from workflows.contract.policy import PolicyRequest
+    from workflows.contract.refund import RefundRequest
 
 __all__ = [
     "AgentRequest",
@@ -31,6 +32,7 @@ __all__ = [
     "PaymentQuery",
     "PaymentRequest",
     "PolicyRequest",
+    "RefundRequest",
     "Resource",
     "RollbackRequest",
 ]
@@ -46,6 +48,7 @@ _MODULE_OF = {
     "PaymentQuery": "ledger.read.queries",
     "PaymentRequest": "workflows.contract.payment",
     "PolicyRequest": "workflows.contract.policy",
+    "RefundRequest": "workflows.contract.refund",
     "Resource": "workflows.contract.change",
     "RollbackRequest": "workflows.contract.change",
 }

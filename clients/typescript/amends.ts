@@ -551,6 +551,38 @@ export interface RecoveryRequest {
   gone?: string[];
 }
 /**
+ * Input of `RefundSaga`: a person asks for money of a captured payment back. `payment` is its
+ * workflow id or its operation id; without an `amount` it is all that is left.
+ */
+export interface RefundRequest {
+  signature?: Signature | null;
+  operation_id?: string | null;
+  payment: string;
+  amount?: Money | null;
+  reason: string;
+  actor: string;
+  metadata?: {
+    [k: string]: JsonValue;
+  };
+}
+/**
+ * Result of `RefundSaga`: `refunded`, `denied` for `reason`, one of the contract's words,
+ * `voided` (cancelled before it was sent), or `failed`: the provider did not carry it out, and the
+ * amount may be refunded by another. `steps` says how each step ended where some was undone.
+ */
+export interface RefundResult {
+  unsigned?: boolean;
+  state: "refunded" | "denied" | "voided" | "failed";
+  refund_id?: string | null;
+  transfer_id?: string | null;
+  provider_reference?: string | null;
+  amount_minor?: number | null;
+  currency?: string | null;
+  reason?: string | null;
+  residuals?: string[];
+  steps?: StepReport[];
+}
+/**
  * Argument of the update `resolve`: the outcome of the step, and the evidence for it (a
  * reference of the provider, a ticket). `outcome` of an undo is `undone`, which may be left
  * out.
@@ -639,6 +671,16 @@ export interface PaymentSagaUpdates {
   reject: By;
   capture: Capture;
   void: By;
+  cancel: By;
+  retry: OperatorAction;
+  skip: Skip;
+  resolve: Resolve;
+}
+/** Workflow id `refund/{operation_id}`, task queue `amends-payments`. */
+export type RefundSaga = (input: RefundRequest) => Promise<RefundResult>;
+/** The updates of `RefundSaga`, each with its argument; they answer with `Progress`. */
+export interface RefundSagaUpdates {
+  submit: RefundRequest;
   cancel: By;
   retry: OperatorAction;
   skip: Skip;

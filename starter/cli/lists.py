@@ -28,12 +28,12 @@ PHASES = (
     "captured",
     "compensated",
 )
-# The columns of CSV: fields of an authorization, without the nested ones.
+# The columns of CSV: fields of an authorization, without the nested ones, and what went back.
 COLUMNS = (
     *("saga_id", "authorization_id", "agent_id", "amount_minor", "currency", "destination"),
     *("description", "purpose", "state", "reason", "requested_at", "expires_at"),
     *("capture_until", "policy_version", "binding", "attempts", "transfer_id"),
-    *("provider_reference", "requested_minor", "captured_minor"),
+    *("provider_reference", "requested_minor", "captured_minor", "refunded_minor"),
 )
 Row = dict[str, Any]
 Print = Callable[[list[Row]], None]
@@ -159,12 +159,21 @@ def _table(found: list[Row]) -> None:
             *(payment["saga_id"], payment["agent_id"]),
             amount_text(payment["amount_minor"], payment["currency"]) + _captured(payment),
             *(payment["destination"], payment["state"], payment["reason"]),
+            _refunded(payment),
             output.moment(payment["requested_at"]),
         )
         for payment in found
     ]
-    headers = ("saga", "agent", "amount", "to", "state", "reason", "asked")
-    output.table(headers, rows, droppable=("asked", "reason", "to"), empty="no such payment")
+    headers = ("saga", "agent", "amount", "to", "state", "reason", "refunded", "asked")
+    droppable = ("asked", "reason", "refunded", "to")
+    output.table(headers, rows, droppable=droppable, empty="no such payment")
+
+
+def _refunded(payment: Row) -> str:
+    from ledger.aggregates.amounts import amount_text
+
+    minor = payment["refunded_minor"]
+    return amount_text(minor, payment["currency"]) if minor else ""
 
 
 def _captured(payment: Row) -> str:

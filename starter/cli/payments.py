@@ -1,4 +1,5 @@
-"""`amends pay`, and the decisions of people: `approve`, `reject`, `capture`, `void`, `cancel`."""
+"""`amends pay` and `amends refund`, and the decisions of people: `approve`, `reject`, `capture`,
+`void`, `cancel`."""
 
 import sys
 from collections.abc import Callable
@@ -151,6 +152,55 @@ def void(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: b
     released.
     """
     return _decide_seeing("void", saga, actor, reason, yes, as_json)
+
+
+@click.command()
+@click.argument("payment", metavar="ID")
+@click.option(
+    "--amount",
+    type=click.IntRange(min=1),
+    metavar="MINOR",
+    help="So many minor units, such as cents (default: all that is left); needs --currency.",
+)
+@click.option("--currency", metavar="CODE", help="The currency of --amount, such as ARS.")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="The reason, which stays in the ledger."
+)
+@options.operation_id
+@options.actor
+@options.following
+@options.as_json
+def refund(
+    payment: str,
+    amount: int | None,
+    currency: str | None,
+    reason: str,
+    operation_id: str | None,
+    actor: str | None,
+    as_json: bool,
+    **following: bool,
+) -> int:
+    """Refund the captured payment ID, or a part of it.
+
+    A person asks, and several refunds are never above what was captured.
+    """
+    from starter.cli.story import submit
+    from starter.client.errors import BadRequest
+    from starter.client.validation import checked
+    from workflows.contract.refund import RefundRequest
+
+    if (amount is None) != (currency is None):
+        raise BadRequest("--amount is in minor units of --currency: give both, or none of them")
+    fields: dict[str, Any] = {
+        "operation_id": operation_id or options.new_operation_id(),
+        "payment": payment.removeprefix("saga/"),
+        "reason": reason,
+        "actor": options.person(actor),
+    }
+    if amount is not None:
+        fields["amount"] = {"minor": amount, "currency": currency}
+    request = checked(RefundRequest, fields, repeated=operation_id is not None)
+    return submit(request, fields, as_json=as_json, **following)
 
 
 @click.command()

@@ -14,9 +14,11 @@ from workflows.contract.reconcile import (
     ReconcileRequest,
     ReconcileResult,
 )
+from workflows.contract.refund import RefundRequest, RefundResult
 
 Request = (
     PaymentRequest
+    | RefundRequest
     | AgentRequest
     | PolicyRequest
     | MandateRequest
@@ -28,6 +30,7 @@ Request = (
 )
 Result = (
     PaymentResult
+    | RefundResult
     | AgentResult
     | PolicyResult
     | MandateResult

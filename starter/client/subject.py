@@ -17,8 +17,7 @@ def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ())
     """The facts of a request by their names, in the order in which a person needs them. `planned`:
     the operations that a change or a rollback has on record, in place of the resources that its
     request names."""
-    said = {"payment": _payment, "policy": _policy, "change": _change, "rollback": _rollback}
-    facts = said.get(kind, _other)(_part(request))
+    facts = _FACTS.get(kind, _other)(_part(request))
     if planned:
         named = ("present", "absent", "resources")
         facts = {name: text for name, text in facts.items() if name not in named}
@@ -65,6 +64,15 @@ def _payment(request: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _refund(request: Mapping[str, Any]) -> dict[str, str]:
+    amount = _part(request.get("amount"))
+    return {
+        "refund of": str(request.get("payment") or ""),
+        "amount": _amount(amount.get("minor"), amount.get("currency")) or "all that is left",
+        **_asked(request),
+    }
+
+
 def _policy(request: Mapping[str, Any]) -> dict[str, str]:
     currency = request.get("currency")
     return {
@@ -99,6 +107,12 @@ def _rollback(request: Mapping[str, Any]) -> dict[str, str]:
 def _other(request: Mapping[str, Any]) -> dict[str, str]:
     does = " ".join(str(request[name]) for name in ("action", "agent_id") if request.get(name))
     return {"request": does, **_asked(request)}
+
+
+_FACTS = {
+    **{"payment": _payment, "refund": _refund, "policy": _policy},
+    **{"change": _change, "rollback": _rollback},
+}
 
 
 def _asked(request: Mapping[str, Any]) -> dict[str, str]:

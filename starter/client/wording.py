@@ -101,6 +101,8 @@ def ending(
     if isinstance(residuals, list) and residuals:
         words.append(f"- left over: {'; '.join(map(str, residuals))}")
     after = advice_on(reason, saga_id, agent) or (
-        "the spend is released" if str(state) in _RELEASED else None
+        "the spend is released"
+        if saga_id.startswith("payment/") and str(state) in _RELEASED
+        else None
     )
     return f"{saga_id}: {' '.join(words)}" + (f": {after}" if after else "")
