@@ -8,9 +8,10 @@ that nobody used before.
 from collections.abc import Mapping
 from typing import Literal, Protocol, Self
 
-from activities.adapters.payment import PaymentAdapter, TransferOrder
+from activities.adapters.payment import PaymentAdapter, RefundOrder, TransferOrder
 
-# What the bank does with the next transfer of a key.
+Order = TransferOrder | RefundOrder
+# What the bank does with the next transfer or refund of a key.
 #   refused      it says no, and goes on saying no
 #   lost_before  the call breaks off, and nothing was done
 #   lost_after   the work is done, and the call breaks off
@@ -18,13 +19,15 @@ from activities.adapters.payment import PaymentAdapter, TransferOrder
 #   unfinished   the bank has taken the order, and has no outcome at the first look
 #   find_lost    the next `find` breaks off
 Trouble = Literal["refused", "lost_before", "lost_after", "late", "unfinished", "find_lost"]
+# The adapter has `can_refund`: the suite refunds, too.
+REFUNDS: Literal["refunds"] = "refunds"
 
 
 class Bank(Protocol):
     """An adapter with the bank behind it, running inside `async with`."""
 
     # What this bank can be scripted to do: the suite runs the tests of these.
-    can: frozenset[Trouble]
+    can: frozenset[Trouble | Literal["refunds"]]
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         """`settings`: those of the embedded servers, such as AMENDS_MOCK_BANK_URL."""
@@ -51,11 +54,12 @@ class Bank(Protocol):
         """Another destination that the bank knows."""
         ...
 
-    async def script(self, order: TransferOrder, trouble: Trouble) -> None:
-        """Let this happen with the next transfer, or the next find, of the order's key."""
+    async def script(self, order: Order, trouble: Trouble) -> None:
+        """Let this happen with the next transfer, refund or find of the order's key. Refunds come
+        only where the adapter has `can_refund`."""
         ...
 
-    async def deliver(self, order: TransferOrder) -> None:
+    async def deliver(self, order: Order) -> None:
         """Let the order arrive that is `late`."""
         ...
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Literal, Self
 
 from activities.adapters.bind.adapter import BindBank
 from activities.adapters.bind.connection import BindSettings
 from activities.adapters.bind.origin_id import origin_id_of
 from activities.adapters.payment import PaymentAdapter, TransferOrder
 from tests.bank.simulator import ACCOUNT_ID, PASSWORD, USERNAME, BindSimulator, Fault
-from tests.conformance.bank import Trouble
+from tests.conformance.bank import Order, Trouble
 
 # Nobody listens at the discard port.
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -29,7 +29,7 @@ def account_at(url: str, **more: float) -> BindSettings:
 
 
 class ConformingBind:
-    can: frozenset[Trouble] = frozenset(FAULTS)
+    can: frozenset[Trouble | Literal["refunds"]] = frozenset(FAULTS)
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._bank = BindSimulator()
@@ -59,10 +59,10 @@ class ConformingBind:
     def elsewhere(self) -> str:
         return "0170099220000067797370"
 
-    async def script(self, order: TransferOrder, trouble: Trouble) -> None:
+    async def script(self, order: Order, trouble: Trouble) -> None:
         self._bank.script(origin_id_of(order.key), FAULTS[trouble])
 
-    async def deliver(self, order: TransferOrder) -> None:
+    async def deliver(self, order: Order) -> None:
         self._bank.release(origin_id_of(order.key))
 
     async def moved(self, key: str) -> list[int]:

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Literal, Self
 
 import psycopg
 
-from activities.adapters.mock import Fault, MockBank, create_mock_bank
-from activities.adapters.payment import PaymentAdapter, TransferOrder
-from tests.conformance.bank import Trouble
+from activities.adapters.mock import Fault, MockBank, Operation, create_mock_bank
+from activities.adapters.payment import PaymentAdapter, RefundOrder, TransferOrder
+from tests.conformance.bank import Order, Trouble
 
 MOVED = "SELECT amount_minor FROM mock_bank.transfers WHERE key = %s AND status = 'executed'"
 
 
 class ConformingMock:
-    can: frozenset[Trouble] = frozenset(
-        ("refused", "lost_before", "lost_after", "late", "find_lost")
+    can: frozenset[Trouble | Literal["refunds"]] = frozenset(
+        ("refused", "lost_before", "lost_after", "late", "find_lost", "refunds")
     )
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -46,19 +46,23 @@ class ConformingMock:
     def elsewhere(self) -> str:
         return "0170099220000067797370"
 
-    async def script(self, order: TransferOrder, trouble: Trouble) -> None:
+    async def script(self, order: Order, trouble: Trouble) -> None:
+        sent: Operation = "refund" if isinstance(order, RefundOrder) else "transfer"
         faults = {
-            "refused": Fault(order.key, "refuse"),
-            "lost_before": Fault(order.key, "timeout_before"),
-            "lost_after": Fault(order.key, "timeout_after"),
-            "late": Fault(order.key, "timeout_before"),
+            "refused": Fault(order.key, "refuse", operation=sent),
+            "lost_before": Fault(order.key, "timeout_before", operation=sent),
+            "lost_after": Fault(order.key, "timeout_after", operation=sent),
+            "late": Fault(order.key, "timeout_before", operation=sent),
             "find_lost": Fault(order.key, "timeout_before", operation="find"),
         }
         await self._bank.inject(faults[trouble])
 
-    async def deliver(self, order: TransferOrder) -> None:
+    async def deliver(self, order: Order) -> None:
         # The order on the wire is the order.
-        await self._bank.transfer(order)
+        if isinstance(order, RefundOrder):
+            await self._bank.refund(order)
+        else:
+            await self._bank.transfer(order)
 
     async def moved(self, key: str) -> list[int]:
         async with await psycopg.AsyncConnection.connect(self._url) as connection:

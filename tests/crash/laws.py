@@ -65,7 +65,7 @@ class Case:
 async def broken(case: Case) -> list[str]:
     """The laws that are broken, each as a sentence."""
     found = [*_ends(case)]
-    for law in (_record, _steps, _events, _money, _things, _agents):
+    for law in (_record, _steps, _events, _money, _refunds, _things, _agents):
         found += [each async for each in law(case)]
     return found
 
@@ -166,6 +166,28 @@ async def _money(case: Case) -> AsyncIterator[str]:
     spent = [sum(row[name] for row in windows) for name in ("amount_minor", "count")]
     if spent != [asked["amount_minor"], asked["count"]] or bool(asked["count"]) != gone:
         yield f"{spent} are reserved or spent, {[*asked.values()]} captured or gone"
+
+
+async def _refunds(case: Case) -> AsyncIterator[str]:
+    """What the bank sent back, the ledger has; it was sent once; nothing stays reserved."""
+    if case.scenario.kind != "refund":
+        return
+    booked = await case.ground.ask_bank(
+        "SELECT * FROM mock_bank.transfers WHERE key = %s", case.saga_id
+    )
+    theirs = [row["amount_minor"] for row in booked if row["status"] == "executed"]
+    [ours] = await case.ground.ask(
+        "SELECT paid.refunded_minor, paid.refunding_minor FROM ledger.refunds back"
+        " JOIN ledger.transfers paid USING (transfer_id) WHERE back.saga_id = %s",
+        case.saga_id,
+    )
+    if [ours["refunded_minor"]] != (theirs or [0]) or ours["refunding_minor"]:
+        yield f"the bank has sent {theirs} back, the ledger has {ours['refunded_minor']}"
+    if bool(theirs) != (case.ended.state == "refunded"):
+        yield f"the bank has sent {theirs} back of a refund {case.ended.state}"
+    sent = sum(row["deliveries"] for row in booked)
+    if sent > (1 if case.faults.isdisjoint((FROZEN, TWICE)) else 2):
+        yield f"the refund was sent {sent} times"
 
 
 async def _things(case: Case) -> AsyncIterator[str]:

@@ -118,7 +118,7 @@ def faults_at(place: str) -> tuple[str, ...]:
 def watch(places: Places) -> None:
     """Wrap everything in this process that has a place."""
     _watch_commits(places)
-    for verb in ("transfer", "find", "cancel", "reverse"):
+    for verb in ("transfer", "find", "cancel", "reverse", "refund"):
         _watch_bank(places, verb)
     for verb in ("read", "apply", "delete"):
         _watch_provider(places, verb)

@@ -12,7 +12,7 @@ from activities.adapters.mock import Fault, FaultName
 from activities.adapters.payment import PaymentError
 from tests.crash.ground import Ground, sweep_queue
 from tests.crash.orders import TASK_TIMEOUT
-from tests.support.driver import USER, Driver, Handle, Json, payment, saga_of
+from tests.support.driver import USER, Driver, Handle, Json, payment, refund, saga_of
 
 _HAS_ENDED: LiteralString = (
     "SELECT 1 FROM ledger.sagas WHERE workflow_id = %s AND ended_at IS NOT NULL"
@@ -51,6 +51,12 @@ class Play:
         """A new agent, and what it will ask to pay."""
         await self.ground.new_agent(self.agent)
         self.request = payment(self.agent, pesos, operation_id=f"{self.prefix}pay", **more)
+
+    async def refunds(self, pesos: int) -> None:
+        """A captured payment of a new agent, and the refund of all of it that will be asked for."""
+        await self.asks(pesos)
+        await (await self.start()).result()
+        self.request = refund(self.request, operation_id=f"{self.prefix}back")
 
     async def start(self) -> Handle:
         return await self._teller.start(self.request, task_timeout=TASK_TIMEOUT)

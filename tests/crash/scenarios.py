@@ -106,6 +106,34 @@ async def change_lost(play: Play) -> None:
     await play.recover()
 
 
+@scenario("payment refunded", "refund/back", "refunded")
+async def payment_refunded(play: Play) -> None:
+    await play.refunds(45_000)
+    await play.start()
+
+
+@scenario("refund whose answer is lost", "refund/back", "refunded")
+async def refund_whose_answer_is_lost(play: Play) -> None:
+    await play.refunds(45_000)
+    await play.fault("timeout_after", operation="refund")
+    await play.fault("timeout_before", operation="find")
+    await play.start()
+
+
+@scenario(
+    "refund cancelled in its transfer",
+    "refund/back",
+    "refunded",
+    "failed",
+    "voided",
+    is_cancelled=True,
+)
+async def refund_cancelled(play: Play) -> None:
+    await play.refunds(45_000)
+    await play.fault("slow_after", operation="refund", delay_ms=400)
+    await play.cancel_when_booked()
+
+
 @scenario("agent registered", "agent/agent", "registered")
 async def agent_registered(play: Play) -> None:
     play.request = registration(play.agent) | {"operation_id": f"{play.prefix}agent"}

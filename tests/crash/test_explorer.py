@@ -34,6 +34,7 @@ SAMPLE = [
     Point("payment captured", "after commit settle: SagaCompleted", ANSWER_LOST),
     Point("payment cancelled at the fault", "before bank transfer", FROZEN),
     Point("payment refused by the bank", "after commit authorize: StepUndone", ANSWER_LOST),
+    Point("payment refunded", "after bank refund", KILL),
     Point("payment captured in two parts", "after commit execute transfer 2: StepDone", KILL),
     Point("payment captured in two parts", "after commit settle: StepCommitted", ANSWER_LOST),
     Point("policy set", "after commit set policy: StepCommitted", KILL),

@@ -52,6 +52,7 @@ GOOD: dict[str, Json] = {
         **USER,
     },
     "mandate": {"action": "grant", "mandate": "m", "agent_id": "b", "currency": "ARS", **USER},
+    "refund": {**USER, "payment": "nothing", "reason": "sent twice"},
     "key": {"action": "register", "holder": "user:u-17", "public_key": "5f" * 32, **USER},
     "change": {**USER, "absent": ["old-db"]},
     "rollback": {**USER, "to": "before:nothing"},

@@ -56,8 +56,8 @@ async def test_no_failure_of_a_workflow_or_an_update_has_a_cause_or_a_trace(
         "unknown_agent": await driver.start(registration("nobody-knows", "revoke")),
         "unknown_kind": await client.start_workflow(
             "RecoverySaga",
-            {"saga_id": "refund/a", "epoch": 1},
-            id="recovery/refund/a/1",
+            {"saga_id": "invoice/a", "epoch": 1},
+            id="recovery/invoice/a/1",
             task_queue=SWEEPS.default,
         ),
     }

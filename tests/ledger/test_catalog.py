@@ -125,8 +125,16 @@ async def test_the_auditor_reads_every_table_and_nothing_else_is_granted(clone: 
     for (table,) in tables:
         await clone.fetch(f"SELECT FROM {table}")
     # The whole list, so that a new grant has to be written down here.
-    states = ["agents", "authorizations", "cases", "keys", "mandates", "policies", "resources"]
-    states += ["saga_steps", "sagas", "snapshots", "spend_windows", "statements", "transfers"]
+    states = ["agents", "authorizations", "cases", "keys", "mandates", "policies", "refunds"]
+    states += [
+        "resources",
+        "saga_steps",
+        "sagas",
+        "snapshots",
+        "spend_windows",
+        "statements",
+        "transfers",
+    ]
     assert await clone.fetch(
         "SELECT grantee::regrole::text, privilege_type, array_agg(relname::text ORDER BY relname) "
         "FROM pg_class, aclexplode(relacl) WHERE relnamespace = 'ledger'::regnamespace "

@@ -27,6 +27,7 @@ from ledger.aggregates.case import CaseOpened
 from ledger.aggregates.key import KeyRegistered
 from ledger.aggregates.mandate import MandateGranted
 from ledger.aggregates.policy import PolicySet
+from ledger.aggregates.refund import RefundRequested
 from ledger.aggregates.registry import AGGREGATE_TYPES
 from ledger.aggregates.resource import (
     ResourceApplied,
@@ -55,6 +56,7 @@ FIRST: dict[str, tuple[type[Event], ...]] = {
     "step": (StepCommitted, StepStarted),
     "authorization": (AuthorizationRequested,),
     "transfer": (TransferStarted,),
+    "refund": (RefundRequested,),
     "agent": (AgentRegistered,),
     "policy": (PolicySet,),
     "mandate": (MandateGranted,),
@@ -134,6 +136,7 @@ def named(aggregate_type: AggregateType, number: int, history: list[Event]) -> l
         },
         "policy": {"agent_id": f"n-{number}", "time_zone": "UTC"},
         "mandate": {"mandate_id": f"n-{number}", "chain": [], "currency": "ARS"},
+        "refund": {"refund_id": f"n-{number}", "currency": "ARS"},
         "key": {"key_id": f"n-{number}"},
         "step": {
             "saga_id": "payment/rent",

@@ -12,6 +12,7 @@ from ledger.aggregates.case import CaseClosed, CaseOpened
 from ledger.aggregates.key import KeyRegistered
 from ledger.aggregates.mandate import MandateGranted
 from ledger.aggregates.policy import PolicySet, policy_name
+from ledger.aggregates.refund import RefundRequested
 from ledger.aggregates.resource import ResourceChangeStarted, ResourceCreated
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.aggregates.spend_window import SpendChange, SpendLimit, SpendWindow
@@ -72,6 +73,19 @@ def mandate_granted(mandate_id: str, *chain: str, **terms: Any) -> MandateGrante
         "valid_from": datetime(2026, 11, 22, 12, tzinfo=UTC),
     }
     return MandateGranted(mandate_id=mandate_id, chain=list(chain), **open_terms | terms)
+
+
+def refund_requested(refund_id: str) -> RefundRequested:
+    """A refund that is not decided."""
+    return RefundRequested(
+        refund_id=refund_id,
+        saga_id=f"refund/{refund_id}",
+        payment="payment/rent",
+        authorization_id="a-0",
+        amount_minor=100,
+        currency="ARS",
+        requested_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+    )
 
 
 def run(run_id: str) -> Run:
@@ -259,6 +273,8 @@ async def fill(database: Database) -> None:
     await set_policy(database)
     await write(database, "key/k-1", key_registered("k-1"))
     await write(database, "mandate/m-1", mandate_granted("m-1"))
+    await open_saga(database, AUTHOR, replace_kind(opening("r-1"), "refund"))
+    await write(database, "refund/r-1", refund_requested("r-1"))
     await open_payment(database)
     await take_step(database)
     await reserve(database, "a-0", 300, "payment/rent")

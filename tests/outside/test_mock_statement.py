@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from activities.adapters.mock import Fault, MockBank
-from activities.adapters.payment import Listing, TransferOrder
+from activities.adapters.payment import Listing, RefundOrder, TransferOrder
 from activities.statements.entry import Entry, Statement
 from activities.statements.ids import MAX_END_TO_END_ID, end_to_end_id
 from activities.statements.read import read_statement
@@ -61,7 +61,11 @@ async def test_the_statement_of_the_mock_bank_is_its_books(bank: MockBank) -> No
     assert (first, balances) == (debits, "0 -2001")
 
     await bank.reverse(keys[1])
+    back = await bank.refund(RefundOrder(f"refund/{keys[0][8:]}", keys[0], 400, CURRENCY))
     ends = datetime.now(UTC) + timedelta(seconds=1)
-    credit = f"credit 1001 {reversed_.reference} {ids[1]} True"
-    assert await listed(bank, begins, ends) == ([*debits, credit], "0 -1000")
-    assert await listed(bank, ends, ends + timedelta(days=1)) == ([], "-1000 -1000")
+    credits = [
+        f"credit 1001 {reversed_.reference} {ids[1]} True",
+        f"credit 400 {back.reference} {end_to_end_id(back.key)} False",
+    ]
+    assert await listed(bank, begins, ends) == ([*debits, *credits], "0 -600")
+    assert await listed(bank, ends, ends + timedelta(days=1)) == ([], "-600 -600")

@@ -19,6 +19,7 @@ from tests.support.driver import (
     new_id,
     payment,
     policy,
+    refund,
     registration,
     saga_of,
 )
@@ -150,6 +151,40 @@ async def payment_with_an_approval_that_is_signed(stage: Stage) -> Handle:
         with suppress(WorkflowUpdateFailedError):
             await stage.driver.tell(request, "approve", signed(by, request, "approve", USER))
     return await stage.ended(stage.driver.handle(request))
+
+
+@scenario
+async def refund_executed_after_a_doubt(stage: Stage) -> Handle:
+    await stage.play(paid := await stage.payment(45_000))
+    asked = refund(paid, 15_000)
+    await stage.inject(asked, "timeout_after", operation="refund")
+    return await stage.play(asked)
+
+
+@scenario
+async def refund_denied(stage: Stage) -> Handle:
+    await stage.play(paid := await stage.payment(70_000))
+    return await stage.play(refund(paid))
+
+
+@scenario
+async def refund_refused_by_the_bank(stage: Stage) -> Handle:
+    await stage.play(paid := await stage.payment(45_000))
+    asked = refund(paid)
+    await stage.inject(asked, "refuse", operation="refund")
+    return await stage.play(asked)
+
+
+@scenario
+async def refund_withdrawn_while_it_is_in_doubt(stage: Stage) -> Handle:
+    await stage.play(paid := await stage.payment(45_000))
+    asked = refund(paid)
+    await stage.inject(asked, "timeout_before", operation="refund")
+    await stage.inject(asked, "timeout_before", operation="find")
+    await stage.driver.start(asked)
+    await until(lambda: stage.driver.is_in(asked, "resolving"))
+    await stage.driver.tell(asked, "cancel")
+    return await stage.ended(stage.driver.handle(asked))
 
 
 @scenario

@@ -17,7 +17,7 @@ from ledger.store.commit import Author
 from starter.client.waiting import recorded_todos
 from tests.sagas.conftest import Place
 from tests.statements.builders import camt, ntry, stmt, tx
-from tests.support.driver import USER, Driver, Json, new_id, payment
+from tests.support.driver import USER, Driver, Json, new_id, payment, refund
 from tests.support.probe import Probe
 
 # The mock bank books at once.
@@ -112,6 +112,21 @@ async def test_each_difference_is_a_case_and_the_same_file_again_changes_nothing
     again = await statements.reconciled(spoiled(text), actor="user:other")
     assert again == {**found, "repeated": True}
     assert await statements.written() == before + 6
+
+
+async def test_a_refund_is_a_credit_that_the_statement_has(
+    statements: Statements, agent: str, driver: Driver
+) -> None:
+    begins = datetime.now(UTC)
+    await driver.run(paid := payment(agent, 1_000))
+    back = [await driver.run(refund(paid, pesos)) for pesos in (100, 200)]
+    text = await statements.listed(begins, datetime.now(UTC) + timedelta(seconds=2))
+    agreed = await statements.reconciled(text)
+    assert (agreed["matched"], agreed["differences"]) == (3, 0)
+    found = await statements.reconciled(text.replace(">200.00<", ">200.01<"))
+    [changed] = [each for each in await statements.cases(found) if each["kind"] == "different"]
+    assert (changed["transfer_id"], changed["direction"]) == (back[1]["refund_id"], "credit")
+    assert (changed["booked_minor"], changed["recorded_minor"]) == (20_001, 20_000)
 
 
 async def test_a_case_is_on_the_list_until_a_person_closes_it_with_evidence(

@@ -136,7 +136,7 @@ async def test_every_end_of_a_payment_is_a_completed_run_whose_page_says_why(
     captured, denied, refused = (payment(agent, pesos) for pesos in (45_000, 70_000, 40_000))
     await inject(refused, "refuse")
     denial = "the amount is above the limit of the agent for one payment"
-    compensated = "compensated: the bank refused the payment (provider_refused)"
+    compensated = "compensated: the bank refused it (provider_refused)"
     ends = {
         "completed, ended as captured": captured,
         f"completed, ended as denied: {denial} (exceeded_max_transaction_limit)": denied,

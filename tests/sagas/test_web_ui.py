@@ -103,7 +103,7 @@ async def test_a_saga_is_found_by_where_it_waits_and_its_page_tells_that_and_sum
     await until(lambda: listed(driver, f"{subject} AND SagaState='compensated' AND SagaStep=''"))
     assert await listed(driver, waiting) == []
     ended = await current_details(handle)
-    assert "**compensated**: the bank refused the payment (provider\\_refused)" in ended
+    assert "**compensated**: the bank refused it (provider\\_refused)" in ended
     assert "2. **approve** ✅ done" in ended
     assert "3. **execute transfer** ⛔ refused: provider\\_refused" in ended
     assert "1. **authorize** ↩️ undone: the spend is released" in ended

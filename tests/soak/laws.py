@@ -29,8 +29,14 @@ TWICE: LiteralString = """
         WHERE event_type IN ('SagaStarted', 'SagaCompleted', 'AuthorizationCaptured',
                              'TransferExecuted', 'TransferReversed')
         GROUP BY aggregate, event_type HAVING count(*) > 1) AS twice"""
+REFUNDED: LiteralString = """
+    SELECT agent_id, sum(refund.amount_minor)::bigint AS minor FROM ledger.refunds AS refund
+    JOIN ledger.authorizations USING (authorization_id)
+    WHERE refund.state = 'executed' GROUP BY agent_id"""
 MOVED: LiteralString = """
-    SELECT key, amount_minor AS minor FROM mock_bank.transfers WHERE status = 'executed'"""
+    SELECT coalesce(refund_of, key) AS key,
+        CASE WHEN refund_of IS NULL THEN amount_minor ELSE -amount_minor END AS minor
+    FROM mock_bank.transfers WHERE status = 'executed'"""
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,16 @@ async def laws(probe: Probe, client: Client, queue: str, requests: list[Json]) -
     for row in await probe.bank(MOVED):
         moved[agents[row["key"]]] = moved.get(agents[row["key"]], 0) + row["minor"]
     captured = {row["agent_id"]: row["minor"] for row in await probe.ledger(CAPTURED)}
+    refunded = {row["agent_id"]: row["minor"] for row in await probe.ledger(REFUNDED)}
+    kept = {agent: minor - refunded.get(agent, 0) for agent, minor in captured.items()}
     spent = {row["agent_id"]: row["minor"] for row in await probe.ledger(SPENT)}
     running = await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")
     return [
         Law(
-            "the money that the bank moved is the money captured in the ledger, for each agent",
-            f"{_sum(moved)} and {_sum(captured)}, {len(moved)} agents",
-            moved == captured,
+            "the money that the bank moved is the money captured and not refunded in the ledger, "
+            "for each agent",
+            f"{_sum(moved)} and {_sum(kept)}, {len(moved)} agents, {_sum(refunded)} refunded",
+            moved == kept,
         ),
         Law(
             "what agents have spent is what was captured: no reservation is left",

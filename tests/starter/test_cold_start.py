@@ -91,6 +91,7 @@ COMMANDS = {
     "approve {saga} --yes": DECIDES,
     "reject {saga} --yes": DECIDES,
     "capture {saga} --yes": DECIDES,
+    "refund {saga} --reason R": DECIDES,
     "void {saga} --yes": DECIDES,
     "plan {change}": PLANS,
     "apply {change}": CHANGES,

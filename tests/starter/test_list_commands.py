@@ -29,7 +29,8 @@ async def test_the_payments_of_an_agent_are_listed_the_newest_first(
     ]
     captured = await command("payments", "--agent", agent, "--state", "captured")
     header, line = captured.out.splitlines()
-    assert header.split("\t") == ["saga", "agent", "amount", "to", "state", "reason", "asked"]
+    headers = ["saga", "agent", "amount", "to", "state", "reason", "refunded", "asked"]
+    assert header.split("\t") == headers
     saga_id = f"payment/{paid['operation_id']}"
     assert line.startswith(f"{saga_id}\t{agent}\t45,000.00 ARS\t…5201\tcaptured\t")
     before = await command("payments", "--agent", agent, "--to", "PT1H")

@@ -78,6 +78,28 @@ async def test_what_the_bank_refuses_is_compensated_and_ends_with_1(
     assert "compensated (provider_refused)" in paid.out
 
 
+async def test_a_person_refunds_a_payment_in_part_and_what_is_left_of_it(
+    command: Command, payment: Payment
+) -> None:
+    request, why = payment(45_000), ("--reason", "the order was cancelled")
+    paid = (await command("pay", request, "--json")).json["saga_id"]
+    part = await command("refund", paid, "--amount", "1500000", "--currency", "ARS", *why)
+    assert (part.status, part.err) == (0, "")
+    assert "refunded as RFD-" in part.out
+    rest = await command("refund", request["operation_id"], *why, "--json")
+    assert (rest.status, rest.json["amount_minor"]) == (0, 3_000_000)
+    shown = await command("saga", rest.json["saga_id"])
+    assert f"refund of {request['operation_id']} " in " ".join(shown.out.split())
+    above = await command("refund", paid, *why)
+    assert (above.status, "denied (exceeds_captured)" in above.out) == (1, True)
+    assert "amends payments shows what was refunded: ask for less" in above.out
+    half = await command("refund", paid, "--amount", "1", *why)
+    assert (half.status, "give both, or none of them" in half.err) == (2, True)
+    listed = await command("payments", "--agent", request["agent_id"], "--json")
+    assert [row["refunded_minor"] for row in listed.json] == [4_500_000]
+    assert "45,000.00 ARS" in (await command("payments", "--agent", request["agent_id"])).out
+
+
 async def test_above_the_threshold_a_person_decides(command: Command, payment: Payment) -> None:
     request = payment(55_000)
     saga_id = f"payment/{request['operation_id']}"

@@ -230,7 +230,7 @@ def test_every_reason_that_has_advice_and_no_note_of_its_plan_is_told_in_words()
 @pytest.mark.parametrize(
     ("cause", "reason", "actor", "words"),
     [
-        ("provider_refused", None, SYSTEM, "the bank refused the payment (provider_refused)"),
+        ("provider_refused", None, SYSTEM, "the bank refused it (provider_refused)"),
         ("cancelled", "no", "user:ana", "the saga was cancelled by user:ana: no (cancelled)"),
         ("claimed", "db: another saga changes it", SYSTEM, "db: another saga changes it (claimed)"),
         ("something_new", None, SYSTEM, "something_new"),

@@ -34,7 +34,10 @@ MAX_PER_TRANSACTION, DAILY_LIMIT, APPROVAL_THRESHOLD = 60_000, 100_000, 50_000
 
 KINDS = {
     kind: f"{kind.title()}Saga"
-    for kind in ("payment", "agent", "policy", "mandate", "key", "trial", "reconcile", "case")
+    for kind in (
+        *("payment", "refund", "agent", "policy", "mandate", "key", "trial"),
+        *("reconcile", "case"),
+    )
 }
 
 
@@ -75,7 +78,15 @@ def policy(agent: str, **more: Any) -> Json:
     }
 
 
+def refund(paid: Json, pesos: int | None = None, **more: Any) -> Json:
+    """A refund of a payment: of all that is left, or of so many pesos."""
+    amount = {} if pesos is None else {"amount": {"minor": pesos * 100, "currency": "ARS"}}
+    asked = {"operation_id": new_id("refund"), "payment": paid["operation_id"], **amount}
+    return {**asked, **USER, "reason": "the order was cancelled", **more}
+
+
 _BY_FIELD = {
+    "payment": "refund",
     "amount": "payment",
     "mandate": "mandate",
     "trial": "trial",
@@ -88,7 +99,7 @@ _BY_FIELD = {
 
 
 def kind_of(request: Mapping[str, Any]) -> str:
-    """`payment`, `trial`, `key`, `agent` or `policy`, and what statements need."""
+    """`payment`, `refund`, `trial`, `key`, `agent` or `policy`, and what statements need."""
     for field, kind in _BY_FIELD.items():
         if field in request:
             return kind

@@ -66,6 +66,9 @@ class Probe:
     async def transfer(self, request: Json) -> Json:
         return await self._row("ledger.transfers WHERE saga_id = %s", saga_of(request))
 
+    async def refund(self, request: Json) -> Json:
+        return await self._row("ledger.refunds WHERE saga_id = %s", saga_of(request))
+
     async def step(self, request: Json, name: str) -> Json:
         query: LiteralString = "ledger.saga_steps WHERE saga_id = %s AND name = %s"
         return await self._row(query, saga_of(request), name)
@@ -187,7 +190,7 @@ class Probe:
             yield
 
     async def check(self) -> None:
-        """The ledger holds together, and the bank agrees with it about every transfer."""
+        """The ledger holds together, and the bank agrees with it about all money."""
         if await self.size() == self._checked_size:
             return
         async with open_database(self.ledger_url, size=1) as database:
@@ -195,7 +198,8 @@ class Probe:
         assert verified.findings == []
         self._checked_size = verified.events
         ours = {row["key"]: row for row in await self.ledger(_TRANSFERS)}
-        theirs = {row["key"]: row for row in await self.bank("SELECT * FROM mock_bank.transfers")}
+        booked = await self.bank("SELECT * FROM mock_bank.transfers")
+        theirs = {row["key"]: row for row in booked if not row["key"].startswith("refund/")}
         told = {key: _AT_THE_BANK.get(row["state"], row["state"]) for key, row in ours.items()}
         assert {key: (told[key], row["reference"]) for key, row in ours.items()} == {
             key: (row["status"], row["reference"]) for key, row in theirs.items()
@@ -211,6 +215,13 @@ class Probe:
             if parts:
                 captured = parts[transfer["transfer_id"]] == "settled"
             assert (captured or left) == (transfer["state"] == "executed")
+            assert transfer["refunded_minor"] == theirs[key]["refunded_minor"]
+        back = await self.ledger("SELECT * FROM ledger.refunds WHERE state = 'executed'")
+        assert {(row["key"], row["amount_minor"], row["reference"]) for row in back} == {
+            (row["key"], row["amount_minor"], row["reference"])
+            for row in booked
+            if row["refund_of"] in theirs and row["status"] == "executed"
+        }
 
 
 # What a sequence counts stays counted when the transaction fails.

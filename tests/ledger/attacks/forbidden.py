@@ -48,6 +48,16 @@ WAYS: dict[str, dict[str, str]] = {
         "reversed": "TransferStarted TransferExecuted TransferReversed",
         "arrived": "TransferStarted TransferCancelled TransferArrived",
     },
+    "refund": {
+        "requested": "RefundRequested",
+        "denied": "RefundRequested RefundDenied",
+        "reserved": "RefundRequested RefundReserved",
+        "started": "RefundRequested RefundReserved RefundStarted",
+        "executed": "RefundRequested RefundReserved RefundStarted RefundExecuted",
+        "refused": "RefundRequested RefundReserved RefundStarted RefundRefused",
+        "cancelled": "RefundRequested RefundReserved RefundStarted RefundCancelled",
+        "voided": "RefundRequested RefundReserved RefundVoided",
+    },
     "agent": {"active": "AgentRegistered", "revoked": "AgentRegistered AgentRevoked"},
     "policy": {"set": "PolicySet"},
     "statement": {"reconciled": "StatementReconciled"},
@@ -95,7 +105,12 @@ _CAPTURING = (
     "AuthorizationExpired AuthorizationVoided"
 )
 _TRANSFER_ENDED = (
-    "TransferStarted TransferExecuted TransferRefused TransferCancelled TransferReversed"
+    "TransferStarted TransferExecuted TransferRefused TransferCancelled TransferReversed "
+    "TransferRefundReserved TransferRefunded TransferRefundReleased"
+)
+_REFUNDED = "RefundExecuted RefundRefused RefundCancelled"
+_REFUND_ENDED = (
+    f"RefundRequested RefundDenied RefundReserved RefundStarted {_REFUNDED} RefundVoided"
 )
 _MOVED = f"{_TRANSFER_ENDED} TransferArrived"
 _RESOURCE_FREE = (
@@ -154,14 +169,24 @@ FORBIDDEN: dict[str, dict[str, str]] = {
         "compensated": _AUTHORIZATION_ENDED,
     },
     "transfer": {
-        "": "TransferExecuted TransferRefused TransferCancelled TransferReversed TransferArrived",
-        # Only what was given up can arrive.
-        "started": "TransferStarted TransferArrived",
+        "": "TransferExecuted TransferRefused TransferCancelled TransferReversed TransferArrived "
+        "TransferRefundReserved TransferRefunded TransferRefundReleased",
+        # Only what was given up can arrive, and nothing goes back of what is in doubt.
+        "started": "TransferStarted TransferArrived "
+        "TransferRefundReserved TransferRefunded TransferRefundReleased",
         "executed": "TransferStarted TransferExecuted TransferArrived",
         "refused": _TRANSFER_ENDED,
         "cancelled": _TRANSFER_ENDED,
         "reversed": _MOVED,
         "arrived": _MOVED,
+    },
+    "refund": {
+        "": f"RefundDenied RefundReserved RefundStarted {_REFUNDED} RefundVoided",
+        "requested": f"RefundRequested RefundStarted {_REFUNDED} RefundVoided",
+        "reserved": f"RefundRequested RefundDenied RefundReserved {_REFUNDED}",
+        # It may be on its way: only its outcome follows.
+        "started": "RefundRequested RefundDenied RefundReserved RefundStarted RefundVoided",
+        **dict.fromkeys(("denied", "executed", "refused", "cancelled", "voided"), _REFUND_ENDED),
     },
     "agent": {"": "AgentRevoked", "active": "", "revoked": ""},
     "policy": {"": "", "set": ""},

@@ -5,7 +5,9 @@ from typing import Any
 
 from ledger.aggregates.aggregate import AggregateType, Event, UnknownEvent
 from ledger.aggregates.authorization import AuthorizationApproved
+from ledger.aggregates.refund import RefundState
 from ledger.aggregates.registry import AGGREGATE_TYPES
+from ledger.aggregates.transfer import TransferState
 from tests.ledger.attacks.forbidden import FORBIDDEN, WAYS
 from tests.ledger.attacks.lies import Lie
 from tests.ledger.attacks.stories import Told
@@ -28,6 +30,7 @@ def named(first: Event, name: str) -> Event:
             "saga_id": f"payment/{own[-1]}",
         },
         "TransferStarted": {"transfer_id": own[-1]},
+        "RefundRequested": {"refund_id": own[-1]},
         "AgentRegistered": {"agent_id": own[-1]},
         "PolicySet": {"agent_id": own[-1]},
         "MandateGranted": {"mandate_id": own[-1], "chain": []},
@@ -72,15 +75,25 @@ def impossible() -> Iterator[Lie]:
                 name = f"{PREFIX.get(of, f'{of}/')}{where.replace(' ', '-')}-{kind}"
                 state, events = history(AGGREGATE_TYPES[of], WAYS[of].get(where, ""), name)
                 lie = fitting(state, kind, name)
-                if _folds(AGGREGATE_TYPES[of], state, lie):
+                after = _folded(AGGREGATE_TYPES[of], state, lie)
+                if after is not None and not _is_kept_out(after):
                     first: Told = [(name, event) for event in events]
                     what = f"{kind} in {where} {of}"
                     yield Lie(what, (first,), [(name, lie)], "transition", name)
 
 
-def _folds(aggregate_type: AggregateType, state: Any, lie: Event) -> bool:
+def _folded(aggregate_type: AggregateType, state: Any, lie: Event) -> Any:
     try:
-        aggregate_type.evolve(state, lie)
+        return aggregate_type.evolve(state, lie)
     except UnknownEvent:
+        return None
+
+
+def _is_kept_out(state: Any) -> bool:
+    """Whether a CHECK of the table refuses such a row, whoever writes it: of a refund without its
+    money, and of a transfer with money that it does not have."""
+    if isinstance(state, TransferState):
+        return state.refunding_minor != 0 or state.refunded_minor != 0
+    if not isinstance(state, RefundState) or state.state in ("requested", "denied"):
         return False
-    return True
+    return state.transfer_id is None or (state.state != "voided" and state.key is None)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 TABLES = (
     *("event_log", "sagas", "saga_steps", "authorizations", "transfers", "agents", "policies"),
-    *("mandates", "keys", "resources", "spend_windows", "snapshots", "incarnations", "closed_past"),
+    *("mandates", "refunds", "keys", "resources", "spend_windows", "snapshots", "incarnations"),
+    "closed_past",
 )
 # What would change a table itself, each tried on every table.
 ON_A_TABLE = {

@@ -30,6 +30,7 @@ from tests.ledger.attacks.impossible import PREFIX, fitting, history, impossible
 from tests.ledger.attacks.lies import Lie, between, of_payments
 from tests.ledger.attacks.parts import parts
 from tests.ledger.attacks.raw import Raw, event, raw, row
+from tests.ledger.attacks.refunds import of_refunds
 from tests.ledger.attacks.refused import allowed, refused
 from tests.ledger.attacks.requests import beyond
 from tests.ledger.attacks.stories import Payment, tell
@@ -37,7 +38,10 @@ from tests.ledger.attacks.unseen import UNSEEN
 from tests.ledger.conftest import Clone
 from tests.ledger.samples import NOON
 
-LIES: list[Lie] = [*between(), *of_payments(parts), *beyond(), *impossible()]
+LIES: list[Lie] = [
+    *(*between(), *of_payments(parts), *of_refunds()),
+    *(*beyond(), *impossible()),
+]
 RAW: list[Raw] = raw()
 ENDED = Payment("late")
 LATE = Lie("a step after the end", (), ENDED.took("late", 4), "step", ENDED.step("late"))

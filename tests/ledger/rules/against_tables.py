@@ -30,11 +30,20 @@ BAD_VALUES = {
         "daily_limit_minor": "-1",
         "approval_threshold_minor": "-1",
     },
+    # Sent by nobody, and of no transfer.
+    "refunds": {
+        "state": "'lost', transfer_id = 't-1', adapter = 'mock', key = 'k'",
+        "amount_minor": "0",
+        "currency": "'pesos'",
+        "transfer_id": "'t-1', state = 'started'",
+        "key": "'k', state = 'reserved'",
+    },
     "resources": {"state": "'broken'"},
     "saga_steps": {"state": "'lost'"},
     "sagas": {"state": "'lost'", "epoch": "0"},
     "statements": {"matched": "-1", "sums": "'{}'"},
-    "transfers": {"state": "'lost'", "amount_minor": "0"},
+    # Nothing goes back of a transfer that is not executed.
+    "transfers": {"state": "'lost'", "amount_minor": "0", "refunding_minor": "1"},
 }
 
 
@@ -119,6 +128,7 @@ IDENTITY = {
     "policies": ("agent_id",),
     "mandates": ("mandate_id",),
     "keys": ("key_id",),
+    "refunds": ("refund_id",),
     "resources": ("environment", "name"),
     "saga_steps": ("saga_id", "name"),
     "sagas": ("workflow_id",),

@@ -43,6 +43,7 @@ REPLACED: dict[str, dict[str, str | tuple[str, str]]] = {
                 ("a step", "step", "NEW.saga_id || '/' || NEW.name"),
                 ("an authorization", "authorization", "NEW.authorization_id"),
                 ("a transfer", "transfer", "NEW.transfer_id"),
+                ("a refund", "refund", "NEW.refund_id"),
                 ("an agent", "agent", "NEW.agent_id"),
                 ("a policy", "policy", "NEW.agent_id"),
                 ("a mandate", "mandate", "NEW.mandate_id"),

@@ -134,8 +134,8 @@ POWERS = {
         "an aggregate that is gone with its row and all its events",
         NO_TRIGGERS,
         "TRUNCATE ledger.event_log, ledger.sagas, ledger.saga_steps, ledger.authorizations, "
-        "ledger.transfers, ledger.agents, ledger.policies, ledger.mandates, ledger.keys, "
-        "ledger.resources, ledger.statements, ledger.cases, ledger.spend_windows",
+        "ledger.transfers, ledger.refunds, ledger.agents, ledger.policies, ledger.mandates, "
+        "ledger.keys, ledger.resources, ledger.statements, ledger.cases, ledger.spend_windows",
     ),
 }
 

@@ -37,7 +37,7 @@ AGENT = Known(BOT, 1)
 POLICY = Known("policy/expense-bot", 1)
 OTHERS = {"saga/payment/rent": 1, "step/payment/rent/hold": 1, "authorization/a-1": 3}
 OTHERS |= {"transfer/t-1": 1, "resource/dev/shop-db": 1, "statement/mock-1": 1, "case/c-1": 1}
-OTHERS |= {"key/k-1": 1, "mandate/m-1": 1}
+OTHERS |= {"key/k-1": 1, "mandate/m-1": 1, "refund/r-1": 1}
 _KNOWN = (AGENT, POLICY, *(Known(name, version) for name, version in OTHERS.items()))
 WORLD = {known.table: known for known in _KNOWN}
 NOBODY = "agent/nobody"
@@ -55,6 +55,9 @@ async def fill(database: Database) -> None:
     await writing.begin_transfer(database, "a-1", 100)
     await writing.write(database, "mandate/m-1", writing.mandate_granted("m-1"))
     await writing.write(database, "key/k-1", writing.key_registered("k-1"))
+    back = writing.replace_kind(writing.opening("r-1"), "refund")
+    await open_saga(database, writing.AUTHOR, back)
+    await writing.write(database, "refund/r-1", writing.refund_requested("r-1"))
     await open_saga(database, writing.AUTHOR, writing.replace_kind(writing.opening("db"), "change"))
     begun = writing.resource_begun("shop-db", change="change/db")
     await writing.write(database, "resource/dev/shop-db", begun)
