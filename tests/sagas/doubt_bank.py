@@ -9,6 +9,7 @@ from activities.adapters.payment import (
     NothingSent,
     NotTheSameTransfer,
     OutcomeUnknown,
+    RefundOrder,
     TransferOrder,
     TransferReport,
     TransferStatus,
@@ -130,6 +131,7 @@ class DoubtBank:
     def __init__(self, *, final: bool) -> None:
         self.name = "final" if final else "undoable"
         self.can_reverse = self.can_cancel = not final
+        self.can_refund = False
         self.accounts: dict[str, Account] = {}
 
     def known_as(self, key: str) -> str:
@@ -195,6 +197,9 @@ class DoubtBank:
         self._settled(mine, "find")
         mine.told("find", mine.status)
         return mine.report()
+
+    async def refund(self, order: RefundOrder) -> TransferReport:
+        raise NotImplementedError
 
     async def cancel(self, key: str) -> TransferReport:
         mine = self.accounts[key]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.client import Client
 
-from activities import transfers
+from activities import sending
 from ledger.audit.verify import verify
 from ledger.database import Database
 from starter.client.waiting import recorded_todos
@@ -110,8 +110,8 @@ async def test_a_transfer_that_bind_shows_after_absence_was_believed_is_a_case(
     at_bind: BindPayments, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in {"SEND_WITHIN": 0.5, "ABSENT_AFTER": 0.5}.items():
-        monkeypatch.setattr(transfers, name, timedelta(seconds=seconds))
-    monkeypatch.setattr(transfers, "MARGIN_S", 0.05)
+        monkeypatch.setattr(sending, name, timedelta(seconds=seconds))
+    monkeypatch.setattr(sending, "MARGIN_S", 0.05)
     request = await at_bind.new(Fault(cut="drop", when="after", hidden=1_000))
     await at_bind.driver.start(request)
     await at_bind.until_in(request, "resolving")

@@ -80,7 +80,7 @@ async def test_no_credential_is_told_anywhere_and_an_account_number_in_payloads_
         await driver.run(request)
     async with probe.bank_stands_still():
         # A bank that does not answer at all, and a database that refuses.
-        monkeypatch.setattr(transfers, "ATTEMPT", timedelta(seconds=0.5))
+        monkeypatch.setattr(sending, "ATTEMPT", timedelta(seconds=0.5))
         stuck = payment(await new_agent(), 45_000)
         handle = await driver.start(stuck)
         await until(lambda: driver.is_in(stuck, "resolving"))

@@ -12,7 +12,7 @@ from typing import get_args
 
 import pytest
 
-from activities import transfers
+from activities import sending
 from activities.arrivals import look_again
 from ledger.audit.verify import verify
 from ledger.database import Database, open_database
@@ -244,7 +244,7 @@ def document_of(vectors: list[Json]) -> str:
 async def test_a_lost_reply_is_never_paid_twice_nor_undone_while_it_may_land(
     database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "database_time", banks_time)
+    monkeypatch.setattr(sending, "database_time", banks_time)
     cells = await played(database)
     found = await probe.ledger("SELECT saga_id, state FROM ledger.transfers")
     states = {row["saga_id"]: row["state"] for row in found}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from activities import transfers
+from activities import sending
 from activities.adapters.mock import Fault, MockBank
 from starter.client.client import Amends
 from tests.starter.conftest import QUEUES, Command
@@ -58,6 +58,11 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("not_mandate_holder", "mandate_exists", "mandate_too_deep", "wider_mandate"),
         ("of a mandate", "sagas/test_mandates.py"),
+    ),
+    **dict.fromkeys(
+        ("unknown_payment", "capture_undecided", "not_captured", "not_refundable",
+         "exceeds_captured", "another_currency", "exceeds_one_capture"),
+        ("of a refund", "sagas/test_refunds.py"),
     ),
     "voided": ("a payment of which some was captured has no reason", "sagas/test_captures.py"),
     "account_revoked": ("reserved: accounts are settings of the worker so far", ""),
@@ -260,7 +265,7 @@ async def provider_refused(world: World) -> str:
 async def provider_failed(world: World) -> str:
     agent = await world.agent()
     with world.patch.context() as patched:
-        patched.setattr(transfers, "SEND_WITHIN", timedelta(0))
+        patched.setattr(sending, "SEND_WITHIN", timedelta(0))
         return await world.ends(payment(agent, 10))
 
 

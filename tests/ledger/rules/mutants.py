@@ -20,7 +20,7 @@ from tests.ledger.rules.world import WORLD
 Connection = AsyncConnection[Any]
 # The revision that wrote a function last; all others are of the first.
 REVISIONS = {"create_partitions": "0005", "close_past": "0005", "require_events": "0005"}
-REVISIONS |= {"stamp_row": "0013", "require_row": "0013"}
+REVISIONS |= {"stamp_row": "0014", "require_row": "0014"}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from alembic import op
 
 from ledger.migrations.upgrade import read_sql
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
@@ -13,7 +13,7 @@ def upgrade() -> None:
     a transfer is never refunded above its amount."""
     cursor = op.get_bind().connection.cursor()
     for name in ("stamp_row", "require_row", "refunds"):
-        cursor.execute(read_sql("0013", name))
+        cursor.execute(read_sql("0014", name))
     cursor.close()
 
 
