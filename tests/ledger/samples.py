@@ -29,6 +29,12 @@ SAGA = "payment/expenses-2026-11"
 AUTHORIZATION = "10ee584d-4c7b-5f0e-a94c-16c4a3a3d7a1"
 TRANSFER = "ce106094-7a55-5d1c-8f0e-3b1f7c2f9d20"
 REFUND = "7a1f7b10-9a44-5a43-9f43-0b9f2c8f6a11"
+REFUNDED = {
+    "refund_id": REFUND,
+    "saga_id": "refund/back-2026-11",
+    "payment": SAGA,
+    "authorization_id": AUTHORIZATION,
+}
 CBU = "2850590940090418135201"
 HASH = "5f1c3a0b9d8e7f60514233241506f7e8d9cabbac9d8e7f605142332415060718"
 STATEMENT = f"mock-{HASH}"
@@ -235,24 +241,8 @@ SAMPLES: tuple[Event, ...] = (
     transfer.TransferRefundReserved(refund_id=REFUND, amount_minor=1_500_000),
     transfer.TransferRefunded(refund_id=REFUND, amount_minor=1_500_000),
     transfer.TransferRefundReleased(refund_id=REFUND, amount_minor=1_500_000),
-    refund.RefundRequested(
-        refund_id=REFUND,
-        saga_id="refund/back-2026-11",
-        payment=SAGA,
-        authorization_id=AUTHORIZATION,
-        amount_minor=1_500_000,
-        currency="ARS",
-        requested_at=NOON,
-    ),
-    refund.RefundRequested(
-        refund_id=REFUND,
-        saga_id="refund/back-2026-11",
-        payment=SAGA,
-        authorization_id=AUTHORIZATION,
-        amount_minor=None,
-        currency=None,
-        requested_at=NOON,
-    ),
+    refund.RefundRequested(**REFUNDED, amount_minor=1_500_000, currency="ARS", requested_at=NOON),
+    refund.RefundRequested(**REFUNDED, amount_minor=None, currency=None, requested_at=NOON),
     refund.RefundDenied(reason="exceeds_captured"),
     refund.RefundReserved(transfer_id=TRANSFER, amount_minor=1_500_000, currency="ARS"),
     refund.RefundStarted(adapter="mock", key="refund/back-2026-11"),
