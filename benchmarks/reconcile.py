@@ -32,7 +32,7 @@ _FILL = """
     SELECT gen_random_uuid(), 'transfer/' || n, 2, 1, '{at}', sha256('')::bytea,
         pg_current_xact_id(), n::text, 'a' || n, 'payment/bench-' || n, 'mock',
         'payment/bench-' || n, {amount}, 'ARS', '2850590940090418135201', 'executed',
-        'TRF-' || n, NULL
+        'TRF-' || n, NULL, 0, 0
     FROM generate_series(0, {count} - 1) AS n
 """
 

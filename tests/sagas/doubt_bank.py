@@ -127,15 +127,18 @@ class DoubtBank:
 
     account = "doubt"
     pays_to = frozenset[AccountKind]({"cbu"})
+    can_refund = False
 
     def __init__(self, *, final: bool) -> None:
         self.name = "final" if final else "undoable"
         self.can_reverse = self.can_cancel = not final
-        self.can_refund = False
         self.accounts: dict[str, Account] = {}
 
     def known_as(self, key: str) -> str:
         return key
+
+    async def refund(self, order: RefundOrder) -> TransferReport:
+        raise NotImplementedError("this bank refunds nothing")
 
     async def transfer(self, order: TransferOrder) -> TransferReport:
         mine = self.accounts[order.key]
@@ -197,9 +200,6 @@ class DoubtBank:
         self._settled(mine, "find")
         mine.told("find", mine.status)
         return mine.report()
-
-    async def refund(self, order: RefundOrder) -> TransferReport:
-        raise NotImplementedError
 
     async def cancel(self, key: str) -> TransferReport:
         mine = self.accounts[key]
