@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 from temporalio import activity
 
+from activities.asked import require_asked
 from activities.keys import key_behind
 from activities.step import Claim, Request
 from ledger.aggregates.agent import AgentRegistered, AgentRevoked, AgentState, agent_name
@@ -79,6 +80,7 @@ class AgentActivities:
         by = await key_behind(self._database, claim) if signing.required else None
 
         def change(loaded: Loaded) -> Decision[Json]:
+            require_asked(loaded, claim, signing, "agent", request.model_dump(mode="json"))
             agent: AgentState | None = loaded[name]
             is_theirs = agent is None or claim.actor == agent.user or by in signing.officers
             if signing.required and not is_theirs:
@@ -108,6 +110,8 @@ class AgentActivities:
         name = policy_name(request.agent_id)
 
         def change(loaded: Loaded) -> Decision[Json]:
+            told = request.model_dump(mode="json", exclude={"terms"})
+            require_asked(loaded, claim, self._database.signing, "policy", told)
             event = policy_set(request, loaded[name], loaded.now)
             return Decision({"policy_version": loaded.version(name) + 1}, [(name, event)])
 

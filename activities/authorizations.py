@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from temporalio import activity
 
 from activities.adapters.payment import ACCOUNT_KINDS, AccountKind, account_kind
+from activities.asked import payee, require_asked
 from activities.authorization_decisions import (
     Approve,
     Authorize,
@@ -142,6 +143,9 @@ class AuthorizationActivities:
 
         def authorize(loaded: Loaded) -> Decision[Json]:
             nonlocal made
+            amount = {"minor": request.amount_minor, "currency": request.currency}
+            told = {**payee(request), "amount": amount, "description": request.description}
+            require_asked(loaded, claim, self._database.signing, "payment", told)
             unsigned = self._unsigned(claim, loaded)
             manual = _by_hand(_request_of(loaded, claim))
             decision = decide(

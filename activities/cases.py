@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.adapters.payment import TransferReport
+from activities.asked import require_asked
 from activities.statements.comparison import Difference
 from activities.statements.entry import Statement, Totals
 from activities.statements.ids import end_to_end_id
@@ -42,6 +43,8 @@ class CaseActivities:
         name = case_name(request.case_id)
 
         def close(loaded: Loaded) -> Decision[Json]:
+            told = request.model_dump(mode="json")
+            require_asked(loaded, claim, self._database.signing, "case", told)
             case: CaseState | None = loaded[name]
             if case is None:
                 raise StateRefused(
@@ -117,6 +120,22 @@ def balance_case(
         booked_currency=currency,
         detail=f"statement {statement.statement + 1} of the file: the closing balance is off by "
         f"{sign}{amount_text(abs(off), currency)}",
+    )
+
+
+def opening_case(
+    statement_id: str, statement: Statement, currency: str, off_minor: int
+) -> CaseOpened:
+    """The case of an opening balance that is not the closing balance before it."""
+    sign = "-" if off_minor < 0 else ""
+    return CaseOpened(
+        case_id=_case_id(statement_id, "balance", f"{statement.statement} {currency} opening"),
+        statement_id=statement_id,
+        kind="balance",
+        booked_currency=currency,
+        detail=f"statement {statement.statement + 1} of the file: the opening balance is off by "
+        f"{sign}{amount_text(abs(off_minor), currency)} from the closing balance before it: a "
+        "statement is missing, or was changed",
     )
 
 

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 from temporalio import activity
 
+from activities.asked import require_asked
 from activities.step import Claim, Request
 from ledger.aggregates.agent import AgentState, agent_name
 from ledger.aggregates.key import KeyRegistered, KeyRevoked, KeyState, key_name
 from ledger.database import Database
 from ledger.errors import StateRefused
-from ledger.read.sagas import sagas_named, signed_by
+from ledger.read.sagas import signed_by
+from ledger.sagas.signatures import is_trusted
 from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Decision, Loaded, Ref
 
@@ -45,10 +47,12 @@ class KeyActivities:
         if request.holder.startswith(AGENT):
             agent_ref = agent_name(request.holder.removeprefix(AGENT))
             refs.append(Ref(agent_ref, "share"))
-        await self._check_saga(claim, request)
         by = await key_behind(self._database, claim)
+        if by is not None:
+            refs.append(Ref(key_name(by), "share"))
 
         def change(loaded: Loaded) -> Decision[Json]:
+            require_asked(loaded, claim, self._database.signing, "key", _told(request))
             key: KeyState | None = loaded[name]
             agent: AgentState | None = loaded[agent_ref] if agent_ref else None
             if not self._may(request, claim.actor, by, agent):
@@ -58,7 +62,9 @@ class KeyActivities:
                     "not_holder",
                 )
             if request.action == "register":
-                return Decision({}, [(name, _registered(request, key, loaded.now))])
+                signed_by = by if self._is_trusted(by, loaded) else None
+                event = _registered(request, key, loaded.now, signed_by)
+                return Decision({}, [(name, event)])
             if key is None or key.holder != request.holder:
                 raise StateRefused(
                     f"no key named {request.key_id} of {request.holder} is registered",
@@ -70,18 +76,9 @@ class KeyActivities:
         step = claim.step_claim(request)
         await commit_step(self._database, claim.author(), step, refs, change)
 
-    async def _check_saga(self, claim: Claim, request: ChangeKey) -> None:
-        """Raises StateRefused where the saga on record did not ask for this: whoever reaches
-        Temporal can call an activity, and signatures are on record with requests."""
-        if claim.opening is not None or not self._database.signing.required:
-            return
-        found = (await sagas_named(self._database, [claim.saga_id])).get(claim.saga_id)
-        asked = found["input"] if found else {}
-        same = ("action", "holder", "public_key")
-        if not claim.saga_id.startswith("key/") or any(
-            asked.get(name) != getattr(request, name) for name in same
-        ):
-            raise StateRefused("the saga on record asks for another change", "not_holder")
+    def _is_trusted(self, by: str | None, loaded: Loaded) -> bool:
+        signing = self._database.signing
+        return by in signing.officers or is_trusted(loaded[key_name(by)] if by else None, signing)
 
     def _may(
         self, request: ChangeKey, actor: str, by: str | None, agent: AgentState | None
@@ -103,7 +100,16 @@ async def key_behind(database: Database, claim: Claim) -> str | None:
     return claim.opening.signed.key if claim.opening.signed else None
 
 
-def _registered(request: ChangeKey, key: KeyState | None, now: datetime) -> KeyRegistered:
+def _told(request: ChangeKey) -> Json:
+    """What the request of the saga says of the same change."""
+    told = request.model_dump(mode="json")
+    named = told.pop("key_id")
+    return told if request.public_key is not None else {**told, "key": named}
+
+
+def _registered(
+    request: ChangeKey, key: KeyState | None, now: datetime, signed_by: str | None
+) -> KeyRegistered:
     if key is not None:
         raise StateRefused(f"key {request.key_id} is registered already", "key_exists")
     if request.valid_until is not None and request.valid_until <= now:
@@ -115,4 +121,5 @@ def _registered(request: ChangeKey, key: KeyState | None, now: datetime) -> KeyR
         # Nothing that was signed before the key was known.
         valid_from=max(request.valid_from or now, now),
         valid_until=request.valid_until,
+        signed_by=signed_by,
     )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from temporalio import activity
 
+from activities.asked import require_asked
 from activities.step import Claim, Request
 from ledger.aggregates.agent import AgentState, agent_name
 from ledger.aggregates.mandate import MandateGranted, MandateRevoked, MandateState, mandate_name
@@ -67,12 +68,17 @@ class MandateActivities:
         else:
             await self._revoke(claim, request)
 
+    def _require_asked(self, loaded: Loaded, claim: Claim, request: ChangeMandate) -> None:
+        told = request.model_dump(mode="json")
+        require_asked(loaded, claim, self._database.signing, "mandate", told)
+
     async def _grant(self, claim: Claim, request: ChangeMandate) -> None:
         name, delegate = mandate_name(request.mandate), claim.actor.startswith(AGENT)
         above = await mandates_above(self._database, request.parent)
         by = agent_name(claim.actor.removeprefix(AGENT))
 
         def grant(loaded: Loaded) -> Decision[Json]:
+            self._require_asked(loaded, claim, request)
             chain = [loaded[mandate_name(mandate)] for mandate in above]
             if delegate:
                 _require_delegate(claim.actor, loaded[by], chain)
@@ -92,6 +98,7 @@ class MandateActivities:
         chain = await mandates_above(self._database, request.mandate)
 
         def revoke(loaded: Loaded) -> Decision[Json]:
+            self._require_asked(loaded, claim, request)
             mandates = known([loaded[mandate_name(mandate)] for mandate in chain])
             if mandates is None:
                 raise StateRefused(

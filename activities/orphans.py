@@ -40,6 +40,8 @@ ASKED_AT_ONCE = 20
 # one sweep stays small.
 MOST_SHOWN = 20
 GONE = "gone"
+# Amends itself: a name that no request may use.
+SYSTEM = "system:amends"
 # Temporal takes ids of 1,000 bytes, and that of a recovery has a saga's in it.
 MOST_ID_BYTES = 1_000 - len("recovery//2147483647")
 
@@ -282,7 +284,7 @@ class OrphanedSagas:
                 return Declared(how="open")
             if await self._has_unknown_undo(loss.saga_id):
                 return Declared(how="unknown_undo")
-            author = Author(loss.actor, loss.saga_id, None, running_in({}))
+            author = self._author(loss)
             stands = await declare_lost(
                 self._database,
                 author,
@@ -295,6 +297,14 @@ class OrphanedSagas:
         if stands.lost is None:
             return Declared(how="carried")
         return Declared(how="lost", input=stands.input, task_queue=stands.task_queue)
+
+    def _author(self, loss: Loss) -> Author:
+        """Who says so; production takes no name that nobody signed, and keeps it beside."""
+        metadata = running_in({})
+        if self._database.signing.required and loss.actor != SYSTEM:
+            metadata["unsigned_actor"] = loss.actor
+            return Author(SYSTEM, loss.saga_id, None, metadata)
+        return Author(loss.actor, loss.saga_id, None, metadata)
 
     async def _has_unknown_undo(self, saga_id: str) -> bool:
         steps = await steps_of(self._database, saga_id)

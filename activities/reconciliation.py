@@ -18,8 +18,10 @@ from temporalio import activity
 
 from activities.adapters.payment import Listing, PaymentAdapter
 from activities.arrivals import look_again, look_of, record_arrivals
-from activities.cases import balance_case, case_of
-from activities.statement_files import ComparedFile, compare_file, earlier_by_currency
+from activities.statement_files import compare_file, earlier_by_currency
+from activities.statement_record import cases_of, event_of
+from activities.statements.comparison import booking_name
+from activities.statements.continuity import of_another_account
 from activities.statements.entry import Statement, StatementRefused
 from activities.statements.matching import MOST_NAMES
 from activities.statements.periods import Coverage, periods_of
@@ -28,12 +30,11 @@ from ledger.aggregates.case import CaseOpened, case_name
 from ledger.aggregates.statement import (
     StatementReconciled,
     StatementState,
-    StatementSum,
     statement_name,
 )
 from ledger.database import Database
 from ledger.read.cases import case_counts
-from ledger.read.statements import earlier_statements, statement_on_record
+from ledger.read.statements import earlier_statements, seen_in_doubt, statement_on_record
 from ledger.reading import read
 from ledger.sagas.step_log import commit_step
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
@@ -96,10 +97,18 @@ class _NotUsable(Exception):
 
 class ReconciliationActivities:
     """Compares statements of `folder` with the transfers of `adapter`; without a folder, only what
-    the adapter lists."""
+    the adapter lists. `accounts` are the accounts of the adapter, as the bank writes them; without
+    them they are those of the statements before."""
 
-    def __init__(self, database: Database, adapter: PaymentAdapter, folder: Path | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        adapter: PaymentAdapter,
+        folder: Path | None,
+        accounts: frozenset[str] = frozenset(),
+    ) -> None:
         self._database, self._adapter, self._folder = database, adapter, folder
+        self._accounts = accounts
 
     @activity.defn
     async def compare_statement(self, claim: Claim, request: Reconcile) -> Reconciled:
@@ -215,9 +224,15 @@ class ReconciliationActivities:
             return await self._on_record(claim, before)
         recorded, missing = await earlier_statements(self._database, adapter)
         within = parse_duration(request.booked_within)
+        seen = frozenset(
+            booking_name(cast(Literal["credit", "debit"], direction), transfer)
+            for direction, transfer in await seen_in_doubt(self._database, adapter)
+        )
 
         def coverage(statements: list[Statement]) -> Coverage:
-            return Coverage(periods_of(statements), within, earlier_by_currency(recorded, missing))
+            periods = periods_of(statements)
+            earlier = earlier_by_currency(recorded, missing, periods)
+            return Coverage(periods, within, earlier, seen)
 
         try:
             compared = await compare_file(
@@ -231,19 +246,35 @@ class ReconciliationActivities:
             )
         except StatementRefused as error:
             raise _NotUsable("statement_refused", str(error)) from None
+        if request.listing is None:
+            self._check_account(compared.statements, recorded)
         if compared.outcome.more:
             raise _NotUsable(
                 "too_many_differences",
                 f"more than {MOST_DIFFERENCES:,} differences, or {MOST_NAMES:,} bookings at the "
                 "end of the period: is it the file of this account, and --bank-time-zone right?",
             )
-        cases = _cases(statement_id, compared)
+        cases = cases_of(statement_id, compared, recorded)
         arrived = [each for each in cases if each.kind == "arrived"]
         await record_arrivals(self._database, claim.author(), arrived)
         await self.open_cases(claim.author(), [each for each in cases if each.kind != "arrived"])
-        event = _event(statement_id, claim, request, adapter, compared, len(cases))
+        name = request.statement.name if request.statement else "list"
+        event = event_of(statement_id, claim.saga_id, name, adapter, compared, len(cases))
         await self._record(claim.author(), event)
         return _answer(event, cases)
+
+    def _check_account(
+        self, statements: Sequence[Statement], recorded: Sequence[StatementState]
+    ) -> None:
+        """Raises _NotUsable for the statement of an account that is none of the adapter's."""
+        if (other := of_another_account(statements, recorded, self._accounts)) is None:
+            return
+        known = "AMENDS_STATEMENT_ACCOUNTS names" if self._accounts else "came before"
+        raise _NotUsable(
+            "other_account",
+            f"statement {other.statement + 1} of the file is of another account than {known}: is "
+            "it the file of this adapter? Else set AMENDS_STATEMENT_ACCOUNTS to all accounts",
+        )
 
     async def _record(self, author: Author, event: StatementReconciled) -> None:
         name = statement_name(event.statement_id)
@@ -300,53 +331,6 @@ def _digest(file: BinaryIO) -> str:
         digest.update(block)
     file.seek(0)
     return digest.hexdigest()
-
-
-def _cases(statement_id: str, compared: ComparedFile) -> list[CaseOpened]:
-    found = [case_of(statement_id, each) for each in compared.outcome.differences]
-    for statement in compared.statements:
-        for currency, totals in sorted(statement.totals.items()):
-            if totals.missing_minor:
-                found.append(balance_case(statement_id, statement, currency, totals))
-    return found
-
-
-def _event(
-    statement_id: str,
-    claim: Claim,
-    request: Reconcile,
-    adapter: str,
-    compared: ComparedFile,
-    differences: int,
-) -> StatementReconciled:
-    return StatementReconciled(
-        statement_id=statement_id,
-        adapter=adapter,
-        name=request.statement.name if request.statement else "list",
-        saga_id=claim.saga_id,
-        matched=compared.outcome.matched,
-        differences=differences,
-        sums=[
-            StatementSum(
-                statement=each.statement,
-                currency=currency,
-                complete=each.complete,
-                begins_at=each.begins_at.isoformat() if each.begins_at else None,
-                ends_at=each.ends_at.isoformat() if each.ends_at else None,
-                opening_minor=totals.opening_minor,
-                closing_minor=totals.closing_minor,
-                credits_minor=totals.credits_minor,
-                debits_minor=totals.debits_minor,
-                booked=totals.booked,
-                pending=totals.pending,
-                other=totals.other,
-            )
-            for each in compared.statements
-            for currency, totals in sorted(each.totals.items())
-        ],
-        awaited=sorted(compared.outcome.awaited),
-        ahead=sorted(compared.outcome.ahead),
-    )
 
 
 def _answer(event: StatementReconciled, cases: Sequence[CaseOpened]) -> Reconciled:

@@ -11,7 +11,9 @@ from activities.runs import namespace_id, status_or_not_found
 from activities.step import Claim, Request, running_in
 from ledger.database import Database
 from ledger.errors import NotSigned
+from ledger.read.sagas import is_unsigned, saga
 from ledger.sagas import saga_log
+from ledger.sagas.decision_log import record_decision
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.saga_log import Compensation, End, Opened, Opening
 from ledger.sagas.signatures import Signed
@@ -93,9 +95,7 @@ class SagaActivities:
         """Checks the signature of a decision by the key of its actor, and records both."""
         if decision.signed.saga_id != claim.saga_id:
             raise NotSigned("the signature is of another saga", "invalid_signature")
-        await saga_log.record_decision(
-            self._database, claim.author(), decision.signed, decision.update
-        )
+        await record_decision(self._database, claim.author(), decision.signed, decision.update)
 
     @activity.defn
     async def is_run_open(self, request: OtherRun) -> bool:
@@ -119,7 +119,7 @@ class SagaActivities:
     @activity.defn
     async def take_over(self, claim: Claim, other: OtherRun) -> Opened:
         """Takes over, in this run and a new epoch, a saga that a closed run left open."""
-        return await saga_log.take_over(
+        opened = await saga_log.take_over(
             self._database,
             claim.author(),
             claim.saga_id,
@@ -127,6 +127,8 @@ class SagaActivities:
             other.epoch,
             this_run(),
         )
+        story = await saga(self._database, claim.saga_id)
+        return opened.model_copy(update={"unsigned": is_unsigned(story.events)})
 
     @activity.defn
     async def begin_compensation(self, claim: Claim, request: CompensationRequest) -> Compensation:
@@ -140,6 +142,7 @@ class SagaActivities:
             request.cause,
             request.reason,
             request.pivot,
+            claim.decision,
         )
 
     @activity.defn

@@ -1,7 +1,7 @@
 """Compares a bank's file with the transfers of the ledger, in bounded memory."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -13,7 +13,7 @@ from activities.statements.comparison import Booking, booking_name
 from activities.statements.entry import Entry, Statement
 from activities.statements.ids import end_to_end_id
 from activities.statements.matching import Matching, Outcome, outcome
-from activities.statements.periods import Coverage, Earlier, joined
+from activities.statements.periods import Coverage, Earlier, Period, joined
 from activities.statements.read import read_statement
 from ledger.aggregates.statement import StatementState
 from ledger.database import Database
@@ -111,9 +111,11 @@ def _booking(
 
 
 def earlier_by_currency(
-    recorded: Sequence[StatementState], missing: Sequence[tuple[str, str, str]]
+    recorded: Sequence[StatementState],
+    missing: Sequence[tuple[str, str, str]],
+    periods: Mapping[str, Sequence[Period]],
 ) -> dict[str, Earlier]:
-    """What was reconciled before, by currency."""
+    """What was reconciled before a file of these periods, by currency."""
     found: dict[str, Earlier] = {}
     currencies = {each.currency for state in recorded for each in state.sums}
     for currency in currencies:
@@ -121,12 +123,9 @@ def earlier_by_currency(
         covering = [(state, spans) for state, spans in mine if spans]
         if not covering:
             continue
-        # That of the latest time has what those before it still awaited; of two, the one recorded
-        # later. What came after it, of an earlier time, awaits more.
-        latest = max(
-            range(len(covering)), key=lambda n: (max(ends for _, ends in covering[n][1]), n)
-        )
-        awaited = {name for state, _ in covering[latest:] for name in state.awaited}
+        covered = periods.get(currency)
+        awaiting = _awaiting(covering, covered[0][0] if covered else None)
+        awaited = {name for state in awaiting for name in state.awaited}
         found[currency] = Earlier(
             periods=joined(span for _, spans in covering for span in spans),
             awaited=frozenset(awaited),
@@ -142,6 +141,24 @@ def earlier_by_currency(
             ),
         )
     return found
+
+
+def _awaiting(
+    covering: Sequence[tuple[StatementState, Sequence[Period]]], begins: datetime | None
+) -> list[StatementState]:
+    """The statements that say what a file awaits which begins then; None: it has no time."""
+    ended = [
+        (max(ends for _, ends in spans), state)
+        for state, spans in covering
+        # A file that covers its time again awaits what it did then: it may have come late.
+        if begins is None or max(ends for _, ends in spans) <= begins
+    ]
+    if not ended:
+        return []
+    # That of the latest time has what those before it still awaited; of two, the one recorded
+    # later. What came after it, of an earlier time, awaits more.
+    latest = max(range(len(ended)), key=lambda number: (ended[number][0], number))
+    return [state for _, state in ended[latest:]]
 
 
 def _spans(state: StatementState, currency: str) -> list[tuple[datetime, datetime]]:

@@ -14,7 +14,9 @@ from activities.namespace import this_run
 from activities.request import Request as Request
 from ledger.aggregates.saga_step import UndoPlan
 from ledger.errors import StateRefused
+from ledger.sagas.decisions import require_said
 from ledger.sagas.saga_log import Opening
+from ledger.sagas.signatures import Signed
 from ledger.sagas.step_log import SAGA_KNOWN, StepClaim
 from ledger.store.canonical_json import digest
 from ledger.store.commit import Author
@@ -39,6 +41,7 @@ class Claim(Request):
     step may open the saga and the last one close it with `ending`, its result, in the same commit;
     `ends_wait`: it carries out the decision that the saga waited for. `withdrawn`: whoever asked no
     longer wants it, so nothing more is sent, and only the outcome of what was sent is found out.
+    `decision` is what the actor signed, where the step is carried out as they say.
     """
 
     saga_id: str
@@ -53,6 +56,8 @@ class Claim(Request):
     ending: dict[str, JsonValue] | None = None
     ends_wait: bool = False
     withdrawn: bool = False
+    # Left out where there is none: a worker of an earlier version does not know the field.
+    decision: Signed | None = Field(default=None, exclude_if=lambda decision: decision is None)
     context: dict[str, JsonValue] = Field(default_factory=dict)
 
     @property
@@ -73,10 +78,13 @@ class Claim(Request):
         """The claim in the ledger's form; another request has another input hash.
 
         Raises StateRefused `saga_known` for a step that would open a saga with a request that
-        breaks the rules: only one that is there already goes on with it.
+        breaks the rules: only one that is there already goes on with it. Raises NotSigned for a
+        request that approves something else than what was signed.
         """
         if self.opening is not None and self.opening.problems:
             raise StateRefused("the request is not admitted as a new one", SAGA_KNOWN)
+        if self.decision is not None:
+            require_said(self.decision, request.model_dump(mode="json", exclude_none=True))
         return StepClaim(
             saga_id=self.saga_id,
             step=self.step,
@@ -88,10 +96,11 @@ class Claim(Request):
             # What a person tells is no try.
             tries=self.tries + (activity.info().attempt if self.verdict is None else 0),
             evidence=self.verdict.evidence if self.verdict else None,
-            skipped=self.skipped,
+            outcome=self.verdict.outcome if self.verdict else None,
             opening=self.opening.by(this_run()) if self.opening else None,
             ending=self.ending,
             ends_wait=self.ends_wait,
+            decision=self.decision,
         )
 
 

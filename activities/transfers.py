@@ -16,6 +16,7 @@ from activities.adapters.payment import (
     TransferReport,
     account_kind,
 )
+from activities.asked import payee, require_asked
 from activities.authorizations import key_of, transfer_of
 from activities.capture_decisions import capture, part_returned
 from activities.errors import Failed, Refused
@@ -128,6 +129,7 @@ class TransferActivities:
                     f"the adapter {self._adapter.name} does not pay to an account of kind {kind}",
                     "destination_not_allowed",
                 )
+            require_asked(loaded, claim, self._database.signing, "payment", payee(request))
             captured = capture(
                 *(loaded, loaded[authorization], transfer_id, request.amount_minor),
                 final=request.final,

@@ -26,11 +26,12 @@ def test_our_bytes_ids_and_signatures_are_those_of_the_vectors(tmp_path: Path) -
     assert (key.public_key, key.id) == (VECTORS["public_key"], VECTORS["key"])
     assert key_id(VECTORS["public_key"]) == VECTORS["key"]
     for each in SIGNED:
-        place = each["saga"], each["verb"]
-        message = signed_bytes(*place, each["document"])
+        asked = each["saga"], each["verb"], each["document"], each.get("ledger")
+        message = signed_bytes(*asked)
         assert message.decode() == each["bytes"], each["name"]
-        signature = {"key": key.id, "value": each["signature"]}
-        assert key.signed(*place, each["document"])["signature"] == signature
+        named = {"ledger": each["ledger"]} if "ledger" in each else {}
+        signature = {"key": key.id, "value": each["signature"], **named}
+        assert key.signed(*asked)["signature"] == signature
         assert is_signed(key.public_key, each["signature"], message)
         assert not is_signed(key.public_key, each["signature"], message + b" ")
     for each in VECTORS["refused"]:
@@ -42,7 +43,7 @@ async def test_the_program_on_the_page_makes_the_signatures_of_the_vectors(tmp_p
     if shutil.which("node") is None:
         pytest.skip("node is missing: install Node.js 20 or newer")
     [program] = re.findall(r"```javascript\n(.*?)```", (DOCS / "signatures.md").read_text(), re.S)
-    each = "({ saga, verb, document }) => signed(KEY, saga, verb, document)"
+    each = "({ saga, verb, document, ledger }) => signed(KEY, saga, verb, document, ledger)"
     calls = f"console.log(JSON.stringify(SIGNED.map({each})));"
     given = f"const SIGNED = {json.dumps(SIGNED)}, KEY = {json.dumps(VECTORS['private_key'])};"
     file = tmp_path / "sign.mjs"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from activities.orphans import Care
+from activities.statements.entry import account_name
 from ledger.database import POOLINGS, Pooling
 from ledger.signing import Signing
 from ledger.times import parse_duration
@@ -31,6 +32,7 @@ ADAPTER_NEEDS: Mapping[str, Collection[str]] = {
 }
 
 _POSTGRES_URL = re.compile(r"postgres(ql)?://.+")
+_LEDGER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _HTTP_URL = re.compile(r"https?://[^\s/@]+(/\S*)?")
 _CONCEPT = re.compile(r"[A-Z]{3}")
@@ -67,6 +69,7 @@ class Settings:
     mock_bank_url: str | None = _database("AMENDS_MOCK_BANK_URL")
     database_pooling: str = _setting("AMENDS_DATABASE_POOLING", "session")
     environment: str = _setting("AMENDS_ENV", "production")
+    ledger_name: str | None = _setting("AMENDS_LEDGER_NAME", None)
     key_officers: str = _setting("AMENDS_KEY_OFFICERS", "")
     temporal_unauthenticated: str = _setting("AMENDS_TEMPORAL_UNAUTHENTICATED", "refuse")
     health_address: str = _setting("AMENDS_HEALTH_ADDRESS", "127.0.0.1:8080")
@@ -83,6 +86,7 @@ class Settings:
     bind_ca: str | None = _setting("AMENDS_BIND_CA")
     bind_look_again: str = _setting("AMENDS_BIND_LOOK_AGAIN", "PT5M")
     statements: str | None = _setting("AMENDS_STATEMENTS", None)
+    statement_accounts: str | None = _secret("AMENDS_STATEMENT_ACCOUNTS")
     payments_queue: str = _setting("AMENDS_PAYMENTS_QUEUE", "amends-payments")
     infrastructure_queue: str = _setting("AMENDS_INFRASTRUCTURE_QUEUE", "amends-infrastructure")
     workflow_sandbox: str = _setting("AMENDS_WORKFLOW_SANDBOX", "on")
@@ -141,6 +145,8 @@ class Settings:
                 wrong.append(f"{name} is not one of {', '.join(allowed)}")
         if not _ADDRESS.fullmatch(self.health_address) or self.health_port > 65_535:
             wrong.append("AMENDS_HEALTH_ADDRESS is not host:port")
+        if self.ledger_name and not _LEDGER_NAME.fullmatch(self.ledger_name):
+            wrong.append("AMENDS_LEDGER_NAME is not 1 to 64 of A-Z a-z 0-9 . _ -")
         if not all(map(_KEY_ID.fullmatch, self.signing.officers)):
             wrong.append("AMENDS_KEY_OFFICERS is not a list of key ids, of 32 hexadecimal digits")
         return [*wrong, *self._wrong_bind(), *self._wrong_sweep()]
@@ -180,7 +186,8 @@ class Settings:
     def signing(self) -> Signing:
         """Whether requests and decisions must be signed: in production they must."""
         officers = frozenset(self.key_officers.replace(",", " ").split())
-        return Signing(required=self.environment == "production", officers=officers)
+        required = self.environment == "production"
+        return Signing(required=required, officers=officers, ledger=self.ledger_name or None)
 
     @property
     def look_again_s(self) -> float:
@@ -191,6 +198,12 @@ class Settings:
     def statements_folder(self) -> Path | None:
         """The folder in which the files of banks are found; None without one."""
         return Path(self.statements) if self.statements else None
+
+    @property
+    def accounts_of_statements(self) -> frozenset[str]:
+        """The accounts whose statements are compared; empty where no setting names them."""
+        named = (self.statement_accounts or "").split(",")
+        return frozenset(filter(None, map(account_name, named)))
 
     @property
     def sweep_every(self) -> timedelta:

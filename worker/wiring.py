@@ -153,7 +153,8 @@ async def wire(
             )
             agents, keys = AgentActivities(database), KeyActivities(database)
             mandates = MandateActivities(database)
-            compared = ReconciliationActivities(database, bank, settings.statements_folder)
+            folder, accounts = settings.statements_folder, settings.accounts_of_statements
+            compared = ReconciliationActivities(database, bank, folder, accounts)
             cases = CaseActivities(database)
             workers.append(
                 worker(

@@ -111,7 +111,12 @@ class _Reader:
         known, done = self._done.get(element.tag, _NOTHING)
         if known == depth:
             done(element)
-        elif depth not in (_STATEMENT, _ENTRY) or element.tag in self._header:
+        elif depth == _ENTRY and element.tag in self._header:
+            # Kept until the statement ends, so of each there is one.
+            if len(self._open[depth - 2].findall(element.tag)) > 1:
+                raise ValueError(f"{element.tag.rpartition('}')[2]} is there twice")
+            return
+        elif depth not in (_STATEMENT, _ENTRY):
             return
         self._held_bytes = 0
         if depth == _TRANSACTION:

@@ -46,10 +46,14 @@ class Reading:
             "/".join(f"{prefix}{local}" for local in path.split("/"))
             for path in ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/InstdAmt/Amt")
         ]
+        batch = ("NtryDtls", "Btch", "NbOfTxs")
+        self._count_of_batch = "/".join(f"{prefix}{local}" for local in batch)
         self._taken: list[Entry | Statement] = []
         self._balances: list[_Balance] = []
         self._totals: dict[str, Totals] = {}
         self._transactions: list[_Transaction] = []
+        # The first day on which an entry of the statement was booked.
+        self._booked_from: date | None = None
         self.statements = self._entries = 0
 
     def taken(self) -> list[Entry | Statement]:
@@ -96,6 +100,8 @@ class Reading:
             totals = self._totals[currency] = Totals()
         for each in found:
             totals.count(each)
+        if (on := fields["booked_on"]) is not None and fields["status"] == "booked":
+            self._booked_from = min(on, self._booked_from or on)
         self._taken += found
         self._entries += 1
         self._transactions = []
@@ -103,16 +109,19 @@ class Reading:
     def _split(self, fields: Node, element: Element) -> list[Entry]:
         """The entry, or what its transactions are; their signed amounts sum up to the entry's."""
         transactions = self._transactions
-        if len(transactions) <= 1:
+        counted = max(self._counted(element), len(transactions)) if len(transactions) < 2 else 0
+        if counted > 1 and not transactions:
+            return [Entry(**fields, batch="total", transactions=counted)]
+        # Of a batch of several with one of its transactions, that one is not the entry.
+        if len(transactions) <= 1 and counted <= 1:
             for _, _, reference, end_to_end_id in transactions:
                 fields["reference"] = reference or fields["reference"]
                 fields["end_to_end_id"] = end_to_end_id
-            if not transactions and (counted := self._counted(element)) > 1:
-                fields |= {"batch": "total", "transactions": counted}
             return [Entry(**fields)]
         currency = fields["currency"]
         if any(amount is None or amount[1] != currency for amount, *_ in transactions):
-            return [Entry(**fields, batch="total", transactions=len(transactions))]
+            many = max(counted, len(transactions))
+            return [Entry(**fields, batch="total", transactions=many)]
         parts = [
             Entry(
                 **fields
@@ -139,8 +148,7 @@ class Reading:
 
     def _counted(self, element: Element) -> int:
         """How many transactions the batches of an entry count, which are not in the file."""
-        path = "/".join(f"{self._prefix}{local}" for local in ("NtryDtls", "Btch", "NbOfTxs"))
-        texts = [_text(found) for found in element.iterfind(path)]
+        texts = [_text(found) for found in element.iterfind(self._count_of_batch)]
         if not all(text.isdecimal() and len(text) <= 15 for text in texts):
             raise ValueError("NbOfTxs is at most 15 digits")
         return sum(map(int, texts))
@@ -178,7 +186,7 @@ class Reading:
             )
         )
         self.statements += 1
-        self._totals, self._balances = {}, []
+        self._totals, self._balances, self._booked_from = {}, [], None
 
     def _account(self, element: Element) -> str:
         for path in ("Acct/Id/IBAN", "Acct/Id/Othr/Id"):
@@ -200,7 +208,11 @@ class Reading:
         closed = [on for kind, _, _, on in self._balances if kind == _CLOSING]
         if not opened or not closed:
             return None, None
-        return days(min(opened), max(closed), self._zone)
+        # Banks date an opening balance by its own day or by the evening before: entries tell.
+        first, booked_from = min(opened), self._booked_from
+        if booked_from is not None and booked_from <= first:
+            return days(first - timedelta(days=1), max(closed), self._zone)
+        return days(first, max(closed), self._zone)
 
     def _fields(self, element: Element) -> dict[str, Element]:
         """What is in an element, by its local name; what may be there more than once, once."""

@@ -87,6 +87,11 @@ class Totals(msgspec.Struct, kw_only=True):
                 self.debits_minor += entry.amount_minor
 
 
+def account_name(text: str) -> str:
+    """The number of an account in the form in which two are compared."""
+    return "".join(text.split()).upper()
+
+
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """A statement, once all of its entries were read. `complete`: the file claims to have every
     entry of the period, from `begins_at` to `ends_at` (exclusive); a notification does not. `id`
@@ -99,6 +104,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     begins_at: datetime | None
     ends_at: datetime | None
     totals: Mapping[str, Totals]
+
+    @property
+    def account_name(self) -> str | None:
+        """The account without spaces and in capitals; None where the file names none."""
+        return account_name(self.account) or None
 
 
 # Four times what the formats allow.

@@ -30,12 +30,16 @@ class Coverage:
     periods: Mapping[str, Sequence[Period]]
     within: timedelta
     earlier: Mapping[str, Earlier] = field(default_factory=dict)
+    # The names of bookings that a statement had while the transfer was in doubt.
+    seen: frozenset[str] = frozenset()
 
     def due(self, name: str, currency: str, at: datetime) -> Due:
         """Whether the file should have the booking of this name, which moved the money at `at`.
 
         A file whose time was reconciled before, as of a week after its days, has it again.
         """
+        if name in self.seen:
+            return "outside"
         periods = self.periods.get(currency, ())
         earlier = self.earlier.get(currency, _NOTHING)
         is_awaited = name in earlier.awaited

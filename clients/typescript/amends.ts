@@ -21,11 +21,13 @@ export interface AgentRequest {
   };
 }
 /**
- * An Ed25519 signature in hexadecimal digits, and the id of its key (docs/signatures.md).
+ * An Ed25519 signature in hexadecimal digits, the id of its key, and the name of the ledger
+ * that it is for, where that has one (docs/signatures.md).
  */
 export interface Signature {
   key: string;
   value: string;
+  ledger?: string | null;
 }
 /**
  * Result of `AgentSaga`.

@@ -6,21 +6,28 @@ name, and no name means two keys.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster
 from ledger.aggregates.columns import Column, state_columns
 
 
 class KeyRegistered(Event):
     """A public key (Ed25519, 64 hexadecimal digits) was registered for its holder (`user:…`,
-    `agent:…`). It signs from `valid_from` until before `valid_until`."""
+    `agent:…`). It signs from `valid_from` until before `valid_until`.
+
+    `signed_by` is the id of the key that signed the registration, and was registered so itself or
+    is an officer's; None for a key that development took unsigned, which production does not.
+    """
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old, "signed_by": None},)
 
     key_id: str
     holder: str
     public_key: str
     valid_from: datetime
     valid_until: datetime | None = None
+    signed_by: str | None = None
 
 
 class KeyRevoked(Event):
@@ -41,6 +48,7 @@ class KeyState(State):
     valid_until: datetime | None = None
     revoked_at: datetime | None = None
     reason: str | None = None
+    signed_by: str | None = None
 
 
 def evolve(state: KeyState | None, event: Event) -> KeyState:
@@ -68,6 +76,7 @@ KEY = AggregateType(
         Column("valid_until", "timestamptz"),
         Column("revoked_at", "timestamptz"),
         Column("reason", "text"),
+        Column("signed_by", "text"),
     ),
     state=KeyState,
     events=(KeyRegistered, KeyRevoked),

@@ -125,13 +125,17 @@ class SagaWaitEnded(Event):
 
 class SagaDecisionSigned(Event):
     """A person or an agent sent the update `verb` to the saga, with a valid signature: `key` is its
-    id, `says` the argument as it was received. `repeat` names the update, which may come twice."""
+    id, `says` the argument as it was received, `ledger` the name of the ledger that was signed.
+    `repeat` names the update, which may come twice."""
+
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (lambda old: {**old, "ledger": None},)
 
     verb: str
     repeat: str
     key: str
     value: str
     says: Json
+    ledger: str | None = None
 
 
 class SagaCommitRefused(Event):

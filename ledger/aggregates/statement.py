@@ -1,16 +1,19 @@
 """The aggregate type `statement`: a bank's file that was compared with the transfers, once for
 ever."""
 
+from typing import ClassVar
+
 import msgspec
 
-from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Value
+from ledger.aggregates.aggregate import AggregateType, Event, State, UnknownEvent, Upcaster, Value
 from ledger.aggregates.columns import Column, state_columns
 
 
-class StatementSum(Value, kw_only=True):
+class StatementSum(Value, kw_only=True, omit_defaults=True):
     """One currency of one statement of the file: its period and its sums, in signed minor units
     where a balance may be a debit. None for what the file does not have; `periods` that is not
-    complete says nothing of what is missing."""
+    complete says nothing of what is missing. `account` is the bank's name of the account, without
+    spaces and in capitals."""
 
     statement: int
     currency: str
@@ -24,6 +27,7 @@ class StatementSum(Value, kw_only=True):
     booked: int
     pending: int
     other: int
+    account: str | None = None
 
 
 class StatementReconciled(Event):
@@ -33,6 +37,9 @@ class StatementReconciled(Event):
     called. `awaited` and `ahead` name bookings that the next statement must have, or has had here:
     see activities/statements/periods.py.
     """
+
+    # The first version kept no account, and left out is what is not known.
+    upcasters: ClassVar[tuple[Upcaster, ...]] = (dict,)
 
     statement_id: str
     adapter: str

@@ -66,7 +66,8 @@ def wrong_with(row: Row) -> str | None:
         return "the key of its signature was not valid then"
     saga_id = row["aggregate"].removeprefix("saga/")
     try:
-        message = signed_bytes(saga_id, str(verb), says if isinstance(says, Mapping) else {})
+        document = says if isinstance(says, Mapping) else {}
+        message = signed_bytes(saga_id, str(verb), document, signed.get("ledger"))
     except ValueError:
         return "what was signed has no exact bytes"
     if not is_signed(row["public_key"], str(value), message):
@@ -92,20 +93,52 @@ def _was_valid(row: Row, at: datetime) -> bool:
     )
 
 
-def _agrees(said: Any, stored: Any) -> bool:
-    """Whether what a client said is what was stored: as it was, or in the form of our models, with
-    defaults for what was left out."""
+# The words of a specification are of the kind of its resource, which may know other forms.
+_FREE = "spec"
+_ACCOUNTS = ("cbu", "iban", "allowed_destinations", "refused_destinations")
+_TIMES = ("_at", "_from", "_until")
+
+
+def _agrees(said: Any, stored: Any, name: str = "", *, free: bool = False) -> bool:
+    """Whether what a client said in a field is what was stored: as it was, or in the form that our
+    models give to a duration, a time, an account, a flag or a number. What was left out is not
+    compared: it has the default of its time."""
     if isinstance(said, Mapping) and isinstance(stored, Mapping):
-        return all(_agrees(value, stored.get(name)) for name, value in said.items())
+        return all(
+            _agrees(value, stored.get(each), each, free=free or each == _FREE)
+            for each, value in said.items()
+        )
     if isinstance(said, list) and isinstance(stored, list):
-        return len(said) == len(stored) and all(map(_agrees, said, stored))
-    if said is None or said == stored:
-        return True
-    # `true` for "yes", say. Where both are text they are a duration or a time in another form.
-    if not (isinstance(said, str) and isinstance(stored, str)):
-        return type(said) is not type(stored)
-    forms = (parse_duration, datetime.fromisoformat, _account)
-    return any(_same(parse, said, stored) for parse in forms)
+        pairs = zip(said, stored, strict=False)
+        return len(said) == len(stored) and all(_agrees(*pair, name, free=free) for pair in pairs)
+    if type(said) is type(stored):
+        return bool(said == stored) or _is_same_text(said, stored, name)
+    if said is None:
+        return free
+    return _is_coerced(said, stored, name)
+
+
+def _is_same_text(said: Any, stored: Any, name: str) -> bool:
+    if not isinstance(said, str):
+        return False
+    if name.endswith("_within"):
+        return _same(parse_duration, said, stored)
+    if name == "at" or name.endswith(_TIMES):
+        return _same(datetime.fromisoformat, said, stored)
+    return name in _ACCOUNTS and _same(_account, said, stored)
+
+
+def _is_coerced(said: Any, stored: Any, name: str) -> bool:
+    """Whether the models read one type as the other: `yes` as true, the seconds of a time."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - few signatures need it, and it takes long
+
+    is_time = isinstance(stored, str) and name.endswith(_TIMES)
+    read: TypeAdapter[Any] = TypeAdapter(datetime if is_time else type(stored))
+    try:
+        known = datetime.fromisoformat(stored) if is_time else stored
+        return bool(read.validate_python(said) == known)
+    except ValueError:
+        return False
 
 
 def _account(text: str) -> str:

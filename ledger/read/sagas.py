@@ -79,6 +79,25 @@ async def signed_by(database: Database, saga_id: str) -> str | None:
     return row["key"] if row else None
 
 
+# What a person or an agent decides, in whose name it stands on record.
+_DECISIONS = frozenset(
+    ("SagaWaitEnded", "SagaCompensating", "StepRetryRequested", "StepResolved", "StepSkipped")
+)
+
+
+def is_unsigned(events: list[LoggedEvent]) -> bool:
+    """Whether the request of a saga, or a decision on it, was not signed, by all of its events."""
+    signed = {each.user_id for each in events if each.event_type == "SagaDecisionSigned"}
+    return any(
+        not (each.payload or {}).get("signed")
+        if each.event_type == "SagaStarted"
+        else each.event_type in _DECISIONS
+        and not each.user_id.startswith("system:")
+        and each.user_id not in signed
+        for each in events
+    )
+
+
 async def saga(database: Database, saga_id: str) -> SagaStory:
     """A saga by its workflow id, all of it as of one moment. A step whose row can't be read is left
     out and noted. Raises NotFound, RowUnreadable."""

@@ -13,6 +13,11 @@ _MISSING = """
     SELECT direction, transfer_id, recorded_currency FROM ledger.cases
     WHERE kind = 'here_not_there' AND statement_id LIKE %(of)s
 """
+_SEEN = """
+    SELECT DISTINCT direction, transfer_id FROM ledger.cases
+    WHERE kind = 'different' AND 'state' = ANY (string_to_array(detail, ', '))
+        AND statement_id LIKE %(of)s
+"""
 
 
 async def statement_on_record(database: Database, statement_id: str) -> StatementState | None:
@@ -37,6 +42,15 @@ async def earlier_statements(
         missing = await (await connection.execute(_MISSING.encode(), {"of": of})).fetchall()
     named = [(row["direction"], row["transfer_id"], row["recorded_currency"]) for row in missing]
     return [_state(row) for row in rows], named
+
+
+async def seen_in_doubt(database: Database, adapter: str) -> list[tuple[str, str]]:
+    """Direction and transfer of the bookings that a statement had while by the ledger the money had
+    not moved: what is resolved later is in no statement again. Raises DatabaseUnavailable."""
+    async with reading(database) as connection:
+        of = {"of": adapter.replace("_", r"\_") + "-%"}
+        rows = await (await connection.execute(_SEEN.encode(), of)).fetchall()
+    return [(row["direction"], row["transfer_id"]) for row in rows]
 
 
 def _state(row: dict[str, Any]) -> StatementState:

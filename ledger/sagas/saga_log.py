@@ -11,7 +11,6 @@ from ledger.aggregates.saga import (
     SagaCompensated,
     SagaCompensating,
     SagaCompleted,
-    SagaDecisionSigned,
     SagaDuplicateReceived,
     SagaFailed,
     SagaReuseRefused,
@@ -26,6 +25,7 @@ from ledger.aggregates.step_report import StepReport, report_of
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotAdmitted, NotFound, StateRefused
 from ledger.rendering import compiled
+from ledger.sagas.decisions import require_compensation, require_opening
 from ledger.sagas.fingerprint import Fingerprint
 from ledger.sagas.signatures import Signed, require_signed
 from ledger.store.commit import Author, Decision, Loaded, Ref, commit
@@ -91,7 +91,8 @@ class Opened(BaseModel):
     newest step's in a saga that was taken over.
 
     `input` is the request as it was admitted, for the run that carries the saga or repeats it.
-    `old`: today it would not be.
+    `old`: today it would not be. `unsigned` says of a saga that was taken over whether its request,
+    or a decision on it, was not signed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,6 +108,7 @@ class Opened(BaseModel):
     last_ordinal: int = 0
     input: Json | None = None
     old: bool = False
+    unsigned: bool | None = None
 
     @classmethod
     def of(cls, how: How, saga: SagaState, last_ordinal: int = 0) -> "Opened":
@@ -141,6 +143,7 @@ async def open_saga(database: Database, author: Author, opening: Opening) -> Ope
                     "use a new operation id"
                 )
             require_signed(opening.signed, opening.actor, opening.saga_id, loaded, database.signing)
+            require_opening(author.user_id, opening.actor, opening.input, database.signing)
             started = started_by(opening, loaded)
             return Decision(Opened.of("new", evolve(None, started)), [(saga_ref, started)])
         return _meet(saga_ref, saga, opening.fingerprint, opening.run_id)
@@ -209,22 +212,6 @@ async def record_repeat(
         return _meet(saga_ref, saga, asked, repeat)
 
     return await commit(database, author, [Ref(saga_ref)], decide)
-
-
-async def record_decision(database: Database, author: Author, signed: Signed, update: str) -> None:
-    """Records the signed decision of the author on a saga, once; of one that has ended nothing is
-    written. Raises NotSigned, NotFound."""
-    saga_ref = saga_name(signed.saga_id)
-
-    def decide(loaded: Loaded) -> Decision[None]:
-        require_signed(signed, author.user_id, signed.saga_id, loaded, database.signing)
-        saga = _existing(loaded, signed.saga_id)
-        if saga.closed:
-            return Decision(None)
-        event = SagaDecisionSigned(verb=signed.verb, repeat=update, **signed.recorded())
-        return Decision(None, _once(saga_ref, saga, update, event))
-
-    await commit(database, author, [Ref(saga_ref), *signed.refs()], decide)
 
 
 async def take_over(
@@ -300,12 +287,13 @@ async def begin_compensation(  # noqa: PLR0913, PLR0917 - each is a word of the 
     cause: str,
     reason: str | None,
     pivot: str | None = None,
+    decision: Signed | None = None,
 ) -> Compensation:
     """Raises the epoch, so that no forward commit lands any more, and returns the steps to undo.
 
     Of a saga that compensates already, the first cause stands; of one that has ended, or whose step
-    `pivot` is or may be done and can't be undone, nothing is written. Raises Fenced for an old
-    epoch.
+    `pivot` is or may be done and can't be undone, nothing is written. `decision` is what the author
+    signed. Raises Fenced for an old epoch, NotSigned.
     """
     saga_ref = saga_name(saga_id)
     pivot_ref = step_name(saga_id, pivot) if pivot else None
@@ -320,6 +308,8 @@ async def begin_compensation(  # noqa: PLR0913, PLR0917 - each is a word of the 
             return Decision(saga)
         if saga.epoch != epoch:
             raise Fenced(f"{saga_id} is at epoch {saga.epoch}, this attempt is of epoch {epoch}")
+        asked = decision, author.user_id, cause, saga_id
+        require_compensation(*asked, loaded, database.signing)
         step: StepState | None = loaded[pivot_ref] if pivot_ref else None
         if step is not None and step.holds_forward:
             return Decision(saga)
@@ -328,6 +318,7 @@ async def begin_compensation(  # noqa: PLR0913, PLR0917 - each is a word of the 
 
     # No step begins meanwhile: each takes the saga's row for share.
     refs = [Ref(saga_ref), *([Ref(pivot_ref, "share")] if pivot_ref else [])]
+    refs += decision.refs() if decision else []
     saga = await commit(database, author, refs, decide)
     if saga.state != "compensating":
         return Compensation(

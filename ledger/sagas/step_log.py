@@ -7,9 +7,8 @@ forward commit lands.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.saga import (
@@ -26,20 +25,24 @@ from ledger.aggregates.saga_step import (
     StepFailed,
     StepRefused,
     StepResolved,
+    StepRetryRequested,
     StepSkipped,
     StepStarted,
     StepState,
     StepUndone,
-    UndoPlan,
     comes_late,
     evolve,
-    step_name,
 )
 from ledger.aggregates.step_report import UndoReport
 from ledger.database import Database
 from ledger.errors import Fenced, InputChanged, NotFound, StateRefused
+from ledger.sagas.decisions import require_forward, require_opening, require_retry, require_verdict
 from ledger.sagas.saga_log import Opening, started_by
 from ledger.sagas.signatures import require_signed
+from ledger.sagas.step_claim import SAGA_KNOWN as SAGA_KNOWN
+from ledger.sagas.step_claim import Phase as Phase
+from ledger.sagas.step_claim import Started as Started
+from ledger.sagas.step_claim import StepClaim as StepClaim
 from ledger.sagas.together import PART, Work
 from ledger.signing import Signing
 from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
@@ -47,70 +50,6 @@ from ledger.store.commit import Author, Decide, Decision, Loaded, Ref, commit
 Json = dict[str, Any]
 T = TypeVar("T")
 StepOutcome = StepDone | StepRefused | StepFailed
-# The reason of a step that should open a saga which is there.
-SAGA_KNOWN = "saga_known"
-Phase = Literal["running", "compensating"]
-
-
-@dataclass(frozen=True)
-class StepClaim:
-    """The claim of a step: its saga, epoch and try; `input_hash` distinguishes two inputs."""
-
-    saga_id: str
-    step: str
-    ordinal: int
-    epoch: int
-    activity: str
-    input_hash: str
-    undo: UndoPlan | None = None
-    tries: int = 1
-    # An operator's evidence for the outcome. Of an undo that is `skipped`: what is left.
-    evidence: str | None = None
-    skipped: bool = False
-    # The commit of this step opens the saga, or closes it with this result.
-    opening: Opening | None = None
-    # The decision of this step denies a request that is not signed well.
-    denies_unsigned: bool = False
-    ending: Json | None = None
-    # The commit of this step carries out the decision that the saga waited for.
-    ends_wait: bool = False
-
-    @property
-    def aggregate(self) -> str:
-        """The aggregate name of the step."""
-        return step_name(self.saga_id, self.step)
-
-    def refs(self, phase: Phase, *, new: bool = False) -> list[Ref]:
-        """The step and its saga, which must be in this phase and in the epoch of the claim.
-
-        A `new` step is taken for not begun until the write shows otherwise.
-        """
-        given = (("state", phase), ("epoch", self.epoch))
-        saga = Ref(saga_name(self.saga_id), "share", given=given)
-        if self.opening is not None or self.ending is not None or self.ends_wait:
-            saga = Ref(saga_name(self.saga_id))
-        signed_by = self.opening.refs if self.opening else []
-        return [saga, Ref(self.aggregate, new=new), *signed_by]
-
-    def columns(self) -> Json:
-        """The fields that every first event of a step carries."""
-        return {
-            "saga_id": self.saga_id,
-            "name": self.step,
-            "ordinal": self.ordinal,
-            "epoch": self.epoch,
-            "activity": self.activity,
-            "input_hash": self.input_hash,
-            "undo": self.undo,
-        }
-
-
-@dataclass(frozen=True)
-class Started:
-    """A step that was started: by this call, or `again`, by an earlier one."""
-
-    step: StepState
-    again: bool
 
 
 async def commit_step(
@@ -128,15 +67,18 @@ async def commit_step(
     one commit. Raises Fenced (recorded), InputChanged, StateRefused `saga_known` (a saga that it
     should open is there), NotSigned, and what `decide` raises.
     """
-    needed = [*claim.refs("running", new=True), *refs]
-    work = Work(author, needed, _committing(claim, decide, database.signing), windows_of)
+    signing = database.signing
+    needed = [*claim.refs("running", new=True, begins=signing.required), *refs]
+    work = Work(author, needed, _committing(author, claim, decide, signing), windows_of)
     if (part := PART.get()) is not None:
         return await part.join(work)
     done = commit(database, author, needed, work.decide, windows_of=windows_of)
     return await _recording(database, author, claim, done)
 
 
-def _committing(claim: StepClaim, decide: Decide[Json], signing: Signing) -> Decide[Json]:
+def _committing(
+    author: Author, claim: StepClaim, decide: Decide[Json], signing: Signing
+) -> Decide[Json]:
     saga_ref, tries = saga_name(claim.saga_id), 0
 
     def claimed(loaded: Loaded) -> Decision[Json]:
@@ -146,9 +88,12 @@ def _committing(claim: StepClaim, decide: Decide[Json], signing: Signing) -> Dec
         if (opening := claim.opening) is not None and _is_new(loaded, claim, opening, tries):
             if not claim.denies_unsigned:
                 require_signed(opening.signed, opening.actor, claim.saga_id, loaded, signing)
+            require_opening(author.user_id, opening.actor, opening.input, signing)
             events.append((saga_ref, started_by(opening, loaded)))
         elif (step := _forward(loaded, claim)) is not None:
             return Decision(step.result or {})
+        else:
+            _require_forward(author, claim, loaded, signing)
         decision = decide(loaded)
         done = StepCommitted(result=decision.result, **claim.columns())
         events += [*_wait_ended(loaded, claim), *decision.events, (claim.aggregate, done)]
@@ -179,6 +124,7 @@ async def start_step(
         step = _forward(loaded, claim)
         if step is not None:
             return Decision(Started(step, again=True))
+        _require_forward(author, claim, loaded, database.signing)
         decision = decide(loaded)
         started = StepStarted(
             deadline=loaded.now + within, facts=decision.result, **claim.columns()
@@ -190,7 +136,7 @@ async def start_step(
         ]
         return Decision(Started(evolve(None, started), again=False), events, decision.limits)
 
-    needed = [*claim.refs("running"), *refs]
+    needed = [*claim.refs("running", begins=database.signing.required), *refs]
     work = commit(database, author, needed, claimed, windows_of=windows_of)
     return await _recording(database, author, claim, work)
 
@@ -210,6 +156,7 @@ async def finish_step(
             raise NotFound(f"no step named {claim.aggregate!r} was started")
         if not step.undecided:
             return Decision(step)
+        require_verdict(author.user_id, claim, None, loaded, database.signing)
         decision = decide(loaded)
         outcome = _told(decision.result, claim)
         events: list[tuple[str, Event]] = [*decision.events, (claim.aggregate, outcome)]
@@ -235,6 +182,7 @@ async def undo_step(
         step = _compensating(loaded, claim)
         if step.state in ENDED:
             return Decision(_undone(step))
+        require_verdict(author.user_id, claim, step.undo, loaded, database.signing)
         decision = decide(loaded)
         told = _told(decision.result, claim)
         return Decision(_undone(evolve(step, told)), [*decision.events, (claim.aggregate, told)])
@@ -277,6 +225,8 @@ async def note_step(
         if _has_ended(loaded, claim):
             return Decision(step)
         _fence(loaded, claim, phase)
+        if isinstance(event, StepRetryRequested):
+            require_retry(author.user_id, claim, loaded, database.signing)
         if step.state in ENDED if phase == "compensating" else not step.undecided:
             return Decision(step)
         changed = evolve(step, event)
@@ -339,6 +289,11 @@ def _forward(loaded: Loaded, claim: StepClaim) -> StepState | None:
             f"{claim.aggregate} was claimed with another input: use a new operation id"
         )
     return step
+
+
+def _require_forward(author: Author, claim: StepClaim, loaded: Loaded, signing: Signing) -> None:
+    if signing.required:
+        require_forward(author.user_id, claim, loaded[saga_name(claim.saga_id)], loaded, signing)
 
 
 def _has_ended(loaded: Loaded, claim: StepClaim) -> bool:

@@ -12,8 +12,8 @@ from ledger.store.canonical_json import MAX_SAFE_INTEGER, canonical
 
 Json = Mapping[str, Any]
 
-# Which form is signed: another one, should it ever be needed, has another name.
-FORM = "amends-1"
+# Which form is signed: the second one names the ledger that it is for.
+FORM, FORM_FOR_A_LEDGER = "amends-1", "amends-2"
 # The verb of a request; an update has its own name.
 SUBMIT = "submit"
 # The field of a request, and of the argument of an update.
@@ -22,9 +22,9 @@ FIELD = "signature"
 _KEY_ID_DIGITS = 32
 
 
-def signed_bytes(saga_id: str, verb: str, document: Json) -> bytes:
+def signed_bytes(saga_id: str, verb: str, document: Json, ledger: str | None = None) -> bytes:
     """The bytes to sign: RFC 8785 of the form, the saga, the verb, and the document without its
-    signature.
+    signature; and of the `ledger` that it is for, where that has a name.
 
     Raises ValueError for a document without exact bytes: with a float, an integer beyond 2^53, or
     half of a surrogate pair.
@@ -32,7 +32,10 @@ def signed_bytes(saga_id: str, verb: str, document: Json) -> bytes:
     says = {name: value for name, value in document.items() if name != FIELD}
     if not _is_exact(says):
         raise ValueError("a float, or an integer beyond 2^53, has no exact bytes: use a string")
-    return canonical({"form": FORM, "saga": saga_id, "verb": verb, "says": says})
+    signed = {"form": FORM, "saga": saga_id, "verb": verb, "says": says}
+    if ledger is not None:
+        signed |= {"form": FORM_FOR_A_LEDGER, "ledger": ledger}
+    return canonical(signed)
 
 
 def key_id(public_key: str) -> str:

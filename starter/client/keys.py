@@ -37,19 +37,23 @@ class Key:
         """The id by which signatures name the key."""
         return key_id(self.public_key)
 
-    def signed(self, saga_id: str, verb: str, document: Mapping[str, Any]) -> Json:
-        """The document with its signature; one that has a signature stays as it is.
+    def signed(
+        self, saga_id: str, verb: str, document: Mapping[str, Any], ledger: str | None = None
+    ) -> Json:
+        """The document with its signature, for the ledger of this name, where it has one; a
+        document that has a signature stays as it is.
 
         Raises InvalidInput for a document that has no exact bytes.
         """
         if document.get(FIELD):
             return dict(document)
         try:
-            message = signed_bytes(saga_id, verb, document)
+            message = signed_bytes(saga_id, verb, document, ledger)
         except ValueError as error:
             raise InvalidInput("input", str(error)) from None
         value = self._private.sign(message).hex()
-        return {**document, FIELD: {"key": self.id, "value": value}}
+        signature = {"key": self.id, "value": value}
+        return {**document, FIELD: {**signature, "ledger": ledger} if ledger else signature}
 
 
 def make_key(file: Path) -> Key:

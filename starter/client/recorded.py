@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ledger.aggregates.errors import RowUnreadable
 from ledger.aggregates.step_report import ENDED
-from ledger.read.sagas import SagaStory
+from ledger.read.sagas import SagaStory, is_unsigned
 from ledger.read.sagas import saga as saga_story
 from ledger.read.waits import Waiting, standing
 from starter.client.environment import LedgerAddress
@@ -73,7 +73,8 @@ def progress_of(story: SagaStory) -> "Progress":
     from workflows.contract.progress import Progress
 
     recorded = recorded_of(story)
-    unsigned = bool((recorded.result or {}).get("unsigned"))
+    ended = recorded.result
+    unsigned = is_unsigned(story.events) if ended is None else bool(ended.get("unsigned"))
     return Progress(**vars(recorded), unsigned=unsigned)
 
 

@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 # The file with the private key of whoever asks.
 KEY_FILE = "AMENDS_KEY_FILE"
+# The name of the ledger that they ask, as its workers know it.
+LEDGER_NAME = "AMENDS_LEDGER_NAME"
 
 # A query takes milliseconds; one that takes this long finds no worker, or a very busy one.
 _FIRST_QUERY, _LAST_QUERY = timedelta(seconds=0.5), timedelta(seconds=3)
@@ -77,8 +79,8 @@ class Standing:
 
     def _signed(self, saga_id: str, verb: str, document: dict[str, Any]) -> dict[str, Any]:
         """The document as it is sent: signed, where AMENDS_KEY_FILE names a key."""
-        key = self._key
-        return document if key is None else key.signed(saga_id, verb, document)
+        key, ledger = self._key, self._environment.get(LEDGER_NAME) or None
+        return document if key is None else key.signed(saga_id, verb, document, ledger)
 
     async def progress(self, saga_id: str) -> Progress:
         """The progress of the saga now; from the ledger if Temporal has forgotten the saga, no

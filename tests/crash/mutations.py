@@ -66,7 +66,7 @@ def _undo_from_memory() -> None:
         saga.remembered = {*getattr(saga, "remembered", ()), claim.step}
         return answer
 
-    async def from_memory(saga: Any, why: Any, actor: str) -> Compensation:
+    async def from_memory(saga: Any, why: Any, by: Any) -> Compensation:
         ours = saga.ours
 
         async def forgetting(activity: Any, *args: Any, **more: Any) -> Any:
@@ -78,7 +78,7 @@ def _undo_from_memory() -> None:
             return answer
 
         saga.ours = forgetting
-        return await compensate(saga, why, actor)
+        return await compensate(saga, why, by)
 
     put(Saga, "_watch", remembering)
     put(execution, "compensate", from_memory)

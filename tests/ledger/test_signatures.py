@@ -8,9 +8,11 @@ import pytest
 
 from ledger.aggregates.key import KeyRevoked, key_name
 from ledger.aggregates.saga import SagaDecisionSigned, SagaStarted, saga_name
+from ledger.audit.signatures import _agrees
 from ledger.database import Database
 from ledger.errors import NotFound, NotSigned
-from ledger.sagas.saga_log import Opening, close_saga, open_saga, record_decision
+from ledger.sagas.decision_log import record_decision
+from ledger.sagas.saga_log import Opening, close_saga, open_saga
 from ledger.sagas.signatures import Signed
 from ledger.signing import Signing
 from ledger.store.commit import database_time
@@ -112,6 +114,7 @@ async def test_a_revocation_comes_before_a_signed_request_or_after_it(
 
     def asked(name: str) -> Opening:
         opening = writing.opening(name)
+        opening = opening.model_copy(update={"input": {**opening.input, "actor": HOLDER}})
         proof = signed(key, opening.saga_id, "submit", opening.input)
         by = Signed(saga_id=opening.saga_id, verb="submit", **proof)
         return opening.model_copy(update={"signed": by})
@@ -161,3 +164,28 @@ async def test_a_signed_decision_is_recorded_once_and_on_no_saga_that_has_ended(
     await writing.compensate(database)
     await close_saga(database, writing.AUTHOR, saga.saga_id, 2, "failed", {"state": "failed"})
     assert await record("u-4") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "stored", "agrees"),
+    [
+        ({"capture_within": None}, {"capture_within": "P30D"}, False),
+        ({"reason": "approve this"}, {"reason": 7}, False),
+        ({"description": "20261130"}, {"description": "2026-11-30"}, False),
+        ({"description": "P1W"}, {"description": "P7D"}, False),
+        ({"description": "a b"}, {"description": "AB"}, False),
+        ({"force": True}, {"force": 1}, True),
+        ({"daily_limit_minor": 100}, {"daily_limit_minor": 900}, False),
+        ({"booked_within": "P1W"}, {"booked_within": "P7D"}, True),
+        ({"valid_from": 1796115600}, {"valid_from": "2026-12-01T09:00:00Z"}, True),
+        ({"valid_from": 1796115601}, {"valid_from": "2026-12-01T09:00:00Z"}, False),
+        ({"force": "yes"}, {"force": True}, True),
+        ({"force": "no"}, {"force": True}, False),
+        ({"destination": {"iban": "es91 21"}}, {"destination": {"iban": "ES9121"}}, True),
+        ({"present": [{"spec": {"login": None}}]}, {"present": [{"spec": {"login": 1}}]}, True),
+    ],
+)
+def test_what_is_stored_is_what_was_signed_in_another_form_at_most(
+    said: Json, stored: Json, agrees: bool
+) -> None:
+    assert _agrees(said, stored) == agrees

@@ -12,11 +12,14 @@ from activities.cases import case_of
 from activities.reconciliation import CASES_AT_ONCE, ReconciliationActivities
 from activities.statements.comparison import Difference
 from activities.statements.entry import Entry
+from activities.statements.periods import Coverage
+from ledger.aggregates.case import CaseOpened
 from ledger.database import Database
+from ledger.read.statements import seen_in_doubt
 from ledger.store.commit import Author
 from starter.client.waiting import recorded_todos
 from tests.sagas.conftest import Place
-from tests.statements.builders import camt, ntry, stmt, tx
+from tests.statements.builders import bal, camt, ntry, stmt, tx
 from tests.support.driver import USER, Driver, Json, new_id, payment, refund
 from tests.support.probe import Probe
 
@@ -235,3 +238,57 @@ async def test_files_that_arrived_are_compared_once_and_a_refused_one_stops_no_o
     again = await arrived()
     assert (again["differences"], again["detail"]) == (0, found["detail"])
     assert await statements.written() == before + 5
+
+
+async def test_a_file_of_another_account_is_refused_and_one_that_does_not_follow_has_a_case(
+    statements: Statements, driver: Driver
+) -> None:
+    def day(on: int, opening: str, closing: str, *, account: str = "GB1") -> str:
+        """A statement of a day in January, of one credit."""
+        date = f"2026-01-{on:02}"
+        credit = ntry("5.00", way="CRDT", ccy="GBP")
+        balances = (
+            bal(kind, amount, ccy="GBP", on=date)
+            for kind, amount in (("OPBD", opening), ("CLBD", closing))
+        )
+        return stmt(*balances, credit, period=date).replace("ACC-1", account)
+
+    def kinds(balance: int, credits: int) -> Json:
+        return {"there_not_here": credits} | ({"balance": balance} if balance else {})
+
+    first = camt(day(5, "10.00", "15.00"), day(6, "15.00", "20.00"))
+    assert (await statements.reconciled(first))["kinds"] == kinds(0, 2)
+    # The same account, written with a space, after a day that never came; then a day again.
+    lost = camt(day(8, "26.00", "31.00", account="gb 1"))
+    found = await statements.reconciled(lost)
+    assert found["kinds"] == kinds(1, 1)
+    [case, _] = await statements.cases(found)
+    assert "the opening balance is off by 6.00 GBP" in case["detail"]
+    again = camt(day(6, "15.00", "20.00"), day(8, "27.00", "32.00"))
+    assert (await statements.reconciled(again))["kinds"] == kinds(1, 2)
+
+    before = await statements.written()
+    other = await statements.reconciled(camt(day(9, "31.00", "36.00", account="GB2")))
+    assert (other["state"], other["reason"]) == ("refused", "other_account")
+    assert "statement 1 of the file is of another account than came before" in other["detail"]
+    assert "GB2" not in other["detail"]
+    assert await statements.written() == before
+
+
+async def test_a_booking_that_came_while_the_transfer_was_in_doubt_is_awaited_no_more(
+    ledger: Database, bank: MockBank
+) -> None:
+    writer, text = ReconciliationActivities(ledger, bank, None), f"mock-{'5f' * 32}"
+    cases = [
+        CaseOpened(
+            case_id=n * 32, statement_id=text, kind="different", detail=why, direction="debit"
+        )
+        for n, why in (("1", "state"), ("2", "amount"))
+    ]
+    named = [each.changed(transfer_id=f"t-{each.case_id[0]}") for each in cases]
+    await writer.open_cases(Author("user:u-17"), named)
+    assert await seen_in_doubt(ledger, "mock") == [("debit", "t-1")]
+    day = (datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC))
+    coverage = Coverage({"EUR": [day]}, timedelta(hours=1), {}, frozenset({"debit t-1"}))
+    assert coverage.due("debit t-1", "EUR", day[0]) == "outside"
+    assert coverage.due("debit t-2", "EUR", day[0]) == "due"

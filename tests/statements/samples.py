@@ -85,6 +85,18 @@ SAMPLES = [
         (ONE_SUM,),
     ),
     Sample(
+        "a batch with one of its transactions",
+        _day(ntry("12.34", f"<NtryDtls>{BTCH}{tx('E2E1')}</NtryDtls>", ref="BATCH")),
+        ("booked debit 1234 EUR BATCH - total 250",),
+        (ONE_SUM,),
+    ),
+    Sample(
+        "a batch with one of its transactions and the amount of that",
+        _day(ntry("12.34", f"<NtryDtls>{BTCH}{tx('E2E1', '10.00')}</NtryDtls>", ref="BATCH")),
+        ("booked debit 1000 EUR - E2E1 part", "booked debit 234 EUR BATCH - remainder"),
+        (_TWO_SUM,),
+    ),
+    Sample(
         "a batch of which only the count is known",
         _day(ntry("12.34", BTCH, ref="BATCH")),
         ("booked debit 1234 EUR BATCH - total 250",),

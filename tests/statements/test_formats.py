@@ -77,6 +77,7 @@ LINE = ":61:2611021102D12,34NTRFNONREF"
         (camt(stmt(ntry("1.00", reversal="yes"))), 1, "RvslInd"),
         (camt(stmt(ntry("1.00", sts=""))), 1, "Sts is missing"),
         (camt(stmt(ntry("1.00", ref="A</AcctSvcrRef><AcctSvcrRef>B"))), 1, "there twice"),
+        (camt("\n", stmt("\n<Id>S2</Id>", "\n\n", ntry("1.00"))), 2, "Id is there twice"),
         (camt(stmt(ntry("<b>1.00</b>"))), 1, "where a text belongs"),
         (camt(stmt(ntry("1.00", ref="x" * 1_300_000))), 1, "longer than"),
         (camt(stmt(f"<!--{'x' * 1_300_000}-->")), 1, "longer than"),
@@ -129,10 +130,22 @@ def test_an_encoding_is_read_as_the_file_names_it(encoding: str) -> None:
             "2026-11-02T00:00+00:00",
             "2026-11-03T00:00+00:00",
         ),
+        (
+            camt(
+                stmt(
+                    bal("OPBD", "1.00"),
+                    bal("CLBD", "0.00", on="2026-11-04"),
+                    ntry("1.00"),
+                    period="",
+                )
+            ),
+            "2026-11-02T00:00+00:00",
+            "2026-11-05T00:00+00:00",
+        ),
         (mt940(), "2026-11-02T00:00+00:00", "2026-11-03T00:00+00:00"),
         (camt(stmt(period="")), None, None),
     ],
-    ids=["named", "after the day before", "of one day", "MT940", "not known"],
+    ids=["named", "after the day before", "of one day", "of its first day", "MT940", "not known"],
 )
 def test_a_statement_has_the_period_that_it_names_or_that_of_its_balances(
     text: str, begins: str | None, ends: str | None

@@ -47,7 +47,6 @@ def test_a_booking_at_an_hour_is(hour: int, earlier: Earlier | None, due: Due) -
 
 def on_record(number: int, *awaited: str) -> StatementState:
     begins_at, ends_at = (at.isoformat() for at in day(number))
-    counted = dict.fromkeys(("credits_minor", "debits_minor", "booked", "pending", "other"), 0)
     recorded = StatementSum(
         statement=0,
         currency="EUR",
@@ -56,7 +55,11 @@ def on_record(number: int, *awaited: str) -> StatementState:
         ends_at=ends_at,
         opening_minor=None,
         closing_minor=None,
-        **counted,
+        credits_minor=0,
+        debits_minor=0,
+        booked=0,
+        pending=0,
+        other=0,
     )
     return StatementState("s", "mock", "n", "s", 0, 0, [recorded], list(awaited), [])
 
@@ -74,7 +77,14 @@ def on_record(number: int, *awaited: str) -> StatementState:
 def test_what_is_awaited_is_that_of_the_latest_time_and_of_all_that_came_after_it(
     recorded: list[StatementState], awaited: set[str]
 ) -> None:
-    assert earlier_by_currency(recorded, [])["EUR"].awaited == awaited
+    assert earlier_by_currency(recorded, [], {"EUR": [day(3)]})["EUR"].awaited == awaited
+
+
+def test_a_booking_that_came_late_is_no_second_one_in_the_same_file_again() -> None:
+    recorded = [on_record(0, "T"), on_record(1)]
+    again = {"EUR": [day(1)]}
+    coverage = Coverage(again, 2 * HOUR, earlier_by_currency(recorded, [], again))
+    assert coverage.due("T", "EUR", MIDNIGHT - HOUR) == "due"
 
 
 def test_a_file_of_another_currency_has_nothing_due_and_goes_on_awaiting() -> None:

@@ -34,14 +34,16 @@ def new_key() -> Key:
     return Key.of(Ed25519PrivateKey.generate())
 
 
-async def registered(
+async def registered(  # noqa: PLR0913 - each is a part of a key
     database: Database,
     holder: str,
     *,
     since_s: int = -60,
     until_s: int | None = None,
     revoked: bool = False,
+    revoked_s: int = 0,
     key: Key | None = None,
+    trusted: bool = True,
 ) -> Key:
     """A key on record, as a saga would have registered it a minute ago."""
     key, now = key or new_key(), await database_time(database)
@@ -53,10 +55,11 @@ async def registered(
             public_key=key.public_key,
             valid_from=now + timedelta(seconds=since_s),
             valid_until=until,
+            signed_by=key.id if trusted else None,
         )
     ]
     if revoked:
-        events.append(KeyRevoked(revoked_at=now))
+        events.append(KeyRevoked(revoked_at=now + timedelta(seconds=revoked_s)))
     name = key_name(key.id)
     for event in events:
         await _write(database, name, event)

@@ -158,10 +158,12 @@ class Input(BaseModel):
 
 
 class Signature(Input):
-    """An Ed25519 signature in hexadecimal digits, and the id of its key (docs/signatures.md)."""
+    """An Ed25519 signature in hexadecimal digits, the id of its key, and the name of the ledger
+    that it is for, where that has one (docs/signatures.md)."""
 
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     value: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+    ledger: Annotated[Name | None, IfGiven] = None
 
 
 class Signable(Input):

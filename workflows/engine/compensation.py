@@ -16,6 +16,7 @@ from activities.saga_records import CompensationRequest, SagaActivities
 from activities.step import Claim
 from ledger.aggregates.step_report import Undo, UndoReport
 from ledger.sagas.saga_log import Compensation, StepToUndo
+from workflows.contract.updates import By
 from workflows.engine.decisions import SYSTEM, Asked, not_allowed
 from workflows.engine.escalation import as_told, ask, given_up, note_delay, pause
 from workflows.engine.lifecycle import LifecycleEvent
@@ -30,11 +31,15 @@ _NOTED = "undo-delay-on-record"
 Undone = tuple[Undo, UndoReport]
 
 
-async def compensate(run: SagaRun, request: CompensationRequest, actor: str) -> Compensation:
-    """Compensate the saga: undo every step that was started. Returns the compensation once all
-    undos have ended; one in state `running` where none was begun (see `saga_log`)."""
+async def compensate(run: SagaRun, request: CompensationRequest, by: By) -> Compensation:
+    """Compensate the saga as `by` wants it: undo every step that was started. Returns the
+    compensation once all undos have ended; one in state `running` where none was begun (see
+    `saga_log`)."""
+    actor = by.actor
     compensation = await run.ours(
-        SagaActivities.begin_compensation, run.claim(actor), request, summary="begin compensation"
+        SagaActivities.begin_compensation,
+        *(run.claim(actor, run.signed(by)), request),
+        summary="begin compensation",
     )
     run.epoch = compensation.epoch
     if compensation.state == "running":

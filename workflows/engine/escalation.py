@@ -47,7 +47,8 @@ async def as_told(run: SagaRun, claim: Claim, asked: Asked, *, undoing: bool) ->
     Their `retry` is recorded, and they are answered. The outcome that they resolve is recorded by
     the activity of the step, in their name, with all that follows from it: they are answered then.
     """
-    theirs = claim.model_copy(update={"actor": asked.by.actor, "verdict": verdict_of(asked, claim)})
+    told = {"actor": asked.by.actor, "decision": run.signed(asked.by)}
+    theirs = claim.model_copy(update={**told, "verdict": verdict_of(asked, claim)})
     if theirs.verdict is not None:
         return theirs
     help = Help(reason=asked.by.reason, undoing=undoing)

@@ -109,6 +109,7 @@ class Execution(Generic[RequestT, ResultT]):
     def _tell_unsigned(self) -> None:
         self._heard_unsigned = True
         if self.saga is not None:
+            self.saga.heard_unsigned = True
             self.saga.show(unsigned=True)
 
     async def _from_input_to_end(self, raw: tuple[Any, ...]) -> ResultT:
@@ -233,7 +234,7 @@ class Execution(Generic[RequestT, ResultT]):
             request = self._on_record(saga, request, old=opened.old)
         pivot = self._story.kind.pivot_step
         asked = CompensationRequest(cause=why.cause, reason=why.by.reason, pivot=pivot)
-        compensation = await compensate(saga, asked, why.by.actor)
+        compensation = await compensate(saga, asked, why.by)
         if compensation.state == "running":
             return await self._find_out(saga, request, why)
         if compensation.result is not None:

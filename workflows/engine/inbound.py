@@ -25,6 +25,9 @@ from ledger.sagas.signatures import WORDS
 from ledger.store.signed_form import FIELD, SUBMIT
 from workflows.engine.misdirected import Misdirected, wrong_address
 
+# Runs that took an unsigned update with their start before this was there.
+_SIGNED_WITH_START = "update-with-start-signed"
+
 
 class Inbound(Interceptor):
     """Guards every workflow of a worker: docs/decisions/020. `served` is the task queue of each
@@ -85,6 +88,9 @@ class _Guard(WorkflowInboundInterceptor):
     def _decide_with_start(self, asked: HandleUpdateInput) -> None:
         try:
             self._check_address()
+            is_signed = asked.update == SUBMIT or _carries_signature(asked.args)
+            if not is_signed and self._asks_signature():
+                raise invalid_input([("signature", WORDS["missing_signature"])])
             self.next.handle_update_validator(asked)
             if workflow.get_update_handler(asked.update) is None:
                 raise no_such_update()
@@ -92,6 +98,12 @@ class _Guard(WorkflowInboundInterceptor):
             self._refusal = self._refusal or error
             raise
         self._is_taken = True
+
+    def _asks_signature(self) -> bool:
+        """Whether the run asks for signatures: by the settings of the worker that began it. A mark
+        in the history keeps them, and is there only where they ask."""
+        may = self.needs_signature or workflow.unsafe.is_replaying()
+        return may and workflow.patched(_SIGNED_WITH_START)
 
     def _check_address(self) -> None:
         if isinstance(workflow.instance(), Misdirected):

@@ -36,6 +36,8 @@ class SagaRecord(SagaRun):
             old, opened = opened.old, await self._take_over(opened)
             opened = opened.model_copy(update={"old": old})
         self.keep(opened.input)
+        told = opened.result
+        self.know_unsigned(opened.unsigned if told is None else bool(told.get("unsigned")))
         self.epoch, self.ordinal = opened.epoch, opened.last_ordinal
         # Its own run finds it closed after a workflow task that was lost.
         repeated = opened.how == "duplicate" and opened.run_id != workflow.info().run_id
@@ -69,6 +71,7 @@ class SagaRecord(SagaRun):
         if opened.result is None:
             self.show(repeated=True)
         else:
+            self.know_unsigned(bool(opened.result.get("unsigned")))
             self.enter(LifecycleEvent(opened.state), repeated=True, result=opened.result)
 
     async def _open(self, summary: str) -> Opened:
@@ -139,6 +142,7 @@ class SagaRecord(SagaRun):
         except ActivityError as error:
             raise_if_refused(error)
             raise
+        self.heard[signed.value] = signed
 
     async def record_repeat(self, fingerprint: Fingerprint, repeat: str) -> Opened:
         """Record a repeat: the same request, or another one under its id, came while the saga

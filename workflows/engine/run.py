@@ -22,6 +22,7 @@ from activities import errors
 from activities.errors import ATTEMPT_NUMBER, OUTSIDE_TRY, UNAVAILABLE_NOW
 from activities.step import Claim
 from ledger.sagas.saga_log import Opening
+from ledger.sagas.signatures import Signed
 from ledger.words import summary_of
 from workflows.contract.progress import Progress
 from workflows.contract.updates import By
@@ -93,6 +94,10 @@ class SagaRun:
         # The decision that the story waits for, however its steps stand.
         self._wait: Wait | None = None
         self.waiting = Waiting()
+        # What was signed, by its signature.
+        self.heard: dict[str, Signed] = {}
+        # Whether an update came that nobody signed.
+        self.heard_unsigned = False
         self._publish(
             KIND.value_set(opening.kind),
             STATE.value_set("running"),
@@ -106,6 +111,12 @@ class SagaRun:
         version does not."""
         if admitted is not None:
             self.admitted = admitted
+
+    def know_unsigned(self, recorded: bool | None) -> None:
+        """Keep whether the saga is unsigned, by its record, which has what other runs of it
+        heard; None where there is no other."""
+        if recorded is not None:
+            self.show(unsigned=recorded or self.heard_unsigned)
 
     def introduce(self, actor: str, subjects: list[str], about: list[str]) -> None:
         """Publish who asks and about what, of a request that is on record and that the rules of
@@ -194,16 +205,21 @@ class SagaRun:
         of_steps = [step_wait(self.saga_id, step, undoing=undoing) for step in stuck]
         return [wait for wait in [self._wait, *of_steps] if wait]
 
-    def claim(self, actor: str | None = None) -> Claim:
+    def claim(self, actor: str | None = None, decision: Signed | None = None) -> Claim:
         """The claim of this run for an activity; `actor` is who wanted it, unless it is who asked
-        for the saga."""
+        for the saga, and `decision` what they signed."""
         return Claim(
             saga_id=self.saga_id,
             epoch=self.epoch,
             actor=actor or self.actor,
+            decision=decision,
             withdrawn=self.withdrawn_by is not None,
             context=self.context,
         )
+
+    def signed(self, by: By) -> Signed | None:
+        """The signed decision of a person or an agent; None where they did not sign."""
+        return self.heard.get(by.signature.value) if by.signature else None
 
     async def ours(
         self,

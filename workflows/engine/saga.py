@@ -17,6 +17,7 @@ from activities.together import AdjacentSteps, TogetherActivities
 from ledger.aggregates.saga_step import FOR_EVER, UndoPlan, UndoPolicy
 from ledger.aggregates.step_report import UndoReport
 from ledger.sagas.saga_log import Opened, Opening
+from ledger.sagas.signatures import Signed
 from ledger.sagas.step_log import SAGA_KNOWN
 from ledger.words import summary_of
 from workflows.contract.waits import ANY_USER, decision_wait
@@ -319,7 +320,12 @@ class Saga(SagaRecord):
             "undo": plan,
             "ends_wait": ends_wait,
         }
-        return self.claim(by).model_copy(update=changed)
+        return self.claim(by, self._decision_of(by)).model_copy(update=changed)
+
+    def _decision_of(self, by: str | None) -> Signed | None:
+        """What the person or the agent signed whose decision the story is looking at."""
+        taken = self.withdrawn_by or (self.inbox.taken.by if self.inbox.taken else None)
+        return self.signed(taken) if by and taken and taken.actor == by else None
 
     async def _watch(self, claim: Claim, work: Awaitable[Answer]) -> Answer:
         name = claim.step

@@ -13,6 +13,4 @@ def signed_in(raw: tuple[Any, ...], saga_id: str, verb: str) -> Signed | None:
     if not (signature := document.get(FIELD)):
         return None
     says = {name: value for name, value in document.items() if name != FIELD}
-    return Signed(
-        saga_id=saga_id, verb=verb, says=says, key=signature["key"], value=signature["value"]
-    )
+    return Signed(saga_id=saga_id, verb=verb, says=says, **signature)
