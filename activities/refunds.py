@@ -11,12 +11,14 @@ from temporalio import activity
 
 from activities import sending
 from activities.adapters.payment import PaymentAdapter, RefundOrder, TransferReport
+from activities.asked import require_asked
 from activities.authorizations import authorization_of
 from activities.errors import Failed, Refused
 from activities.sending import Order, Sender
 from activities.step import Claim, Request
 from ledger.aggregates.aggregate import Event
 from ledger.aggregates.authorization import AuthorizationState, authorization_name
+from ledger.aggregates.names import payment_saga
 from ledger.aggregates.refund import (
     RefundCancelled,
     RefundDenied,
@@ -57,8 +59,8 @@ Json = dict[str, Any]
 
 
 class ReserveRefund(Request):
-    """A refund that a person asks for: of `payment`, the name of its saga. Without an amount (minor
-    units, ISO 4217) it is of all that is left."""
+    """A refund that a person asks for: of `payment`, as the person names it. Without an amount
+    (minor units, ISO 4217) it is of all that is left."""
 
     payment: str
     amount_minor: int | None = None
@@ -152,6 +154,25 @@ class AskedRefund:
         return sum(each.refundable_minor for each in self.transfers)
 
 
+def _told(request: ReserveRefund) -> Json:
+    minor, currency = request.amount_minor, request.currency
+    amount = None if minor is None else {"minor": minor, "currency": currency}
+    return {"payment": request.payment, "amount": amount}
+
+
+def _reserved(refund: RefundState | None, transfer: TransferState | None) -> Refund | None:
+    """The refund that may be sent, as it is on record."""
+    if refund is None or transfer is None or refund.amount_minor is None:
+        return None
+    return Refund(
+        refund_id=refund.refund_id,
+        transfer_id=refund.transfer_id or "",
+        transfer_key=transfer.key,
+        amount_minor=refund.amount_minor,
+        currency=transfer.currency,
+    )
+
+
 class RefundActivities:
     """Refunds through a payment adapter. The key is the saga's id: never the caller's retry."""
 
@@ -165,7 +186,8 @@ class RefundActivities:
         the payment that has as much left."""
         refund_id = refund_of(claim.saga_id)
         name = refund_name(refund_id)
-        authorization_id = authorization_of(request.payment)
+        payment = payment_saga(request.payment)
+        authorization_id = authorization_of(payment)
         authorization = authorization_name(authorization_id)
         # A transfer that is captured stays so: their names may be read before the commit.
         known = await state_of(self._database, authorization)
@@ -173,6 +195,7 @@ class RefundActivities:
         transfers = {each: transfer_name(each) for each in captured_transfers(known)}
 
         def reserve(loaded: Loaded) -> Decision[Json]:
+            require_asked(loaded, claim, self._database.signing, "refund", _told(request))
             captured = captured_transfers(loaded[authorization])
             asked = AskedRefund(
                 can_refund=self._adapter.can_refund,
@@ -186,7 +209,7 @@ class RefundActivities:
                 saga_id=claim.saga_id,
                 authorization_id=authorization_id,
                 requested_at=loaded.now,
-                **request.model_dump(),
+                **request.model_dump() | {"payment": payment},
             )
             drawn_on = asked.decide()
             if isinstance(drawn_on, str):
@@ -275,7 +298,7 @@ class RefundActivities:
         )
 
     async def _start(self, claim: Claim, request: Refund) -> Started:
-        name = refund_name(request.refund_id)
+        name, transfer = refund_name(request.refund_id), transfer_name(request.transfer_id)
 
         def start(loaded: Loaded) -> Decision[Json | None]:
             refund: RefundState | None = loaded[name]
@@ -283,6 +306,10 @@ class RefundActivities:
             if found != "reserved":
                 raise StateRefused(
                     f"can't refund: the refund is {found}, not reserved", "not_allowed"
+                )
+            if request != _reserved(refund, loaded[transfer]):
+                raise StateRefused(
+                    "can't refund: another refund is reserved than this one", "not_allowed"
                 )
             # The adapter may be another one than when it was decided.
             if not self._adapter.can_refund:
@@ -296,7 +323,7 @@ class RefundActivities:
             self._database,
             claim.author(),
             claim.step_claim(request),
-            [Ref(name)],
+            [Ref(name), Ref(transfer, "share")],
             start,
             within=sending.SEND_WITHIN,
         )

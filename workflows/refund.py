@@ -66,7 +66,7 @@ class RefundSaga(SagaWorkflow[RefundRequest, RefundResult]):
             "reserve refund",
             RefundActivities.reserve_refund,
             ReserveRefund(
-                payment=request.payment_id,
+                payment=request.payment,
                 amount_minor=amount.minor if amount else None,
                 currency=amount.currency if amount else None,
             ),

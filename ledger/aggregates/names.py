@@ -64,6 +64,11 @@ def saga_name(saga_id: str) -> str:
     return f"saga/{saga_id}"
 
 
+def payment_saga(name: str) -> str:
+    """The saga of a payment by its name, or by its operation id: `payment/expenses-2026-11`."""
+    return name if name.startswith("payment/") else f"payment/{name}"
+
+
 def step_name(saga_id: str, step: str) -> str:
     """The aggregate name of a step: `step/payment/expenses-2026-11/authorize`."""
     return f"step/{saga_id}/{step}"

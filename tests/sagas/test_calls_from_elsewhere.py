@@ -16,10 +16,11 @@ from ledger.database import Database
 from ledger.read.sagas import saga as recorded
 from ledger.sagas.signatures import WORDS
 from starter.client.recorded import progress_of
-from tests.sagas.conftest import NewAgent, Place, working_for
-from tests.support.driver import Driver, Json, new_id, policy, saga_of
+from tests.sagas.conftest import Inject, NewAgent, Place, working_for
+from tests.support.driver import Driver, Json, new_id, policy, refund, saga_of
 from tests.support.probe import Probe
 from tests.support.signing import ANA, SIGNATURE, Bot, by, new_key, registered, unsigned
+from tests.support.until import until
 
 QUEUE, ELSEWHERE = "called-payments", "elsewhere"
 
@@ -165,6 +166,26 @@ async def test_a_mandate_that_was_signed_is_granted_and_pays(
     handle = await driver.start_raw("MandateSaga", [anas.signed(saga, "submit", grant)], id=saga)
     assert (await handle.result())["state"] == "granted"
     assert (await driver.run(bot.asks(45_000, mandate=mandate)))["state"] == "captured"
+
+
+async def test_a_refund_is_of_the_payment_and_the_amount_that_a_person_signed(
+    driver: Driver, client: Client, new_agent: NewAgent, ledger: Database, inject: Inject
+) -> None:
+    agent, anas = await new_agent(), await registered(ledger, ANA)
+    paid = Bot(agent, await registered(ledger, f"agent:{agent}")).asks(45_000)
+    await driver.submit(paid)
+    assert (await driver.result(paid))["state"] == "captured"
+    back = refund(paid, 10, actor=ANA)
+    saga = saga_of(back)
+    # The bank has not answered, and does not say what became of it.
+    for operation in ("refund", "find"):
+        await inject(back, "timeout_before", operation=operation)
+    handle = await driver.start_raw("RefundSaga", [anas.signed(saga, "submit", back)], id=saga)
+    await until(lambda: driver.is_in(back, "resolving"))
+    claim = {"saga_id": saga, "step": "reserve more", "ordinal": 9, "epoch": 1, "actor": ANA}
+    more = {"payment": paid["operation_id"], "amount_minor": 2_000, "currency": "ARS"}
+    assert await refused(client, "reserve_refund", claim, more) == "invalid_signature"
+    assert (await handle.result())["state"] == "refunded"
 
 
 async def test_each_part_of_a_payment_is_captured_as_its_agent_signed(

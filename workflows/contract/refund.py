@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ledger.aggregates.money import Money, money_text
+from ledger.aggregates.names import payment_saga
 from workflows.contract.fields import (
     FirstDefaults,
     Line,
@@ -36,7 +37,7 @@ class RefundRequest(Signable):
     @property
     def payment_id(self) -> str:
         """The workflow id of the payment."""
-        return self.payment if self.payment.startswith("payment/") else f"payment/{self.payment}"
+        return payment_saga(self.payment)
 
     def about(self) -> list[str]:
         """What is asked for, for people."""
