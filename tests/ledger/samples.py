@@ -143,13 +143,7 @@ SAMPLES: tuple[Event, ...] = (
         says={"actor": "user:ana", "reason": "the invoice is right"},
         ledger="production",
     ),
-    saga.SagaDecisionSigned(
-        verb="cancel",
-        repeat=HASH,
-        key="21fe31dfa154a261626bf854046fd227",
-        value="5f" * 64,
-        says={"actor": "user:ana"},
-    ),
+    saga.SagaDecisionSigned(verb="cancel", repeat=HASH, key=HASH[:32], value=HASH * 2, says={}),
     saga.SagaCommitRefused(step="settle", epoch=1, current_epoch=2),
     saga.SagaCompleted(result={"state": "captured", "residuals": []}, ended_at=NOON),
     saga.SagaCompensated(result={"state": "voided", "residuals": ["a role"]}, ended_at=NOON),
@@ -287,12 +281,7 @@ SAMPLES: tuple[Event, ...] = (
     ),
     mandate.MandateRevoked(reason="the trip is over"),
     mandate.MandateRevoked(),
-    key.KeyRegistered(
-        key_id="21fe31dfa154a261626bf854046fd227",
-        holder="user:ana",
-        public_key="d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
-        valid_from=NOON,
-    ),
+    key.KeyRegistered(key_id=HASH[:32], holder="user:ana", public_key=HASH, valid_from=NOON),
     key.KeyRegistered(
         key_id="21fe31dfa154a261626bf854046fd227",
         holder="agent:expense-bot",
