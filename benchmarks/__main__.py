@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks import beside, ledger, payments, reconcile, sagas, start
+from benchmarks import beside, decisions, ledger, payments, reconcile, sagas, start
 from benchmarks.part import Part
 from worker.embedded.servers import EmbeddedServers
 
@@ -23,6 +23,10 @@ async def main(what: str, small: bool, build: Path | None) -> int:
         assert build is not None
         size = beside.SMALL if small else beside.WHOLE
         return await _print([beside.measure(build, size)])
+    if build is not None:
+        size_of = decisions.SMALL if small else decisions.WHOLE
+        if await _print([decisions.measure(build, size_of)]):
+            return 1
     with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
         async with EmbeddedServers(Path(folder) / "servers", guarded=False) as servers:
             return await _print(_parts(servers, what, small))
@@ -66,14 +70,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--build",
         type=lambda text: Path(text).absolute(),
-        help="of beside: the folder of another build, such as a worktree",
+        help="of beside and payments: the folder of another build, such as a worktree",
     )
     parser.add_argument(
         "--small", action="store_true", help="little of the ledger and of the sagas, to try it out"
     )
     arguments = parser.parse_args()
-    if (arguments.what == "beside") != (arguments.build is not None):
-        parser.error("beside needs --build FOLDER, and nothing else takes it")
+    if arguments.what == "beside" and arguments.build is None:
+        parser.error("beside needs --build FOLDER")
+    if arguments.build is not None and arguments.what not in ("beside", "payments"):
+        parser.error("only beside and payments take --build FOLDER")
     return arguments
 
 

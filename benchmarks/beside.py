@@ -6,8 +6,8 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,13 +107,20 @@ class Build:
         raise RuntimeError(f"a build ended with status {await self._process.wait()}")
 
 
-async def measure(other: Path, size: Size) -> AsyncGenerator[Part, None]:
-    """Both builds in turn, round after round; then the memory of sagas that wait."""
+@asynccontextmanager
+async def both(other: Path) -> AsyncIterator[dict[str, Build]]:
+    """Both builds at work, by name."""
     async with AsyncExitStack() as stack:
         builds: dict[str, Build] = {}
         for name, folder in ((THIS, ROOT), (OTHER, other)):
             builds[name] = await Build.start(folder)
             stack.push_async_callback(builds[name].stop)
+        yield builds
+
+
+async def measure(other: Path, size: Size) -> AsyncGenerator[Part, None]:
+    """Both builds in turn, round after round; then the memory of sagas that wait."""
+    async with both(other) as builds:
         wanted = {THIS: {ours for ours, *_ in KINDS}, OTHER: {theirs for _, theirs, *_ in KINDS}}
         found: dict[tuple[str, str], list[Found]] = {}
         for number in range(size.rounds + 1):
