@@ -98,7 +98,7 @@ def approve(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Approve the payment ID that waits for a person, or a smaller amount of it.
+    """Approve the waiting payment ID, or a smaller amount.
 
     Shows amount, payee, description and agent first, from the ledger, and on a terminal asks for a
     confirmation.
@@ -132,11 +132,11 @@ def reject(saga: str, actor: str | None, reason: str | None, yes: bool, as_json:
 def capture(
     saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool, **part: Any
 ) -> int:
-    """Capture the approved payment ID, or a part of it, as its agent or as a user.
+    """Capture the approved payment ID, or a part of it.
 
-    A payment requested with `"capture": "manual"` waits for this command. Without --amount-minor it
-    captures all that is left. Shows amount, payee, description and agent first, from the ledger,
-    and on a terminal asks for a confirmation.
+    Its agent captures, or a user: a payment requested with `"capture": "manual"` waits for it.
+    Without --amount-minor all that is left is captured. Shows amount, payee, description and agent
+    first, from the ledger, and on a terminal asks for a confirmation.
     """
     given = {name: value for name, value in part.items() if value}
     return _decide_seeing("capture", saga, actor, reason, yes, as_json, **given)
@@ -146,10 +146,10 @@ def capture(
 @_deciding
 @_yes
 def void(saga: str, actor: str | None, reason: str | None, yes: bool, as_json: bool) -> int:
-    """Void what is not captured of the payment ID, as its agent or as a user.
+    """Void what is not captured of the payment ID.
 
-    With nothing captured the payment is cancelled. What was captured stays, and the rest is
-    released.
+    Its agent voids, or a user. With nothing captured the payment is cancelled. What was captured
+    stays, and the rest is released.
     """
     return _decide_seeing("void", saga, actor, reason, yes, as_json)
 
