@@ -22,7 +22,7 @@ class Size:
     rounds: int
 
 
-WHOLE, SMALL = Size(400, 4), Size(4, 2)
+WHOLE, SMALL = Size(200, 4), Size(4, 2)
 
 
 async def measure(other: Path, size: Size) -> AsyncGenerator[Part, None]:
