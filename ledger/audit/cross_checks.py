@@ -140,13 +140,14 @@ _HOLDERS = """changed AS (
         WHERE transfer.aggregate_id IN (SELECT aggregate_id FROM changed)
     ), holder AS (
         SELECT agent_id AS name FROM touched
-        UNION SELECT 'mandate/' || id FROM touched, jsonb_array_elements_text(mandates) AS id
+        UNION SELECT 'mandate/' || (id #>> '{}')
+        FROM touched, jsonb_path_query(mandates, 'lax $[*]') AS id
     ), spender AS (
         SELECT aggregate_id, authorization_id FROM ledger.authorizations
         WHERE agent_id IN (SELECT name FROM holder)
         UNION SELECT aggregate_id, authorization_id FROM ledger.authorizations
-        CROSS JOIN jsonb_array_elements_text(mandates) AS id
-        WHERE mandates <> '[]' AND 'mandate/' || id IN (SELECT name FROM holder)
+        CROSS JOIN jsonb_path_query(mandates, 'lax $[*]') AS id
+        WHERE mandates <> '[]' AND 'mandate/' || (id #>> '{}') IN (SELECT name FROM holder)
     ),"""
 _OF_HOLDERS = """
         AND change#>>'{window,agent_id}' IN (SELECT name FROM holder)

@@ -26,7 +26,7 @@ _MONEY = """
             reserved, provider_reference, part->>'transfer_id', amount_minor, parts,
             part->>'amount_minor', saga_id || CASE n WHEN 1 THEN '' ELSE '#' || n END, n,
             CASE part->>'state' WHEN 'started' THEN state ELSE part->>'state' END
-        FROM hold, jsonb_array_elements(parts) WITH ORDINALITY AS of (part, n)
+        FROM hold, jsonb_path_query(parts, 'lax $[*]') WITH ORDINALITY AS of (part, n)
     )
     SELECT coalesce(asked.aggregate, moved.aggregate) AS aggregate,
         CASE WHEN asked.aggregate IS NULL THEN 'authorization/' || moved.authorization_id

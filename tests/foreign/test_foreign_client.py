@@ -274,8 +274,8 @@ async def test_a_sweep_and_a_recovery_answer(foreign: Foreign, agent: str) -> No
     }
     recovered = await foreign.call("run", f"recovery/{saga}/1", **recovery)
     assert (recovered["saga_id"], recovered["how"]) == (saga, "ended")
-    unknown: Json = {**recovery, "arguments": [{"saga_id": "refund/a", "epoch": 1}]}
-    failure = await refusal(foreign.call("run", "recovery/refund/a/1", **unknown))
+    unknown: Json = {**recovery, "arguments": [{"saga_id": "payout/a", "epoch": 1}]}
+    failure = await refusal(foreign.call("run", "recovery/payout/a/1", **unknown))
     assert failure.type == "unknown_kind"
 
 
