@@ -13,7 +13,7 @@ from typing import Any
 from ledger.aggregates.columns import HEAD
 from ledger.aggregates.names import aggregate_id
 from ledger.database import Connection, Database
-from ledger.errors import NotFound
+from ledger.errors import NotThere
 from ledger.read.cursors import reading
 from ledger.read.rows import shown
 from ledger.read.waits import Waiting, waits_among
@@ -85,7 +85,7 @@ async def payments(
     named by its `authorization_id`, the next ones: pages that no new payment shifts.
 
     Of the destination, a row has the last characters; `refunded_minor` is what went back of it.
-    Raises NotFound, DatabaseUnavailable.
+    Raises NotThere, DatabaseUnavailable.
     """
     async with database.connection() as connection:
         values = vars(query) | (await _place(connection, after) if after else {})
@@ -101,7 +101,7 @@ async def _place(connection: Connection, authorization_id: str) -> dict[str, Any
         WHERE aggregate_id = %s"""
     cursor = await connection.execute(query, [aggregate_id(f"authorization/{authorization_id}")])
     if (row := await cursor.fetchone()) is None:
-        raise NotFound("no payment has the authorization id to go on after: copy it from a list")
+        raise NotThere("--after: no payment has this authorization_id: copy it from a list")
     return row
 
 
@@ -176,11 +176,14 @@ async def keys(database: Database, holder: str | None = None) -> list[dict[str, 
 
 async def mandates(database: Database, agent_id: str | None = None) -> list[dict[str, Any]]:
     """All mandates, or those of an agent, each after those above it, with what is spent or reserved
-    under it: `spent_minor` in `payments`. Raises DatabaseUnavailable."""
+    under it: `spent_minor` in `payments`; `revoked_above`: whether one above it is revoked. Raises
+    DatabaseUnavailable."""
     where = "" if agent_id is None else "WHERE held.agent_id = %(agent_id)s"
     query = f"""
         SELECT held.*, coalesce(spent.amount_minor, 0) AS spent_minor,
-            coalesce(spent.count, 0) AS payments
+            coalesce(spent.count, 0) AS payments,
+            EXISTS (SELECT FROM ledger.mandates above
+                WHERE above.state = 'revoked' AND held.chain ? above.mandate_id) AS revoked_above
         FROM ledger.mandates held
         LEFT JOIN ledger.spend_windows spent ON spent.agent_id = held.aggregate
         {where}

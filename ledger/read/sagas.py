@@ -45,11 +45,22 @@ async def binding_of(database: Database, saga_id: str) -> str | None:
 
 
 async def amounts_of(database: Database, saga_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """What is authorized of these payments and captured of it, by workflow id: of those that are
-    open, and of which that is not what was asked for, and nothing captured."""
-    query = b"""SELECT saga_id, currency, amount_minor, captured_minor FROM ledger.authorizations
-        WHERE saga_id = ANY(%(ids)s) AND state IN ('pending_approval', 'approved', 'capturing')
-            AND (captured_minor > 0 OR amount_minor < requested_minor)"""
+    """What is authorized of these payments, captured and refunded of it, and who approved, by
+    workflow id: of those of which the request does not tell it."""
+    query = b"""
+        SELECT held.saga_id, held.currency, held.amount_minor, held.captured_minor, held.state,
+            held.approved_by, policy.terms->'approvals' AS approvals, back.refunded_minor
+        FROM ledger.authorizations held
+        LEFT JOIN ledger.policies policy USING (agent_id)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(refunded_minor), 0)::bigint AS refunded_minor
+            FROM ledger.transfers WHERE authorization_id = held.authorization_id) AS back
+        WHERE held.saga_id = ANY(%(ids)s)
+            AND held.state IN ('pending_approval', 'approved', 'capturing', 'captured')
+            AND (held.amount_minor < held.requested_minor OR back.refunded_minor > 0
+                OR held.captured_minor > 0 AND (
+                    held.state <> 'captured' OR held.captured_minor < held.amount_minor)
+                OR held.state = 'pending_approval' AND held.approved_by <> '[]')"""
     async with database.connection() as connection:
         rows = await (await connection.execute(query, {"ids": saga_ids})).fetchall()
     return {row["saga_id"]: row for row in rows}

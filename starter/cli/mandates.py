@@ -23,10 +23,18 @@ def mandate() -> None:
 @click.option("--amount", "amount_minor", type=int, metavar="N", help="Minor units in all.")
 @click.option("--count", type=int, metavar="N", help="Payments in all.")
 @click.option(
-    "--destination", "destinations", multiple=True, metavar="ACCOUNT", help="An account it pays to."
+    "--destination",
+    "destinations",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="An account it pays to; repeatable.",
 )
 @click.option(
-    "--purpose", "purposes", multiple=True, metavar="PURPOSE", help="A purpose it pays for."
+    "--purpose",
+    "purposes",
+    multiple=True,
+    metavar="PURPOSE",
+    help="A purpose it pays for; repeatable.",
 )
 @click.option("--from", "valid_from", metavar="TIME", help="When it becomes valid (default: now).")
 @click.option("--until", "valid_until", metavar="TIME", help="When it ends to be valid.")
@@ -107,7 +115,7 @@ def _row(mandate: dict[str, Any]) -> tuple[str, ...]:
     return (
         "  " * len(mandate["chain"]) + mandate["mandate_id"],
         mandate["agent_id"],
-        mandate["state"],
+        "revoked above" if mandate["revoked_above"] else mandate["state"],
         amount_text(mandate["spent_minor"], currency),
         "no limit" if left is None else amount_text(left, currency),
         str(mandate["payments"]) + ("" if count is None else f" of {count}"),

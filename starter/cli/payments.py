@@ -249,6 +249,12 @@ def _decide_seeing(
     progress = _decided(verb, saga, actor, reason, **more)
     if as_json:
         output.document({**document_of(progress), "payment": facts})
+    elif verb == "approve" and progress.waits_for == "approval":
+        found = progress.saga_id
+        output.line(
+            f"{found}: {options.person(actor)} has approved, and another person has to: "
+            f"amends approve {found}, or amends reject {found}"
+        )
     else:
         say(progress, as_json=False, agent=facts.get("agent"))
     return _unless_stuck(progress) if verb in _ENDING else _as_decided(verb, progress)

@@ -340,6 +340,8 @@ def _more(terms: dict[str, Any]) -> "Iterator[str]":
         yield f"approver: {approver['user']}{up_to}"
     if terms.get("approvals", 1) > 1:
         yield f"approvals needed: {terms['approvals']}"
+    if terms.get("mandate_required"):
+        yield "mandate: every payment names one"
     if (within := terms.get("capture_within_s")) is not None:
         yield f"captured within: {duration_text(timedelta(seconds=within))}"
 

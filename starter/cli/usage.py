@@ -67,6 +67,8 @@ def _needed(kind: "click.ParamType[Any]") -> str:
             return "a whole number is needed"
         case click.Choice():
             return f"{' or '.join(map(str, kind.choices))} is needed"
+        case click.Path():
+            return "a file that exists and can be read is needed"
         case _:
             return "another value is needed"
 

@@ -1,6 +1,7 @@
 """The next action for each reason of an end: one sentence for each word."""
 
 _OTHER_LIMIT = "amends policy show {agent} shows the limits, amends policy set {agent} changes them"
+_OTHER_MANDATE = "amends mandate list shows what is left: pay under another one, or grant one"
 
 ADVICE = {
     # payments
@@ -23,6 +24,16 @@ ADVICE = {
     "exceeded_monthly_count": _OTHER_LIMIT,
     "exceeded_total_limit": _OTHER_LIMIT,
     "exceeded_total_count": _OTHER_LIMIT,
+    "no_mandate": "pay under a mandate: amends mandate list --agent {agent} lists them",
+    "unknown_mandate": "amends mandate list --agent {agent} lists the mandates of the agent",
+    "mandate_of_another_agent": "amends mandate list --agent {agent} lists those of the agent",
+    "mandate_revoked": _OTHER_MANDATE,
+    "mandate_not_valid": _OTHER_MANDATE,
+    "mandate_currency_not_allowed": _OTHER_MANDATE,
+    "mandate_destination_not_allowed": _OTHER_MANDATE,
+    "mandate_purpose_not_allowed": "name a purpose of the mandate: amends show mandate/ID has them",
+    "exceeded_mandate_limit": _OTHER_MANDATE,
+    "exceeded_mandate_count": _OTHER_MANDATE,
     "needs_approval": "the policy asks for people now: ask again under a new operation id",
     "capture_expired": "the spend is released: ask again under a new operation id",
     "provider_refused": "the bank says no and nothing is held for it: amends saga {saga} shows why",
@@ -35,7 +46,7 @@ ADVICE = {
     "not_captured": "no money has moved that could come back: amends payments shows its state",
     "not_refundable": "have the payee send the money back by a payment of their own",
     "another_currency": "ask in the currency of the payment: amends payments shows it",
-    "exceeds_captured": "amends payments shows what was refunded: ask for less",
+    "exceeds_captured": "amends payments shows what was refunded: ask for less, if any is left",
     "exceeds_one_capture": "ask for the captures one by one: a refund is of one",
     # changes
     "later_change": "--force overrides the later change",

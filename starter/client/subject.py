@@ -26,15 +26,23 @@ def facts_of(kind: str, request: Mapping[str, Any], planned: Sequence[str] = ())
 
 
 def amount_facts(hold: Mapping[str, Any] | None) -> dict[str, str]:
-    """What is authorized of a payment, captured and left of it, from `amounts_of`."""
+    """What is authorized of a payment, captured, left and refunded of it, and how many of the
+    people that it needs approved, from `amounts_of`."""
     if hold is None:
         return {}
     amount, captured, currency = hold["amount_minor"], hold["captured_minor"], hold["currency"]
-    return {
+    left, refunded = amount - captured, hold["refunded_minor"]
+    approved = ", ".join(map(str, _parts(hold["approved_by"])))
+    needed = hold["approvals"] if isinstance(hold["approvals"], int) else 1
+    is_pending = hold["state"] == "pending_approval" and approved
+    facts = {
         "authorized": _amount(amount, currency),
         "captured": _amount(captured, currency),
-        "left": _amount(amount - captured, currency),
+        "left": "" if hold["state"] == "captured" else _amount(left, currency),
+        "refunded": _amount(refunded, currency) if refunded else "",
+        "approved by": f"{approved}, of {needed} people" if is_pending else "",
     }
+    return {name: text for name, text in facts.items() if text}
 
 
 def case_facts(case: Mapping[str, Any]) -> dict[str, str]:

@@ -167,6 +167,7 @@ async def test_the_rest_goes_back_to_every_mandate_above_and_a_part_stays_there(
     windows = [agent, f"mandate/{above}", f"mandate/{below}"]
     assert await probe.ledger(held, windows) == [{"amount_minor": 4_500_000, "count": 1}]
     await act(driver, request, "void")
+    assert (await driver.handle(request).query("progress"))["waits_for"] == ""
     assert await probe.ledger(held, windows) == [{"amount_minor": 3_000_000, "count": 1}]
 
 

@@ -40,6 +40,9 @@ async def test_a_mandate_is_granted_delegated_spent_and_revoked(
     assert (nobody.status, "--mandate" in nobody.err) == (2, True)
     revoked = await command("mandate", "revoke", root, "--as", "user:ana", "--json")
     assert (revoked.status, revoked.json["state"]) == (0, "revoked")
+    below_it = (await command("mandate", "list", "--agent", agent)).out
+    [line] = [line for line in below_it.splitlines() if part in line]
+    assert "revoked above" in line
     shown = await command("show", f"mandate/{root}", "--json")
     assert shown.json["state"]["state"] == "revoked"
     last = await command("pay", payment(1, mandate=part, purpose="flight"), "--json")

@@ -1,9 +1,11 @@
 """Payments by the command line, on real servers: what it prints, and its exit status."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,6 +95,7 @@ async def test_a_person_refunds_a_payment_in_part_and_what_is_left_of_it(
     above = await command("refund", paid, *why)
     assert (above.status, "denied (exceeds_captured)" in above.out) == (1, True)
     assert "amends payments shows what was refunded: ask for less" in above.out
+    assert re.search(r"refunded +45,000.00 ARS", (await command("saga", paid)).out)
     half = await command("refund", paid, "--amount", "1", *why)
     assert (half.status, "give both, or none of them" in half.err) == (2, True)
     listed = await command("payments", "--agent", request["agent_id"], "--json")
@@ -204,6 +207,9 @@ async def test_a_part_is_captured_once_under_its_name_and_the_rest_is_void(
     listed = await command("payments", "--agent", request["agent_id"])
     assert "40,000.00 ARS (10,000.00 ARS captured)" in listed.out
     assert ended.json["captured_minor"] == 1_000_000
+    shown = (await command("saga", name)).out
+    assert re.search(r"captured +10,000.00 ARS", shown)
+    assert not re.search(r"left +\d", shown)
     assert (await command("void", name)).status == 2
 
 
@@ -365,3 +371,21 @@ async def test_a_payment_in_its_start_delay_is_said_to_be_there_and_takes_a_canc
     told = await command("cancel", name, "--as", "boss", "--json")
     assert (told.status, told.out) == (2, "")
     assert f"payment/{name} ended as failed (cancelled), cancel comes too late" in told.err
+
+
+async def test_the_first_of_two_who_approve_is_told_that_another_person_has_to(
+    command: Command, payment: Payment, tmp_path: Path
+) -> None:
+    request = payment(55_000)
+    terms = {"currency": "ARS", "max_per_transaction_minor": 6_000_000, "approvals": 2}
+    terms |= {"daily_limit_minor": 10_000_000, "approval_threshold_minor": 5_000_000}
+    (file := tmp_path / "policy.json").write_text(json.dumps(terms))
+    set_ = await command("policy", "set", request["agent_id"], "--file", str(file))
+    assert set_.status == 0, set_
+    paid = (await command("pay", request, "--json")).json["saga_id"]
+    first = await command("approve", paid, "--as", "user:ana")
+    assert first.status == 4
+    assert f"{paid}: user:ana has approved, and another person has to: amends approve" in first.out
+    shown = (await command("saga", paid)).out
+    assert re.search("approved by +user:ana, of 2 people", shown)
+    assert (await command("approve", paid, "--as", "user:eva")).status == 0

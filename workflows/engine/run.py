@@ -188,7 +188,8 @@ class SagaRun:
                 return state, ", ".join(shortened(stuck))
         trying = [step for step in steps if step.state in ("undoing", "running")]
         again = [step.name for step in trying if step.tries >= SHOWN_AFTER]
-        waits_for = self._wait.waits_for if self._wait else ""
+        is_over = self.lifecycle.state in ("completed", "compensated", "failed")
+        waits_for = self._wait.waits_for if self._wait and not is_over else ""
         return self.lifecycle.state, ", ".join(shortened(again)) or waits_for
 
     def _waits(self) -> list[Wait]:
