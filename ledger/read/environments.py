@@ -219,8 +219,10 @@ async def _read_past(
 
 
 def _require_ended(saga_id: str, saga: Mapping[str, Any] | None, environment: str) -> str:
-    # An input leaves its defaults out, and `dev` is one.
-    if saga is None or saga["input"].get("environment", "dev") != environment:
+    # An input leaves its defaults out, and `dev` is one. What stands there may be anything.
+    asked = saga["input"] if saga else None
+    is_of_it = isinstance(asked, dict) and asked.get("environment", "dev") == environment
+    if saga is None or not is_of_it:
         raise NotFound(f"no {saga_id} in environment {environment} of the ledger")
     if saga["ended_at"] is None:
         raise StateRefused(f"{saga_id} has not ended: cancel it instead", "not_ended")

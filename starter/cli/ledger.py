@@ -177,7 +177,9 @@ def _tell(story: "SagaStory", amounts: dict[str, str]) -> None:
 def _standing(story: "SagaStory") -> str:
     from starter.client.wording import ending, standing
 
-    saga, agent = story.row, story.row["input"].get("agent_id")
+    saga, asked = story.row, story.row["input"]
+    # What stands there may be anything: verify names it.
+    agent = asked.get("agent_id") if isinstance(asked, dict) else None
     if story.waits:
         from starter.client.environment import server_options
         from starter.client.recorded import recorded_of
