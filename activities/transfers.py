@@ -42,9 +42,11 @@ from ledger.aggregates.transfer import (
     transfer_name,
 )
 from ledger.database import Database
-from ledger.errors import StateRefused
+from ledger.errors import NotSigned, StateRefused
 from ledger.reading import read
+from ledger.sagas.signatures import WORDS
 from ledger.sagas.step_log import Started, StepOutcome, finish_step, start_step, undo_step
+from ledger.store.canonical_json import digest
 from ledger.store.commit import Decision, Loaded, Ref
 
 # When the provider can't tell for so long what became of an order, a person is asked: longer than
@@ -130,6 +132,7 @@ class TransferActivities:
                     "destination_not_allowed",
                 )
             require_asked(loaded, claim, self._database.signing, "payment", payee(request))
+            _require_one_part(claim, request)
             captured = capture(
                 *(loaded, loaded[authorization], transfer_id, request.amount_minor),
                 final=request.final,
@@ -258,6 +261,17 @@ class TransferActivities:
         if known is not None and not _is_ours(known, request):
             return None
         return await self._adapter.reverse(_key(claim, request))
+
+
+def _require_one_part(claim: Claim, request: Transfer) -> None:
+    """Checks that a signed capture of a part begins one part only, and releases the rest only where
+    that was signed. Raises NotSigned."""
+    signed = claim.decision
+    if signed is None or (request.update is None and request.number == 1 and not request.final):
+        return
+    releases = request.final and not signed.says.get("final")
+    if request.update != digest(signed.value) or releases:
+        raise NotSigned(f"invalid_signature: {WORDS['invalid_signature']}", "invalid_signature")
 
 
 def _key(claim: Claim, request: Transfer) -> str:

@@ -72,7 +72,8 @@ export interface By {
 }
 /**
  * Argument of the update `capture`: all that is left, or `amount_minor` of it. `final`: what is
- * left after that is released.
+ * left after that is released. A signed document captures one part: `update_id` makes two of the
+ * same amount different.
  */
 export interface Capture {
   signature?: Signature | null;
@@ -80,6 +81,7 @@ export interface Capture {
   reason?: string | null;
   amount_minor?: number | null;
   final?: boolean;
+  update_id?: string | null;
 }
 /**
  * Input of `CaseSaga`: a person closes a case; `evidence` says what became of the

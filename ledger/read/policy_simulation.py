@@ -19,14 +19,19 @@ from ledger.aggregates.spend_window import SpendChange, SpendWindow
 from ledger.database import Database
 from ledger.read.cursors import reading, stretches
 
-# What is decided, and what is given back, of one agent, from the first event on: earlier spend
-# stands in the windows of now. The verdict follows its request in the same commit.
+# What is decided, given back, or arrives after its end, of one agent, from the first event on:
+# earlier spend stands in the windows of now. The verdict follows its request in the same commit.
 _DECISIONS = """
     SELECT event.aggregate, event.event_type, event."timestamp", event.payload,
         event.payload->'inputs'->'agent' AS agent
-    FROM ledger.authorizations AS asked
+    FROM (
+        SELECT aggregate_id FROM ledger.authorizations WHERE agent_id = %(agent_id)s
+        UNION ALL SELECT moved.aggregate_id FROM ledger.transfers AS moved
+        JOIN ledger.authorizations AS asked USING (authorization_id)
+        WHERE asked.agent_id = %(agent_id)s AND moved.state = 'arrived'
+    ) AS told
     JOIN ledger.event_log AS event USING (aggregate_id)
-    WHERE asked.agent_id = %(agent_id)s AND event."timestamp" < %(until)s
+    WHERE event."timestamp" < %(until)s
         AND event.event_type = ANY(%(types)s)
     ORDER BY event."timestamp", event.position"""
 UNSIGNED = ("missing_signature", "invalid_signature")
@@ -44,7 +49,7 @@ _PARTS = (
     "AuthorizationRestReleased",
 )
 _TYPES = [
-    *("AuthorizationRequested", "AuthorizationCaptureStarted"),
+    *("AuthorizationRequested", "AuthorizationCaptureStarted", "TransferArrived"),
     *(*_PARTS, *_VERDICTS, *_RELEASES),
 ]
 
@@ -101,6 +106,8 @@ class _Simulation:
                     self._open[name] = _asked(event)
                 case "AuthorizationCaptureStarted":
                     self._move(name, event["timestamp"])
+                case "TransferArrived":
+                    self._arrive(payload["spend"][:1], event["timestamp"])
                 case told if told in _PARTS:
                     if name in self._open and self._open[name].held:
                         self._in_parts(self._open[name], told, payload, event["timestamp"])
@@ -158,6 +165,15 @@ class _Simulation:
         for held in asked.held:
             now = self._windows_at(asked, at).get(held.window.period, held.window)
             self._change(asked, held.reversed(), held.changed(window=now))
+
+    def _arrive(self, spend: list[dict[str, Any]], at: datetime) -> None:
+        """Money that moved after its payment was undone counts, whatever the policy."""
+        for told in spend:
+            agent_id, currency = self._policy.agent_id, told["window"]["currency"]
+            moved = Asked(agent_id, told["amount_minor"], currency, destination="")
+            for window in (windows_at(self._policy, moved, at) or {}).values():
+                change = SpendChange(window=window, amount_minor=moved.amount_minor, count=1)
+                self._windows[window] = self._spent(window).plus(change)
 
     def _in_parts(self, asked: _Open, told: str, payload: dict[str, Any], at: datetime) -> None:
         match told:

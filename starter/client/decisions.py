@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from starter.client.errors import NotAllowed, NotKnown, Unreachable, WrongSetting
 from starter.client.standing import Standing
@@ -83,7 +84,10 @@ class Decisions(Standing):
         require_payment("capture", saga_id)
         try:
             told: dict[str, Any] = {"actor": actor, "reason": reason}
-            told |= {} if amount_minor is None else {"amount_minor": amount_minor}
+            if amount_minor is not None:
+                # A signature is of one part: that of another of the same amount differs.
+                update_id = update_id or uuid4().hex
+                told |= {"amount_minor": amount_minor, "update_id": update_id}
             told |= {"final": True} if final else {}
             return await self._update("capture", saga_id, checked(Capture, told), update_id)
         except NotAllowed:

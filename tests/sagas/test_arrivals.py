@@ -7,14 +7,17 @@ import pytest
 from temporalio.client import Client
 
 from activities import sending
+from ledger.aggregates.policy import PolicyState, Terms
 from ledger.audit.verify import verify
 from ledger.database import Database
+from ledger.read.policy_simulation import simulate
 from starter.client.waiting import recorded_todos
 from tests.bank.simulator import BindSimulator, Fault
 from tests.sagas.bind_payments import BindPayments, check
 from tests.sagas.conftest import NewAgent, Place, Stuck, working_for
-from tests.support.driver import USER, Driver, Json, new_id, payment
+from tests.support.driver import USER, Driver, Json, new_id, payment, policy
 from tests.support.probe import Probe
+from workflows.contract.policy import PolicyRequest
 
 QUEUE = "sagas-arrivals-bind"
 ANA = {"actor": "user:ana", "step": "execute transfer"}
@@ -131,3 +134,20 @@ async def test_a_transfer_that_bind_shows_after_absence_was_believed_is_a_case(
     told = await probe.told(request, "transfer/%")
     # The arrival was seen by the reconciliation, not by the saga.
     assert told == ["TransferStarted", "TransferCancelled"]
+
+
+async def test_the_same_policy_simulated_over_an_arrival_differs_in_nothing(
+    driver: Driver, probe: Probe, ledger: Database, nobody_can_tell: Stuck
+) -> None:
+    since = datetime.now(UTC)
+    request = await wrongly_undone(driver, nobody_can_tell)
+    await probe.heal(request)
+    agent = request["agent_id"]
+    assert (await driver.run(listing()))["kinds"] == {"arrived": 1}
+    assert (await driver.run(payment(agent, 55_001)))["reason"] is not None
+    assert (await driver.run(payment(agent, 60_000)))["reason"] == "exceeded_daily_limit"
+    asked = PolicyRequest.model_validate(policy(agent))
+    amounts = asked.model_dump(include=set(PolicyState.__struct_fields__))
+    same = PolicyState(terms=Terms.read(asked.terms()), **amounts)
+    found = await simulate(ledger, same, since, datetime.now(UTC))
+    assert [(each.was, each.would) for each in found.differing] == []

@@ -2,6 +2,7 @@
 signed is refused there too."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from starter.client.recorded import progress_of
 from tests.sagas.conftest import Inject, NewAgent, Place, working_for
 from tests.support.driver import Driver, Json, new_id, policy, refund, saga_of
 from tests.support.probe import Probe
-from tests.support.signing import ANA, SIGNATURE, Bot, by, new_key, registered, unsigned
+from tests.support.signing import ANA, SIGNATURE, Bot, by, new_key, registered, signed, unsigned
 from tests.support.until import until
 
 QUEUE, ELSEWHERE = "called-payments", "elsewhere"
@@ -205,3 +206,32 @@ async def test_each_part_of_a_payment_is_captured_as_its_agent_signed(
     result = await driver.result(request)
     assert (result["state"], result["captured_minor"]) == ("captured", 1_500_000)
     assert "unsigned" not in result
+
+
+async def test_a_signed_capture_of_a_part_captures_once_whoever_sends_it_again(
+    driver: Driver, probe: Probe, ledger: Database, new_agent: NewAgent
+) -> None:
+    agent = await new_agent()
+    bot = Bot(agent, await registered(ledger, f"agent:{agent}"))
+    request = bot.asks(45_000, capture="manual")
+    await driver.submit(request)
+    said = {"actor": f"agent:{agent}", "amount_minor": 1_000_000}
+    part = signed(bot.key, request, "capture", said)
+    await driver.handle(request).execute_update("capture", part, id="the agent's")
+    for stranger in range(3):
+        with suppress(WorkflowUpdateFailedError):
+            await driver.handle(request).execute_update("capture", part, id=f"replay {stranger}")
+    assert (await probe.authorization(request))["captured_minor"] == 1_000_000
+
+
+async def test_two_parts_of_one_amount_are_signed_apart_and_both_captured(
+    driver: Driver, probe: Probe, ledger: Database, new_agent: NewAgent
+) -> None:
+    agent = await new_agent()
+    bot = Bot(agent, await registered(ledger, f"agent:{agent}"))
+    request = bot.asks(45_000, capture="manual")
+    await driver.submit(request)
+    for name in ("one", "two", "two"):
+        said = {"actor": f"agent:{agent}", "amount_minor": 1_000_000, "update_id": name}
+        await driver.tell(request, "capture", signed(bot.key, request, "capture", said))
+    assert (await probe.authorization(request))["captured_minor"] == 2_000_000

@@ -256,3 +256,19 @@ async def test_only_the_agent_of_a_payment_or_a_user_voids_it(driver: Driver, ag
     answer = await driver.tell(request, "void")
     assert answer["state"] in ("compensating", "compensated")
     assert (await driver.result(request))["state"] == "voided"
+
+
+async def test_a_large_part_repeated_to_the_next_run_is_known(
+    driver: Driver, probe: Probe, agent: str
+) -> None:
+    request = payment(agent, 45_000, capture="manual")
+    await driver.submit(request)
+    by = {"actor": f"agent:{agent}", "amount_minor": 3_000_000}
+    await driver.handle(request).execute_update("capture", by, id="only")
+    await end(driver.handle(request))
+    await driver.start(request)
+    await until(lambda: _waits(driver, request))
+    answer = await driver.handle(request).execute_update("capture", by, id="only")
+    assert answer["captured_minor"] == 3_000_000
+    await act(driver, request, "void")
+    assert (await driver.result(request))["captured_minor"] == 3_000_000

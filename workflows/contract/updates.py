@@ -32,10 +32,12 @@ class Approval(By):
 
 class Capture(By):
     """Argument of the update `capture`: all that is left, or `amount_minor` of it. `final`: what is
-    left after that is released."""
+    left after that is released. A signed document captures one part: `update_id` makes two of the
+    same amount different."""
 
     amount_minor: AmountMinor = None
     final: Annotated[bool, Field(exclude_if=lambda final: not final)] = False
+    update_id: Annotated[Line | None, Field(exclude_if=lambda named: named is None)] = None
 
 
 class OperatorAction(By):

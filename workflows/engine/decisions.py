@@ -18,7 +18,8 @@ class Asked:
 
     verb: str
     by: By
-    # The digest of the id of the update that brought it.
+    # The digest of its signature, or of the id of the update that brought it, where nobody signed:
+    # whoever has no key sends it again under any id.
     update: str = ""
     answered: bool = False
     refusal: ApplicationError | None = None

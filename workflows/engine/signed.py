@@ -14,3 +14,9 @@ def signed_in(raw: tuple[Any, ...], saga_id: str, verb: str) -> Signed | None:
         return None
     says = {name: value for name, value in document.items() if name != FIELD}
     return Signed(saga_id=saga_id, verb=verb, says=says, **signature)
+
+
+def signature_of(raw: tuple[Any, ...]) -> str | None:
+    """The signature of the argument of an update; None where nobody signed."""
+    signature = raw[0].get(FIELD) if isinstance(raw[0], dict) else None
+    return str(signature["value"]) if signature else None

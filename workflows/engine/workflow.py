@@ -17,6 +17,7 @@ from workflows.engine.inbound import OtherUpdates
 from workflows.engine.operator_updates import OperatorUpdates
 from workflows.engine.record import differs, reused
 from workflows.engine.saga import Saga
+from workflows.engine.signed import signature_of
 from workflows.engine.story import RequestT, ResultT, Story
 
 # A run takes 2,000 updates in all: a client that repeats itself must leave room for the people
@@ -137,7 +138,7 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         answer."""
         update = workflow.current_update_info()
         assert update is not None
-        asked = Asked(verb, read(raw, model), digest(update.id))
+        asked = Asked(verb, read(raw, model), digest(signature_of(raw) or update.id))
         waits_for = self.progress().waits_for
         if await self._execution.hear(verb, raw):
             self._check_waits(verb, waits_for)
