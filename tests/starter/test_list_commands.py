@@ -66,7 +66,7 @@ async def test_all_payments_come_page_by_page_as_csv_and_json_lines_with_endings
     rest = await command(*words, "--after", after, "--destination", "5201", "--json")
     assert [row["saga_id"] for row in rest.json] == ids[2:]
     for wrong, told in (
-        (("--after", "nobody"), "no payment has the authorization id"),
+        (("--after", "nobody"), "no payment has this authorization_id"),
         (("--all",), "--all: needs --format"),
         (("--destination", "501"), "--destination: the last 4 characters"),
     ):
