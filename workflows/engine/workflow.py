@@ -59,8 +59,9 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
         )
         self._raise_failure()
         # Runs of before did not record one that came when the saga had ended.
-        recorded = not self._lifecycle.has_ended or workflow.patched("repeat-at-the-end-on-record")
-        if is_repeat and recorded:
+        if is_repeat and (
+            not self._lifecycle.has_ended or workflow.patched("repeat-at-the-end-on-record")
+        ):
             self._repeats += 1
             update = workflow.current_update_info()
             assert update is not None
