@@ -58,10 +58,8 @@ class SagaWorkflow(Story[RequestT, ResultT], OperatorUpdates, OtherUpdates):
             lambda: self._lifecycle.is_recorded or self._lifecycle.has_ended
         )
         self._raise_failure()
-        # Runs of before did not record one that came when the saga had ended.
-        if is_repeat and (
-            not self._lifecycle.has_ended or workflow.patched("repeat-at-the-end-on-record")
-        ):
+        # In the last task of a run nothing can be recorded any more.
+        if is_repeat and not self._lifecycle.has_ended:
             self._repeats += 1
             update = workflow.current_update_info()
             assert update is not None
