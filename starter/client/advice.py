@@ -31,7 +31,7 @@ ADVICE = {
     "mandate_not_valid": _OTHER_MANDATE,
     "mandate_currency_not_allowed": _OTHER_MANDATE,
     "mandate_destination_not_allowed": _OTHER_MANDATE,
-    "mandate_purpose_not_allowed": "name a purpose of the mandate: amends mandate list --json has them",
+    "mandate_purpose_not_allowed": "name one of its purposes: amends mandate list --json has them",
     "exceeded_mandate_limit": _OTHER_MANDATE,
     "exceeded_mandate_count": _OTHER_MANDATE,
     "needs_approval": "the policy asks for people now: ask again under a new operation id",
